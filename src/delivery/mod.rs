@@ -1,0 +1,1 @@
+//! Pump 2: entry → signed request → outcome → settlement.

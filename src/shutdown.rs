@@ -1,0 +1,120 @@
+//! The only way to wait: for time to pass, for a signal, or for the agent to stop.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Told once that the agent is to stop; every waiting thread hears of it at once.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown(Arc<Stopping>);
+
+#[derive(Debug, Default)]
+struct Stopping {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    requested: bool,
+    bells: Vec<Bell>,
+}
+
+impl Shutdown {
+    /// Asks every waiting thread to stop. Safe to call twice.
+    pub fn request(&self) {
+        let bells = {
+            let mut state = self.state();
+            state.requested = true;
+            std::mem::take(&mut state.bells)
+        };
+        self.0.changed.notify_all();
+        for bell in bells {
+            bell.ring();
+        }
+    }
+
+    /// Whether a stop has been asked for.
+    pub fn is_requested(&self) -> bool {
+        self.state().requested
+    }
+
+    /// Waits up to `pause`; returns true, at once, when the agent is stopping.
+    pub fn wait(&self, pause: Duration) -> bool {
+        let (state, _) = self
+            .0
+            .changed
+            .wait_timeout_while(self.state(), pause, |state| !state.requested)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.requested
+    }
+
+    /// Rings `bell` when the stop is asked for; at once when it already was.
+    pub fn ring_at_stop(&self, bell: &Bell) {
+        let mut state = self.state();
+        if state.requested {
+            drop(state);
+            bell.ring();
+        } else {
+            state.bells.push(bell.clone());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes one waiting thread: "there may be something to do". A ring is never lost; several
+/// rings before the wait count as one.
+#[derive(Clone, Debug, Default)]
+pub struct Bell(Arc<BellState>);
+
+#[derive(Debug, Default)]
+struct BellState {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    /// Wakes the thread that waits, or lets its next wait return at once.
+    pub fn ring(&self) {
+        *self.0.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Waits up to `pause` for a ring and takes it; returns whether there was one.
+    pub fn wait(&self, pause: Duration) -> bool {
+        let rung = self.0.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, _) = self
+            .0
+            .changed
+            .wait_timeout_while(rung, pause, |rung| !*rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *rung, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requested_stop_ends_every_wait() {
+        let shutdown = Shutdown::default();
+        let bell = Bell::default();
+        shutdown.ring_at_stop(&bell);
+        shutdown.request();
+        shutdown.request();
+        assert!(shutdown.wait(Duration::from_secs(60)));
+        assert!(bell.wait(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_ring_before_the_wait_is_not_lost_and_is_taken_once() {
+        let bell = Bell::default();
+        bell.ring();
+        bell.ring();
+        assert!(bell.wait(Duration::ZERO));
+        assert!(!bell.wait(Duration::ZERO));
+    }
+}
