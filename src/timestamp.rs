@@ -24,20 +24,29 @@ pub enum Precision {
 impl Timestamp {
     /// An instant known to the second.
     pub fn from_secs(unix_secs: i64) -> Timestamp {
-        Timestamp { unix: UnixMs(unix_secs.saturating_mul(1_000)), precision: Precision::Seconds }
+        Timestamp {
+            unix: UnixMs(unix_secs.saturating_mul(1_000)),
+            precision: Precision::Seconds,
+        }
     }
 
     /// An instant known to the millisecond.
     pub fn from_millis(unix_ms: i64) -> Timestamp {
-        Timestamp { unix: UnixMs(unix_ms), precision: Precision::Millis }
+        Timestamp {
+            unix: UnixMs(unix_ms),
+            precision: Precision::Millis,
+        }
     }
 }
 
 /// RFC 3339 in UTC with `Z`. Instants outside the years -9999 to 9999 print as the nearest one inside.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let range = jiff::Timestamp::MIN.as_millisecond()..=jiff::Timestamp::MAX.as_millisecond();
-        let millis = self.unix.0.clamp(*range.start(), *range.end());
+        let (first, last) = (
+            jiff::Timestamp::MIN.as_second(),
+            jiff::Timestamp::MAX.as_second(),
+        );
+        let millis = self.unix.0.clamp(first * 1_000, last * 1_000);
         let instant = jiff::Timestamp::from_millisecond(millis).map_err(|_| fmt::Error)?;
         match self.precision {
             Precision::Seconds => write!(f, "{instant:.0}"),
@@ -58,8 +67,14 @@ mod tests {
     #[test]
     fn it_prints_the_digits_the_source_had_and_no_more() {
         check(Timestamp::from_secs(1_775_745_045), "2026-04-09T14:30:45Z");
-        check(Timestamp::from_millis(1_775_745_045_000), "2026-04-09T14:30:45.000Z");
-        check(Timestamp::from_millis(1_775_745_045_120), "2026-04-09T14:30:45.120Z");
+        check(
+            Timestamp::from_millis(1_775_745_045_000),
+            "2026-04-09T14:30:45.000Z",
+        );
+        check(
+            Timestamp::from_millis(1_775_745_045_120),
+            "2026-04-09T14:30:45.120Z",
+        );
         check(Timestamp::from_millis(-1), "1969-12-31T23:59:59.999Z");
     }
 

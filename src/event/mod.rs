@@ -1,8 +1,22 @@
 //! Event: what a receiver is told about one line, and its lasting id.
 
+pub mod cdr;
+pub mod general;
+pub mod id;
+pub mod json;
+
+pub use id::Origin;
+
+use crate::parser::{Format, Meaning, Record};
 use crate::timestamp::Timestamp;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+
+/// Longest type of an event, in bytes: it stands in every request.
+pub const KIND_BYTES_MAX: usize = 64;
 
 /// One fact from one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,5 +84,93 @@ impl Sequence {
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// Whether `kind` can be an event's type: lower-case letters, digits, `_` and `.`.
+pub fn is_kind(kind: &str) -> bool {
+    let allowed = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.')
+    };
+    !kind.is_empty() && kind.len() <= KIND_BYTES_MAX && kind.bytes().all(allowed)
+}
+
+/// What the rows of a source do not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallSettings {
+    /// Currency of the amounts.
+    pub currency: Option<String>,
+    /// Whether `data` gets every remaining column.
+    pub extra: bool,
+    /// Texts for the switch's numbers of end reasons.
+    pub reasons: HashMap<i64, String>,
+    /// Accounts by gateway.
+    pub accounts: HashMap<String, String>,
+}
+
+/// Makes the events of one source.
+#[derive(Debug)]
+pub struct Maker {
+    node: Arc<str>,
+    source: Arc<str>,
+    kind: Arc<str>,
+    settings: CallSettings,
+}
+
+impl Maker {
+    /// Makes events of `source` at `node`, of the type that `format` gives.
+    pub fn new(node: Arc<str>, source: Arc<str>, format: &Format, settings: CallSettings) -> Maker {
+        Maker {
+            node,
+            source,
+            kind: format.event.as_str().into(),
+            settings,
+        }
+    }
+
+    /// The event that `record` of `format`, found at `origin`, tells.
+    pub fn make(&self, record: &Record<'_>, format: &Format, origin: Origin<'_>) -> Event {
+        let raw = record
+            .is_flawed()
+            .then(|| STANDARD.encode(origin.raw.trim_ascii_end()));
+        let (time, labels, data) = if &*self.kind == "cdr" {
+            let call = cdr::Call::new(record, format, &self.settings);
+            (call.time(), call.labels(), call.data(raw.as_deref()))
+        } else {
+            let time = record
+                .time_of(Meaning::EventTime)
+                .unwrap_or(Timestamp::from_secs(0));
+            let account = record.text_of(Meaning::AccountId).map(Box::from);
+            (
+                time,
+                Labels {
+                    account,
+                    ..Labels::default()
+                },
+                general::data(record, raw.as_deref()),
+            )
+        };
+        Event {
+            id: self.id(record, origin),
+            kind: Arc::clone(&self.kind),
+            time,
+            node: Arc::clone(&self.node),
+            labels,
+            data,
+        }
+    }
+
+    /// The id of the first natural key that the row has whole, else of the row's place.
+    fn id(&self, record: &Record<'_>, origin: Origin<'_>) -> EventId {
+        let text = |index: &usize| record.text(*index).trim();
+        // A key of zeros is a number that was never given out.
+        let whole = |key: &&Vec<usize>| {
+            key.iter().all(|index| !text(index).is_empty())
+                && key.iter().any(|index| text(index) != "0")
+        };
+        match record.layout().keys.iter().find(whole) {
+            Some(key) => id::of_key(&self.node, &self.source, key.iter().map(text)),
+            None => id::of_line(&self.node, &self.source, origin),
+        }
     }
 }

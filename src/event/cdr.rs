@@ -1,0 +1,257 @@
+//! What is told of a call: the `data` of a `cdr`, keys and order fixed.
+
+use super::json::Object;
+use super::{CallSettings, Labels};
+use crate::clock::UnixMs;
+use crate::parser::format::{Format, Kind, StartIs};
+use crate::parser::{Meaning, Record, Value};
+use crate::timestamp::{Precision, Timestamp};
+
+/// Digits after the point that a computed rate has at most.
+const RATE_DIGITS: u32 = 6;
+
+/// A call, as its row tells it.
+#[derive(Debug)]
+pub struct Call<'r> {
+    record: &'r Record<'r>,
+    settings: &'r CallSettings,
+    start: Option<Timestamp>,
+    answer: Option<Timestamp>,
+    end: Option<Timestamp>,
+    bill_secs: i64,
+    connected: bool,
+}
+
+impl<'r> Call<'r> {
+    /// Reads the call that `record` of `format` tells.
+    pub fn new(record: &'r Record<'r>, format: &Format, settings: &'r CallSettings) -> Call<'r> {
+        let held = record.whole_of(Meaning::HoldDuration);
+        let billed = record.whole_of(Meaning::BillDuration);
+        let answered = record.time_of(Meaning::AnswerTime);
+        let has_answer = record.layout().column_of(Meaning::AnswerTime).is_some();
+        let connected = if has_answer {
+            answered.is_some()
+        } else {
+            held.or(billed).unwrap_or(0) > 0
+        };
+        let told_start = record.time_of(Meaning::StartTime);
+        let (start, answer) = match (format.start_is, connected) {
+            (StartIs::Answer, true) => (
+                told_start.map(|at| before(at, record.whole_of(Meaning::PddMs))),
+                answered.or(told_start),
+            ),
+            (_, true) => (told_start, answered),
+            (_, false) => (told_start, None),
+        };
+        let bill_secs = if connected {
+            billed.or(held).unwrap_or(0)
+        } else {
+            0
+        };
+        Call {
+            record,
+            settings,
+            start,
+            answer,
+            end: record.time_of(Meaning::EndTime),
+            bill_secs,
+            connected,
+        }
+    }
+
+    /// When it happened: the end, else the beginning; a row that is a record has one of them.
+    pub fn time(&self) -> Timestamp {
+        self.end.or(self.start).unwrap_or(Timestamp::from_secs(0))
+    }
+
+    /// What routing matches on.
+    pub fn labels(&self) -> Labels {
+        let label = |text: Option<&str>| text.map(Box::from);
+        Labels {
+            account: label(self.account()),
+            gateway: label(self.text(Meaning::GatewayId)),
+            callee_gateway: label(self.text(Meaning::CalleeGatewayId)),
+            application: label(self.text(Meaning::Application)),
+            route_tag: label(self.text(Meaning::RouteTag)),
+        }
+    }
+
+    /// The `data` object, with `raw` in Base64 where the row's bytes were not text.
+    pub fn data(&self, raw_base64: Option<&str>) -> Box<[u8]> {
+        let mut data = Object::with_capacity(640);
+        let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        data.text("call_id", self.text(Meaning::CallId));
+        data.text("caller_id", self.text(Meaning::CallerId));
+        data.text("called_id", self.text(Meaning::CalledId));
+        data.text("start_time", time(self.start).as_deref());
+        data.text("answer_time", time(self.answer).as_deref());
+        data.text("end_time", time(self.end).as_deref());
+        data.whole("duration", self.duration_secs());
+        data.whole("bill_duration", Some(self.bill_secs));
+        data.text("rate", self.rate().as_deref());
+        data.text("cost", self.text(Meaning::Cost));
+        data.text(
+            "currency",
+            self.text(Meaning::Currency)
+                .or(self.settings.currency.as_deref()),
+        );
+        data.text("account_id", self.account());
+        data.text("gateway_id", self.text(Meaning::GatewayId));
+        data.text("disconnect_reason", self.disconnect_reason().as_deref());
+        data.text("codec", self.text(Meaning::Codec));
+        data.text("callee_gateway_id", self.text(Meaning::CalleeGatewayId));
+        data.whole("end_reason", self.record.whole_of(Meaning::EndReason));
+        data.whole("end_direction", self.record.whole_of(Meaning::EndDirection));
+        data.text("dialled_id", self.text(Meaning::DialledId));
+        data.text("caller_ip", self.text(Meaning::CallerIp));
+        data.text("callee_ip", self.text(Meaning::CalleeIp));
+        data.whole("pdd_ms", self.record.whole_of(Meaning::PddMs));
+        data.truth("connected", self.connected);
+        if self.settings.extra {
+            data.object("extra", extra(self.record));
+        }
+        if let Some(raw) = raw_base64 {
+            data.text("raw_base64", Some(raw));
+        }
+        data.finish()
+    }
+
+    fn text(&self, meaning: Meaning) -> Option<&'r str> {
+        self.record.text_of(meaning)
+    }
+
+    /// The account of the row, else the one its gateway belongs to.
+    fn account(&self) -> Option<&str> {
+        self.text(Meaning::AccountId).or_else(|| {
+            let gateway = self.text(Meaning::GatewayId)?;
+            self.settings.accounts.get(gateway).map(String::as_str)
+        })
+    }
+
+    /// The format's own figure, else end minus start; whole seconds, not below zero.
+    fn duration_secs(&self) -> Option<i64> {
+        let told = self.record.whole_of(Meaning::Duration);
+        told.or_else(|| {
+            let millis = self.end?.unix.0.saturating_sub(self.start?.unix.0);
+            Some(millis.max(0) / 1_000)
+        })
+    }
+
+    /// The row's own rate, else the fee of a minute; `None` where nothing was billed.
+    fn rate(&self) -> Option<String> {
+        let told = self.text(Meaning::Rate).map(str::to_string);
+        told.or_else(|| per_minute(self.text(Meaning::Cost)?, self.bill_secs))
+    }
+
+    /// The operator's text for the number, else the row's own text, else the number.
+    fn disconnect_reason(&self) -> Option<String> {
+        let number = self.record.whole_of(Meaning::EndReason);
+        let own = number.and_then(|number| self.settings.reasons.get(&number).cloned());
+        own.or_else(|| self.text(Meaning::DisconnectReason).map(str::to_string))
+            .or_else(|| number.map(|number| number.to_string()))
+    }
+}
+
+/// Every column that means nothing to the keys above, by name.
+fn extra(record: &Record<'_>) -> Object {
+    let mut extra = Object::with_capacity(512);
+    for (index, column) in record
+        .layout()
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.meaning.is_none())
+    {
+        match (record.value(index), column.kind) {
+            (Value::Whole(number), _) => extra.whole(&column.name, Some(number)),
+            (Value::Time(at), _) => extra.text(&column.name, Some(&at.to_string())),
+            (Value::Text, Kind::Text) => extra.text(&column.name, Some(record.text(index))),
+            (Value::Text, _) => extra.text(&column.name, Some(record.text(index).trim())),
+            (Value::Nothing, _) => extra.text(&column.name, None),
+        }
+    }
+    extra
+}
+
+/// The instant `millis` before `at`, as finely told as either.
+fn before(at: Timestamp, millis: Option<i64>) -> Timestamp {
+    match millis.filter(|millis| *millis > 0) {
+        Some(millis) => Timestamp {
+            unix: UnixMs(at.unix.0.saturating_sub(millis)),
+            precision: Precision::Millis,
+        },
+        None => at,
+    }
+}
+
+/// `fee` x 60 / `secs` in decimal arithmetic, rounded half up to [`RATE_DIGITS`] digits, without
+/// needless zeros; `None` where it cannot be computed exactly enough.
+fn per_minute(fee: &str, secs: i64) -> Option<String> {
+    if secs <= 0 || fee.starts_with('-') {
+        return None;
+    }
+    let (digits, scale) = decimal(fee)?;
+    // fee = digits / 10^scale; the rate in millionths is digits * 60 * 10^6 / (secs * 10^scale).
+    let numerator = digits
+        .checked_mul(60)?
+        .checked_mul(10_i128.pow(RATE_DIGITS))?;
+    let denominator = i128::from(secs).checked_mul(10_i128.checked_pow(scale)?)?;
+    let millionths =
+        numerator.checked_mul(2)?.checked_add(denominator)? / denominator.checked_mul(2)?;
+    let unit = 10_i128.pow(RATE_DIGITS);
+    let text = format!("{}.{:06}", millionths / unit, millionths % unit);
+    Some(text.trim_end_matches('0').trim_end_matches('.').to_string())
+}
+
+/// The digits of a decimal number without its point, and how many stand behind it.
+fn decimal(text: &str) -> Option<(i128, u32)> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let scale = i64::try_from(fraction.len())
+        .ok()?
+        .checked_sub(exponent.parse().ok()?)?;
+    match u32::try_from(scale) {
+        Ok(scale) => Some((digits, scale)),
+        Err(_) => Some((
+            digits.checked_mul(10_i128.checked_pow(u32::try_from(-scale).ok()?)?)?,
+            0,
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(fee: &str, secs: i64, expected: Option<&str>) {
+        assert_eq!(
+            per_minute(fee, secs).as_deref(),
+            expected,
+            "{fee} for {secs} s"
+        );
+    }
+
+    #[test]
+    fn the_rate_of_a_minute_is_computed_in_decimal_digits() {
+        check("0.0150", 60, Some("0.015"));
+        check("0.0368", 147, Some("0.01502"));
+        check("1", 7, Some("8.571429"));
+        check("0.1", 6, Some("1"));
+        check("0.0", 60, Some("0"));
+        check("1.0E-4", 60, Some("0.0001"));
+        check("2E2", 60, Some("200"));
+        check("0.0000005", 60, Some("0.000001"));
+        check("123456789012.123456", 1, Some("7407407340727.40736"));
+    }
+
+    #[test]
+    fn no_rate_is_better_than_a_guessed_one() {
+        check("0.0150", 0, None);
+        check("-0.0150", 60, None);
+        check("99999999999999999999999999999999999999", 60, None);
+        check("1E99", 60, None);
+    }
+}

@@ -1,0 +1,109 @@
+//! Object: writes an ordered JSON object in its final bytes.
+//!
+//! What is written is byte for byte what `JSON.stringify(JSON.parse(text))` gives in JavaScript:
+//! compact, nothing escaped that need not be, keys that JavaScript does not put into another order,
+//! and no number that changes when it is printed again. Some receivers verify over a body they have
+//! parsed and printed.
+
+use crate::parser::record::INTEGER_MAX;
+use serde::Serialize;
+
+/// A JSON object under construction.
+#[derive(Debug)]
+pub struct Object {
+    text: Vec<u8>,
+}
+
+impl Object {
+    /// An object with room for about `bytes` bytes.
+    pub fn with_capacity(bytes: usize) -> Object {
+        let mut text = Vec::with_capacity(bytes);
+        text.push(b'{');
+        Object { text }
+    }
+
+    /// Adds text, or `null`.
+    pub fn text(&mut self, key: &str, value: Option<&str>) {
+        self.put(key, &value);
+    }
+
+    /// Adds a whole number, or `null`; one beyond what JavaScript holds exactly becomes text.
+    pub fn whole(&mut self, key: &str, value: Option<i64>) {
+        match value.filter(|number| number.unsigned_abs() > INTEGER_MAX.unsigned_abs()) {
+            Some(number) => self.put(key, &number.to_string()),
+            None => self.put(key, &value),
+        }
+    }
+
+    /// Adds true or false.
+    pub fn truth(&mut self, key: &str, value: bool) {
+        self.put(key, &value);
+    }
+
+    /// Adds an object.
+    pub fn object(&mut self, key: &str, value: Object) {
+        self.key(key);
+        self.text.extend_from_slice(&value.finish());
+    }
+
+    /// The object's bytes.
+    pub fn finish(mut self) -> Box<[u8]> {
+        self.text.push(b'}');
+        self.text.into_boxed_slice()
+    }
+
+    fn put(&mut self, key: &str, value: &impl Serialize) {
+        self.key(key);
+        serde_json::to_writer(&mut self.text, value)
+            .expect("text, numbers and truths are JSON, and a Vec takes them");
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.text.len() > 1 {
+            self.text.push(b',');
+        }
+        serde_json::to_writer(&mut self.text, key).expect("a key is JSON, and a Vec takes it");
+        self.text.push(b':');
+    }
+}
+
+/// Whether JavaScript keeps a key where it stands: it moves those that look like array indexes to
+/// the front.
+pub fn keeps_its_place(key: &str) -> bool {
+    key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_object_is_compact_and_in_order() {
+        let mut object = Object::with_capacity(64);
+        object.text("z", Some("a\"/\\\n\u{1}\u{2028}é"));
+        object.text("a", None);
+        object.whole("n", Some(-7));
+        object.whole("big", Some(i64::MAX));
+        object.truth("t", true);
+        let mut inner = Object::with_capacity(8);
+        inner.text("k", Some(""));
+        object.object("o", inner);
+        let expected = "{\"z\":\"a\\\"/\\\\\\n\\u0001\u{2028}é\",\"a\":null,\"n\":-7,\"big\":\"9223372036854775807\",\"t\":true,\"o\":{\"k\":\"\"}}";
+        assert_eq!(std::str::from_utf8(&object.finish()).unwrap(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_text_goes_in_comes_out_again(key in ".*", value in ".*", number in any::<i32>()) {
+            let mut object = Object::with_capacity(16);
+            object.text(&key, Some(&value));
+            object.whole("number", Some(number.into()));
+            let parsed: serde_json::Value = serde_json::from_slice(&object.finish()).unwrap();
+            prop_assert_eq!(parsed["number"].as_i64(), Some(number.into()));
+            if key != "number" {
+                prop_assert_eq!(parsed[&key].as_str(), Some(value.as_str()));
+            }
+        }
+    }
+}

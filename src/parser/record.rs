@@ -1,0 +1,329 @@
+//! Record: one row, split into fields and checked against its layout.
+
+use super::format::{Column, Format, Kind, Layout, Meaning};
+use super::reject::{Problem, Reject, shown};
+use super::time;
+use crate::timestamp::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Largest whole number every JSON reader holds exactly: 2^53 - 1 (RFC 8259, section 6).
+pub const INTEGER_MAX: i64 = (1 << 53) - 1;
+
+/// One row that fits its layout. Borrows the parser's buffers.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    layout: &'a Layout,
+    fields: &'a Fields,
+    values: &'a [Value],
+    flawed: bool,
+    doubtful: bool,
+}
+
+/// A field's value as its column's type reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// The field is empty, or says that there is nothing to tell.
+    Nothing,
+    /// Text; see [`Record::text`].
+    Text,
+    /// A whole number, or a length of time in its column's unit.
+    Whole(i64),
+    /// An instant.
+    Time(Timestamp),
+}
+
+impl<'a> Record<'a> {
+    /// The layout the row has.
+    pub fn layout(&self) -> &'a Layout {
+        self.layout
+    }
+
+    /// The text of the column at `index` (from 0) as written; empty where there is none.
+    pub fn text(&self, index: usize) -> &'a str {
+        self.fields.get(index)
+    }
+
+    /// The value of the column at `index` (from 0).
+    pub fn value(&self, index: usize) -> Value {
+        self.values.get(index).copied().unwrap_or(Value::Nothing)
+    }
+
+    /// The text of the column that means `meaning`; `None` where there is no such column, or
+    /// nothing in it.
+    pub fn text_of(&self, meaning: Meaning) -> Option<&'a str> {
+        let index = self.layout.column_of(meaning)?;
+        (self.value(index) != Value::Nothing).then(|| self.text(index).trim())
+    }
+
+    /// The whole number in the column that means `meaning`.
+    pub fn whole_of(&self, meaning: Meaning) -> Option<i64> {
+        match self.value(self.layout.column_of(meaning)?) {
+            Value::Whole(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The instant in the column that means `meaning`.
+    pub fn time_of(&self, meaning: Meaning) -> Option<Timestamp> {
+        match self.value(self.layout.column_of(meaning)?) {
+            Value::Time(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Some bytes were not text in the source's encoding; U+FFFD stands for them.
+    pub fn is_flawed(&self) -> bool {
+        self.flawed
+    }
+
+    /// A local time fell into the hour that summer time repeats or leaves out.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+}
+
+/// The fields of a row: their texts one after another, and where each ends.
+#[derive(Debug, Default)]
+pub struct Fields {
+    pub(super) text: String,
+    pub(super) ends: Vec<usize>,
+}
+
+impl Fields {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The field at `index`; empty where there is none.
+    pub fn get(&self, index: usize) -> &str {
+        let start = index
+            .checked_sub(1)
+            .map_or(Some(0), |before| self.ends.get(before).copied());
+        let end = self.ends.get(index).copied();
+        start
+            .zip(end)
+            .and_then(|(start, end)| self.text.get(start..end))
+            .unwrap_or("")
+    }
+
+    /// Adds a field.
+    pub(super) fn push(&mut self, field: &str) {
+        self.text.push_str(field);
+        self.ends.push(self.text.len());
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+}
+
+/// Buffers that one parser uses again for every row.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) fields: Fields,
+    pub(super) bytes: Vec<u8>,
+    values: Vec<Value>,
+    layout: usize,
+    pub(super) flawed: bool,
+    doubtful: bool,
+}
+
+impl Scratch {
+    /// The record in the buffers; only after [`Scratch::judge`] found that it is one.
+    pub(super) fn record<'a>(&'a self, format: &'a Format) -> Record<'a> {
+        let layout = format
+            .layouts
+            .get(self.layout)
+            .expect("judge chose one of the layouts");
+        Record {
+            layout,
+            fields: &self.fields,
+            values: &self.values,
+            flawed: self.flawed,
+            doubtful: self.doubtful,
+        }
+    }
+
+    /// Checks the fields against the layout that has as many columns.
+    pub(super) fn judge(&mut self, format: &Format, zone: Option<&TimeZone>) -> Result<(), Reject> {
+        let count = self.fields.count();
+        let Some(index) = format.layout_for(count) else {
+            let mut expected: Vec<_> = format
+                .layouts
+                .iter()
+                .filter(|layout| !layout.only_by_name)
+                .map(|layout| layout.columns.len())
+                .collect();
+            expected.dedup();
+            return Err(Reject::row(Problem::FieldCount {
+                found: count,
+                expected,
+            }));
+        };
+        self.layout = index;
+        let layout = format
+            .layouts
+            .get(index)
+            .expect("layout_for gave its index");
+        if self.fields.text.trim().is_empty() {
+            return Err(Reject::row(Problem::Empty));
+        }
+        self.values.clear();
+        self.doubtful = false;
+        for (index, column) in layout.columns.iter().enumerate() {
+            let value = read(column, self.fields.get(index), zone, &mut self.doubtful);
+            self.values
+                .push(value.map_err(|problem| at(index, column, self.fields.get(index), problem))?);
+        }
+        let has = |meaning| {
+            layout
+                .column_of(meaning)
+                .is_some_and(|index| matches!(self.values.get(index), Some(Value::Time(_))))
+        };
+        if has(Meaning::StartTime) || has(Meaning::EndTime) || has(Meaning::EventTime) {
+            return Ok(());
+        }
+        Err(Reject::row(Problem::MissingTime))
+    }
+
+    /// How many of the typed columns of `layout` hold something, and how many of those fit.
+    pub(super) fn fitting(&self, layout: &Layout, zone: Option<&TimeZone>) -> (usize, usize) {
+        let typed = layout
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.kind != Kind::Text);
+        let filled: Vec<_> = typed
+            .filter(|(index, _)| !self.fields.get(*index).trim().is_empty())
+            .collect();
+        let fit = filled
+            .iter()
+            .filter(|(index, column)| {
+                read(column, self.fields.get(*index), zone, &mut false).is_ok()
+            })
+            .count();
+        (filled.len(), fit)
+    }
+}
+
+enum Misfit {
+    Kind,
+    Time(time::TimeProblem),
+}
+
+fn read(
+    column: &Column,
+    text: &str,
+    zone: Option<&TimeZone>,
+    doubtful: &mut bool,
+) -> Result<Value, Misfit> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        return Ok(Value::Nothing);
+    }
+    let whole = |number: Option<i64>| number.map(Value::Whole).ok_or(Misfit::Kind);
+    match column.kind {
+        Kind::Text => Ok(Value::Text),
+        Kind::Money if is_amount(trimmed) => Ok(Value::Text),
+        Kind::Money => Err(Misfit::Kind),
+        Kind::Integer => whole(
+            trimmed
+                .parse()
+                .ok()
+                .filter(|number: &i64| number.unsigned_abs() <= INTEGER_MAX.unsigned_abs()),
+        ),
+        Kind::Seconds | Kind::Millis => whole(length(trimmed)),
+        Kind::Time => match time::read(trimmed, zone) {
+            Ok(Some(told)) => {
+                *doubtful |= told.doubtful;
+                Ok(Value::Time(told.at))
+            }
+            Ok(None) => Ok(Value::Nothing),
+            Err(problem) => Err(Misfit::Time(problem)),
+        },
+    }
+}
+
+fn at(index: usize, column: &Column, value: &str, misfit: Misfit) -> Reject {
+    let problem = match (misfit, column.kind) {
+        (Misfit::Time(problem), _) => {
+            return Reject::time(index, &column.name, value.trim(), problem);
+        }
+        (Misfit::Kind, Kind::Integer) => Problem::NotInteger(shown(value)),
+        (Misfit::Kind, Kind::Money) => Problem::NotMoney(shown(value)),
+        (Misfit::Kind, _) => Problem::NotDuration(shown(value)),
+    };
+    Reject {
+        column: Some((index + 1, column.name.clone())),
+        problem,
+    }
+}
+
+/// Whether `text` is a decimal number: digits with an optional sign, fraction and exponent (Java
+/// writes small amounts as `1.0E-4`).
+pub fn is_amount(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (number, exponent) = unsigned
+        .split_once(['e', 'E'])
+        .map_or((unsigned, None), |(number, exponent)| {
+            (number, Some(exponent))
+        });
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = match number.split_once('.') {
+        Some((whole, fraction)) => digits(whole) && digits(fraction),
+        None => digits(number),
+    };
+    plain
+        && exponent
+            .is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+}
+
+/// A length of time in whole units; a fraction is cut off. Not below zero.
+fn length(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if whole.is_empty()
+        || !whole
+            .bytes()
+            .chain(fraction.bytes())
+            .all(|byte| byte.is_ascii_digit())
+    {
+        return None;
+    }
+    whole.parse().ok().filter(|number| *number <= INTEGER_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_decimal_numbers_and_nothing_else() {
+        for text in [
+            "0",
+            "0.0",
+            "12.3450",
+            "-3.5",
+            "+1",
+            "1.0E-4",
+            "99999999999999999999999.999",
+        ] {
+            assert!(is_amount(text), "{text}");
+        }
+        for text in [
+            "", "-", ".5", "5.", "1,5", "NaN", "1e", "0x1", "1.2.3", "1 ",
+        ] {
+            assert!(!is_amount(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_lose_their_fraction_and_are_not_negative() {
+        assert_eq!(length("147.676"), Some(147));
+        assert_eq!(length("0"), Some(0));
+        for text in ["-5", "1e3", ".5", "99999999999999999"] {
+            assert_eq!(length(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Reject: why a row is not a record. The row is set aside; reading goes on.
+
+use super::time::TimeProblem;
+use std::fmt;
+
+/// Most characters of a value that a message shows.
+const SHOWN_CHARS_MAX: usize = 24;
+
+/// What does not fit, and in which column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// The column, from 1, and its name in the format; `None` when the row as a whole is at fault.
+    pub column: Option<(usize, String)>,
+    /// What does not fit.
+    pub problem: Problem,
+}
+
+/// What does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The row has `found` fields, where the format has one of `expected`.
+    FieldCount {
+        /// Fields of the row.
+        found: usize,
+        /// Field counts of the format's layouts.
+        expected: Vec<usize>,
+    },
+    /// Every field is empty.
+    Empty,
+    /// A quote is opened and never closed.
+    QuoteNotClosed,
+    /// A quote stands inside a field without being doubled: the row could be read in two ways.
+    QuoteInside,
+    /// The value, shortened and masked, is not a whole number.
+    NotInteger(String),
+    /// The value, shortened and masked, is not an amount.
+    NotMoney(String),
+    /// The value, shortened and masked, is not a length of time.
+    NotDuration(String),
+    /// The value, shortened and masked, is not a time.
+    NotTime(String),
+    /// The value is a local time, and the source has no time zone.
+    NoTimeZone,
+    /// There is neither a beginning nor an end: nothing says when it happened.
+    MissingTime,
+    /// The line is not a JSON object; what the reader says of it.
+    NotJson(String),
+}
+
+impl Reject {
+    /// The row as a whole is at fault.
+    pub fn row(problem: Problem) -> Reject {
+        Reject {
+            column: None,
+            problem,
+        }
+    }
+
+    /// The value of the column at `index` (from 0), called `name`, is no time.
+    pub fn time(index: usize, name: &str, value: &str, problem: TimeProblem) -> Reject {
+        let problem = match problem {
+            TimeProblem::Shape => Problem::NotTime(shown(value)),
+            TimeProblem::NoZone => Problem::NoTimeZone,
+        };
+        Reject {
+            column: Some((index + 1, name.to_owned())),
+            problem,
+        }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((column, name)) = &self.column {
+            write!(f, "field {column} ({name}): ")?;
+        }
+        self.problem.fmt(f)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FieldCount { found, expected } => {
+                let counts: Vec<String> = expected.iter().map(ToString::to_string).collect();
+                write!(f, "{found} fields, expected {}", counts.join(" or "))
+            }
+            Self::Empty => f.write_str("every field is empty"),
+            Self::QuoteNotClosed => f.write_str("a quote is opened and not closed"),
+            Self::QuoteInside => f.write_str("a quote stands inside a field without being doubled"),
+            Self::NotInteger(value) => write!(f, "{value:?} is not a whole number"),
+            Self::NotMoney(value) => write!(f, "{value:?} is not an amount"),
+            Self::NotDuration(value) => write!(f, "{value:?} is not a length of time"),
+            Self::NotTime(value) => write!(f, "{value:?} is not a time"),
+            Self::NoTimeZone => f.write_str("a local time, but the source has no timezone"),
+            Self::MissingTime => f.write_str("neither a beginning nor an end of the call"),
+            Self::NotJson(what) => write!(f, "not a JSON object: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Reject {}
+
+/// A short piece of `value` that is fit for a log: of seven digits in a row and more only the last
+/// two are shown, for they may be somebody's number.
+pub fn shown(value: &str) -> String {
+    let mut text = String::new();
+    for (count, letter) in value.chars().enumerate() {
+        if count == SHOWN_CHARS_MAX {
+            text.push('…');
+            break;
+        }
+        let rest = value
+            .chars()
+            .skip(count)
+            .take_while(char::is_ascii_digit)
+            .count();
+        let before = value.chars().take(count).collect::<Vec<_>>();
+        let behind = before
+            .iter()
+            .rev()
+            .take_while(|letter| letter.is_ascii_digit())
+            .count();
+        let hidden = rest > 2 && rest + behind >= 7;
+        text.push(if hidden { '*' } else { letter });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_telephone_number_in_a_wrong_column_is_not_shown() {
+        assert_eq!(shown("+442079460101"), "+**********01");
+        assert_eq!(shown("12.5x"), "12.5x");
+        assert_eq!(shown(&"ab".repeat(40)), format!("{}…", "ab".repeat(12)));
+    }
+
+    #[test]
+    fn a_reject_names_the_column_as_an_operator_counts() {
+        let reject = Reject::time(2, "startTime", "2026-13-45 14:01:28", TimeProblem::Shape);
+        assert_eq!(
+            reject.to_string(),
+            "field 3 (startTime): \"2026-13-45 14:01:28\" is not a time"
+        );
+    }
+}

@@ -1,0 +1,467 @@
+use super::*;
+use crate::event::{CallSettings, Event, Maker, Origin};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::Path;
+
+fn settings(preset: &str) -> Settings {
+    Settings {
+        format: presets::find(preset).unwrap(),
+        decoder: Decoder::UTF_8,
+        timezone: Some(TimeZone::UTC),
+        header: Header::Auto,
+    }
+}
+
+fn gbk(preset: &str) -> Settings {
+    Settings {
+        decoder: Decoder::for_label("gbk").unwrap(),
+        ..settings(preset)
+    }
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    fs::read(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(name),
+    )
+    .unwrap()
+}
+
+/// The events and the rejects of `bytes`, read to the end as a finished file.
+fn read(settings: Settings, bytes: &[u8]) -> (Vec<Event>, Vec<String>) {
+    let mut parser = Parser::new(settings.clone());
+    let maker = Maker::new(
+        "vos-1".into(),
+        "cdr".into(),
+        &settings.format,
+        CallSettings::default(),
+    );
+    let first_row: [u8; 32] = Sha256::digest(b"first").into();
+    let (mut events, mut rejects, mut at) = (Vec::new(), Vec::new(), 0);
+    // Only complete lines are ever given to a parser.
+    let complete = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
+    while at < complete {
+        let taken = match parser.next(&bytes[at..complete], at == 0, true) {
+            Step::Record {
+                record,
+                bytes: taken,
+                ..
+            } => {
+                let origin = Origin {
+                    first_row: &first_row,
+                    offset: at as u64,
+                    raw: &bytes[at..at + taken],
+                };
+                events.push(maker.make(&record, &settings.format, origin));
+                taken
+            }
+            Step::Skipped { bytes, .. } => bytes,
+            Step::Rejected { reject, bytes, .. } => {
+                rejects.push(reject.to_string());
+                bytes
+            }
+            Step::More => unreachable!("the file is finished"),
+        };
+        at += taken;
+    }
+    (events, rejects)
+}
+
+#[track_caller]
+fn check(settings: Settings, name: &str, good: usize, bad: usize) -> Vec<Event> {
+    let (events, rejects) = read(settings, &fixture(name));
+    assert_eq!(
+        (events.len(), rejects.len()),
+        (good, bad),
+        "{name}: {rejects:#?}"
+    );
+    events
+}
+
+fn data(event: &Event) -> &str {
+    std::str::from_utf8(&event.data).unwrap()
+}
+
+#[test]
+fn every_sample_gives_the_expected_number_of_records() {
+    check(
+        settings("vos3000-pipe"),
+        "vos3000/softswitch-pipe/2026041014.txt",
+        60,
+        0,
+    );
+    check(
+        settings("vos3000-pipe"),
+        "vos3000/softswitch-pipe/2026041015.txt",
+        25,
+        0,
+    );
+    check(
+        settings("vos3000-pipe"),
+        "vos3000/softswitch-pipe/epoch-ms/2026041014.txt",
+        20,
+        0,
+    );
+    check(
+        settings("vos3000-csv"),
+        "vos3000/server-csv/cdr_20260410143000.csv",
+        30,
+        0,
+    );
+    check(
+        settings("vos3000-csv"),
+        "vos3000/server-csv/cdr_20260410144500_53col.csv",
+        15,
+        0,
+    );
+    for name in ["16col", "18col", "21col"] {
+        check(
+            settings("asterisk-cdr"),
+            &format!("asterisk/cdr-csv/Master-{name}.csv"),
+            5,
+            0,
+        );
+    }
+}
+
+#[test]
+fn nasty_pipe_files_give_the_expected_number_of_records() {
+    let pipe = || settings("vos3000-pipe");
+    check(pipe(), "nasty/partial-last-line.txt", 4, 0);
+    check(pipe(), "nasty/crlf.txt", 6, 0);
+    check(pipe(), "nasty/mixed-line-endings.txt", 2, 1);
+    check(pipe(), "nasty/blank-and-space-lines.txt", 2, 0);
+    check(pipe(), "nasty/nul-hole-after-truncate.txt", 2, 0);
+    check(pipe(), "nasty/pipe-in-field.txt", 2, 1);
+    check(pipe(), "nasty/wrong-column-count.txt", 1, 3);
+    check(pipe(), "nasty/duplicate-lines.txt", 5, 0);
+    check(pipe(), "nasty/empty.txt", 0, 0);
+    check(pipe(), "nasty/only-newline.txt", 0, 0);
+    check(pipe(), "nasty/nul-in-middle.txt", 3, 0);
+    check(pipe(), "nasty/bad-numbers-and-times.txt", 2, 4);
+    check(
+        gbk("vos3000-pipe"),
+        "nasty/gbk-trail-byte-is-pipe-or-backslash.txt",
+        1,
+        0,
+    );
+}
+
+#[test]
+fn a_line_cut_anywhere_is_whole_when_its_rest_has_come() {
+    let mut bytes = fixture("nasty/partial-last-line.txt");
+    bytes.extend(fixture("nasty/partial-last-line-continuation.bin"));
+    assert_eq!(read(settings("vos3000-pipe"), &bytes).0.len(), 6);
+    let mut bytes = fixture("nasty/crlf-split-between-reads-1.bin");
+    bytes.extend(fixture("nasty/crlf-split-between-reads-2.bin"));
+    assert_eq!(read(settings("vos3000-pipe"), &bytes).0.len(), 3);
+}
+
+#[test]
+fn nasty_quoted_files_give_the_expected_number_of_records() {
+    check(settings("asterisk-cdr"), "nasty/quotes-newlines.csv", 3, 0);
+    check(
+        settings("asterisk-cdr"),
+        "nasty/unbalanced-quote-then-good.csv",
+        1,
+        1,
+    );
+    check(gbk("vos3000-csv"), "nasty/gbk.csv", 2, 0);
+    check(settings("vos3000-csv"), "nasty/gbk.csv", 2, 0);
+    check(settings("vos3000-csv"), "nasty/utf8-chinese.csv", 1, 0);
+    check(settings("vos3000-csv"), "nasty/utf8-bom.csv", 1, 0);
+    check(
+        settings("vos3000-csv"),
+        "nasty/invalid-utf8-mixed.csv",
+        3,
+        1,
+    );
+    check(settings("vos3000-csv"), "nasty/header-line.csv", 1, 0);
+}
+
+#[test]
+fn a_record_of_several_lines_keeps_its_line_ends() {
+    let events = check(settings("asterisk-cdr"), "nasty/quotes-newlines.csv", 3, 0);
+    assert!(
+        data(&events[1]).contains("\"call_id\":\"1775802660.44\""),
+        "{}",
+        data(&events[1])
+    );
+    let with_extra = CallSettings {
+        extra: true,
+        ..CallSettings::default()
+    };
+    let format = presets::find("asterisk-cdr").unwrap();
+    let bytes = fixture("nasty/quotes-newlines.csv");
+    let second = memchr::memchr(b'\n', &bytes).unwrap() + 1;
+    let mut parser = Parser::new(settings("asterisk-cdr"));
+    let Step::Record { record, lines, .. } = parser.next(&bytes[second..], false, false) else {
+        panic!("a record")
+    };
+    assert_eq!(lines, 3);
+    let origin = Origin {
+        first_row: &[0; 32],
+        offset: 0,
+        raw: b"",
+    };
+    let event =
+        Maker::new("n".into(), "s".into(), &format, with_extra).make(&record, &format, origin);
+    assert!(
+        data(&event).contains("\"userfield\":\"line one\\nline two, \\\"quoted\\\"\\nline three\""),
+        "{}",
+        data(&event)
+    );
+}
+
+#[test]
+fn an_open_quote_waits_for_more_until_the_file_is_finished() {
+    let mut parser = Parser::new(settings("asterisk-cdr"));
+    let open = b"\"A\",\"1\",\"2\",\"ctx\",\"clid\nmore\n";
+    assert!(matches!(parser.next(open, true, false), Step::More));
+    let Step::Rejected {
+        reject,
+        bytes,
+        lines,
+    } = parser.next(open, true, true)
+    else {
+        panic!("a reject")
+    };
+    assert_eq!(
+        (reject.problem, bytes, lines),
+        (Problem::QuoteNotClosed, 24, 1)
+    );
+}
+
+#[test]
+fn a_quote_that_is_never_closed_costs_a_bounded_number_of_lines() {
+    let mut parser = Parser::new(settings("asterisk-cdr"));
+    let mut bytes = b"\"A\",\"open\n".to_vec();
+    bytes.extend(b"text without end\n".repeat(RECORD_LINES_MAX));
+    assert!(matches!(
+        parser.next(&bytes, true, false),
+        Step::Rejected {
+            bytes: 10,
+            lines: 1,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_chinese_header_is_recognised_by_what_does_not_fit() {
+    let (events, rejects) = read(gbk("vos3000-csv"), &fixture("nasty/header-chinese-gbk.csv"));
+    // A client export has columns of its own: its rows are refused, its header alone never is one.
+    assert_eq!(events.len() + rejects.len(), 2, "{rejects:?}");
+}
+
+#[test]
+fn text_that_is_none_is_kept_beside_what_could_be_read() {
+    let events = check(settings("vos3000-csv"), "nasty/gbk.csv", 2, 0);
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| data(event).contains("\"raw_base64\":\""))
+        .collect();
+    assert!(!told.is_empty());
+    for event in check(gbk("vos3000-csv"), "nasty/gbk.csv", 2, 0) {
+        assert!(
+            !data(&event).contains("raw_base64") && !data(&event).contains('\u{FFFD}'),
+            "{}",
+            data(&event)
+        );
+    }
+}
+
+#[test]
+fn what_a_caller_writes_never_leaves_its_string() {
+    let events = check(
+        settings("vos3000-csv"),
+        "nasty/json-and-script-injection.csv",
+        1,
+        0,
+    );
+    let parsed: serde_json::Value = serde_json::from_str(data(&events[0])).unwrap();
+    assert_eq!(parsed.as_object().unwrap().len(), 23);
+    assert_eq!(
+        serde_json::to_string(&parsed["caller_id"]).unwrap(),
+        data(&events[0])
+            .split_once("\"caller_id\":")
+            .unwrap()
+            .1
+            .split_once(",\"called_id\"")
+            .unwrap()
+            .0
+    );
+}
+
+#[test]
+fn the_same_row_has_the_same_id_and_another_place_another_one() {
+    let once = check(settings("vos3000-pipe"), "nasty/duplicate-lines.txt", 5, 0);
+    let again = check(settings("vos3000-pipe"), "nasty/duplicate-lines.txt", 5, 0);
+    assert_eq!(once, again);
+    let ids = |events: &[Event]| {
+        events
+            .iter()
+            .map(|event| event.id)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len()
+    };
+    assert_eq!(ids(&once), 5);
+    let mut keyed = fixture("vos3000/server-csv/cdr_20260410143000.csv");
+    keyed.extend(keyed.clone());
+    let (events, _) = read(settings("vos3000-csv"), &keyed);
+    assert_eq!(
+        (events.len(), ids(&events)),
+        (60, 30),
+        "a repeated flowno is the same call"
+    );
+}
+
+#[test]
+fn the_whole_data_of_an_answered_call_is_as_the_contract_says() {
+    let events = check(
+        settings("vos3000-csv"),
+        "vos3000/server-csv/cdr_20260410143000.csv",
+        30,
+        0,
+    );
+    assert_eq!(
+        data(&events[2]),
+        "{\"call_id\":\"330455204\",\"caller_id\":\"61491570156\",\"called_id\":\"61491570006\",\
+         \"start_time\":\"2026-04-10T06:02:13.390Z\",\"answer_time\":\"2026-04-10T06:02:14.915Z\",\"end_time\":\"2026-04-10T06:02:20.915Z\",\
+         \"duration\":7,\"bill_duration\":60,\"rate\":\"0.015\",\"cost\":\"0.015\",\"currency\":null,\"account_id\":\"CLIENT003\",\
+         \"gateway_id\":null,\"disconnect_reason\":\"200\",\"codec\":\"g729\",\"callee_gateway_id\":\"GW-OUT-AU\",\"end_reason\":200,\
+         \"end_direction\":0,\"dialled_id\":\"7777#61491570006\",\"caller_ip\":\"198.51.100.77\",\"callee_ip\":\"203.0.113.41\",\
+         \"pdd_ms\":1525,\"connected\":true}"
+    );
+    assert_eq!(events[2].time.to_string(), "2026-04-10T06:02:20.915Z");
+    assert_eq!(
+        events[2].labels.callee_gateway.as_deref(),
+        Some("GW-OUT-AU")
+    );
+}
+
+#[test]
+fn a_failed_call_has_no_answer_and_nothing_billed() {
+    let events = check(
+        settings("vos3000-pipe"),
+        "vos3000/softswitch-pipe/2026041014.txt",
+        60,
+        0,
+    );
+    assert_eq!(
+        data(&events[0]),
+        "{\"call_id\":null,\"caller_id\":\"12025550117\",\"called_id\":\"900447700900999\",\"start_time\":\"2026-04-10T14:01:28Z\",\
+         \"answer_time\":null,\"end_time\":\"2026-04-10T14:01:28Z\",\"duration\":0,\"bill_duration\":0,\"rate\":null,\"cost\":null,\
+         \"currency\":null,\"account_id\":null,\"gateway_id\":\"GW-IN-CLIENT002\",\"disconnect_reason\":\"486\",\"codec\":null,\
+         \"callee_gateway_id\":\"GW-OUT-UK-B\",\"end_reason\":486,\"end_direction\":1,\"dialled_id\":null,\"caller_ip\":null,\
+         \"callee_ip\":null,\"pdd_ms\":null,\"connected\":false}"
+    );
+    let connected = events
+        .iter()
+        .filter(|event| data(event).ends_with("\"connected\":true}"))
+        .count();
+    assert_eq!(connected, 19, "as many as SOURCES.md counts");
+}
+
+#[test]
+fn asterisk_tells_answer_and_duration_itself() {
+    let events = check(
+        settings("asterisk-cdr"),
+        "asterisk/cdr-csv/Master-21col.csv",
+        5,
+        0,
+    );
+    assert!(data(&events[0]).starts_with(
+        "{\"call_id\":\"1775802495.42\",\"caller_id\":\"12025550101\",\"called_id\":\"442079460101\",\"start_time\":\"2026-04-10T14:28:15Z\",\
+         \"answer_time\":\"2026-04-10T14:28:18Z\",\"end_time\":\"2026-04-10T14:30:45Z\",\"duration\":150,\"bill_duration\":147,\"rate\":null,"
+    ));
+    assert_eq!(events[0].labels.application.as_deref(), Some("from-trunk"));
+    assert!(
+        data(&events[1]).contains("\"answer_time\":null")
+            && data(&events[1]).contains("\"disconnect_reason\":\"NO ANSWER\"")
+    );
+}
+
+#[test]
+fn operators_tables_fill_what_the_row_does_not_say() {
+    let format = presets::find("vos3000-pipe").unwrap();
+    let settings = CallSettings {
+        currency: Some("USD".to_string()),
+        reasons: [(486, "Busy".to_string())].into(),
+        accounts: [("GW-IN-CLIENT002".to_string(), "CLIENT002".to_string())].into(),
+        extra: true,
+    };
+    let maker = Maker::new("n".into(), "s".into(), &format, settings);
+    let mut parser = Parser::new(self::settings("vos3000-pipe"));
+    let bytes = fixture("vos3000/softswitch-pipe/2026041014.txt");
+    let Step::Record { record, .. } = parser.next(&bytes, true, true) else {
+        panic!("a record")
+    };
+    let event = maker.make(
+        &record,
+        &format,
+        Origin {
+            first_row: &[0; 32],
+            offset: 0,
+            raw: b"",
+        },
+    );
+    for expected in [
+        "\"currency\":\"USD\"",
+        "\"disconnect_reason\":\"Busy\"",
+        "\"end_reason\":486",
+        "\"account_id\":\"CLIENT002\"",
+        "\"extra\":{\"field10\":\"192.0.2.12\"",
+        "\"billingMode\":\"1\",\"field18\":\"6288012166477870001\"}}",
+    ] {
+        assert!(
+            data(&event).contains(expected),
+            "{expected} in {}",
+            data(&event)
+        );
+    }
+    assert_eq!(event.labels.account.as_deref(), Some("CLIENT002"));
+}
+
+#[test]
+fn json_lines_are_read_by_path_and_amounts_stay_as_written() {
+    let table: format::FormatTable = toml::from_str(
+        "name = \"own\"\nreader = \"json-lines\"\nevent = \"payment\"\n[[layout]]\nname = \"own\"\ncolumns = [\
+         { name = \"at\", type = \"time\", as = \"event_time\" }, { name = \"customer.account\", as = \"account_id\" },\
+         { name = \"amount\", type = \"money\" }, { name = \"ok\" }]",
+    )
+    .unwrap();
+    let own = Settings {
+        format: Format::from_table(&table).unwrap(),
+        ..settings("vos3000-csv")
+    };
+    let (events, rejects) = read(own, b"{\"at\":1775802645,\"customer\":{\"account\":\"A1\"},\"amount\":50.10,\"ok\":true}\n{\"at\":\"x\"}\nnot json\n");
+    assert_eq!(
+        data(&events[0]),
+        "{\"event_time\":\"2026-04-10T06:30:45Z\",\"account_id\":\"A1\",\"amount\":\"50.10\",\"ok\":\"true\"}"
+    );
+    assert_eq!(
+        (&*events[0].kind, events[0].labels.account.as_deref()),
+        ("payment", Some("A1"))
+    );
+    assert_eq!(rejects.len(), 2, "{rejects:?}");
+}
+
+#[test]
+fn a_reject_names_the_column_and_hides_numbers() {
+    let (_, rejects) = read(
+        settings("vos3000-pipe"),
+        &fixture("nasty/bad-numbers-and-times.txt"),
+    );
+    assert_eq!(
+        rejects[0],
+        "field 3 (startTime): \"2026-13-45 14:01:28\" is not a time"
+    );
+    let (_, rejects) = read(
+        settings("vos3000-pipe"),
+        &fixture("nasty/wrong-column-count.txt"),
+    );
+    assert_eq!(rejects[0], "12 fields, expected 18");
+}

@@ -1,0 +1,308 @@
+//! Times of CDR rows, told apart by their shape.
+
+use crate::clock::UnixMs;
+use crate::timestamp::{Precision, Timestamp};
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
+
+/// Why a text is not a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeProblem {
+    /// It has no shape known here, or a month 13.
+    Shape,
+    /// It is a local time, and the source has no time zone.
+    NoZone,
+}
+
+/// A time, and whether its zone's clock showed it twice or not at all that day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The instant.
+    pub at: Timestamp,
+    /// The local time fell into the hour that is repeated or left out when summer time ends or
+    /// begins; the earlier reading was taken.
+    pub doubtful: bool,
+}
+
+/// Reads a time: epoch milliseconds (13 digits), epoch seconds (10 digits), `YYYYMMDDHHMMSS`
+/// (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/` or `-`, one or two digits, an
+/// optional fraction, and an optional `Z` or `±HH:MM`.
+///
+/// Nothing, zeros, and a date of zeros mean that the switch has no time to tell: `Ok(None)`.
+///
+/// # Errors
+///
+/// See [`TimeProblem`].
+pub fn read(text: &str, zone: Option<&TimeZone>) -> Result<Option<Told>, TimeProblem> {
+    let text = text.trim();
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b'0' | b'-' | b'/' | b':' | b' ' | b'.' | b'T'))
+    {
+        return if text.is_empty() || text.contains('0') {
+            Ok(None)
+        } else {
+            Err(TimeProblem::Shape)
+        };
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return digits(text, zone).map(Some);
+    }
+    civil(text, zone).map(Some)
+}
+
+fn digits(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
+    let number = || text.parse::<i64>().map_err(|_| TimeProblem::Shape);
+    let exact = |at| {
+        Ok(Told {
+            at,
+            doubtful: false,
+        })
+    };
+    match text.len() {
+        10 => exact(Timestamp::from_secs(number()?)),
+        13 => exact(Timestamp::from_millis(number()?)),
+        14 => {
+            let part = |from: usize, to: usize| {
+                text.get(from..to)
+                    .and_then(|digits| digits.parse::<i16>().ok())
+                    .unwrap_or(-1)
+            };
+            let small = |from: usize| i8::try_from(part(from, from + 2)).unwrap_or(-1);
+            let civil = DateTime::new(
+                part(0, 4),
+                small(4),
+                small(6),
+                small(8),
+                small(10),
+                small(12),
+                0,
+            );
+            in_zone(
+                civil.map_err(|_| TimeProblem::Shape)?,
+                Precision::Seconds,
+                zone,
+            )
+        }
+        _ => Err(TimeProblem::Shape),
+    }
+}
+
+fn civil(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
+    let mut scan = Scan(text.as_bytes());
+    let read = |scan: &mut Scan<'_>| {
+        let year = scan.number(4, 4)?;
+        let dash = scan.one_of(b"-/")?;
+        let month = scan.number(1, 2)?;
+        scan.one_of(&[dash])?;
+        let day = scan.number(1, 2)?;
+        scan.one_of(b" T")?;
+        let hour = scan.number(1, 2)?;
+        scan.one_of(b":")?;
+        let minute = scan.number(2, 2)?;
+        let second = if scan.one_of(b":").is_some() {
+            scan.number(2, 2)?
+        } else {
+            0
+        };
+        let nanos = scan.fraction();
+        let precision = if nanos.is_some() {
+            Precision::Millis
+        } else {
+            Precision::Seconds
+        };
+        let small = |number: i16| i8::try_from(number).ok();
+        let civil = DateTime::new(
+            year,
+            small(month)?,
+            small(day)?,
+            small(hour)?,
+            small(minute)?,
+            small(second)?,
+            nanos.unwrap_or(0),
+        );
+        Some((civil.ok()?, precision))
+    };
+    let (civil, precision) = read(&mut scan).ok_or(TimeProblem::Shape)?;
+    match scan.0 {
+        b"" => in_zone(civil, precision, zone),
+        rest => {
+            let offset = offset(rest).ok_or(TimeProblem::Shape)?;
+            in_zone(civil, precision, Some(&TimeZone::fixed(offset)))
+        }
+    }
+}
+
+fn in_zone(
+    civil: DateTime,
+    precision: Precision,
+    zone: Option<&TimeZone>,
+) -> Result<Told, TimeProblem> {
+    let ambiguous = zone
+        .ok_or(TimeProblem::NoZone)?
+        .to_ambiguous_timestamp(civil);
+    let doubtful = ambiguous.is_ambiguous();
+    let instant = ambiguous.compatible().map_err(|_| TimeProblem::Shape)?;
+    Ok(Told {
+        at: Timestamp {
+            unix: UnixMs(instant.as_millisecond()),
+            precision,
+        },
+        doubtful,
+    })
+}
+
+/// `Z`, `+06:00`, `+0600` or `+06`, after an optional blank.
+fn offset(rest: &[u8]) -> Option<Offset> {
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    if rest == b"Z" {
+        return Some(Offset::UTC);
+    }
+    let mut scan = Scan(rest);
+    let sign = if scan.one_of(b"+-")? == b'-' { -1 } else { 1 };
+    let hours = i32::from(scan.number(2, 2)?);
+    let _colon = scan.one_of(b":");
+    let minutes = if scan.0.is_empty() {
+        0
+    } else {
+        i32::from(scan.number(2, 2)?)
+    };
+    if !scan.0.is_empty() || minutes > 59 {
+        return None;
+    }
+    Offset::from_seconds(sign * (hours * 3_600 + minutes * 60)).ok()
+}
+
+/// What is left to read of a text.
+struct Scan<'t>(&'t [u8]);
+
+impl Scan<'_> {
+    fn one_of(&mut self, allowed: &[u8]) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        allowed.contains(first).then(|| {
+            self.0 = rest;
+            *first
+        })
+    }
+
+    fn number(&mut self, least: usize, most: usize) -> Option<i16> {
+        let count = self
+            .0
+            .iter()
+            .take(most)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let (digits, rest) = self.0.split_at_checked(count).filter(|_| count >= least)?;
+        self.0 = rest;
+        Some(
+            digits
+                .iter()
+                .fold(0, |number, digit| number * 10 + i16::from(digit - b'0')),
+        )
+    }
+
+    /// `.` and up to nine digits, in nanoseconds.
+    fn fraction(&mut self) -> Option<i32> {
+        let digits = self.0.strip_prefix(b".")?;
+        let count = digits
+            .iter()
+            .take(9)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let (digits, rest) = digits.split_at_checked(count).filter(|_| count > 0)?;
+        self.0 = rest;
+        let scale = 10_i32.pow(u32::try_from(9 - count).unwrap_or(0));
+        Some(
+            digits
+                .iter()
+                .fold(0, |number, digit| number * 10 + i32::from(digit - b'0'))
+                * scale,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, zone: &str, expected: &str) {
+        let zone = TimeZone::get(zone).unwrap();
+        let told = read(text, Some(&zone)).unwrap().expect("a time");
+        assert_eq!(told.at.to_string(), expected, "{text}");
+    }
+
+    #[test]
+    fn every_shape_a_switch_writes_is_read() {
+        check("1775800888533", "UTC", "2026-04-10T06:01:28.533Z");
+        check("1775800888", "UTC", "2026-04-10T06:01:28Z");
+        check("20260410142815", "UTC", "2026-04-10T14:28:15Z");
+        check("2026-04-10 14:01:28", "Asia/Dhaka", "2026-04-10T08:01:28Z");
+        check(
+            "2026-04-10T14:01:28",
+            "Asia/Shanghai",
+            "2026-04-10T06:01:28Z",
+        );
+        check(
+            " 2026-04-10 14:01:28.25 ",
+            "UTC",
+            "2026-04-10T14:01:28.250Z",
+        );
+        check("2020/2/10 22:41", "UTC", "2020-02-10T22:41:00Z");
+        check("2026-04-10T14:01:28Z", "Asia/Dhaka", "2026-04-10T14:01:28Z");
+        check("2026-04-10 14:01:28+06:00", "UTC", "2026-04-10T08:01:28Z");
+        check("2026-04-10 14:01:28 -0530", "UTC", "2026-04-10T19:31:28Z");
+    }
+
+    #[test]
+    fn no_time_is_told_by_nothing_or_by_zeros() {
+        for text in ["", "  ", "0", "0000000000000", "0000-00-00 00:00:00"] {
+            assert_eq!(read(text, None), Ok(None), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "2026-13-45 14:01:28",
+            "2026-04-10",
+            "yesterday",
+            "17758008885",
+            "2026-04/10 14:01:28",
+            "2026-04-10 14:01:28x",
+            "-",
+            "2026-04-10 14:61:28",
+            "20261345142815",
+            "1e9",
+        ] {
+            assert_eq!(
+                read(text, Some(&TimeZone::UTC)),
+                Err(TimeProblem::Shape),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_local_time_needs_the_sources_zone() {
+        assert_eq!(read("2026-04-10 14:01:28", None), Err(TimeProblem::NoZone));
+        assert!(read("2026-04-10 14:01:28Z", None).is_ok());
+    }
+
+    #[test]
+    fn the_repeated_and_the_missing_hour_of_summer_time_are_marked() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        for (text, doubtful, at) in [
+            ("2026-10-25 02:30:00", true, "2026-10-25T00:30:00Z"),
+            ("2026-03-29 02:30:00", true, "2026-03-29T01:30:00Z"),
+            ("2026-10-25 03:30:00", false, "2026-10-25T02:30:00Z"),
+        ] {
+            let told = read(text, Some(&berlin)).unwrap().unwrap();
+            assert_eq!(
+                (told.doubtful, told.at.to_string().as_str()),
+                (doubtful, at),
+                "{text}"
+            );
+        }
+    }
+}
