@@ -71,7 +71,9 @@ pub struct SystemClock {
 impl SystemClock {
     /// A clock whose monotonic reading starts at zero now.
     pub fn new() -> SystemClock {
-        SystemClock { origin: Instant::now() }
+        SystemClock {
+            origin: Instant::now(),
+        }
     }
 }
 
@@ -85,7 +87,9 @@ impl Clock for SystemClock {
     fn wall(&self) -> UnixMs {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         // A machine that boots before 1970 has no clock worth reading; 0 keeps it running.
-        UnixMs(since_1970.map_or(0, |span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+        UnixMs(since_1970.map_or(0, |span| {
+            i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+        }))
     }
 
     fn now(&self) -> Moment {
@@ -102,7 +106,9 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that stands at `wall`, its monotonic reading at zero.
     pub fn at(wall: UnixMs) -> ManualClock {
-        ManualClock { readings: Mutex::new((wall, Moment::default())) }
+        ManualClock {
+            readings: Mutex::new((wall, Moment::default())),
+        }
     }
 
     /// Moves both readings on by `span`.
@@ -120,11 +126,17 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn wall(&self) -> UnixMs {
-        self.readings.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.readings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 
     fn now(&self) -> Moment {
-        self.readings.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.readings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
     }
 }
 
@@ -144,6 +156,9 @@ mod tests {
     #[test]
     fn ages_never_go_below_zero() {
         assert_eq!(UnixMs(5).since(UnixMs(9)), Duration::ZERO);
-        assert_eq!(Moment::default().since(Moment(Duration::from_secs(1))), Duration::ZERO);
+        assert_eq!(
+            Moment::default().since(Moment(Duration::from_secs(1))),
+            Duration::ZERO
+        );
     }
 }

@@ -23,6 +23,16 @@ const HEADER_SHARE: usize = 2;
 /// Fewest typed fields that must all fail before a line with no known name is taken for a header.
 const HEADER_MISFITS_MIN: usize = 3;
 
+/// The fields of one line of comma-separated text; for small tables beside the rows.
+pub fn fields_of(line: &str) -> Vec<String> {
+    let mut scratch = Scratch::default();
+    let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
+    match split(dialect, line, &mut scratch) {
+        Split::Whole => (0..scratch.fields.count()).map(|index| scratch.fields.get(index).to_string()).collect(),
+        Split::Open | Split::Torn(_) => vec![line.to_string()],
+    }
+}
+
 /// Splits `text`, one row without its last line end, into the scratch's fields.
 pub(super) fn split(dialect: Dialect, text: &str, scratch: &mut Scratch) -> Split {
     let mut reader = ReaderBuilder::new()

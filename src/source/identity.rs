@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Most bytes of a file's beginning that its hash is taken over: a header and a row are far less.
 pub(super) const HEAD_BYTES_MAX: u64 = 128 << 10;
@@ -67,7 +67,7 @@ pub(super) fn at_last_line_end(
                 device: 0,
                 inode: 0,
             },
-            &PathBuf::new(),
+            Path::new(""),
             0,
         )
     };

@@ -64,7 +64,7 @@ pub struct FilePosition {
     /// Device and inode.
     pub key: FileKey,
     /// The path last seen; for messages, never for deciding.
-    pub path: PathBuf,
+    pub path: String,
     /// Offset of the first byte not yet consumed, in the uncompressed file.
     pub offset: u64,
     /// Lines before `offset`, counted from the file's start; `None` when following began in the
@@ -254,7 +254,7 @@ impl Source {
         seen_before: bool,
     ) -> Source {
         let known = remembered.into_iter().map(|position| {
-            let path: Arc<Path> = Arc::from(position.path.as_path());
+            let path: Arc<Path> = Arc::from(Path::new(&position.path));
             let rank = (0, Arc::clone(&path), position.key);
             let known = Known {
                 path,
@@ -352,7 +352,7 @@ impl Source {
         let renamed = *known.path != *found.path;
         if renamed {
             known.path = Arc::clone(&found.path);
-            known.position.path = found.path.to_path_buf();
+            known.position.path = shown(&found.path);
         }
         let unchanged = known.size == found.size && known.written_ns == found.written_ns;
         if known.verified && unchanged && !known.troubled {
@@ -430,7 +430,7 @@ impl Source {
                     Ok(end) => {
                         position = FilePosition {
                             key: found.key,
-                            path: found.path.to_path_buf(),
+                            path: shown(&found.path),
                             ..end
                         };
                         looked.positions.push(position.clone());
@@ -622,7 +622,7 @@ impl FilePosition {
     fn beginning(key: FileKey, path: &Path, life: u32) -> FilePosition {
         FilePosition {
             key,
-            path: path.to_owned(),
+            path: shown(path),
             offset: 0,
             lines: Some(0),
             first_row: None,
@@ -633,6 +633,11 @@ impl FilePosition {
             life,
         }
     }
+}
+
+/// A path as text, for messages.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// Notes that a file cannot be read, once.

@@ -1,0 +1,295 @@
+//! `[[endpoint]]` as written → [`EndpointConfig`].
+
+use super::file::EndpointTable;
+use super::place::{self, Place};
+use super::secret::{self, Found, SecretKeys};
+use super::value;
+use super::written::Key;
+use crate::delivery::endpoint::{CONCURRENCY_MAX, Endpoint, EventFilter, OwnHeader};
+use crate::delivery::outcome::SuccessRule;
+use crate::delivery::profile::Profile;
+use crate::delivery::signer::Secret;
+use crate::delivery::url::{Host, Url};
+use crate::queue::AttachFrom;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Shortest and longest time an attempt, a connection or a wait may be given.
+const TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(7 * 86_400);
+
+/// Most attempts: ten a day over the 30 days that dead letters are kept.
+const ATTEMPTS_MAX: i64 = 300;
+
+/// Most headers of the operator's own, so that a request's head stays below the 8 KiB that
+/// common servers accept.
+const HEADERS_MAX: usize = 32;
+
+/// An endpoint, and how the agent starts with it.
+#[derive(Debug)]
+pub struct EndpointConfig {
+    /// Where and how to deliver.
+    pub endpoint: Endpoint,
+    /// Whether it is delivered to; its cursor is kept either way.
+    pub enabled: bool,
+    /// What it gets of the events already queued when it is new.
+    pub from: AttachFrom,
+    /// File of the extra certificate authorities; for `check`.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Checks one table; `None` where something stands in the way, which is then noted.
+pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<EndpointConfig> {
+    let before = place.problems();
+    let name = name("billing", &table.name, place);
+    let profile = place.choice("profile", &table.profile, Profile::Standard, &[("standard", Profile::Standard), ("vos3000", Profile::Vos3000)]);
+    let url = url(table, place);
+    let events = events(table, place);
+    let (secret, previous) = secrets(table, profile, place);
+    let headers = headers(table, place);
+    let ca_file = place.path("ca_file", &table.ca_file, "\"/etc/ssl/own-ca.pem\"");
+    let extra_roots = roots(ca_file.as_deref(), table, place);
+    // Without a name or an address nothing is built, but the rest is checked all the same.
+    let stand_in = Url::parse("https://unnamed.invalid/").expect("an address");
+    let mut endpoint = Endpoint::new(name.unwrap_or("?"), url.unwrap_or(stand_in), profile);
+    endpoint.events = events.unwrap_or(EventFilter::All);
+    endpoint.secret = secret;
+    endpoint.previous_secret = previous;
+    endpoint.headers = headers;
+    endpoint.extra_roots = extra_roots;
+    if let Some(success) = success(table, place) {
+        endpoint.success = success;
+    }
+    endpoint.timeout = place.duration("timeout", &table.timeout, endpoint.timeout, TIMES);
+    endpoint.connect_timeout = place.duration("connect_timeout", &table.connect_timeout, endpoint.connect_timeout, TIMES);
+    endpoint.idle_timeout = place.duration("idle_timeout", &table.idle_timeout, endpoint.idle_timeout, TIMES);
+    endpoint.retries.initial = place.duration("backoff_initial", &table.backoff_initial, endpoint.retries.initial, TIMES);
+    endpoint.retries.max = place.duration("backoff_max", &table.backoff_max, endpoint.retries.max, TIMES);
+    endpoint.probe_max = place.duration("probe_max", &table.probe_max, endpoint.probe_max, TIMES);
+    endpoint.retry_after_max = place.duration("retry_after_max", &table.retry_after_max, endpoint.retry_after_max, TIMES);
+    let attempts = place.number("attempts", &table.attempts, i64::from(endpoint.retries.attempts), 1..=ATTEMPTS_MAX);
+    endpoint.retries.attempts = u32::try_from(attempts).unwrap_or(endpoint.retries.attempts);
+    let most = i64::try_from(CONCURRENCY_MAX).unwrap_or(i64::MAX);
+    let concurrency = place.number("concurrency", &table.concurrency, i64::try_from(endpoint.concurrency.get()).unwrap_or(1), 1..=most);
+    endpoint.concurrency = usize::try_from(concurrency).ok().and_then(NonZeroUsize::new).unwrap_or(endpoint.concurrency);
+    endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
+    endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
+    let from = place.choice("from", &table.from, AttachFrom::Now, &[("now", AttachFrom::Now), ("oldest", AttachFrom::Oldest)]);
+    let enabled = place.truth("enabled", &table.enabled, true);
+    (place.problems() == before).then_some(EndpointConfig { endpoint, enabled, from, ca_file })
+}
+
+/// The name of a source or an endpoint.
+pub fn name<'k>(like: &str, written: &'k Key<String>, place: &mut Place<'_>) -> Option<&'k str> {
+    let name = place.required("name", written, &format!("{like:?}"))?;
+    if !place::is_name(name) {
+        let what = format!("{name:?} cannot be used; write letters, digits, '.', '_' and '-', at most {} of them", place::NAME_BYTES_MAX);
+        place.problem("name", written, what);
+        return None;
+    }
+    Some(name)
+}
+
+fn url(table: &EndpointTable, place: &mut Place<'_>) -> Option<Url> {
+    let text = place.required("url", &table.url, "\"https://api.example.com/webhook\"")?;
+    let plain_allowed = place.truth("allow_plain_http", &table.allow_plain_http, false);
+    let refused = match Url::parse(text) {
+        Ok(url) if url.is_tls() || plain_allowed || is_loopback(url.host()) => return Some(url),
+        Ok(_) => "http:// would send call records in the clear; write https://, or allow_plain_http = true if you must".to_string(),
+        Err(error) => format!("{error}; write it like \"https://api.example.com/webhook\""),
+    };
+    place.problem("url", &table.url, refused);
+    None
+}
+
+fn is_loopback(host: &Host) -> bool {
+    match host {
+        Host::Name(name) => name == "localhost",
+        Host::Literal(address) => address.is_loopback(),
+    }
+}
+
+fn events(table: &EndpointTable, place: &mut Place<'_>) -> Option<EventFilter> {
+    let kinds = place.required("events", &table.events, "[\"cdr\"], or [\"*\"] for all")?;
+    if kinds.is_empty() {
+        place.problem("events", &table.events, "the list is empty, so nothing would ever be sent; write the types, or [\"*\"] for all");
+        return None;
+    }
+    for kind in kinds {
+        if kind != "*" && !crate::event::is_kind(kind) {
+            place.problem("events", &table.events, format!("{kind:?} is no event type; types are like cdr, alarm, payment"));
+            return None;
+        }
+    }
+    if kinds.iter().any(|kind| kind == "*") {
+        return Some(EventFilter::All);
+    }
+    Some(EventFilter::Kinds(kinds.iter().map(|kind| kind.as_str().into()).collect()))
+}
+
+fn secrets(table: &EndpointTable, profile: Profile, place: &mut Place<'_>) -> (Option<Secret>, Option<Secret>) {
+    let current = SecretKeys { literal: &table.secret, file: &table.secret_file, env: &table.secret_env, credential: &table.secret_credential, prefix: "" };
+    let previous = SecretKeys {
+        literal: &table.previous_secret,
+        file: &table.previous_secret_file,
+        env: &table.previous_secret_env,
+        credential: &table.previous_secret_credential,
+        prefix: "previous_",
+    };
+    let unsigned = place.given("signature", &table.signature, "\"none\"").map(String::as_str);
+    if unsigned.is_some_and(|word| word != "none") {
+        place.problem("signature", &table.signature, "the profile decides how to sign; write \"none\" to send unsigned, or leave the key out");
+    }
+    let found = secret::fetch(current, place);
+    match (&found, unsigned) {
+        (Found::Nothing, None) => {
+            let what = "there is no secret to sign with; write secret_file = \"/etc/switchhook/billing.secret\" (make one with `switchhook secret generate`), or signature = \"none\"";
+            place.problem("secret_file", &table.secret_file, what);
+        }
+        (Found::Secret(_), Some("none")) => {
+            place.problem("signature", &table.signature, "a secret is given, but signature = \"none\"; keep one of the two");
+        }
+        _ => {}
+    }
+    let usable = |found: Found, keys: SecretKeys<'_>, place: &mut Place<'_>| match found {
+        Found::Secret(text) => match profile.secret(&text) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                let key = format!("{}secret", keys.prefix);
+                place.problem(&key, keys.written(), format!("{error}; make one with `switchhook secret generate`"));
+                None
+            }
+        },
+        Found::Nothing | Found::Unusable => None,
+    };
+    let secret = usable(found, current, place);
+    let found = secret::fetch(previous, place);
+    let previous = usable(found, previous, place);
+    (secret, previous)
+}
+
+fn headers(table: &EndpointTable, place: &mut Place<'_>) -> Vec<OwnHeader> {
+    let Some(written) = place.given("headers", &table.headers, "{ X-API-Key = \"…\" }") else {
+        return Vec::new();
+    };
+    if written.len() > HEADERS_MAX {
+        place.problem("headers", &table.headers, format!("{} headers are too many; write {HEADERS_MAX} at most", written.len()));
+    }
+    let mut headers = Vec::new();
+    for (name, value) in written {
+        match OwnHeader::new(name, value) {
+            Ok(header) => headers.push(header),
+            // The value may be a secret: it is never shown.
+            Err(error) => place.problem("headers", &table.headers, format!("{name:?}: {error}")),
+        }
+    }
+    headers
+}
+
+fn roots(path: Option<&Path>, table: &EndpointTable, place: &mut Place<'_>) -> Vec<Vec<u8>> {
+    let Some(path) = path else {
+        return Vec::new();
+    };
+    let read = CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>());
+    match read {
+        Ok(certificates) if !certificates.is_empty() => certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+        Ok(_) => {
+            place.problem("ca_file", &table.ca_file, format!("{} holds no certificate; it needs -----BEGIN CERTIFICATE----- blocks", path.display()));
+            Vec::new()
+        }
+        Err(error) => {
+            place.problem("ca_file", &table.ca_file, format!("cannot read certificates from {}: {error}", path.display()));
+            Vec::new()
+        }
+    }
+}
+
+fn success(table: &EndpointTable, place: &mut Place<'_>) -> Option<SuccessRule> {
+    let items = place.given("success", &table.success, "[200, \"202-204\"]")?;
+    let mut ranges = Vec::new();
+    for item in items {
+        let range = match item {
+            toml::Value::Integer(status) => status_range(*status, *status),
+            toml::Value::String(text) => text.split_once('-').and_then(|(from, to)| status_range(from.trim().parse().ok()?, to.trim().parse().ok()?)),
+            _ => None,
+        };
+        match range {
+            Some(range) => ranges.push(range),
+            None => {
+                place.problem("success", &table.success, format!("{item} is no status or range of statuses from 200 to 299; write like [200, \"202-204\"]"));
+                return None;
+            }
+        }
+    }
+    if ranges.is_empty() {
+        place.problem("success", &table.success, "the list is empty, so nothing would ever count as delivered; write like [200, \"202-204\"]");
+        return None;
+    }
+    Some(SuccessRule::any_of(ranges))
+}
+
+fn status_range(from: i64, to: i64) -> Option<RangeInclusive<u16>> {
+    let allowed = 200..=299;
+    if !allowed.contains(&from) || !allowed.contains(&to) || from > to {
+        return None;
+    }
+    Some(u16::try_from(from).ok()?..=u16::try_from(to).ok()?)
+}
+
+/// An endpoint's settings in force, as they would be written.
+pub fn show(config: &EndpointConfig) -> toml::Table {
+    let endpoint = &config.endpoint;
+    let mut table = toml::Table::new();
+    let mut put = |key: &str, value: toml::Value| table.insert(key.to_string(), value);
+    put("name", endpoint.name.to_string().into());
+    put("url", endpoint.url.to_string().into());
+    put("profile", endpoint.profile.name().into());
+    put("events", kinds(&endpoint.events).into());
+    put("enabled", config.enabled.into());
+    put("from", match config.from { AttachFrom::Now => "now", AttachFrom::Oldest => "oldest" }.into());
+    match &endpoint.secret {
+        Some(_) => put("secret", "(hidden)".into()),
+        None => put("signature", "none".into()),
+    };
+    if endpoint.previous_secret.is_some() {
+        put("previous_secret", "(hidden)".into());
+    }
+    put("success", statuses(&endpoint.success).into());
+    put("timeout", value::show_duration(endpoint.timeout).into());
+    put("connect_timeout", value::show_duration(endpoint.connect_timeout).into());
+    put("idle_timeout", value::show_duration(endpoint.idle_timeout).into());
+    put("attempts", i64::from(endpoint.retries.attempts).into());
+    put("backoff_initial", value::show_duration(endpoint.retries.initial).into());
+    put("backoff_max", value::show_duration(endpoint.retries.max).into());
+    put("probe_max", value::show_duration(endpoint.probe_max).into());
+    put("retry_after_max", value::show_duration(endpoint.retry_after_max).into());
+    put("concurrency", i64::try_from(endpoint.concurrency.get()).unwrap_or(i64::MAX).into());
+    put("agent_headers", endpoint.agent_headers.into());
+    if !endpoint.headers.is_empty() {
+        let hidden = endpoint.headers.iter().map(|header| (header.name().to_string(), toml::Value::from("(hidden)")));
+        put("headers", hidden.collect::<toml::Table>().into());
+    }
+    if let Some(path) = &config.ca_file {
+        put("ca_file", path.display().to_string().into());
+    }
+    put("allow_private", endpoint.allow_private.into());
+    table
+}
+
+fn kinds(events: &EventFilter) -> Vec<toml::Value> {
+    match events {
+        EventFilter::All => vec!["*".into()],
+        EventFilter::Kinds(kinds) => kinds.iter().map(|kind| kind.to_string().into()).collect(),
+    }
+}
+
+fn statuses(success: &SuccessRule) -> Vec<toml::Value> {
+    let shown = |range: &RangeInclusive<u16>| match (*range.start(), *range.end()) {
+        (from, to) if from == to => i64::from(from).into(),
+        (from, to) => format!("{from}-{to}").into(),
+    };
+    success.ranges().iter().map(shown).collect()
+}

@@ -1,0 +1,326 @@
+//! The TOML exactly as written: nothing checked, nothing filled in.
+//!
+//! The second type, [`super::Config`], is what the agent uses.
+
+use super::problem::Problems;
+use super::written::Key;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use toml::de::{DeTable, DeValue};
+
+/// One configuration file.
+#[derive(Debug, Default, Deserialize)]
+pub struct ConfigFile {
+    /// The switch's name in every event (default: the host name).
+    pub node: Key<String>,
+    /// Where the queue is kept (default: `/var/lib/switchhook`).
+    pub state_dir: Key<String>,
+    /// `[queue]`.
+    pub queue: Option<QueueTable>,
+    /// `[limits]`.
+    pub limits: Option<LimitsTable>,
+    /// `[log]`.
+    pub log: Option<LogTable>,
+    /// `[[source]]`.
+    #[serde(default)]
+    pub source: Vec<SourceTable>,
+    /// `[[endpoint]]`.
+    #[serde(default)]
+    pub endpoint: Vec<EndpointTable>,
+}
+
+/// The `[queue]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct QueueTable {
+    /// All the bytes the state directory may take, with its unit (default: `"512MiB"`).
+    pub disk_max: Key<String>,
+}
+
+/// The `[limits]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct LimitsTable {
+    /// Most files held open by each source (default: 256).
+    pub open_files_max: Key<i64>,
+}
+
+/// The `[log]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct LogTable {
+    /// `syslog` or `stderr` (default: `stderr` on a terminal, else `syslog`).
+    pub to: Key<String>,
+    /// The daemon's socket (default: `/dev/log`).
+    pub socket: Key<String>,
+    /// Syslog facility (default: `daemon`).
+    pub facility: Key<String>,
+    /// `error`, `warn`, `info`, `debug` or `trace` (default: `info`).
+    pub level: Key<String>,
+    /// `rfc3164` or `rfc5424`.
+    pub format: Key<String>,
+    /// Time between summary lines, with its unit (default: `"5m"`).
+    pub summary_every: Key<String>,
+}
+
+/// A `[[source]]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct SourceTable {
+    /// What the source is called in logs, positions and event ids. Required.
+    pub name: Key<String>,
+    /// Globs of the files to follow. Required.
+    pub files: Key<Vec<String>>,
+    /// Globs of files to leave out.
+    pub exclude: Key<Vec<String>>,
+    /// A preset, `delimited` or `json-lines`. Required.
+    pub format: Key<String>,
+    /// `now`, `beginning`, or a time with its zone. Required.
+    pub start: Key<String>,
+    /// IANA name of the zone of times without one.
+    pub timezone: Key<String>,
+    /// Character encoding (default: `utf-8`).
+    pub encoding: Key<String>,
+    /// Longest line, with its unit (default: `"64KiB"`).
+    pub line_max: Key<String>,
+    /// Time between two looks at the files beside inotify, with its unit (default: `"1s"`).
+    pub poll: Key<String>,
+    /// `auto`, `present` or `absent` (default: `auto`).
+    pub header: Key<String>,
+    /// Currency of the amounts: no switch file holds it.
+    pub currency: Key<String>,
+    /// Whether `data` gets every remaining column too (default: false).
+    pub extra: Key<bool>,
+    /// Texts for the switch's numbers of end reasons.
+    pub reasons: Key<BTreeMap<String, String>>,
+    /// The same from a CSV file: number, text.
+    pub reasons_file: Key<String>,
+    /// Accounts by gateway, for formats without an account column.
+    pub accounts: Key<BTreeMap<String, String>>,
+    /// The same from a CSV file: gateway, account.
+    pub accounts_file: Key<String>,
+    /// The name of one of the format's layouts, or a list of columns.
+    pub columns: Key<toml::Value>,
+    /// One character between fields (`delimited`).
+    pub delimiter: Key<String>,
+    /// One character around text, or `none` (`delimited`).
+    pub quote: Key<String>,
+    /// Type of the events (default: `cdr`).
+    pub event: Key<String>,
+    /// Lists of columns that together identify a row, the first usable one counts.
+    pub id_keys: Key<Vec<Vec<String>>>,
+    /// What the start column means: `setup` or `answer` (default: `setup`).
+    pub start_is: Key<String>,
+}
+
+/// An `[[endpoint]]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct EndpointTable {
+    /// What the endpoint is called in logs and in the queue. Required.
+    pub name: Key<String>,
+    /// Where to send. Required.
+    pub url: Key<String>,
+    /// `standard` or `vos3000` (default: `standard`).
+    pub profile: Key<String>,
+    /// Event types, or `["*"]`. Required.
+    pub events: Key<Vec<String>>,
+    /// Whether it is delivered to (default: true).
+    pub enabled: Key<bool>,
+    /// `now` or `oldest`: what a new endpoint gets of the events already queued (default: `now`).
+    pub from: Key<String>,
+    /// `none` to send unsigned.
+    pub signature: Key<String>,
+    /// The signing secret itself; prefer a file.
+    pub secret: Key<String>,
+    /// A file that holds the secret.
+    pub secret_file: Key<String>,
+    /// An environment variable that holds the secret.
+    pub secret_env: Key<String>,
+    /// A systemd credential that holds the secret.
+    pub secret_credential: Key<String>,
+    /// The secret before, while receivers change over.
+    pub previous_secret: Key<String>,
+    /// A file that holds the secret before.
+    pub previous_secret_file: Key<String>,
+    /// An environment variable that holds the secret before.
+    pub previous_secret_env: Key<String>,
+    /// A systemd credential that holds the secret before.
+    pub previous_secret_credential: Key<String>,
+    /// Statuses that mean delivered: numbers or ranges like `"200-299"`.
+    pub success: Key<Vec<toml::Value>>,
+    /// Time for one attempt, connection included, with its unit.
+    pub timeout: Key<String>,
+    /// Time to connect, TLS included, with its unit.
+    pub connect_timeout: Key<String>,
+    /// How long an unused connection is kept, with its unit.
+    pub idle_timeout: Key<String>,
+    /// Attempts before an event becomes a dead letter.
+    pub attempts: Key<i64>,
+    /// The first wait between attempts, with its unit.
+    pub backoff_initial: Key<String>,
+    /// The longest wait between attempts, with its unit.
+    pub backoff_max: Key<String>,
+    /// The longest wait between probes of a failing endpoint, with its unit.
+    pub probe_max: Key<String>,
+    /// The longest wait a receiver may ask for, with its unit.
+    pub retry_after_max: Key<String>,
+    /// Attempts under way at once, 1 to 64.
+    pub concurrency: Key<i64>,
+    /// Headers of your own.
+    pub headers: Key<BTreeMap<String, String>>,
+    /// Whether the `X-Switchhook-…` headers are sent (default: true).
+    pub agent_headers: Key<bool>,
+    /// PEM file of certificate authorities to trust beside the built-in ones.
+    pub ca_file: Key<String>,
+    /// Allows `http://` to other machines.
+    pub allow_plain_http: Key<bool>,
+    /// Allows a name that resolves to a private address.
+    pub allow_private: Key<bool>,
+}
+
+/// A file that was read, with what is needed to say where in it something stands.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The file's path.
+    pub path: PathBuf,
+    /// What it says.
+    pub file: ConfigFile,
+    lines: LineIndex,
+}
+
+impl Loaded {
+    /// Reads the text of the file at `path`; unknown keys and syntax errors go to `problems`.
+    ///
+    /// `None` where the text is not TOML, or a table stands where a list of tables should.
+    pub fn parse(path: &Path, text: &str, problems: &mut Problems) -> Option<Loaded> {
+        let lines = LineIndex::new(text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let line = error.span().map(|span| lines.line(span.start));
+            problems.add(path, line, "", error.message());
+        }
+        if !errors.is_empty() {
+            return None;
+        }
+        let mut unknown = BTreeSet::new();
+        let deserializer = toml::Deserializer::from(table.clone());
+        let file = serde_ignored::deserialize(deserializer, |key| {
+            unknown.insert(key.to_string());
+        });
+        for key in &unknown {
+            report_unknown(path, key, table.get_ref(), &lines, problems);
+        }
+        match file {
+            Ok(file) => Some(Loaded { path: path.to_owned(), file, lines }),
+            Err(error) => {
+                let line = error.span().map(|span| lines.line(span.start));
+                let what = format!("{}; sources and endpoints are lists: write [[source]] and [[endpoint]]", error.message());
+                problems.add(path, line, "", what);
+                None
+            }
+        }
+    }
+
+    /// The line of a byte of the file's text, from 1.
+    pub fn line(&self, byte: usize) -> usize {
+        self.lines.line(byte)
+    }
+}
+
+/// Where each line of a text begins.
+#[derive(Debug)]
+struct LineIndex(Vec<usize>);
+
+impl LineIndex {
+    fn new(text: &str) -> LineIndex {
+        let starts = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+        LineIndex(std::iter::once(0).chain(starts).collect())
+    }
+
+    fn line(&self, byte: usize) -> usize {
+        self.0.partition_point(|start| *start <= byte)
+    }
+}
+
+/// Reports the unknown key at `dotted`, like `endpoint.0.timout`, with the nearest known one.
+fn report_unknown(path: &Path, dotted: &str, table: &DeTable<'_>, lines: &LineIndex, problems: &mut Problems) {
+    let line = find(table, dotted).map(|byte| lines.line(byte));
+    let (parent, key) = dotted.rsplit_once('.').unwrap_or(("", dotted));
+    let owner = parent.split('.').next().unwrap_or("");
+    let known = known_keys(owner);
+    let near = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(name, key), *name))
+        .filter(|(distance, name)| *distance <= 3 && *distance < name.len())
+        .min();
+    let advice = match near {
+        Some((_, name)) => format!("did you mean {name}?"),
+        None => format!("the keys here are {}", known.join(", ")),
+    };
+    let place = if owner.is_empty() { key.to_string() } else { format!("{owner}: {key}") };
+    problems.add(path, line, place, format!("no such key; {advice}"));
+}
+
+fn find(table: &DeTable<'_>, dotted: &str) -> Option<usize> {
+    let (first, rest) = match dotted.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (dotted, None),
+    };
+    let (key, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == first)?;
+    let Some(rest) = rest else {
+        return Some(key.span().start);
+    };
+    match value.get_ref() {
+        DeValue::Table(inner) => find(inner, rest),
+        DeValue::Array(items) => {
+            let (index, rest) = rest.split_once('.')?;
+            match items.get(index.parse::<usize>().ok()?)?.get_ref() {
+                DeValue::Table(inner) => find(inner, rest),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The keys of a table, as its type names them.
+fn known_keys(owner: &str) -> &'static [&'static str] {
+    match owner {
+        "queue" => fields::<QueueTable>(),
+        "limits" => fields::<LimitsTable>(),
+        "log" => fields::<LogTable>(),
+        "source" => fields::<SourceTable>(),
+        "endpoint" => fields::<EndpointTable>(),
+        _ => fields::<ConfigFile>(),
+    }
+}
+
+/// The field names serde gives a derived structure: asks it to read itself and listens.
+fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    struct Listener<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> serde::Deserializer<'de> for Listener<'_> {
+        type Error = serde::de::value::Error;
+
+        fn deserialize_any<V: serde::de::Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(serde::de::Error::custom("only the field names are wanted"))
+        }
+
+        fn deserialize_struct<V: serde::de::Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = fields;
+            self.deserialize_any(visitor)
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+            unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    let mut names: &'static [&'static str] = &[];
+    // The error is the listener's own way of stopping; what it heard is what was wanted.
+    let _stopped = T::deserialize(Listener(&mut names));
+    names
+}
