@@ -1,0 +1,175 @@
+//! SetAside: rows that could not be understood, kept where an operator can read them.
+//!
+//! One JSON object per line in `set-aside.jsonl` under the state directory, mode 0600:
+//!
+//! ```json
+//! {"source":"cdr","file":"/…/2026041014.txt","line":88412,"offset":9120034,"column":5,"reason":"…","row":"…"}
+//! ```
+//!
+//! **Crash argument.** The entries of a group are written and synced before the group's positions
+//! are committed. A crash between the two sets the same rows aside again, at the same place: an
+//! entry may be there twice, but no row is ever passed over without one.
+
+use serde::Serialize;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Most bytes of one set-aside file. The file before it is kept as `set-aside.jsonl.1`, so twice
+/// this is the most that bad rows can take: enough for some 20,000 rows, well before an operator
+/// has long been told in the log that his format does not fit.
+pub const SET_ASIDE_BYTES_MAX: u64 = 4 << 20;
+
+/// Most bytes of a row that are kept: the widest row known is 1.1 KiB.
+pub const ROW_BYTES_MAX: usize = 4 << 10;
+
+/// One row that did not fit, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The source's name.
+    pub source: String,
+    /// The file's path when the row was read.
+    pub file: String,
+    /// The row's line, from 1; `None` when following began in the middle of the file.
+    pub line: Option<u64>,
+    /// Offset of the row's first byte in the file.
+    pub offset: u64,
+    /// The column that did not fit, from 1, where one can be named.
+    pub column: Option<usize>,
+    /// What did not fit.
+    pub reason: String,
+    /// The row's first [`ROW_BYTES_MAX`] bytes, with U+FFFD where they are not UTF-8.
+    pub row: String,
+}
+
+/// The file of rows set aside.
+#[derive(Debug)]
+pub struct SetAside {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl SetAside {
+    /// Opens the file under `state_dir`, or makes it.
+    ///
+    /// # Errors
+    ///
+    /// When it can be neither opened nor made.
+    pub fn open(state_dir: &Path) -> io::Result<SetAside> {
+        let path = state_dir.join("set-aside.jsonl");
+        let file = append(&path)?;
+        let bytes = file.metadata()?.len();
+        Ok(SetAside { path, file, bytes })
+    }
+
+    /// Adds `entries`; they survive loss of power after `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// When they could not be written or synced: the rows must then not be counted as read.
+    pub fn add(&mut self, entries: &[Entry]) -> io::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        if self.bytes >= SET_ASIDE_BYTES_MAX {
+            self.turn()?;
+        }
+        let mut text = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut text, entry)?;
+            text.push(b'\n');
+        }
+        self.file.write_all(&text)?;
+        self.file.sync_data()?;
+        self.bytes = self.bytes.saturating_add(text.len() as u64);
+        Ok(())
+    }
+
+    /// Bytes on disk of this file and the one before it.
+    pub fn bytes(&self) -> u64 {
+        let before = fs::metadata(self.path.with_extension("jsonl.1")).map_or(0, |before| before.len());
+        self.bytes.saturating_add(before)
+    }
+
+    /// The path, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let before = self.path.with_extension("jsonl.1");
+        fs::rename(&self.path, before)?;
+        self.file = append(&self.path)?;
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+/// The first [`ROW_BYTES_MAX`] bytes of `row`, as text.
+pub fn row_text(row: &[u8]) -> String {
+    let kept = row.get(..ROW_BYTES_MAX).unwrap_or(row);
+    String::from_utf8_lossy(kept).trim_end_matches(['\r', '\n']).to_string()
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(row: &str) -> Entry {
+        Entry {
+            source: "cdr".to_string(),
+            file: "/var/cdr/2026041014.txt".to_string(),
+            line: Some(7),
+            offset: 1_204,
+            column: Some(5),
+            reason: "11 fields, expected 18".to_string(),
+            row: row_text(row.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn a_row_set_aside_can_be_read_back_with_its_place_and_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut aside = SetAside::open(dir.path()).unwrap();
+        aside.add(&[entry("a|b\"|c\r\n")]).unwrap();
+        let text = fs::read_to_string(aside.path()).unwrap();
+        assert_eq!(
+            text,
+            "{\"source\":\"cdr\",\"file\":\"/var/cdr/2026041014.txt\",\"line\":7,\"offset\":1204,\
+             \"column\":5,\"reason\":\"11 fields, expected 18\",\"row\":\"a|b\\\"|c\"}\n"
+        );
+    }
+
+    #[test]
+    fn it_never_takes_more_than_two_files_of_the_cap() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut aside = SetAside::open(dir.path()).unwrap();
+        let group = vec![entry(&"x".repeat(2 * ROW_BYTES_MAX)); 64];
+        for _ in 0..64 {
+            aside.add(&group).unwrap();
+        }
+        let group_bytes = 64 * (ROW_BYTES_MAX as u64 + 256);
+        let mut total = 0;
+        for found in fs::read_dir(dir.path()).unwrap() {
+            let size = found.unwrap().metadata().unwrap().len();
+            assert!(size <= SET_ASIDE_BYTES_MAX + group_bytes, "{size}");
+            total += size;
+        }
+        assert!(total > SET_ASIDE_BYTES_MAX, "{total}");
+    }
+
+    #[test]
+    fn it_goes_on_where_it_was_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        SetAside::open(dir.path()).unwrap().add(&[entry("one")]).unwrap();
+        SetAside::open(dir.path()).unwrap().add(&[entry("two")]).unwrap();
+        let text = fs::read_to_string(dir.path().join("set-aside.jsonl")).unwrap();
+        assert_eq!(text.lines().count(), 2);
+    }
+}
