@@ -1,0 +1,98 @@
+//! The command line: text in, a command out; and all that is printed.
+
+mod check;
+mod demo;
+mod formats;
+mod receive;
+mod run;
+mod screen;
+mod secret;
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How the process ends, for scripts and the unit file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All went well.
+    Success = 0,
+    /// The command line makes no sense.
+    Usage = 64,
+    /// A row, a signature or an account is not as it should be.
+    Data = 65,
+    /// A bug; the service manager may restart.
+    Bug = 70,
+    /// The queue's store could not be opened or written.
+    Store = 74,
+    /// The configuration stands in the way; a restart would not help.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Where the configuration is looked for when no `--config` is given.
+const CONFIG_DEFAULT: &str = "/etc/switchhook/switchhook.toml";
+
+/// Delivers a softswitch's call records as signed HTTP callbacks.
+#[derive(Debug, Parser)]
+#[command(name = "switchhook", version, about, long_about = None, arg_required_else_help = true)]
+#[command(after_help = "Start with `switchhook demo`: it needs nothing and shows the whole path in a few seconds.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Follow the switch's files and deliver what they say, until told to stop.
+    #[command(after_help = "Example: switchhook run --config /etc/switchhook/switchhook.toml")]
+    Run(ConfigArgument),
+    /// Show the configuration in force, and one row of each source beside what becomes of it.
+    #[command(after_help = "Example: switchhook check --config switchhook.toml")]
+    Check(ConfigArgument),
+    /// Play a small switch, deliver its calls to a receiver of its own, and balance the account.
+    Demo(demo::DemoArguments),
+    /// A receiver for development: verifies, prints, counts, and misbehaves on request.
+    Receive(receive::ReceiveArguments),
+    /// The formats of CDR files: which there are, and what each says of its columns.
+    #[command(subcommand)]
+    Formats(formats::FormatsCommand),
+    /// Signing secrets.
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
+}
+
+/// The one argument of the commands that work with a configuration.
+#[derive(Debug, clap::Args)]
+struct ConfigArgument {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    config: PathBuf,
+}
+
+/// Reads the command line and does what it says.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let asked_for = !error.use_stderr();
+            // A closed pipe is the reader's own wish to hear no more.
+            let _printed = error.print();
+            return if asked_for { Exit::Success } else { Exit::Usage };
+        }
+    };
+    match arguments.command {
+        Command::Run(argument) => run::run(&argument.config),
+        Command::Check(argument) => check::check(&argument.config),
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Receive(arguments) => receive::receive(&arguments),
+        Command::Formats(command) => formats::formats(&command),
+        Command::Secret(command) => secret::secret(&command),
+    }
+}

@@ -1,0 +1,60 @@
+//! `switchhook secret`: makes signing secrets.
+
+use super::{Exit, screen};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Random bytes of a new secret: as many as HMAC-SHA256 can use.
+const SECRET_BYTES: usize = 32;
+
+/// What can be done with secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Make a new random secret that every profile accepts.
+    #[command(after_help = "Example: switchhook secret generate --output /etc/switchhook/billing.secret")]
+    Generate(GenerateArguments),
+}
+
+/// The arguments of `secret generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArguments {
+    /// Write it to this new file (mode 0640) instead of the terminal.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Does what `command` says.
+pub fn secret(command: &SecretCommand) -> Exit {
+    let SecretCommand::Generate(arguments) = command;
+    let mut bytes = [0; SECRET_BYTES];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        screen::complaint(format_args!("the system gives no random bytes: {error}"));
+        return Exit::Bug;
+    }
+    let text = format!("whsec_{}", STANDARD.encode(bytes));
+    let Some(path) = &arguments.output else {
+        screen::line(text);
+        return Exit::Success;
+    };
+    match write(path, &text) {
+        Ok(()) => {
+            screen::line(format_args!("wrote {}; name it in the configuration: secret_file = {:?}", path.display(), path));
+            Exit::Success
+        }
+        Err(error) => {
+            screen::complaint(format_args!("cannot write {}: {error}; an existing secret is never overwritten", path.display()));
+            Exit::Usage
+        }
+    }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()
+}
