@@ -1,0 +1,162 @@
+//! Callback: what a verified body says about itself.
+
+use super::verify::Profile;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Longest id and kind taken, in bytes: ours are 36 and 64 at most, and longer ones would only
+/// fill the account.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// An event's name tags, as far as telling callbacks apart needs them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callback<'a> {
+    /// The event's lasting id: the same in every repeat.
+    pub id: Cow<'a, str>,
+    /// What kind of event it is, such as `cdr`.
+    pub kind: Cow<'a, str>,
+    /// Its place in its node's sequence, where the body gives one.
+    pub sequence: Option<u64>,
+}
+
+/// Why a body that was verified is still no callback.
+#[derive(Debug)]
+pub enum Malformed {
+    /// It is not JSON of the profile's shape.
+    Json(serde_json::Error),
+    /// Its id or kind is empty or longer than 256 bytes.
+    Name,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => write!(f, "the body is not of the profile's shape: {error}"),
+            Self::Name => write!(f, "the id or the kind is empty or too long"),
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+impl<'a> Callback<'a> {
+    /// Reads the body of a callback of `profile`.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when it is not JSON, or lacks its id or kind.
+    pub fn parse(profile: Profile, body: &'a [u8]) -> Result<Callback<'a>, Malformed> {
+        let callback = match profile {
+            Profile::Standard => {
+                let body: StandardBody = serde_json::from_slice(body).map_err(Malformed::Json)?;
+                let StandardData { id, sequence } = body.data;
+                Callback {
+                    id,
+                    kind: body.kind,
+                    sequence,
+                }
+            }
+            Profile::Vos3000 => {
+                let body: Vos3000Body = serde_json::from_slice(body).map_err(Malformed::Json)?;
+                Callback {
+                    id: body.id,
+                    kind: body.event,
+                    sequence: body.sequence,
+                }
+            }
+        };
+        let names = [&callback.id, &callback.kind];
+        if names
+            .iter()
+            .all(|name| (1..=NAME_BYTES_MAX).contains(&name.len()))
+        {
+            Ok(callback)
+        } else {
+            Err(Malformed::Name)
+        }
+    }
+
+    /// The same, holding on to no body.
+    pub fn into_owned(self) -> Callback<'static> {
+        Callback {
+            id: Cow::Owned(self.id.into_owned()),
+            kind: Cow::Owned(self.kind.into_owned()),
+            sequence: self.sequence,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct StandardBody<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    data: StandardData<'a>,
+}
+
+#[derive(Deserialize)]
+struct StandardData<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    sequence: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Vos3000Body<'a> {
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    sequence: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(profile: Profile, body: &str, expected: Option<(&str, &str, Option<u64>)>) {
+        let parsed = Callback::parse(profile, body.as_bytes()).ok();
+        let found = parsed.as_ref().map(|c| (&*c.id, &*c.kind, c.sequence));
+        assert_eq!(found, expected, "{profile} {body}");
+    }
+
+    #[test]
+    fn the_id_is_where_the_profile_has_it() {
+        check(
+            Profile::Standard,
+            r#"{"type":"cdr","timestamp":"t","data":{"id":"evt_1","sequence":7,"call_id":"x"}}"#,
+            Some(("evt_1", "cdr", Some(7))),
+        );
+        check(
+            Profile::Vos3000,
+            r#"{"event":"cdr","timestamp":"t","data":{"id":"no"},"id":"evt_1","sequence":7}"#,
+            Some(("evt_1", "cdr", Some(7))),
+        );
+    }
+
+    #[test]
+    fn a_sequence_may_be_missing_and_text_may_be_escaped() {
+        let body = r#"{"event":"cdr","id":"a\u0062"}"#;
+        check(Profile::Vos3000, body, Some(("ab", "cdr", None)));
+    }
+
+    #[test]
+    fn a_body_without_id_or_kind_is_malformed() {
+        for body in [
+            "",
+            "[]",
+            "{",
+            r#"{"event":"cdr"}"#,
+            r#"{"event":"cdr","id":7}"#,
+        ] {
+            check(Profile::Vos3000, body, None);
+        }
+        check(Profile::Vos3000, r#"{"event":"","id":"evt_1"}"#, None);
+        check(Profile::Vos3000, r#"{"event":"cdr","id":"evt_1"} x"#, None);
+        check(Profile::Standard, r#"{"type":"cdr","id":"evt_1"}"#, None);
+        let long = format!(r#"{{"event":"cdr","id":"{}"}}"#, "x".repeat(257));
+        check(Profile::Vos3000, &long, None);
+    }
+}

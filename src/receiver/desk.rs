@@ -1,0 +1,272 @@
+//! Desk: takes one request, decides what becomes of it, and answers.
+
+use super::account::{Account, Books};
+use super::arrival::{self, Answer, Arrival, Entered, Onlooker};
+use super::callback::Callback;
+use super::fault::{Dice, Fault, FaultKind};
+use super::verify::{Reject, Verifier};
+use crate::clock::Clock;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use std::fmt;
+use std::future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+/// The path callbacks are taken at.
+pub const PATH: &str = "/webhook";
+
+/// Longest body read, in bytes; a longer one is answered 413. One event is below 64 KiB, a batch
+/// as the contract allows it below this.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// What a sender is answered.
+pub type Reply = Response<Full<Bytes>>;
+
+/// The connection is to be reset instead of answered.
+#[derive(Debug)]
+pub struct Reset;
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is to be reset")
+    }
+}
+
+impl std::error::Error for Reset {}
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Desk {
+    verifier: Verifier,
+    clock: Arc<dyn Clock>,
+    books: Mutex<Books>,
+    dice: Mutex<Dice>,
+    onlooker: Mutex<Option<Onlooker>>,
+    /// Whether there is an onlooker; spares the others an arrival that nobody sees.
+    is_watched: AtomicBool,
+}
+
+/// What was decided about one request.
+struct Verdict<'a> {
+    callback: Option<Callback<'a>>,
+    entered: Entered,
+    ending: Ending,
+}
+
+/// How a request ends for its sender.
+enum Ending {
+    Reply(Reply),
+    Hang,
+    Reset,
+}
+
+impl Desk {
+    /// A desk with empty books and no faults.
+    pub fn new(
+        verifier: Verifier,
+        clock: Arc<dyn Clock>,
+        ids_remembered: usize,
+        rng: fastrand::Rng,
+    ) -> Desk {
+        Desk {
+            verifier,
+            clock,
+            books: Mutex::new(Books::new(ids_remembered)),
+            dice: Mutex::new(Dice::new(rng)),
+            onlooker: Mutex::new(None),
+            is_watched: AtomicBool::new(false),
+        }
+    }
+
+    /// The account as it stands.
+    pub fn account(&self) -> Account {
+        locked(&self.books).account().clone()
+    }
+
+    /// Replaces the faults in force.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        locked(&self.dice).set_faults(faults);
+    }
+
+    /// Shows arrivals in a new channel from now on.
+    pub fn watch(&self) -> mpsc::Receiver<Arrival> {
+        let (onlooker, arrivals) = arrival::channel();
+        *locked(&self.onlooker) = Some(onlooker);
+        self.is_watched.store(true, Ordering::Relaxed);
+        arrivals
+    }
+
+    /// Answers `request`, or does not, as the faults say.
+    ///
+    /// # Errors
+    ///
+    /// [`Reset`] when the connection is to be reset: a fault, or a sender that broke off.
+    pub async fn answer(self: Arc<Desk>, request: Request<Incoming>) -> Result<Reply, Reset> {
+        let (head, body) = request.into_parts();
+        if head.uri.path() != PATH {
+            let hint = format!("nothing here; callbacks are taken at {PATH}");
+            return Ok(self.refuse_misaddressed(StatusCode::NOT_FOUND, &hint));
+        }
+        if head.method != Method::POST {
+            let mut reply =
+                self.refuse_misaddressed(StatusCode::METHOD_NOT_ALLOWED, "callbacks come by POST");
+            reply
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("POST"));
+            return Ok(reply);
+        }
+        match Limited::new(body, BODY_BYTES_MAX).collect().await {
+            Ok(body) => self.take(head.headers, body.to_bytes()).await,
+            Err(error) if error.is::<LengthLimitError>() => {
+                let hint = format!("the body is longer than {BODY_BYTES_MAX} bytes");
+                Ok(self.refuse_misaddressed(StatusCode::PAYLOAD_TOO_LARGE, &hint))
+            }
+            Err(_) => Err(Reset),
+        }
+    }
+
+    fn refuse_misaddressed(&self, status: StatusCode, hint: &str) -> Reply {
+        locked(&self.books).refuse_misaddressed();
+        error_reply(status, &hint)
+    }
+
+    async fn take(&self, headers: HeaderMap, body: Bytes) -> Result<Reply, Reset> {
+        let at = self.clock.wall();
+        let signature = self.verifier.verify(&headers, &body, at);
+        let verdict = self.decide(&signature, &body).await;
+        let ending = verdict.ending;
+        if self.is_watched.load(Ordering::Relaxed) {
+            let callback = verdict.callback.map(Callback::into_owned);
+            self.show(Arrival {
+                at,
+                signature,
+                callback,
+                entered: verdict.entered,
+                answer: ending.answer(),
+                headers,
+                body,
+            });
+        }
+        match ending {
+            Ending::Reply(reply) => Ok(reply),
+            Ending::Hang => future::pending().await,
+            Ending::Reset => Err(Reset),
+        }
+    }
+
+    /// Decides about one request and enters it. Faults strike only what would be accepted, so
+    /// that they can be set against the account.
+    async fn decide<'a>(&self, signature: &Result<(), Reject>, body: &'a [u8]) -> Verdict<'a> {
+        if let Err(reject) = signature {
+            locked(&self.books).refuse_signature();
+            return Verdict::refused(StatusCode::UNAUTHORIZED, reject);
+        }
+        let callback = match Callback::parse(self.verifier.profile(), body) {
+            Ok(callback) => callback,
+            Err(malformed) => {
+                locked(&self.books).refuse_malformed();
+                return Verdict::refused(StatusCode::BAD_REQUEST, &malformed);
+            }
+        };
+        let roll = locked(&self.dice).roll();
+        if !roll.delay.is_zero() {
+            locked(&self.books).delay();
+            tokio::time::sleep(roll.delay).await;
+        }
+        let (entered, ending) = self.conclude(roll.ending, &callback);
+        Verdict {
+            callback: Some(callback),
+            entered,
+            ending,
+        }
+    }
+
+    /// Enters a good callback, unless the fault that struck it forbids.
+    fn conclude(&self, fault: Option<FaultKind>, callback: &Callback<'_>) -> (Entered, Ending) {
+        let mut books = locked(&self.books);
+        if let Some(fault) = &fault {
+            books.fault(fault);
+        }
+        let mut accept = || books.accept(&callback.kind, &callback.id);
+        match fault {
+            Some(FaultKind::Status { code, retry_after }) => {
+                let reply = fault_reply(code, retry_after);
+                (Entered::No, Ending::Reply(reply))
+            }
+            Some(FaultKind::Hang) => (Entered::No, Ending::Hang),
+            Some(FaultKind::Reset) => (Entered::No, Ending::Reset),
+            Some(FaultKind::Lost) => (accept(), Ending::Reset),
+            // A delay is over by now.
+            Some(FaultKind::Delay(_)) | None => {
+                let received = Bytes::from_static(br#"{"status":"received"}"#);
+                (accept(), Ending::Reply(reply(StatusCode::OK, received)))
+            }
+        }
+    }
+
+    fn show(&self, arrival: Arrival) {
+        let mut onlooker = locked(&self.onlooker);
+        let Some(sender) = onlooker.as_ref() else {
+            return;
+        };
+        match sender.try_send(arrival) {
+            Ok(()) => {}
+            Err(mpsc::TrySendError::Full(_)) => locked(&self.books).skip_arrival(),
+            Err(mpsc::TrySendError::Disconnected(_)) => {
+                *onlooker = None;
+                self.is_watched.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl<'a> Verdict<'a> {
+    fn refused(status: StatusCode, why: &dyn fmt::Display) -> Verdict<'a> {
+        Verdict {
+            callback: None,
+            entered: Entered::No,
+            ending: Ending::Reply(error_reply(status, why)),
+        }
+    }
+}
+
+impl Ending {
+    fn answer(&self) -> Answer {
+        match self {
+            Ending::Reply(reply) => Answer::Status(reply.status().as_u16()),
+            Ending::Hang => Answer::Nothing,
+            Ending::Reset => Answer::Reset,
+        }
+    }
+}
+
+fn fault_reply(code: u16, retry_after: Option<Duration>) -> Reply {
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = error_reply(status, &"a fault, as you asked for");
+    if let Some(pause) = retry_after {
+        let secs = HeaderValue::from(pause.as_secs());
+        reply.headers_mut().insert(RETRY_AFTER, secs);
+    }
+    reply
+}
+
+fn error_reply(status: StatusCode, why: &dyn fmt::Display) -> Reply {
+    let body = serde_json::json!({ "error": why.to_string() });
+    reply(status, Bytes::from(body.to_string()))
+}
+
+fn reply(status: StatusCode, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    reply.headers_mut().insert(CONTENT_TYPE, json);
+    reply
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

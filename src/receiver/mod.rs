@@ -1,0 +1,239 @@
+//! The development receiver: stands where a customer's endpoint will, verifies, counts, and
+//! misbehaves on request.
+//!
+//! ```text
+//! connection ─worker→ request ─desk→ verify (raw body) → callback → faults → account → answer
+//! ```
+//!
+//! Verification is written from the profiles' public documents, not from the agent's own signer,
+//! so that the two check each other. A callback is *accepted* when it was verified, understood
+//! and entered in the account; that is what an oracle may rely on. A fault that strikes before
+//! (status, hang, reset) leaves it unaccepted; `lost` strikes after, so that the sender does not
+//! learn of it.
+
+mod account;
+mod arrival;
+mod callback;
+mod desk;
+mod fault;
+mod print;
+mod tls;
+mod verify;
+mod worker;
+
+pub use self::account::{Account, FaultsPlayed, IDS_REMEMBERED_MAX, KINDS_MAX, OTHER_KINDS};
+pub use self::arrival::{ARRIVALS_WAITING_MAX, Answer, Arrival, Entered};
+pub use self::callback::{Callback, Malformed};
+pub use self::desk::{BODY_BYTES_MAX, PATH};
+pub use self::fault::{DELAY_MAX, Fault, FaultError, FaultKind};
+pub use self::print::{arrival_line, payload_line};
+pub use self::tls::{Certificate, TlsError};
+pub use self::verify::{Profile, Reject, SECRETS_MAX, SecretError, TOLERANCE, Verifier};
+pub use self::worker::CONNECTIONS_MAX;
+
+use self::desk::Desk;
+use self::tls::Tls;
+use self::worker::Worker;
+use crate::clock::{Clock, SystemClock};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc;
+
+/// Most threads one receiver runs on: more than the machines it is developed on have.
+pub const THREADS_MAX: usize = 16;
+
+/// How a receiver listens, what it believes, and how it misbehaves.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where to listen; port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// The certificate to answer HTTPS with; plain HTTP without one.
+    pub certificate: Option<Certificate>,
+    /// How callbacks are verified.
+    pub verifier: Verifier,
+    /// The faults to begin with.
+    pub faults: Vec<Fault>,
+    /// The seed of the faults' dice: the same requests in the same order meet the same faults.
+    pub seed: u64,
+    /// Threads to serve on, 1 to [`THREADS_MAX`]; beyond that is taken for the nearest of the
+    /// two. Several share the port, and the system spreads connections over them.
+    pub threads: usize,
+    /// How many distinct ids are remembered to tell a repeat, at most [`IDS_REMEMBERED_MAX`].
+    pub ids_remembered: usize,
+    /// What tells the time for stamps, and for the age of a signature.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Settings {
+    /// Plain HTTP on any free port of the loopback, one thread, no faults.
+    pub fn new(verifier: Verifier) -> Settings {
+        Settings {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            certificate: None,
+            verifier,
+            faults: Vec::new(),
+            seed: 0,
+            threads: 1,
+            ids_remembered: IDS_REMEMBERED_MAX,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+}
+
+/// A receiver, listening or stopped. Dropping it stops it.
+#[derive(Debug)]
+pub struct Receiver {
+    addr: SocketAddr,
+    threads: usize,
+    tls: Option<Tls>,
+    desk: Arc<Desk>,
+    workers: Vec<Worker>,
+}
+
+/// Why a receiver cannot listen.
+#[derive(Debug)]
+pub enum ReceiverError {
+    /// The certificate or its key cannot be used.
+    Tls(TlsError),
+    /// The address cannot be listened on.
+    Listen {
+        /// The address that was asked for.
+        addr: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The system refuses a thread or its runtime.
+    Thread(io::Error),
+}
+
+impl fmt::Display for ReceiverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tls(error) => error.fmt(f),
+            Self::Listen { addr, cause } => write!(f, "cannot listen on {addr}: {cause}"),
+            Self::Thread(cause) => write!(f, "the system refuses a thread: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for ReceiverError {}
+
+impl Receiver {
+    /// Listens as `settings` say.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate cannot be used, the address not be listened on, or the system
+    /// refuses a thread. Nothing listens then.
+    pub fn start(settings: Settings) -> Result<Receiver, ReceiverError> {
+        let tls = settings
+            .certificate
+            .map(|certificate| Tls::load(certificate, settings.listen.ip()))
+            .transpose()
+            .map_err(ReceiverError::Tls)?;
+        let desk = Desk::new(
+            settings.verifier,
+            settings.clock,
+            settings.ids_remembered.min(IDS_REMEMBERED_MAX),
+            fastrand::Rng::with_seed(settings.seed),
+        );
+        desk.set_faults(settings.faults);
+        let mut receiver = Receiver {
+            addr: settings.listen,
+            threads: settings.threads.clamp(1, THREADS_MAX),
+            tls,
+            desk: Arc::new(desk),
+            workers: Vec::new(),
+        };
+        receiver.listen()?;
+        Ok(receiver)
+    }
+
+    /// The address it listens on, with the port it was given; the same after a stop.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The address to give to a sender on this machine: `http://127.0.0.1:40001/webhook`.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut addr = self.addr;
+        match addr.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        format!("{scheme}://{addr}{PATH}")
+    }
+
+    /// The certificate a sender must trust, as PEM; none on plain HTTP.
+    pub fn certificate_pem(&self) -> Option<&str> {
+        self.tls.as_ref().map(Tls::certificate_pem)
+    }
+
+    /// What has happened so far, stops and restarts included. It balances at every moment.
+    pub fn account(&self) -> Account {
+        self.desk.account()
+    }
+
+    /// From now on, every request that was read whole and addressed to [`PATH`].
+    ///
+    /// At most [`ARRIVALS_WAITING_MAX`] wait to be taken; beyond that they are skipped and
+    /// counted in the account, because a slow reader must not slow the answers. An earlier
+    /// channel of the same receiver ends.
+    pub fn arrivals(&self) -> mpsc::Receiver<Arrival> {
+        self.desk.watch()
+    }
+
+    /// Replaces the faults in force; an empty list ends them. Requests under way keep theirs.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.desk.set_faults(faults);
+    }
+
+    /// Stops listening and cuts every connection, answered or not. Safe to call twice.
+    ///
+    /// The account, the ids seen and the certificate stay for [`Receiver::listen`].
+    pub fn stop(&mut self) {
+        // Each is told before the first is waited for.
+        let workers: Vec<_> = self.workers.drain(..).map(Worker::stop).collect();
+        for worker in workers {
+            // A worker that panicked has said so on standard error already.
+            let _panicked = worker.join();
+        }
+    }
+
+    /// Listens again, on the same port, after [`Receiver::stop`]; no change while it listens.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else took the port meanwhile, or the system refuses a thread. The receiver
+    /// is stopped then.
+    pub fn listen(&mut self) -> Result<(), ReceiverError> {
+        while self.workers.len() < self.threads {
+            let acceptor = self.tls.as_ref().map(Tls::acceptor);
+            let shares_port = self.threads > 1;
+            match Worker::start(self.addr, shares_port, acceptor, &self.desk) {
+                Ok(worker) => {
+                    self.addr = worker.addr();
+                    self.workers.push(worker);
+                }
+                Err(error) => {
+                    self.stop();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,411 @@
+//! Verify: whether a callback comes from who holds the secret, judged over its raw bytes.
+//!
+//! Written from the two public documents, not from the agent's signer. The body is not parsed
+//! here: a signature is checked over the bytes that came, before anybody looks into them.
+
+use crate::clock::UnixMs;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use hyper::HeaderMap;
+use sha2::Sha256;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+
+/// How far a `standard` callback's timestamp may be from our clock, either way: five minutes, as
+/// in the libraries of the Standard Webhooks specification.
+pub const TOLERANCE: Duration = Duration::from_secs(300);
+
+/// Most secrets a verifier takes: the one in force and, during a rotation, the one before.
+pub const SECRETS_MAX: usize = 2;
+
+/// What a signature looks like and what it covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Standard Webhooks 1.0.0: `webhook-id`, `webhook-timestamp` and `webhook-signature`, which
+    /// holds `v1,` and Base64 of HMAC-SHA256 over `id.timestamp.body`; several are separated by
+    /// spaces.
+    Standard,
+    /// The VOS3000 webhook guide: `X-VOS3000-Signature`, lower-case hexadecimal HMAC-SHA256 of
+    /// the body.
+    Vos3000,
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Profile, String> {
+        match name {
+            "standard" => Ok(Profile::Standard),
+            "vos3000" => Ok(Profile::Vos3000),
+            _ => Err(format!(
+                "no profile {name:?} here; write standard or vos3000"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "standard",
+            Self::Vos3000 => "vos3000",
+        })
+    }
+}
+
+/// Why a secret cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretError {
+    /// None was given, or more than [`SECRETS_MAX`].
+    Count(usize),
+    /// A secret is empty.
+    Empty,
+    /// A secret of profile `standard` is not `whsec_` and Base64.
+    NotWhsec,
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(found) => write!(f, "{found} secrets; give one, or two during a rotation"),
+            Self::Empty => f.write_str("the secret is empty"),
+            Self::NotWhsec => f.write_str(
+                "a secret of profile standard is whsec_ and base64; \
+                 make one with `switchhook secret generate`",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+/// Why a callback is not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reject {
+    /// The header of this name is missing, or not text.
+    Header(&'static str),
+    /// `webhook-timestamp` is not seconds since 1970.
+    Timestamp,
+    /// The timestamp is further from our clock than the tolerance.
+    Stale {
+        /// Our clock minus the timestamp, in seconds; negative when it lies in the future.
+        age_secs: i64,
+    },
+    /// No signature matches any secret.
+    Mismatch,
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header {name} is missing"),
+            Self::Timestamp => write!(f, "webhook-timestamp is not seconds since 1970"),
+            Self::Stale { age_secs } => {
+                write!(
+                    f,
+                    "webhook-timestamp is {age_secs} s old; check both clocks"
+                )
+            }
+            Self::Mismatch => write!(f, "no signature matches; check the secret and the raw body"),
+        }
+    }
+}
+
+/// Checks signatures of one profile against one or two secrets.
+#[derive(Clone)]
+pub struct Verifier {
+    profile: Profile,
+    /// One keyed HMAC per secret, ready to be copied: keying costs two of the four hash blocks
+    /// that a short body takes.
+    keys: Vec<Hmac<Sha256>>,
+    tolerance: Duration,
+}
+
+impl Verifier {
+    /// A verifier for `profile` that believes any of `secrets`.
+    ///
+    /// A `vos3000` secret is its text's bytes, a `standard` one the bytes behind its Base64.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`] says which secret is missing or wrong; it never contains one.
+    pub fn new(profile: Profile, secrets: &[&str]) -> Result<Verifier, SecretError> {
+        if secrets.is_empty() || secrets.len() > SECRETS_MAX {
+            return Err(SecretError::Count(secrets.len()));
+        }
+        let keys = secrets.iter().map(|secret| key(profile, secret));
+        Ok(Verifier {
+            profile,
+            keys: keys.collect::<Result<_, _>>()?,
+            tolerance: TOLERANCE,
+        })
+    }
+
+    /// The same with another tolerance for timestamps.
+    pub fn with_tolerance(self, tolerance: Duration) -> Verifier {
+        Verifier { tolerance, ..self }
+    }
+
+    /// The profile it checks.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Whether `headers` prove that a holder of a secret sent `body`, `now` being our clock.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject`] says what is missing or wrong. Comparisons take the same time wherever two
+    /// signatures differ.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
+        match self.profile {
+            Profile::Standard => self.verify_standard(headers, body, now),
+            Profile::Vos3000 => self.verify_vos3000(headers, body),
+        }
+    }
+
+    fn verify_standard(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
+        let id = text(headers, "webhook-id")?;
+        let timestamp = text(headers, "webhook-timestamp")?;
+        let signatures = text(headers, "webhook-signature")?;
+        let unix_secs: i64 = timestamp.parse().map_err(|_| Reject::Timestamp)?;
+        let age_secs = now.unix_secs().saturating_sub(unix_secs);
+        if age_secs.unsigned_abs() > self.tolerance.as_secs() {
+            return Err(Reject::Stale { age_secs });
+        }
+        let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
+        self.any_matches(&parts, |tag| {
+            let expected = STANDARD.encode(tag);
+            let v1 = signatures
+                .split(' ')
+                .filter_map(|signature| signature.strip_prefix("v1,"));
+            v1.fold(false, |found, signature| {
+                found | bool::from(signature.as_bytes().ct_eq(expected.as_bytes()))
+            })
+        })
+    }
+
+    fn verify_vos3000(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Reject> {
+        let signature = text(headers, "x-vos3000-signature")?;
+        self.any_matches(&[body], |tag| signature.as_bytes().ct_eq(&hex(tag)).into())
+    }
+
+    /// Whether `matches` holds for the tag of `parts` under one of the secrets.
+    fn any_matches(&self, parts: &[&[u8]], matches: impl Fn(&[u8]) -> bool) -> Result<(), Reject> {
+        let found = self.keys.iter().any(|key| {
+            let mut mac = key.clone();
+            for part in parts {
+                mac.update(part);
+            }
+            matches(&mac.finalize().into_bytes())
+        });
+        if found { Ok(()) } else { Err(Reject::Mismatch) }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("profile", &self.profile)
+            .field("secrets", &self.keys.len())
+            .field("tolerance", &self.tolerance)
+            .finish()
+    }
+}
+
+fn key(profile: Profile, secret: &str) -> Result<Hmac<Sha256>, SecretError> {
+    let bytes = match profile {
+        Profile::Vos3000 => secret.as_bytes().to_vec(),
+        Profile::Standard => {
+            let encoded = secret.strip_prefix("whsec_").ok_or(SecretError::NotWhsec)?;
+            STANDARD
+                .decode(encoded)
+                .map_err(|_| SecretError::NotWhsec)?
+        }
+    };
+    if bytes.is_empty() {
+        return Err(SecretError::Empty);
+    }
+    Ok(Hmac::new_from_slice(&bytes).expect("HMAC takes keys of any length"))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Reject> {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.ok_or(Reject::Header(name))
+}
+
+fn hex(bytes: &[u8]) -> Vec<u8> {
+    let digit = |nibble: u8| match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'a' + nibble - 10,
+    };
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    digits.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::{HeaderName, HeaderValue};
+
+    /// The vector of the Standard Webhooks specification.
+    const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    const ID: (&str, &str) = ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek");
+    const TIMESTAMP: (&str, &str) = ("webhook-timestamp", "1614265330");
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    const SENT: UnixMs = UnixMs(1_614_265_330_000);
+
+    /// The vector of our contract for `vos3000`, checked with OpenSSL.
+    const VOS_BODY: &[u8] =
+        br#"{"event":"cdr","timestamp":"2026-04-09T14:30:45Z","data":{"call_id":"12345678"}}"#;
+    const VOS_SIGNATURE: &str = "60df0aa1b3998813262454fcb79b8fac76ba38c20f52eca69c259c92096409ee";
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            (name, HeaderValue::from_str(value).unwrap())
+        });
+        pairs.collect()
+    }
+
+    #[track_caller]
+    fn check(signature: &str, body: &[u8], now: UnixMs, expected: Result<(), Reject>) {
+        let verifier = Verifier::new(Profile::Standard, &[WHSEC]).unwrap();
+        let headers = headers(&[ID, TIMESTAMP, ("webhook-signature", signature)]);
+        assert_eq!(verifier.verify(&headers, body, now), expected);
+    }
+
+    #[track_caller]
+    fn check_vos3000(secrets: &[&str], signature: &str, expected: Result<(), Reject>) {
+        let verifier = Verifier::new(Profile::Vos3000, secrets).unwrap();
+        let headers = headers(&[("X-VOS3000-Signature", signature)]);
+        assert_eq!(verifier.verify(&headers, VOS_BODY, UnixMs(0)), expected);
+    }
+
+    #[test]
+    fn the_specifications_own_vector_is_believed() {
+        check(SIGNATURE, BODY, SENT, Ok(()));
+    }
+
+    #[test]
+    fn one_good_signature_among_others_is_enough() {
+        let among = format!("v1a,AAAA v1,AAAA {SIGNATURE} v2,BBBB");
+        check(&among, BODY, SENT, Ok(()));
+    }
+
+    #[test]
+    fn a_changed_body_or_signature_is_not_believed() {
+        check(
+            SIGNATURE,
+            br#"{"test":2432232314}"#,
+            SENT,
+            Err(Reject::Mismatch),
+        );
+        check(
+            &SIGNATURE.replace("g0h", "g0H"),
+            BODY,
+            SENT,
+            Err(Reject::Mismatch),
+        );
+        check(
+            &SIGNATURE.replace("v1,", "v2,"),
+            BODY,
+            SENT,
+            Err(Reject::Mismatch),
+        );
+        check("v1,", BODY, SENT, Err(Reject::Mismatch));
+        check("", BODY, SENT, Err(Reject::Mismatch));
+    }
+
+    #[test]
+    fn a_callback_counts_for_five_minutes_either_way() {
+        let at = |secs: i64| UnixMs(SENT.0 + secs * 1_000);
+        check(SIGNATURE, BODY, at(300), Ok(()));
+        check(SIGNATURE, BODY, at(-300), Ok(()));
+        check(
+            SIGNATURE,
+            BODY,
+            at(301),
+            Err(Reject::Stale { age_secs: 301 }),
+        );
+        check(
+            SIGNATURE,
+            BODY,
+            at(-301),
+            Err(Reject::Stale { age_secs: -301 }),
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let verifier = Verifier::new(Profile::Standard, &[WHSEC]).unwrap();
+        let signature = ("webhook-signature", SIGNATURE);
+        for (sent, missing) in [
+            (headers(&[TIMESTAMP, signature]), "webhook-id"),
+            (headers(&[ID, signature]), "webhook-timestamp"),
+            (headers(&[ID, TIMESTAMP]), "webhook-signature"),
+        ] {
+            assert_eq!(
+                verifier.verify(&sent, BODY, SENT),
+                Err(Reject::Header(missing))
+            );
+        }
+        let sent = headers(&[ID, ("webhook-timestamp", "2021-02-25"), signature]);
+        assert_eq!(verifier.verify(&sent, BODY, SENT), Err(Reject::Timestamp));
+        let verifier = Verifier::new(Profile::Vos3000, &["secret"]).unwrap();
+        let verdict = verifier.verify(&HeaderMap::new(), BODY, SENT);
+        assert_eq!(verdict, Err(Reject::Header("x-vos3000-signature")));
+    }
+
+    #[test]
+    fn the_vos3000_vector_is_believed_in_lower_case_only() {
+        check_vos3000(&["your-secret-key-here"], VOS_SIGNATURE, Ok(()));
+        let upper = VOS_SIGNATURE.to_uppercase();
+        check_vos3000(&["your-secret-key-here"], &upper, Err(Reject::Mismatch));
+        check_vos3000(
+            &["your-secret-key-here"],
+            &VOS_SIGNATURE[..63],
+            Err(Reject::Mismatch),
+        );
+        check_vos3000(&["another"], VOS_SIGNATURE, Err(Reject::Mismatch));
+    }
+
+    #[test]
+    fn during_a_rotation_either_secret_is_believed() {
+        check_vos3000(&["new", "your-secret-key-here"], VOS_SIGNATURE, Ok(()));
+        check_vos3000(&["your-secret-key-here", "old"], VOS_SIGNATURE, Ok(()));
+    }
+
+    #[test]
+    fn a_secret_that_cannot_work_is_refused() {
+        let refused = |profile, secrets: &[&str]| Verifier::new(profile, secrets).unwrap_err();
+        assert_eq!(
+            refused(Profile::Standard, &["plain"]),
+            SecretError::NotWhsec
+        );
+        assert_eq!(
+            refused(Profile::Standard, &["whsec_!"]),
+            SecretError::NotWhsec
+        );
+        assert_eq!(refused(Profile::Standard, &["whsec_"]), SecretError::Empty);
+        assert_eq!(refused(Profile::Vos3000, &[""]), SecretError::Empty);
+        assert_eq!(refused(Profile::Vos3000, &[]), SecretError::Count(0));
+        assert_eq!(
+            refused(Profile::Vos3000, &["a", "b", "c"]),
+            SecretError::Count(3)
+        );
+    }
+
+    #[test]
+    fn a_verifier_prints_no_secret() {
+        let verifier = Verifier::new(Profile::Vos3000, &["hunter2"]).unwrap();
+        let expected = "Verifier { profile: Vos3000, secrets: 1, tolerance: 300s }";
+        assert_eq!(format!("{verifier:?}"), expected);
+    }
+}
