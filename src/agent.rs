@@ -1,78 +1,87 @@
 //! The agent: builds the parts, starts the threads, stops them in order.
 
+mod attend;
+
+pub use attend::Signals;
+
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
-use crate::delivery::Delivery;
-use crate::ingest::{Ingest, IngestError};
+use crate::config::{Config, SourceConfig};
+use crate::delivery::transport::{HttpTransport, Transport};
+use crate::delivery::{self, Delivery, counts::Counts};
+use crate::event::Maker;
+use crate::ingest::{Feed, Hint, Ingest, IngestError};
+use crate::parser::Parser;
 use crate::queue::{Ledger, Queue, QueueError};
 use crate::shutdown::{Bell, Shutdown};
-use crate::source::Watch;
+use crate::source::Source;
+use attend::Attendant;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How long attempts under way may take to finish when the agent stops. Those that do not are
-/// repeated after the next start, with the same id. Below the 90 s after which service managers
-/// kill.
+/// repeated after the next start, with the same id. Well below the 90 s after which service
+/// managers kill.
 pub const STOP_GRACE: Duration = Duration::from_secs(20);
 
-/// Stack of the threads that only wait or pump; nothing in them recurses.
-const STACK_BYTES: usize = 512 << 10;
-
-/// Whether the process' signals are the agent's to answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signals {
-    /// SIGTERM and SIGINT stop the agent.
-    Heed,
-    /// They are somebody else's.
-    Ignore,
-}
+/// Stack of the threads that pump and wait; the parser's and the store's buffers are on the heap.
+const STACK_BYTES: usize = 1 << 20;
 
 /// A running agent.
 #[derive(Debug)]
 pub struct Agent {
     queue: Queue,
     shutdown: Shutdown,
-    delivery: Delivery,
+    delivery: Arc<Delivery>,
     ingest: JoinHandle<()>,
-    attendant: JoinHandle<()>,
+    attendant: JoinHandle<io::Result<()>>,
 }
 
 /// Why an agent cannot start.
 #[derive(Debug)]
 pub enum AgentError {
-    /// The queue could not be opened.
+    /// The queue could not be opened or written.
     Queue(QueueError),
-    /// Rows have nowhere to be set aside, or a source cannot be set up.
+    /// Rows that do not fit have nowhere to be kept.
     Ingest(IngestError),
-    /// A thread, the signals or the runtime could not be had from the system.
-    System(io::Error),
+    /// An endpoint's transport or threads could not be set up.
+    Delivery(delivery::StartError),
+    /// A thread could not be had from the system.
+    Thread(io::Error),
 }
 
 impl fmt::Display for AgentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Queue(error) => error.fmt(f),
+            Self::Queue(_) => f.write_str("the queue cannot be used"),
             Self::Ingest(error) => error.fmt(f),
-            Self::System(error) => write!(f, "the system refuses a thread or a signal: {error}"),
+            Self::Delivery(_) => f.write_str("delivery cannot start"),
+            Self::Thread(_) => f.write_str("the system refuses a thread; look at the limit of tasks"),
         }
     }
 }
 
-impl std::error::Error for AgentError {}
+impl Error for AgentError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Queue(error) => Some(error),
+            Self::Ingest(_) => None,
+            Self::Delivery(error) => Some(error),
+            Self::Thread(error) => Some(error),
+        }
+    }
+}
 
 impl Agent {
     /// Builds the agent that `config` describes and sets it to work.
     ///
     /// # Errors
     ///
-    /// When the queue cannot be opened, a source's state cannot be kept, or the system refuses a
-    /// thread. Nothing has been read or sent then.
+    /// When the queue cannot be opened, a source's rejects cannot be kept, or the system refuses a
+    /// thread. Nothing has been sent then, or it will be repeated with the same id.
     pub fn start(config: Config, signals: Signals) -> Result<Agent, AgentError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
@@ -80,22 +89,104 @@ impl Agent {
         for endpoint in &config.endpoints {
             queue.attach(&endpoint.endpoint.name, endpoint.from).map_err(AgentError::Queue)?;
         }
-        let globs: Vec<String> = config.sources.iter().flat_map(|source| source.files.files.clone()).collect();
-        let summary_every = config.log.summary_every;
+        let globs = config.sources.iter().flat_map(|source| source.files.files.clone()).collect();
+        let mut feeds = Vec::new();
+        for source in config.sources {
+            feeds.push(feed(source, &config.node, &queue).map_err(AgentError::Queue)?);
+        }
+        let mut ingest = Ingest::new(feeds, queue.clone(), &config.state_dir, config.disk_max, Arc::clone(&clock)).map_err(AgentError::Ingest)?;
         let endpoints = config.endpoints.into_iter().filter(|endpoint| endpoint.enabled).map(|endpoint| endpoint.endpoint).collect();
-        let delivery = Delivery::start(endpoints, queue.clone(), Arc::clone(&clock)).map_err(AgentError::System)?;
+        let mut make_transport = |endpoint: &delivery::endpoint::Endpoint| {
+            let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new(endpoint, Arc::clone(&clock))?);
+            Ok(transport)
+        };
+        let delivery = Delivery::start(endpoints, Arc::new(queue.clone()), Arc::clone(&clock), &mut make_transport, &shutdown, fastrand::u64(..))
+            .map(Arc::new)
+            .map_err(AgentError::Delivery)?;
         let bell = Bell::default();
         shutdown.ring_at_stop(&bell);
-        let ingest = {
-            let feeds = config.sources.into_iter().map(|source| source.feed(&queue)).collect();
-            let mut ingest = Ingest::new(feeds, queue.clone(), &config.state_dir, config.queue.disk_max, Arc::clone(&clock)).map_err(AgentError::Ingest)?;
-            let (bell, shutdown) = (bell.clone(), shutdown.clone());
-            spawn("ingest", move || ingest.run(&bell, &shutdown)).map_err(AgentError::System)?
+        let hint = Hint::new(bell);
+        let attendant = Attendant {
+            globs,
+            hint: hint.clone(),
+            shutdown: shutdown.clone(),
+            signals,
+            summary_every: config.summary_every,
+            queue: queue.clone(),
+            delivery: Arc::clone(&delivery),
         };
-        let attendant = {
-            let attendant = Attendant { globs, bell, shutdown: shutdown.clone(), signals, summary_every, queue: queue.clone(), counts: delivery.counts() };
-            spawn("attend", move || attendant.run()).map_err(AgentError::System)?
-        };
+        let attendant = spawn("attend", move || attendant.run()).map_err(AgentError::Thread)?;
+        let stopping = shutdown.clone();
+        let ingest = spawn("ingest", move || ingest.run(&hint, &stopping)).map_err(AgentError::Thread)?;
         Ok(Agent { queue, shutdown, delivery, ingest, attendant })
     }
+
+    /// The account, as it is on disk.
+    pub fn ledger(&self) -> Ledger {
+        self.queue.ledger()
+    }
+
+    /// What has become of attempts since the start, by endpoint.
+    pub fn counts(&self) -> Vec<(Arc<str>, Counts)> {
+        self.delivery.counts()
+    }
+
+    /// Waits until somebody asks for the stop: a signal, or a pump that has ended by itself.
+    pub fn wait(&self) {
+        while !self.shutdown.wait(Duration::from_millis(500)) {
+            if self.ingest.is_finished() {
+                return; // It panicked: the stop passes that on.
+            }
+        }
+    }
+
+    /// Stops in order: no new attempt and no new row, attempts under way finish within
+    /// [`STOP_GRACE`] or are repeated after the next start, what was decided is made durable.
+    ///
+    /// # Errors
+    ///
+    /// When the queue could not be marked as closed in order; nothing is lost by that.
+    ///
+    /// # Panics
+    ///
+    /// When a thread has panicked: that is a bug, and this passes it on.
+    pub fn stop(self) -> Result<Ledger, QueueError> {
+        self.shutdown.request();
+        let panicked = self.ingest.join().err();
+        if let Ok(Err(error)) = self.attendant.join() {
+            log::warn!("directories were polled only error=\"{error}\"");
+        }
+        // The attendant's was the only other handle.
+        if let Some(delivery) = Arc::into_inner(self.delivery) {
+            delivery.stop(STOP_GRACE);
+        }
+        if let Some(payload) = panicked {
+            std::panic::resume_unwind(payload);
+        }
+        self.queue.close()?;
+        Ok(self.queue.ledger())
+    }
+}
+
+/// What turns one source's bytes into events, going on where it left off.
+fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, QueueError> {
+    let name = Arc::clone(&config.files.name);
+    let (positions, seen_before) = (queue.positions(&name)?, queue.seen(&name));
+    let mut headers = Parser::new(config.parser.clone());
+    let is_header = Box::new(move |line: &[u8]| headers.is_header(line));
+    let start = config.files.start;
+    let format = config.parser.format.clone();
+    Ok(Feed {
+        source: Source::open(config.files, is_header, positions, seen_before),
+        parser: Parser::new(config.parser),
+        maker: Maker::new(Arc::clone(node), Arc::clone(&name), &format, config.calls),
+        name,
+        format,
+        poll: config.poll,
+        start,
+    })
+}
+
+fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+    thread::Builder::new().name(name.to_string()).stack_size(STACK_BYTES).spawn(run)
 }

@@ -38,7 +38,8 @@ pub mod event;
 pub mod parser;
 pub mod source;
 
-pub mod clock;
 pub mod logging;
 pub mod shutdown;
 pub mod timestamp;
+
+pub mod clock;

@@ -1,1 +1,7 @@
-fn main() {}
+//! Process in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    switchhook::cli::main(std::env::args_os()).into()
+}

@@ -51,6 +51,11 @@ impl Switch {
         self.rows
     }
 
+    /// Whether the next row begins a new file.
+    pub fn is_between_files(&self) -> bool {
+        self.file.is_none()
+    }
+
     /// The hour turns: the next row goes to a new file.
     pub fn turn_hour(&mut self) {
         self.hour += 1;

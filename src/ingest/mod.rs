@@ -15,7 +15,7 @@ pub use set_aside::{Entry, SetAside};
 use crate::clock::{Clock, Moment};
 use crate::event::{Maker, Origin};
 use crate::parser::{Format, Parser, Reject, Step};
-use crate::queue::{Queue, QueueError, SourceBatch, SourceCounts};
+use crate::queue::{Queue, SourceBatch, SourceCounts};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{Change, Chunk, FilePosition, Heard, Looked, Piece, Source, Start};
 use report::Report;
@@ -296,17 +296,6 @@ impl Ingest {
     fn until_next_look(&self) -> Duration {
         let now = self.clock.now();
         self.feeds.iter().map(|following| following.look_at.since(now)).min().unwrap_or(PAUSE)
-    }
-}
-
-impl Feed {
-    /// Where the source left off in the queue.
-    ///
-    /// # Errors
-    ///
-    /// When the queue cannot be read.
-    pub fn remembered(queue: &Queue, name: &str) -> Result<(Vec<FilePosition>, bool), QueueError> {
-        Ok((queue.positions(name)?, queue.seen(name)))
     }
 }
 

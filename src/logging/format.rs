@@ -28,6 +28,19 @@ pub enum Format {
     Rfc5424,
 }
 
+impl Format {
+    /// All of them.
+    pub const ALL: [Format; 2] = [Format::Rfc3164, Format::Rfc5424];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rfc3164 => "rfc3164",
+            Self::Rfc5424 => "rfc5424",
+        }
+    }
+}
+
 /// Lays out lines in a [`Format`].
 #[derive(Debug)]
 pub struct Layout {

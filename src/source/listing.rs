@@ -10,13 +10,25 @@ use std::sync::Arc;
 
 /// A file that is there.
 #[derive(Debug)]
-pub(super) struct Found {
+pub struct Found {
     pub(super) key: FileKey,
     pub(super) path: Arc<Path>,
     /// Its size in bytes.
     pub(super) size: u64,
     /// When it was last written to, in nanoseconds since 1970.
     pub(super) written_ns: i64,
+}
+
+impl Found {
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
 }
 
 /// A leading dot must be matched by a dot: editors and copying tools hide unfinished files so.
@@ -29,7 +41,7 @@ const OPTIONS: MatchOptions = MatchOptions {
 /// The regular files that `files` match and `exclude` does not, each once, oldest first.
 ///
 /// `*.tmp` (unfinished copies) and `*.gz` (archives, which are not text) are left out.
-pub(super) fn list(files: &[String], exclude: &[String]) -> Vec<Found> {
+pub fn list(files: &[String], exclude: &[String]) -> Vec<Found> {
     let excluded: Vec<Pattern> = exclude
         .iter()
         .filter_map(|glob| Pattern::new(glob).ok())

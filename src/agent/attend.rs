@@ -1,0 +1,138 @@
+//! Attendant: what waits. Signals, the directory watch and the summary line, on one thread.
+
+use crate::delivery::Delivery;
+use crate::ingest::Hint;
+use crate::queue::{Ledger, Queue};
+use crate::shutdown::Shutdown;
+use crate::source::{Heard, Watch};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+/// How soon the attendant hears of a stop that did not come by a signal.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// Whether the process' signals are the agent's to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signals {
+    /// SIGTERM and SIGINT stop the agent.
+    Heed,
+    /// They are somebody else's.
+    Ignore,
+}
+
+/// What the attending thread needs.
+#[derive(Debug)]
+pub(super) struct Attendant {
+    pub(super) globs: Vec<String>,
+    pub(super) hint: Hint,
+    pub(super) shutdown: Shutdown,
+    pub(super) signals: Signals,
+    pub(super) summary_every: Duration,
+    pub(super) queue: Queue,
+    pub(super) delivery: Arc<Delivery>,
+}
+
+impl Attendant {
+    /// Attends until the stop is requested; requests it on a signal.
+    pub(super) fn run(self) -> io::Result<()> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            // Whichever ends first: only a signal, a stop, or a failure of the system does.
+            tokio::select! {
+                signalled = self.signals() => signalled,
+                watched = self.watch() => watched,
+                () = self.summaries() => Ok(()),
+                () = self.stopped() => Ok(()),
+            }
+        })
+    }
+
+    /// Ends, and has everything stop, on SIGTERM or SIGINT. SIGHUP is heard and changes nothing.
+    async fn signals(&self) -> io::Result<()> {
+        if self.signals == Signals::Ignore {
+            std::future::pending::<()>().await;
+        }
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => log::warn!("configuration not read again, restart the agent for that"),
+            }
+        }
+        log::info!("stopping");
+        self.shutdown.request();
+        Ok(())
+    }
+
+    /// Passes on what the kernel tells of the directories; without a watcher, the poll has to do.
+    async fn watch(&self) -> io::Result<()> {
+        let watch = match Watch::new(self.globs.clone()) {
+            Ok(watch) => watch,
+            Err(error) => {
+                log::warn!("directories are polled only error=\"{error}\"");
+                std::future::pending::<()>().await;
+                return Ok(());
+            }
+        };
+        let mut watch = AsyncFd::with_interest(watch, Interest::READABLE)?;
+        loop {
+            let mut ready = watch.readable_mut().await?;
+            let heard = ready.get_inner_mut().drain();
+            if heard == Heard::Names {
+                ready.get_inner_mut().refresh();
+            }
+            ready.clear_ready();
+            self.hint.give(heard);
+        }
+    }
+
+    /// Says how things stand, at every interval.
+    async fn summaries(&self) {
+        let mut ticks = interval(self.summary_every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await; // The first is at once.
+        loop {
+            ticks.tick().await;
+            summarise(&self.queue.ledger(), &self.delivery);
+        }
+    }
+
+    async fn stopped(&self) {
+        while !self.shutdown.is_requested() {
+            sleep(STOP_POLL).await;
+        }
+    }
+}
+
+/// One line per source and endpoint: how much has come and gone, and what is left.
+fn summarise(ledger: &Ledger, delivery: &Delivery) {
+    for (name, source) in &ledger.sources {
+        let counts = source.counts;
+        log::info!("summary source={name} rows={} events={} set_aside={} filtered={} gaps={}", counts.rows, source.events, counts.rejected, counts.filtered, counts.gaps);
+    }
+    let counted = delivery.counts();
+    for endpoint in &ledger.endpoints {
+        let counts = counted.iter().find(|(name, _)| *name == endpoint.name).map(|(_, counts)| counts);
+        let attempts = counts.map_or(0, |counts| counts.attempts);
+        let state = if counts.is_some_and(|counts| counts.is_failing) { "failing" } else { "working" };
+        let latency_ms = counts.map_or(0, |counts| counts.latency_sum.as_millis() / u128::from(counts.attempts.max(1)));
+        log::info!(
+            "summary endpoint={} state={state} delivered={} queued={} waiting={} dead={} skipped={} attempts={attempts} latency_ms={latency_ms}",
+            endpoint.name,
+            endpoint.delivered,
+            endpoint.queued,
+            endpoint.waiting,
+            endpoint.dead,
+            endpoint.skipped,
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! `switchhook run`: the agent, until it is told to stop.
+
+use super::{Exit, screen};
+use crate::agent::{Agent, AgentError, Signals};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::logging;
+use std::error::Error;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Runs the agent that the file at `path` describes.
+pub fn run(path: &Path) -> Exit {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(problems) => {
+            screen::complaint(problems);
+            return Exit::Configuration;
+        }
+    };
+    if logging::start(config.log.clone(), Arc::new(SystemClock::new())).is_err() {
+        screen::complaint("this process has a log already");
+        return Exit::Bug;
+    }
+    log::info!(
+        "starting version={} node={} sources={} endpoints={} state_dir={:?}",
+        env!("CARGO_PKG_VERSION"),
+        config.node,
+        config.sources.len(),
+        config.endpoints.len(),
+        config.state_dir
+    );
+    for endpoint in &config.endpoints {
+        if endpoint.endpoint.secret.is_none() {
+            log::warn!("endpoint without a secret, receivers cannot verify endpoint={}", endpoint.endpoint.name);
+        }
+    }
+    // A bug anywhere ends the process with its own exit code; the service manager restarts it.
+    panic::catch_unwind(AssertUnwindSafe(|| attend(config))).unwrap_or(Exit::Bug)
+}
+
+fn attend(config: Config) -> Exit {
+    let agent = match Agent::start(config, Signals::Heed) {
+        Ok(agent) => agent,
+        Err(error) => {
+            log::error!("cannot start error={:?}", chain(&error));
+            return match error {
+                AgentError::Queue(_) | AgentError::Ingest(_) => Exit::Store,
+                AgentError::Delivery(_) | AgentError::Thread(_) => Exit::Bug,
+            };
+        }
+    };
+    log::info!("started");
+    agent.wait();
+    match agent.stop() {
+        Ok(ledger) => {
+            let queued: u64 = ledger.endpoints.iter().map(|endpoint| endpoint.queued + endpoint.waiting).sum();
+            log::info!("stopped queued={queued}");
+            Exit::Success
+        }
+        Err(error) => {
+            log::error!("queue not closed in order error={:?}", chain(&error));
+            Exit::Store
+        }
+    }
+}
+
+/// An error with its causes, as one text.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
