@@ -48,17 +48,25 @@ mod dead_letter;
 mod encoding;
 mod endpoint;
 mod error;
+#[cfg(test)]
+mod figures;
 mod generation;
+#[cfg(test)]
+mod history;
 mod key;
 mod ledger;
 mod lock;
 mod meta;
+#[cfg(test)]
+mod model;
 mod piece;
 mod position;
 mod read;
 mod row;
 mod settle;
 mod state;
+#[cfg(test)]
+mod tests;
 mod waiting;
 mod write;
 
