@@ -1,9 +1,96 @@
 //! Queue: events on disk, what each endpoint has had of them, and how far each file was read.
 //!
 //! The only place that names the database.
+//!
+//! # What is on disk
+//!
+//! ```text
+//! lock             held while an agent runs; its process id
+//! version          of everything below
+//! queue/00000017/  generations: small databases in sequence, each with a run of events
+//! queue/00000018/  the newest, the head: the only one written, holding all the small state
+//! dead/00000001/   generations of dead letters
+//! ```
+//!
+//! A generation is removed as a directory when every endpoint is done with its events; that is
+//! how disk space comes back. The keys inside one are in `key`, a block of events is drawn in
+//! `block`, what makes a write durable is told in `generation`.
+//!
+//! # Crash argument
+//!
+//! * **Commit.** Events, the file positions behind them and the counts are one batch, followed by
+//!   `fdatasync`; only then do readers see the events. A crash before that returns leaves all of
+//!   it or nothing: rows are read again from the old position and give the same ids, or they are
+//!   there with their position.
+//! * **Settle.** Cursors, waiting events and counts are one batch in the same way. A crash before
+//!   it returns means that events already sent are given out again: at least once, same id. A
+//!   dead letter is on disk before its settlement; see `dead_letter`.
+//! * **Roll.** A new generation gets all the small state and, last, its `meta`; it is synced, as
+//!   are the directories. A crash before leaves it without meta: it is removed, the old head is
+//!   whole. Then the old head is sealed, and only then is the new one written to. A crash in
+//!   between leaves two whole heads with the same state, of which the newer one counts.
+//! * **Drop.** A generation is removed only after the cursors beyond it are on disk. Its directory
+//!   is renamed first and its entry in the head goes with the next write; opening finishes both.
+//! * **A write that fails** may have happened or not. Memory is then no longer believed: the head
+//!   is closed, and the next call opens it again as the disk has it. A caller that repeats a
+//!   commit that had happened after all queues its events twice, with the same ids.
+//!
+//! # Locks
+//!
+//! One mutex for whoever writes, held through the sync; one, held briefly, for what readers see,
+//! replaced after each sync; one for the open older generations. They are taken in the order
+//! writer, older generations, view.
+
+mod block;
+mod commit;
+mod cursor;
+mod dead_letter;
+mod encoding;
+mod endpoint;
+mod error;
+#[cfg(test)]
+mod figures;
+mod generation;
+#[cfg(test)]
+mod history;
+mod key;
+mod ledger;
+mod lock;
+mod meta;
+#[cfg(test)]
+mod model;
+mod piece;
+mod position;
+mod read;
+mod row;
+mod settle;
+mod state;
+#[cfg(test)]
+mod tests;
+mod waiting;
+mod write;
+
+pub use block::EVENT_BYTES_MAX;
+pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch};
+pub use cursor::WINDOW;
+pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};
+pub use endpoint::WAITING_MAX;
+pub use error::QueueError;
+pub use key::NAME_BYTES_MAX;
+pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
+pub use meta::FORMAT_VERSION;
+pub use settle::{AttachFrom, Settled, Settlement};
+pub use state::Irregularity;
+pub use waiting::{REASON_BYTES_MAX, Waiting};
 
 use crate::event::{Event, Sequence};
-use std::sync::Arc;
+use crate::shutdown::Bell;
+use lock::Lock;
+use read::{Readers, View};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use write::Writer;
 
 /// One event in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,4 +99,128 @@ pub struct Queued {
     pub sequence: Sequence,
     /// What the receiver is told.
     pub event: Arc<Event>,
+}
+
+/// The queue of one state directory. Clones are the same queue.
+#[derive(Debug, Clone)]
+pub struct Queue(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    /// Where the queue's generations are.
+    parent: PathBuf,
+    /// Where those of the dead letters are.
+    dead: PathBuf,
+    node: String,
+    writer: Mutex<Writer>,
+    readers: Mutex<Readers>,
+    view: Mutex<View>,
+    /// One for each lane of delivery.
+    bells: Mutex<Vec<Bell>>,
+    opened: Opened,
+    /// Let go last, after the databases are closed.
+    _lock: Lock,
+}
+
+/// What was found when the queue was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Opened {
+    /// The agent before closed the queue in order, or there was none before.
+    pub clean: bool,
+    /// Generations that a crash left half-made; they held nothing yet and were removed.
+    pub half_made: Vec<u32>,
+    /// What is not as it should be. Reading a missing event is an error.
+    pub irregularities: Vec<Irregularity>,
+}
+
+impl Queue {
+    /// Opens the queue under `directory`, or makes one; `node` is written down with it.
+    ///
+    /// Takes some tens of milliseconds however many events wait. What was committed or settled
+    /// before a crash is there.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::InUse`] and [`QueueError::NewerVersion`] leave the directory untouched.
+    /// [`QueueError::Damaged`] when the head cannot be read; [`QueueError::Disk`].
+    pub fn open(directory: &Path, node: &str) -> Result<Queue, QueueError> {
+        key::check_name(node)?;
+        fs::create_dir_all(directory).map_err(generation::disk("create", directory))?;
+        let lock = Lock::take(directory)?;
+        lock::check_version(directory)?;
+        let parent = directory.join("queue");
+        fs::create_dir_all(&parent).map_err(generation::disk("create", &parent))?;
+        generation::sync_directory(directory)?;
+        let dead = directory.join("dead");
+        let mut writer = Writer::new(node, &dead);
+        let mut view = View::default();
+        let opened = writer.open(&parent, node, &mut view)?;
+        Ok(Queue(Arc::new(Parts {
+            parent,
+            dead,
+            node: node.to_owned(),
+            writer: Mutex::new(writer),
+            readers: Mutex::new(Readers::default()),
+            view: Mutex::new(view),
+            bells: Mutex::new(Vec::new()),
+            opened,
+            _lock: lock,
+        })))
+    }
+
+    /// What was found when the queue was opened.
+    pub fn opened(&self) -> &Opened {
+        &self.0.opened
+    }
+
+    /// Rings `bell` after every commit that added events. For the queue's lifetime: one for each
+    /// lane of delivery, not one for each wait.
+    pub fn subscribe(&self, bell: &Bell) {
+        locked(&self.0.bells).push(bell.clone());
+    }
+
+    /// The account, as it is on disk.
+    pub fn ledger(&self) -> Ledger {
+        locked(&self.0.view).ledger.clone()
+    }
+
+    /// The sequence the next event gets.
+    pub fn next_sequence(&self) -> Sequence {
+        locked(&self.0.view).ledger.next
+    }
+
+    /// The first event that is not settled for the endpoint, nor waits for its own retry; this is
+    /// on disk. For an endpoint that is not attached, the sequence the next event gets.
+    pub fn cursor(&self, endpoint: &str) -> Sequence {
+        let view = locked(&self.0.view);
+        view.ledger
+            .endpoint(endpoint)
+            .map_or(view.ledger.next, |endpoint| endpoint.cursor)
+    }
+
+    /// Bytes that the queue and its dead letters take on disk. Looks at the directories of the
+    /// head and of the dead letters; the older generations were measured when they were sealed.
+    pub fn disk_bytes(&self) -> u64 {
+        let (sealed, head) = locked(&self.0.view).sealed_bytes_and_head();
+        let head = head.map_or(0, |number| {
+            row::directory_bytes(&generation::directory(&self.0.parent, number))
+        });
+        sealed + head + row::directory_bytes(&self.0.dead)
+    }
+
+    /// Marks the queue as closed in order. Whoever has it may still write; the mark is then gone.
+    ///
+    /// # Errors
+    ///
+    /// When the mark could not be written. Nothing is lost by that.
+    pub fn close(&self) -> Result<(), QueueError> {
+        let mut writer = self.writer()?;
+        self.mark_closed(&mut writer)
+    }
+}
+
+/// What a mutex guards, even if a thread panicked with it held: what is guarded this way is
+/// replaced in one step. The writer's state is not, and [`Queue::writer`] sees to that.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,176 @@
+//! Commit: events, file positions and counts, in one step.
+
+use super::error::QueueError;
+use super::generation::Writes;
+use super::ledger::SourceCounts;
+use super::{Queue, block, key, locked, piece, position};
+use crate::event::{Event, Sequence};
+use crate::source::{FileKey, FilePosition};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Longest value of a piece of state, in bytes: one that the database need not keep in pieces.
+pub const STATE_BYTES_MAX: usize = piece::WHOLE_BYTES_MAX;
+
+/// What one source adds in one commit.
+#[derive(Debug, Clone)]
+pub struct SourceBatch {
+    /// The source's name; at most [`NAME_BYTES_MAX`](super::NAME_BYTES_MAX) bytes.
+    pub source: Arc<str>,
+    /// Its events, in order.
+    pub events: Vec<Event>,
+    /// How far its files have been read with that.
+    pub positions: Vec<FilePosition>,
+    /// Files that need not be remembered any more.
+    pub forgotten: Vec<FileKey>,
+    /// What became of the rows read.
+    pub counts: SourceCounts,
+}
+
+/// What a commit added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The sequence of its first event; where there was none, what that would have been.
+    pub first: Sequence,
+    /// How many events it added.
+    pub events: u64,
+}
+
+impl Queue {
+    /// Adds events in the order given, moves positions and counts rows: together or not at all.
+    /// State that was [put](Queue::state_put) before goes with it.
+    ///
+    /// After `Ok` it survives loss of power. After a crash on the way all of it happened or none.
+    /// Memory taken is about that of the events, so the caller bounds their number.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::TooLong`] for a name or an event, before anything is written. After
+    /// [`QueueError::Disk`] or [`QueueError::Damaged`] it is not known whether it happened; the
+    /// caller repeats it until it succeeds, which at worst queues the events twice with their ids.
+    pub fn commit(&self, batches: &[SourceBatch]) -> Result<Committed, QueueError> {
+        let mut packed = Vec::with_capacity(batches.len());
+        for batch in batches {
+            key::check_name(&batch.source)?;
+            packed.push(block::pack(&batch.events)?);
+        }
+        let mut writer = self.writer()?;
+        let first = writer.state.next;
+        let mut writes = Writes::default();
+        for (batch, blocks) in batches.iter().zip(packed) {
+            for block in blocks {
+                let (at, count) = (writer.state.next, block.count());
+                writes.put(&key::block(at), &block.place(at));
+                writer.state.next = at.plus(count);
+            }
+            put_positions(&mut writes, batch);
+            let totals = writer
+                .state
+                .sources
+                .entry(Arc::clone(&batch.source))
+                .or_default();
+            totals.add(batch.counts, batch.events.len() as u64);
+            writes.put(&key::source(&batch.source), &totals.encode());
+        }
+        for (name, value) in &writer.staged {
+            writes.put(&key::state(name), value);
+        }
+        let events = writer.state.next.0 - first.0;
+        self.write(&mut writer, writes)?;
+        writer.staged.clear();
+        drop(writer);
+        if events > 0 {
+            locked(&self.0.bells)
+                .iter()
+                .for_each(crate::shutdown::Bell::ring);
+        }
+        Ok(Committed { first, events })
+    }
+
+    /// Whether anything has ever been committed for the source.
+    pub fn seen(&self, source: &str) -> bool {
+        locked(&self.0.view).ledger.source(source).is_some()
+    }
+
+    /// How far the source's files have been read.
+    ///
+    /// # Errors
+    ///
+    /// When the head cannot be read.
+    pub fn positions(&self, source: &str) -> Result<Vec<FilePosition>, QueueError> {
+        let writer = self.writer()?;
+        let head = writer.head()?;
+        let prefix = key::positions(source);
+        let mut positions = Vec::new();
+        let mut damaged = false;
+        head.scan(&prefix, &prefix, |found| {
+            match position::decode(&found.value) {
+                Some(position) => {
+                    positions.push(position);
+                    ControlFlow::Continue(())
+                }
+                None => {
+                    damaged = true;
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        if damaged {
+            let what = format!("a file position of source {source} cannot be read");
+            return Err(QueueError::Damaged {
+                generation: head.number(),
+                sequence: None,
+                what,
+            });
+        }
+        Ok(positions)
+    }
+
+    /// Puts a piece of small state; it becomes durable with the next commit, which may be of
+    /// nothing else, and is what [`state_get`](Queue::state_get) says from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::TooLong`] for a key of more than [`NAME_BYTES_MAX`](super::NAME_BYTES_MAX)
+    /// or a value of more than [`STATE_BYTES_MAX`] bytes; when the head cannot be read.
+    pub fn state_put(&self, name: &str, value: &[u8]) -> Result<(), QueueError> {
+        key::check_name(name)?;
+        if value.len() > STATE_BYTES_MAX {
+            let (what, bytes) = ("a state value", value.len());
+            return Err(QueueError::TooLong {
+                what,
+                bytes,
+                bytes_max: STATE_BYTES_MAX,
+            });
+        }
+        self.writer()?
+            .staged
+            .insert(name.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    /// A piece of small state, when it was ever put.
+    ///
+    /// # Errors
+    ///
+    /// When the head cannot be read.
+    pub fn state_get(&self, name: &str) -> Result<Option<Vec<u8>>, QueueError> {
+        let writer = self.writer()?;
+        match writer.staged.get(name) {
+            Some(value) => Ok(Some(value.clone())),
+            None => writer.head()?.get(&key::state(name)),
+        }
+    }
+}
+
+fn put_positions(writes: &mut Writes, batch: &SourceBatch) {
+    for &file in &batch.forgotten {
+        writes.remove(&key::position(&batch.source, file), 0);
+    }
+    for position in &batch.positions {
+        writes.put(
+            &key::position(&batch.source, position.key),
+            &position::encode(position),
+        );
+    }
+}

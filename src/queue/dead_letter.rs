@@ -1,0 +1,331 @@
+//! Dead letters: events given up for an endpoint, kept so that somebody can look and try again.
+//!
+//! They lie in generations of their own (`dead/`), which live and go by their own rules.
+//!
+//! **Crash argument.** Settlements with dead letters, *burials*, are numbered. The letters are
+//! written and synced first, each with its burial's number; then the settlement that counts them,
+//! with the number in the head's [`meta`](super::meta). A crash between the two leaves letters
+//! of a burial that the head has not counted: they are removed on opening, and their events are
+//! given out again. They can only be in the newest generation, because a new one is begun before
+//! a write and never after it.
+
+use super::Queued;
+use super::block;
+use super::encoding::{Fields, put_bytes, put_count, put_option, truncated};
+use super::error::QueueError;
+use super::generation::{Generation, Writes};
+use super::meta::{Meta, Standing};
+use super::waiting::REASON_BYTES_MAX;
+use super::{key, row};
+use crate::clock::UnixMs;
+use crate::event::Sequence;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Longest start of an answer kept, in bytes: enough for the message of any JSON error.
+pub const ANSWER_BYTES_MAX: usize = 1 << 10;
+
+/// Length of a generation's file at which the next one is begun, in bytes: the same as the
+/// queue's, so that opening one costs the same.
+const GENERATION_BYTES: u64 = 4 << 20;
+
+const VERSION: u8 = 1;
+
+/// An event given up for an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The event.
+    pub queued: Queued,
+    /// Attempts made.
+    pub attempts: u32,
+    /// HTTP status of the last answer, when there was one.
+    pub status: Option<u16>,
+    /// How that answer began; at most [`ANSWER_BYTES_MAX`] bytes.
+    pub answer_start: Vec<u8>,
+    /// Why it was given up; at most [`REASON_BYTES_MAX`] bytes.
+    pub reason: String,
+    /// When.
+    pub at: UnixMs,
+}
+
+/// Where a dead letter lies; later ones of an endpoint compare greater within a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeadPlace {
+    /// The generation under `dead/`.
+    pub generation: u32,
+    /// The event.
+    pub sequence: Sequence,
+}
+
+impl DeadLetter {
+    fn encode(&self, burial: u64) -> Result<Vec<u8>, QueueError> {
+        let mut out = vec![VERSION];
+        out.extend_from_slice(&burial.to_be_bytes());
+        put_count(&mut out, u64::from(self.attempts));
+        put_option(&mut out, self.status, |out, status| {
+            out.extend_from_slice(&status.to_be_bytes())
+        });
+        put_bytes(
+            &mut out,
+            self.answer_start
+                .get(..ANSWER_BYTES_MAX)
+                .unwrap_or(&self.answer_start),
+        );
+        put_bytes(
+            &mut out,
+            truncated(&self.reason, REASON_BYTES_MAX).as_bytes(),
+        );
+        out.extend_from_slice(&self.at.0.to_be_bytes());
+        out.extend_from_slice(&block::pack_one(&self.queued)?);
+        Ok(out)
+    }
+
+    fn decode(sequence: Sequence, value: &[u8]) -> Option<DeadLetter> {
+        let (_, mut fields) = burial_of(value)?;
+        Some(DeadLetter {
+            attempts: u32::try_from(fields.count()?).ok()?,
+            status: fields.option(Fields::u16)?,
+            answer_start: fields.bytes()?.to_owned(),
+            reason: fields.text()?.to_owned(),
+            at: UnixMs(fields.i64()?),
+            queued: block::unpack(sequence, fields.0)?.into_iter().next()?,
+        })
+    }
+}
+
+/// All dead letters of a directory.
+#[derive(Debug)]
+pub(super) struct DeadLetters {
+    directory: PathBuf,
+    /// The newest generation while it is open: from the first burial on.
+    head: Option<Generation>,
+}
+
+impl DeadLetters {
+    /// The dead letters under `directory`; nothing is opened before it is needed.
+    pub(super) fn at(directory: &Path) -> DeadLetters {
+        DeadLetters {
+            directory: directory.to_owned(),
+            head: None,
+        }
+    }
+
+    /// Removes the letters of burials behind `counted`; see the crash argument. Without one, when
+    /// the queue itself is new, nothing is removed. Returns the last burial that is left.
+    pub(super) fn reconcile(&mut self, counted: Option<u64>) -> Result<u64, QueueError> {
+        self.head = None;
+        let mut last = counted.unwrap_or(0);
+        let Some(head) = row::head(&self.directory)? else {
+            return Ok(last);
+        };
+        let head = head.generation;
+        let mut writes = Writes::default();
+        let mut removed = 0_u64;
+        head.scan(key::DEAD, key::DEAD, |found| {
+            let burial = burial_of(&found.value).map_or(0, |(burial, _)| burial);
+            if counted.is_some_and(|counted| burial > counted) {
+                writes.remove(&found.key, found.pieces);
+                removed += 1;
+            } else {
+                last = last.max(burial);
+            }
+            ControlFlow::Continue(())
+        })?;
+        if removed > 0 {
+            log::info!("burials cut short by a crash undone count={removed}");
+            head.write(writes)?;
+        }
+        Ok(last)
+    }
+
+    /// Writes the dead letters of one burial; when this returns they are on disk.
+    pub(super) fn bury(
+        &mut self,
+        burial: u64,
+        letters: &[(Arc<str>, DeadLetter)],
+    ) -> Result<(), QueueError> {
+        let mut writes = Writes::default();
+        for (endpoint, letter) in letters {
+            writes.put(
+                &key::dead(endpoint, letter.queued.sequence),
+                &letter.encode(burial)?,
+            );
+        }
+        let head = self.head()?;
+        let written = head.write(writes);
+        if written.is_err() {
+            // Not to be written again before it was opened anew; see `generation`.
+            self.head = None;
+        }
+        written
+    }
+
+    /// At most `count_max` dead letters of an endpoint behind `after`, oldest generation first.
+    pub(super) fn page(
+        &mut self,
+        endpoint: &str,
+        after: Option<DeadPlace>,
+        count_max: usize,
+    ) -> Result<Vec<(DeadPlace, DeadLetter)>, QueueError> {
+        let mut page = Vec::new();
+        let mut damaged = None;
+        self.each(endpoint, after, |place, value| {
+            if page.len() >= count_max {
+                return ControlFlow::Break(());
+            }
+            match DeadLetter::decode(place.sequence, value) {
+                Some(letter) => page.push((place, letter)),
+                None => damaged = Some(place),
+            }
+            if damaged.is_some() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?;
+        match damaged {
+            None => Ok(page),
+            Some(place) => Err(QueueError::Damaged {
+                generation: place.generation,
+                sequence: Some(place.sequence),
+                what: "the dead letter cannot be read".into(),
+            }),
+        }
+    }
+
+    /// How many dead letters of an endpoint there are. Reads all of them.
+    pub(super) fn count(&mut self, endpoint: &str) -> Result<u64, QueueError> {
+        let mut count = 0;
+        self.each(endpoint, None, |_, _| {
+            count += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(count)
+    }
+
+    /// The generation to write to: the newest, or a new one when that is full.
+    fn head(&mut self) -> Result<&Generation, QueueError> {
+        let newest = match self.head.take() {
+            Some(head) => Some(head),
+            None => row::head(&self.directory)?.map(|head| head.generation),
+        };
+        let head = match newest {
+            Some(head) if head.file_bytes() < GENERATION_BYTES => head,
+            Some(full) => self.begin(full.number() + 1)?,
+            None => self.begin(row::FIRST)?,
+        };
+        Ok(self.head.insert(head))
+    }
+
+    fn begin(&self, number: u32) -> Result<Generation, QueueError> {
+        let generation = Generation::create(&self.directory, number)?;
+        let none = Sequence(0);
+        let meta = Meta {
+            node: String::new(),
+            first: none,
+            next: none,
+            burials: 0,
+            carried_bytes: 0,
+            standing: Standing::Open,
+        };
+        let mut writes = Writes::default();
+        writes.put(key::META, &meta.encode());
+        generation.write(writes)?;
+        Ok(generation)
+    }
+
+    /// Visits the letters of an endpoint behind `after`, with at most one generation open beside
+    /// the head.
+    fn each(
+        &mut self,
+        endpoint: &str,
+        after: Option<DeadPlace>,
+        mut visit: impl FnMut(DeadPlace, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), QueueError> {
+        let prefix = key::dead_of(endpoint);
+        for number in row::list(&self.directory)? {
+            if after.is_some_and(|after| number < after.generation) {
+                continue;
+            }
+            let opened;
+            let generation = match &self.head {
+                Some(head) if head.number() == number => head,
+                _ => {
+                    opened = Generation::open(&self.directory, number)?;
+                    &opened
+                }
+            };
+            let mut broken = ControlFlow::Continue(());
+            generation.scan(&prefix, &prefix, |found| {
+                let Some((_, sequence)) = key::read_dead(&found.key) else {
+                    return ControlFlow::Continue(());
+                };
+                let place = DeadPlace {
+                    generation: number,
+                    sequence,
+                };
+                if after.is_none_or(|after| place > after) {
+                    broken = visit(place, &found.value);
+                }
+                broken
+            })?;
+            if broken.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The number of the burial a letter came with, and the rest of the value.
+fn burial_of(value: &[u8]) -> Option<(u64, Fields<'_>)> {
+    let mut fields = Fields(value);
+    (fields.byte()? == VERSION).then_some(())?;
+    Some((fields.u64()?, fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block::tests::any_event;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_letter() -> impl Strategy<Value = DeadLetter> {
+        let answer = proptest::collection::vec(any::<u8>(), 0..40);
+        (
+            any_event(),
+            any::<u32>(),
+            any::<Option<u16>>(),
+            answer,
+            "[ -~]{0,20}",
+            any::<i64>(),
+        )
+            .prop_map(
+                |(event, attempts, status, answer_start, reason, at)| DeadLetter {
+                    queued: Queued {
+                        sequence: Sequence(3),
+                        event: Arc::new(event),
+                    },
+                    attempts,
+                    status,
+                    answer_start,
+                    reason,
+                    at: UnixMs(at),
+                },
+            )
+    }
+
+    proptest! {
+        #[test]
+        fn a_letter_comes_back_as_it_was(letter in any_letter()) {
+            let value = letter.encode(9).unwrap();
+            prop_assert_eq!(DeadLetter::decode(Sequence(3), &value), Some(letter));
+        }
+
+        #[test]
+        fn no_bytes_make_decoding_panic(bytes: Vec<u8>) {
+            let _ = DeadLetter::decode(Sequence(1), &bytes);
+        }
+    }
+}

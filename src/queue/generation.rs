@@ -1,0 +1,395 @@
+//! Generation: one small database of the queue, in a directory of its own.
+//!
+//! # What makes a write durable
+//!
+//! `Db::flush` of sled 0.34 does not sync the device on Linux: it writes the log and calls
+//! `sync_file_range`, which neither empties the disk's cache nor makes a longer file's length
+//! durable (its issues 1351 and 1452). So the database's file is opened a second time here and
+//! `fdatasync` is called on it after every flush. That call returning is the commit point.
+//!
+//! A batch is whole or absent after a crash at any moment: sled puts the end of the batch in
+//! front of it and drops the batch on opening when the log does not reach that far.
+//!
+//! # Failing syncs
+//!
+//! After a failed `fdatasync` Linux marks the unwritten pages clean: a second call would succeed
+//! without the data being anywhere but in memory. So a generation whose write failed is not
+//! written again. It is closed and opened anew, and opening the head first syncs the file, which
+//! reports what still cannot be written, and then drops its pages from the page cache: what is
+//! read afterwards is what the disk holds. The same covers a killed agent, whose last write may
+//! be in the page cache only.
+//!
+//! # Panics of the database
+//!
+//! sled panics on some kinds of damage, and in its destructor when a sync fails. Every call into
+//! it runs where a panic is caught and becomes [`QueueError::Damaged`].
+
+use super::error::QueueError;
+use super::{key, piece};
+use crate::event::Sequence;
+use crate::shutdown::Bell;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use std::fs::{self, File};
+use std::io;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Memory a database keeps of its pages, in bytes. A generation is read from its start to its
+/// end, so more would hold pages that are not asked for again.
+const CACHE_BYTES: u64 = 1 << 20;
+
+/// The database's lock is let go a moment after its last handle: by threads of its own that
+/// still hold the file. Seen in 4 of 130 runs to last up to some milliseconds; a second is for a
+/// busy machine.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// An open generation.
+pub(super) struct Generation {
+    number: u32,
+    directory: PathBuf,
+    /// `None` only while it is being dropped.
+    db: Option<sled::Db>,
+    /// The database's own file, for `fdatasync`.
+    file: File,
+}
+
+/// What will be written in one batch.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    batch: sled::Batch,
+    /// Keys and values put so far, in bytes.
+    bytes: usize,
+}
+
+/// A value found by [`Generation::scan`].
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Its key.
+    pub(super) key: sled::IVec,
+    /// The value, put together.
+    pub(super) value: Vec<u8>,
+    /// How many further pieces it is stored in; removing it needs the number.
+    pub(super) pieces: u16,
+}
+
+impl Writes {
+    /// Stores a value; returns how many further pieces it takes.
+    pub(super) fn put(&mut self, at: &[u8], value: &[u8]) -> u16 {
+        let mut pieces = 0;
+        for (number, row) in (0..).zip(piece::split(value)) {
+            pieces = number;
+            let key = if number == 0 {
+                at.to_vec()
+            } else {
+                piece::key(at, number)
+            };
+            self.put_row(key, row);
+        }
+        pieces
+    }
+
+    /// Removes a value of `pieces` further pieces.
+    pub(super) fn remove(&mut self, at: &[u8], pieces: u16) {
+        self.batch.remove(at);
+        for number in 1..=pieces {
+            self.batch.remove(piece::key(at, number));
+        }
+    }
+
+    fn put_row(&mut self, key: Vec<u8>, row: Vec<u8>) {
+        self.bytes += key.len() + row.len();
+        self.batch.insert(key, row);
+    }
+}
+
+impl Generation {
+    /// Makes an empty generation; what a half-made one left there is removed.
+    ///
+    /// Its directory survives a power cut afterwards. It counts only once a
+    /// [`Meta`](super::meta::Meta) is in it.
+    pub(super) fn create(parent: &Path, number: u32) -> Result<Generation, QueueError> {
+        let directory = directory(parent, number);
+        if directory.exists() {
+            fs::remove_dir_all(&directory).map_err(disk("remove", &directory))?;
+        }
+        fs::create_dir_all(&directory).map_err(disk("create", &directory))?;
+        let generation = start(directory, number)?;
+        // sled reads `conf` before anything else and does not sync it either.
+        let conf = generation.directory.join("conf");
+        File::open(&conf)
+            .and_then(|conf| conf.sync_all())
+            .map_err(disk("sync", &conf))?;
+        generation.sync()?;
+        sync_directory(&generation.directory)?;
+        sync_directory(parent)?;
+        Ok(generation)
+    }
+
+    /// Opens a generation as the disk has it, whatever the page cache has.
+    pub(super) fn open_from_disk(parent: &Path, number: u32) -> Result<Generation, QueueError> {
+        let path = file_of(&directory(parent, number));
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(disk("open", &path))?;
+        forget_cached(&file).map_err(disk("sync", &path))?;
+        Generation::open(parent, number)
+    }
+
+    /// Opens a generation that is sealed, for reading.
+    pub(super) fn open(parent: &Path, number: u32) -> Result<Generation, QueueError> {
+        let directory = directory(parent, number);
+        if !file_of(&directory).exists() {
+            // sled would make a new, empty database here.
+            let what = "its file is missing".into();
+            return Err(QueueError::Damaged {
+                generation: number,
+                sequence: None,
+                what,
+            });
+        }
+        start(directory, number)
+    }
+
+    /// Its number.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Length of the database's file, in bytes.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+
+    /// The value at `key`.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, QueueError> {
+        let mut value = None;
+        self.scan(key, key, |found| {
+            if *found.key == *key {
+                value = Some(found.value);
+            }
+            ControlFlow::Break(())
+        })?;
+        Ok(value)
+    }
+
+    /// Visits the values from `from` on whose keys start with `prefix`, in the order of keys.
+    pub(super) fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        mut visit: impl FnMut(Found) -> ControlFlow<()>,
+    ) -> Result<(), QueueError> {
+        self.guarded("read", |db| {
+            let mut rows = db.range(from..);
+            while let Some((key, row)) = rows.next().transpose()? {
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                let (pieces, start) = piece::start(&row).ok_or_else(|| torn(&key))?;
+                let mut value = start.to_vec();
+                for number in 1..=pieces {
+                    match rows.next().transpose()? {
+                        Some((further, row)) if *further == piece::key(&key, number) => {
+                            value.extend_from_slice(&row)
+                        }
+                        _ => return Err(torn(&key)),
+                    }
+                }
+                if visit(Found { key, value, pieces }).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The first sequence of the block that holds `sequence`, or else of the one before it.
+    pub(super) fn block_before(&self, sequence: Sequence) -> Result<Option<Sequence>, QueueError> {
+        let last = key::block(sequence);
+        self.guarded("read", |db| {
+            match db.range(key::BLOCKS..=&last[..]).next_back().transpose()? {
+                Some((key, _)) => Ok(key::block_first(&key)),
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// Copies every row whose key starts with `prefix` into `to`, without making it durable.
+    ///
+    /// In batches of at most [`CARRY_BYTES`], so that a great many rows take little memory.
+    pub(super) fn carry(&self, prefix: &[u8], to: &Generation) -> Result<(), QueueError> {
+        let mut writes = Writes::default();
+        let mut applied = Ok(());
+        self.guarded("read", |db| {
+            for row in db.scan_prefix(prefix) {
+                let (key, row) = row?;
+                writes.put_row(key.to_vec(), row.to_vec());
+                if writes.bytes >= CARRY_BYTES {
+                    applied = to.apply(std::mem::take(&mut writes));
+                    if applied.is_err() {
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        applied?;
+        to.apply(writes)
+    }
+
+    /// Writes a batch without making it durable: for what [`write`](Generation::write) follows.
+    pub(super) fn apply(&self, writes: Writes) -> Result<(), QueueError> {
+        self.guarded("write", |db| db.apply_batch(writes.batch))
+    }
+
+    /// Writes a batch and makes it and everything applied before it durable.
+    ///
+    /// Power cut before the `fdatasync` returns: all of the batch is there or nothing. After it:
+    /// all of it. After an error: all or nothing, and which of them shows only when the
+    /// generation is opened again; this object must not be written any more.
+    pub(super) fn write(&self, writes: Writes) -> Result<(), QueueError> {
+        self.guarded("write", |db| {
+            db.apply_batch(writes.batch)?;
+            db.flush()?;
+            Ok(())
+        })?;
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<(), QueueError> {
+        self.file
+            .sync_data()
+            .map_err(disk("sync", &file_of(&self.directory)))
+    }
+
+    fn guarded<T>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&sled::Db) -> sled::Result<T>,
+    ) -> Result<T, QueueError> {
+        let db = self.db.as_ref().expect("taken only when dropped");
+        guarded(self.number, &self.directory, doing, || work(db))
+    }
+}
+
+/// Most bytes of one batch of [`Generation::carry`]: half a segment of the database's log.
+const CARRY_BYTES: usize = 256 << 10;
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Generation")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        // sled unwraps a sync in its destructor. Everything that counts was synced by `write`.
+        let db = self.db.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(db))).is_err() {
+            log::warn!(
+                "generation not closed in order generation={:08}",
+                self.number
+            );
+        }
+    }
+}
+
+/// The directory of generation `number`.
+pub(super) fn directory(parent: &Path, number: u32) -> PathBuf {
+    parent.join(format!("{number:08}"))
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(directory: &Path) -> Result<(), QueueError> {
+    File::open(directory)
+        .and_then(|opened| opened.sync_all())
+        .map_err(disk("sync", directory))
+}
+
+/// An error of the operating system, with what it hindered.
+pub(super) fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> QueueError {
+    move |source| QueueError::Disk {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn start(directory: PathBuf, number: u32) -> Result<Generation, QueueError> {
+    let db = guarded(number, &directory, "open", || open_unlocked(&directory))?;
+    let path = file_of(&directory);
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(disk("open", &path))?;
+    Ok(Generation {
+        number,
+        directory,
+        db: Some(db),
+        file,
+    })
+}
+
+fn open_unlocked(directory: &Path) -> sled::Result<sled::Db> {
+    let mut tries = LOCK_TRIES;
+    loop {
+        // `mode` is left alone: nothing in sled 0.34.7 reads it.
+        let config = sled::Config::new()
+            .path(directory)
+            .cache_capacity(CACHE_BYTES)
+            .use_compression(false)
+            .flush_every_ms(None);
+        match config.open() {
+            Err(sled::Error::Io(error))
+                if tries > 0 && error.to_string().contains("could not acquire lock") =>
+            {
+                tries -= 1;
+                Bell::default().wait(LOCK_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Syncs what only the page cache may have, then drops the file's pages from it.
+fn forget_cached(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).map_err(io::Error::from)
+}
+
+fn guarded<T>(
+    number: u32,
+    directory: &Path,
+    doing: &'static str,
+    work: impl FnOnce() -> sled::Result<T>,
+) -> Result<T, QueueError> {
+    let damaged = |what: String| QueueError::Damaged {
+        generation: number,
+        sequence: None,
+        what,
+    };
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(sled::Error::Io(source))) => Err(disk(doing, directory)(source)),
+        Ok(Err(error)) => Err(damaged(error.to_string())),
+        Err(_) => Err(damaged(format!(
+            "the database panicked while it was to {doing}"
+        ))),
+    }
+}
+
+fn torn(key: &[u8]) -> sled::Error {
+    sled::Error::ReportableBug(format!("the value at {} is torn", key.escape_ascii()))
+}
+
+fn file_of(directory: &Path) -> PathBuf {
+    directory.join("db")
+}

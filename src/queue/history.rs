@@ -1,0 +1,352 @@
+//! History: random sequences of everything that can happen to a queue, restarts and crashes
+//! among them, against the [`Model`]. A failing one is written to `proptest-regressions` by its
+//! seed and tried first from then on; `PROPTEST_CASES` in the environment asks for more of them.
+
+use super::block::tests::any_event;
+use super::model::{Fate, Model};
+use super::position::tests::any_position;
+use super::*;
+use crate::clock::UnixMs;
+use crate::source::{FileKey, FilePosition};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use tempfile::TempDir;
+
+/// What can happen.
+#[derive(Debug, Clone)]
+enum Action {
+    Commit {
+        source: usize,
+        events: Vec<Event>,
+        positions: Vec<FilePosition>,
+        forgotten: Vec<FileKey>,
+        rejected: u64,
+    },
+    Attach {
+        endpoint: usize,
+        from: AttachFrom,
+    },
+    Detach {
+        endpoint: usize,
+    },
+    Settle(Vec<(usize, Index, Wish)>),
+    /// Everything an endpoint has not had is delivered.
+    Drain {
+        endpoint: usize,
+    },
+    StatePut {
+        name: String,
+        value: Vec<u8>,
+    },
+    Roll,
+    FailedWrite,
+    CloseAndOpen,
+    CrashAndOpen,
+}
+
+/// How an event is to be settled.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Deliver,
+    Skip,
+    Keep { due: i64, attempts: u32 },
+    Bury { attempts: u32 },
+}
+
+const NAMES: [&str; 3] = ["billing", "crm", "b"];
+
+fn any_action() -> impl Strategy<Value = Action> {
+    let events = proptest::collection::vec(any_event(), 0..40);
+    let positions = proptest::collection::vec(any_position(), 0..3);
+    let forgotten =
+        proptest::collection::vec(any_position().prop_map(|position| position.key), 0..2);
+    let from = prop_oneof![Just(AttachFrom::Now), Just(AttachFrom::Oldest)];
+    let wish = prop_oneof![
+        4 => Just(Wish::Deliver),
+        1 => Just(Wish::Skip),
+        2 => (-2_i64..5, any::<u32>()).prop_map(|(due, attempts)| Wish::Keep { due, attempts }),
+        1 => any::<u32>().prop_map(|attempts| Wish::Bury { attempts }),
+    ];
+    let settled = proptest::collection::vec((0..3_usize, any::<Index>(), wish), 1..20);
+    prop_oneof![
+        6 => (0..3_usize, events, positions, forgotten, 0..3_u64).prop_map(
+            |(source, events, positions, forgotten, rejected)| Action::Commit { source, events, positions, forgotten, rejected }
+        ),
+        3 => (0..3_usize, from).prop_map(|(endpoint, from)| Action::Attach { endpoint, from }),
+        1 => (0..3_usize).prop_map(|endpoint| Action::Detach { endpoint }),
+        6 => settled.prop_map(Action::Settle),
+        2 => (0..3_usize).prop_map(|endpoint| Action::Drain { endpoint }),
+        1 => ("[ab]", any::<Vec<u8>>()).prop_map(|(name, value)| Action::StatePut { name, value }),
+        3 => Just(Action::Roll),
+        1 => Just(Action::FailedWrite),
+        1 => Just(Action::CloseAndOpen),
+        1 => Just(Action::CrashAndOpen),
+    ]
+}
+
+/// The queue and its model, side by side.
+struct Pair {
+    directory: TempDir,
+    queue: Option<Queue>,
+    model: Model,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = Some(Queue::open(directory.path(), "node").unwrap());
+        Pair {
+            directory,
+            queue,
+            model: Model::default(),
+        }
+    }
+
+    fn queue(&self) -> &Queue {
+        self.queue.as_ref().unwrap()
+    }
+
+    fn act(&mut self, action: Action) {
+        let name = |at: usize| -> Arc<str> { NAMES[at].into() };
+        match action {
+            Action::Commit {
+                source,
+                events,
+                positions,
+                forgotten,
+                rejected,
+            } => {
+                let rows = events.len() as u64 + rejected;
+                let counts = SourceCounts {
+                    rows,
+                    rejected,
+                    ..SourceCounts::default()
+                };
+                let batch = SourceBatch {
+                    source: name(source),
+                    events,
+                    positions,
+                    forgotten,
+                    counts,
+                };
+                let first = self.model.next();
+                let committed = self.queue().commit(std::slice::from_ref(&batch)).unwrap();
+                assert_eq!(
+                    committed,
+                    Committed {
+                        first,
+                        events: batch.events.len() as u64
+                    }
+                );
+                self.model.commit(&batch);
+            }
+            Action::Attach { endpoint, from } => {
+                self.queue().attach(&name(endpoint), from).unwrap();
+                let since = self
+                    .queue()
+                    .ledger()
+                    .endpoint(&name(endpoint))
+                    .unwrap()
+                    .since;
+                let known = self.model.endpoints.contains_key(&name(endpoint));
+                let needed = self
+                    .model
+                    .endpoints
+                    .values()
+                    .map(model::ModelEndpoint::cursor)
+                    .min();
+                assert!(
+                    known || from == AttachFrom::Now || needed.is_none_or(|needed| since <= needed)
+                );
+                self.model.attach(&name(endpoint), from, since);
+            }
+            Action::Detach { endpoint } => {
+                self.queue().detach(&name(endpoint)).unwrap();
+                self.model.detach(&name(endpoint));
+            }
+            Action::Settle(wishes) => {
+                let settled: Vec<Settled> = wishes
+                    .into_iter()
+                    .filter(|_| !self.model.events.is_empty())
+                    .map(|(endpoint, at, wish)| {
+                        self.settled(name(endpoint), at.index(self.model.events.len()), wish)
+                    })
+                    .collect();
+                self.settle(settled);
+            }
+            Action::Drain { endpoint } => {
+                let all = (0..self.model.events.len())
+                    .map(|at| self.settled(name(endpoint), at, Wish::Deliver));
+                self.settle(all.collect());
+            }
+            Action::StatePut { name, value } => {
+                self.queue().state_put(&name, &value).unwrap();
+                self.model.state_put(&name, &value);
+            }
+            Action::Roll => self.queue().roll_now().unwrap(),
+            Action::FailedWrite => self.queue().fail_now().unwrap(),
+            Action::CloseAndOpen => {
+                self.queue().close().unwrap();
+                assert!(self.open_again().clean);
+            }
+            Action::CrashAndOpen => {
+                self.open_again();
+            }
+        }
+    }
+
+    fn settle(&mut self, settled: Vec<Settled>) {
+        self.queue().settle(settled.clone()).unwrap();
+        self.model.settle(settled);
+    }
+
+    fn settled(&self, endpoint: Arc<str>, at: usize, wish: Wish) -> Settled {
+        let sequence = Sequence::FIRST.plus(at as u64);
+        let queued = Queued {
+            sequence,
+            event: Arc::clone(&self.model.events[at]),
+        };
+        let settlement = match wish {
+            Wish::Deliver => Settlement::Delivered,
+            Wish::Skip => Settlement::Skipped,
+            Wish::Keep { due, attempts } => Settlement::Keep {
+                due: UnixMs(due),
+                attempts,
+                reason: "busy".into(),
+                event: queued,
+            },
+            Wish::Bury { attempts } => Settlement::Bury(DeadLetter {
+                queued,
+                attempts,
+                status: Some(400),
+                answer_start: b"no".to_vec(),
+                reason: "refused".into(),
+                at: UnixMs(i64::from(attempts)),
+            }),
+        };
+        Settled {
+            endpoint,
+            sequence,
+            settlement,
+        }
+    }
+
+    fn open_again(&mut self) -> Opened {
+        self.queue = None;
+        self.model.end();
+        let queue = Queue::open(self.directory.path(), "node").unwrap();
+        let opened = queue.opened().clone();
+        assert_eq!(
+            (&opened.half_made, &opened.irregularities),
+            (&Vec::new(), &Vec::new())
+        );
+        self.queue = Some(queue);
+        opened
+    }
+
+    fn compare(&self) {
+        let (queue, model) = (self.queue(), &self.model);
+        let ledger = queue.ledger();
+        assert!(ledger.balances(), "{ledger:?}");
+        assert_eq!(queue.next_sequence(), model.next());
+        assert_eq!(ledger.endpoints.len(), model.endpoints.len());
+        assert_eq!(
+            ledger.sources,
+            model
+                .sources
+                .iter()
+                .map(|(name, totals)| (name.clone(), *totals))
+                .collect::<Vec<_>>()
+        );
+        for (name, endpoint) in &model.endpoints {
+            let totals = ledger.endpoint(name).unwrap();
+            assert_eq!(
+                (totals.since, totals.cursor),
+                (endpoint.since, endpoint.cursor())
+            );
+            assert_eq!(
+                totals.delivered,
+                endpoint.count(|fate| *fate == Fate::Delivered)
+            );
+            assert_eq!(
+                totals.skipped,
+                endpoint.count(|fate| *fate == Fate::Skipped)
+            );
+            assert_eq!(totals.dead, endpoint.count(|fate| *fate == Fate::Dead));
+            assert_eq!(queue.waiting(name, usize::MAX).unwrap(), endpoint.waiting());
+            assert_eq!(queue.count_waiting(name), endpoint.waiting().len() as u64);
+        }
+        for name in NAMES {
+            let expected = model
+                .positions
+                .iter()
+                .filter(|((source, _), _)| **source == *name);
+            assert_eq!(
+                queue.positions(name).unwrap(),
+                expected
+                    .map(|(_, position)| position.clone())
+                    .collect::<Vec<_>>()
+            );
+            assert_eq!(queue.seen(name), model.sources.contains_key(name));
+            let mut dead: Vec<DeadLetter> = queue
+                .dead_letters(name, None, usize::MAX)
+                .unwrap()
+                .into_iter()
+                .map(|(_, letter)| letter)
+                .collect();
+            dead.sort_by_key(|letter| letter.queued.sequence);
+            let expected = model
+                .dead
+                .iter()
+                .filter(|((endpoint, _), _)| **endpoint == *name);
+            assert_eq!(
+                dead,
+                expected
+                    .map(|(_, letter)| letter.clone())
+                    .collect::<Vec<_>>()
+            );
+            assert_eq!(queue.count_dead(name).unwrap(), dead.len() as u64);
+        }
+        let from = model
+            .endpoints
+            .values()
+            .map(model::ModelEndpoint::cursor)
+            .min();
+        if let Some(from) = from {
+            assert_eq!(read_all(queue, from), model.read(from));
+        }
+    }
+}
+
+fn read_all(queue: &Queue, from: Sequence) -> Vec<Queued> {
+    let mut all: Vec<Queued> = Vec::new();
+    loop {
+        let next = all.last().map_or(from, |last| last.sequence.plus(1));
+        let some = queue.read(next, 7).unwrap();
+        if some.is_empty() {
+            return all;
+        }
+        all.extend(some);
+    }
+}
+
+proptest! {
+    // A quarter of what is usual: each of them opens and syncs real files.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_queue_knows_what_the_model_knows(actions in proptest::collection::vec(any_action(), 1..24)) {
+        let mut pair = Pair::new();
+        for action in actions {
+            pair.act(action);
+            pair.compare();
+        }
+        pair.act(Action::Commit { source: 0, events: Vec::new(), positions: Vec::new(), forgotten: Vec::new(), rejected: 0 });
+        pair.act(Action::CrashAndOpen);
+        pair.compare();
+        for (name, value) in &pair.model.state {
+            let got = pair.queue().state_get(name).unwrap();
+            prop_assert_eq!(got.as_ref(), Some(value));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Lock: one agent per directory, and no agent on a directory newer than itself.
+
+use super::error::QueueError;
+use super::generation::{disk, sync_directory};
+use super::meta::FORMAT_VERSION;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// Longest lock or version file worth reading, in bytes: a number and a line end.
+const NUMBER_BYTES_MAX: u64 = 32;
+
+/// Holds the directory for this process until it is dropped; the kernel lets go when the process
+/// dies, however it dies.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: Flock<File>,
+}
+
+impl Lock {
+    /// Takes `directory`, whose file `lock` then holds our process id.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::InUse`] with the other's process id when another agent has it.
+    pub(super) fn take(directory: &Path) -> Result<Lock, QueueError> {
+        let path = directory.join("lock");
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let file = file.map_err(disk("open", &path))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut file) => {
+                let pid = format!("{}\n", std::process::id());
+                file.set_len(0)
+                    .and_then(|()| file.write_all(pid.as_bytes()))
+                    .map_err(disk("write", &path))?;
+                Ok(Lock { _file: file })
+            }
+            Err((file, Errno::EWOULDBLOCK)) => {
+                let pid = read_number(file).ok();
+                Err(QueueError::InUse { lock: path, pid })
+            }
+            Err((_, errno)) => Err(disk("lock", &path)(errno.into())),
+        }
+    }
+}
+
+/// Refuses a directory written by a newer agent, before anything in it is opened: the database
+/// writes to its files when it opens them. A directory without a version gets ours.
+pub(super) fn check_version(directory: &Path) -> Result<(), QueueError> {
+    let path = directory.join("version");
+    match File::open(&path).and_then(read_number) {
+        Ok(found) if found > u32::from(FORMAT_VERSION) => Err(QueueError::NewerVersion {
+            found: u16::try_from(found).unwrap_or(u16::MAX),
+        }),
+        Ok(_) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+            ) =>
+        {
+            write_version(directory)
+        }
+        Err(error) => Err(disk("read", &path)(error)),
+    }
+}
+
+/// A crash on the way leaves no version file or a whole one; each generation names it again.
+fn write_version(directory: &Path) -> Result<(), QueueError> {
+    let path = directory.join("version");
+    let fresh = directory.join("version.new");
+    let write = || {
+        let mut file = File::create(&fresh)?;
+        writeln!(file, "{FORMAT_VERSION}")?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)
+    };
+    write().map_err(disk("write", &path))?;
+    sync_directory(directory)
+}
+
+fn read_number(file: File) -> io::Result<u32> {
+    let mut text = String::new();
+    file.take(NUMBER_BYTES_MAX).read_to_string(&mut text)?;
+    text.trim()
+        .parse()
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_learns_who_was_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Lock::take(directory.path()).unwrap();
+        let pid = match Lock::take(directory.path()) {
+            Err(QueueError::InUse { pid, .. }) => pid,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(pid, Some(std::process::id()));
+        drop(first);
+        Lock::take(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn only_a_newer_version_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("version");
+        check_version(directory.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1\n");
+        check_version(directory.path()).unwrap();
+        fs::write(&path, "2\n").unwrap();
+        assert!(matches!(
+            check_version(directory.path()),
+            Err(QueueError::NewerVersion { found: 2 })
+        ));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
+    }
+}

@@ -1,0 +1,166 @@
+//! Model: the queue's promises without a disk, for histories to be compared with.
+
+use super::{
+    AttachFrom, DeadLetter, Queued, Settled, Settlement, SourceBatch, SourceTotals, Waiting,
+};
+use crate::event::{Event, Sequence};
+use crate::source::{FileKey, FilePosition};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything the queue should know.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) events: Vec<Arc<Event>>,
+    pub(super) endpoints: BTreeMap<Arc<str>, ModelEndpoint>,
+    pub(super) sources: BTreeMap<Arc<str>, SourceTotals>,
+    pub(super) positions: BTreeMap<(Arc<str>, FileKey), FilePosition>,
+    pub(super) dead: BTreeMap<(Arc<str>, Sequence), DeadLetter>,
+    pub(super) state: BTreeMap<String, Vec<u8>>,
+    staged: BTreeMap<String, Vec<u8>>,
+}
+
+/// What one endpoint should have had.
+#[derive(Debug)]
+pub(super) struct ModelEndpoint {
+    pub(super) since: Sequence,
+    pub(super) fates: BTreeMap<Sequence, Fate>,
+}
+
+/// What became of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Delivered,
+    Skipped,
+    Dead,
+    Waits(Waiting),
+}
+
+impl Model {
+    pub(super) fn next(&self) -> Sequence {
+        Sequence::FIRST.plus(self.events.len() as u64)
+    }
+
+    pub(super) fn commit(&mut self, batch: &SourceBatch) {
+        self.events
+            .extend(batch.events.iter().cloned().map(Arc::new));
+        for &file in &batch.forgotten {
+            self.positions.remove(&(Arc::clone(&batch.source), file));
+        }
+        for position in &batch.positions {
+            self.positions
+                .insert((Arc::clone(&batch.source), position.key), position.clone());
+        }
+        let totals = self.sources.entry(Arc::clone(&batch.source)).or_default();
+        totals.add(batch.counts, batch.events.len() as u64);
+        self.state.append(&mut self.staged);
+    }
+
+    /// `oldest` is what the queue still has; it may have dropped what no endpoint needs.
+    pub(super) fn attach(&mut self, endpoint: &Arc<str>, from: AttachFrom, oldest: Sequence) {
+        let since = match from {
+            AttachFrom::Now => self.next(),
+            AttachFrom::Oldest => oldest,
+        };
+        let fresh = ModelEndpoint {
+            since,
+            fates: BTreeMap::new(),
+        };
+        self.endpoints.entry(Arc::clone(endpoint)).or_insert(fresh);
+    }
+
+    pub(super) fn detach(&mut self, endpoint: &str) {
+        self.endpoints.remove(endpoint);
+    }
+
+    pub(super) fn settle(&mut self, settled: Vec<Settled>) {
+        for Settled {
+            endpoint: name,
+            sequence,
+            settlement,
+        } in settled
+        {
+            let Some(endpoint) = self.endpoints.get_mut(&name) else {
+                continue;
+            };
+            let open = matches!(endpoint.fates.get(&sequence), None | Some(Fate::Waits(_)));
+            if !open || sequence < endpoint.since {
+                continue;
+            }
+            let fate = match settlement {
+                Settlement::Delivered => Fate::Delivered,
+                Settlement::Skipped => Fate::Skipped,
+                Settlement::Keep {
+                    due,
+                    attempts,
+                    reason,
+                    event,
+                } => Fate::Waits(Waiting {
+                    due,
+                    attempts,
+                    reason,
+                    queued: event,
+                }),
+                Settlement::Bury(letter) => {
+                    self.dead.insert((name, sequence), letter);
+                    Fate::Dead
+                }
+            };
+            endpoint.fates.insert(sequence, fate);
+        }
+    }
+
+    pub(super) fn state_put(&mut self, name: &str, value: &[u8]) {
+        self.staged.insert(name.to_owned(), value.to_vec());
+    }
+
+    /// The process ended, in whatever way.
+    pub(super) fn end(&mut self) {
+        self.staged.clear();
+    }
+
+    /// All events from `from` on.
+    pub(super) fn read(&self, from: Sequence) -> Vec<Queued> {
+        let all = (0..)
+            .map(|place| Sequence::FIRST.plus(place))
+            .zip(&self.events);
+        all.filter(|(sequence, _)| *sequence >= from)
+            .map(|(sequence, event)| Queued {
+                sequence,
+                event: Arc::clone(event),
+            })
+            .collect()
+    }
+}
+
+impl ModelEndpoint {
+    /// The first event without a fate.
+    pub(super) fn cursor(&self) -> Sequence {
+        let mut cursor = self.since;
+        while self.fates.contains_key(&cursor) {
+            cursor = cursor.plus(1);
+        }
+        cursor
+    }
+
+    pub(super) fn count(&self, of: impl Fn(&Fate) -> bool) -> u64 {
+        self.fates.values().filter(|fate| of(fate)).count() as u64
+    }
+
+    /// The events that wait, earliest due first.
+    pub(super) fn waiting(&self) -> Vec<Waiting> {
+        let mut waiting: Vec<Waiting> = self
+            .fates
+            .values()
+            .filter_map(|fate| {
+                if let Fate::Waits(waiting) = fate {
+                    Some(waiting.clone())
+                } else {
+                    None
+                }
+            })
+            .collect();
+        waiting.sort_by_key(|waiting| (waiting.due, waiting.queued.sequence));
+        waiting
+    }
+}

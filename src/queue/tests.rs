@@ -1,0 +1,764 @@
+//! The queue's promises, each on its own; random mixtures of them are in [`history`](super::history).
+
+use super::generation::{Generation, Writes};
+use super::*;
+use crate::clock::UnixMs;
+use crate::event::{EventId, Labels};
+use crate::source::{FileKey, FilePosition};
+use crate::timestamp::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn open(directory: &TempDir) -> Queue {
+    Queue::open(directory.path(), "node").unwrap()
+}
+
+/// An event of about `bytes` bytes in which lz4 finds little to shorten.
+fn event(random: &mut fastrand::Rng, bytes: usize) -> Event {
+    let digits: String = std::iter::repeat_with(|| random.digit(16))
+        .take(bytes)
+        .collect();
+    Event {
+        id: EventId(std::array::from_fn(|_| random.u8(..))),
+        kind: "cdr".into(),
+        time: Timestamp::from_secs(1_775_745_045),
+        node: "node".into(),
+        labels: Labels {
+            account: Some("1001".into()),
+            ..Labels::default()
+        },
+        data: format!("{{\"x\":\"{digits}\"}}").into_bytes().into(),
+    }
+}
+
+fn events(count: usize, bytes: usize) -> Vec<Event> {
+    let mut random = fastrand::Rng::with_seed(7);
+    std::iter::repeat_with(|| event(&mut random, bytes))
+        .take(count)
+        .collect()
+}
+
+pub(super) fn batch(events: Vec<Event>) -> SourceBatch {
+    let counts = SourceCounts {
+        rows: events.len() as u64,
+        ..SourceCounts::default()
+    };
+    SourceBatch {
+        source: "cdr".into(),
+        events,
+        positions: Vec::new(),
+        forgotten: Vec::new(),
+        counts,
+    }
+}
+
+fn settled(sequence: u64, settlement: Settlement) -> Settled {
+    Settled {
+        endpoint: "billing".into(),
+        sequence: Sequence(sequence),
+        settlement,
+    }
+}
+
+pub(super) fn delivered(sequences: std::ops::Range<u64>) -> Vec<Settled> {
+    sequences
+        .map(|sequence| settled(sequence, Settlement::Delivered))
+        .collect()
+}
+
+fn letter(queued: Queued) -> DeadLetter {
+    DeadLetter {
+        queued,
+        attempts: 5,
+        status: Some(400),
+        answer_start: b"bad".to_vec(),
+        reason: "refused".into(),
+        at: UnixMs(1),
+    }
+}
+
+/// The only generation of a queue that is not open.
+fn first_generation(directory: &TempDir) -> Generation {
+    Generation::open(&directory.path().join("queue"), 1).unwrap()
+}
+
+fn files_of(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_of(&path));
+        } else {
+            files.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_crash() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    let position = FilePosition {
+        key: FileKey {
+            device: 1,
+            inode: 2,
+        },
+        path: "/cdr/a.txt".into(),
+        offset: 4_096,
+        lines: Some(40),
+        first_row: Some([3; 32]),
+        head_bytes: 100,
+        head: 5,
+        tail: 6,
+        tail_bytes: 256,
+        life: 1,
+    };
+    let mut batch = batch(events(20, 600));
+    batch.positions.push(position.clone());
+    let committed = queue.commit(std::slice::from_ref(&batch)).unwrap();
+    assert_eq!(
+        committed,
+        Committed {
+            first: Sequence(1),
+            events: 20
+        }
+    );
+    drop(queue);
+    let queue = open(&directory);
+    assert!(!queue.opened().clean);
+    assert_eq!(queue.positions("cdr").unwrap(), [position]);
+    assert_eq!(queue.next_sequence(), Sequence(21));
+    let read: Vec<Event> = queue
+        .read(Sequence(1), 100)
+        .unwrap()
+        .iter()
+        .map(|queued| (*queued.event).clone())
+        .collect();
+    assert_eq!(read, batch.events);
+    assert!(queue.seen("cdr") && !queue.seen("other"));
+}
+
+#[test]
+fn unsettled_events_are_read_again_after_a_crash_and_settled_ones_are_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    queue.commit(&[batch(events(10, 60))]).unwrap();
+    queue.settle(delivered(1..5)).unwrap();
+    queue.settle(delivered(7..8)).unwrap();
+    drop(queue);
+    let queue = open(&directory);
+    assert_eq!(queue.cursor("billing"), Sequence(5));
+    let read = queue.read(queue.cursor("billing"), 100).unwrap();
+    assert_eq!(read.first().unwrap().sequence, Sequence(5));
+    queue.settle(delivered(5..7)).unwrap();
+    assert_eq!(queue.cursor("billing"), Sequence(8));
+    assert_eq!(queue.ledger().endpoint("billing").unwrap().delivered, 7);
+}
+
+#[test]
+fn an_event_settled_twice_counts_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    queue.commit(&[batch(events(3, 60))]).unwrap();
+    queue.settle(delivered(1..3)).unwrap();
+    queue
+        .settle(vec![
+            settled(2, Settlement::Skipped),
+            settled(2, Settlement::Delivered),
+        ])
+        .unwrap();
+    let ledger = queue.ledger();
+    let totals = ledger.endpoint("billing").unwrap();
+    assert_eq!((totals.delivered, totals.skipped, totals.queued), (2, 0, 1));
+    assert!(ledger.balances());
+}
+
+#[test]
+fn an_event_that_waits_comes_back_with_its_attempts_and_lets_its_generation_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    // Long enough to be stored in pieces.
+    queue.commit(&[batch(events(2, 50_000))]).unwrap();
+    let event = queue.read(Sequence(1), 1).unwrap().remove(0);
+    let keep = |due, attempts| Settlement::Keep {
+        due: UnixMs(due),
+        attempts,
+        reason: "503".into(),
+        event: event.clone(),
+    };
+    queue
+        .settle(vec![
+            settled(1, keep(500, 1)),
+            settled(2, Settlement::Delivered),
+        ])
+        .unwrap();
+    queue.settle(vec![settled(1, keep(900, 2))]).unwrap();
+    queue.roll_now().unwrap();
+    queue
+        .settle(vec![settled(2, Settlement::Delivered)])
+        .unwrap();
+    queue.commit(&[batch(events(1, 60))]).unwrap();
+    drop(queue);
+    let queue = open(&directory);
+    assert!(!directory.path().join("queue/00000001").exists());
+    let waiting = queue.waiting("billing", 10).unwrap();
+    assert_eq!(
+        waiting,
+        [Waiting {
+            due: UnixMs(900),
+            attempts: 2,
+            reason: "503".into(),
+            queued: event
+        }]
+    );
+    queue
+        .settle(vec![settled(1, Settlement::Delivered)])
+        .unwrap();
+    assert_eq!(queue.waiting("billing", 10).unwrap(), []);
+    let totals = queue.ledger().endpoint("billing").unwrap().clone();
+    assert_eq!((totals.delivered, totals.waiting, totals.queued), (2, 0, 1));
+}
+
+#[test]
+fn disk_comes_back_after_a_backlog_is_drained() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    let many = batch(figures::calls(1_000));
+    let payload = 50
+        * many
+            .events
+            .iter()
+            .map(|event| event.data.len() as u64)
+            .sum::<u64>();
+    for _ in 0..50 {
+        queue.commit(std::slice::from_ref(&many)).unwrap();
+    }
+    let full = queue.disk_bytes();
+    assert!(
+        full > payload / 3 && full < payload * 5 / 4,
+        "{full} bytes for {payload}"
+    );
+    let mut next = Sequence(1);
+    while let Some(last) = queue.read(next, 256).unwrap().last() {
+        queue
+            .settle(delivered(next.0..last.sequence.0 + 1))
+            .unwrap();
+        next = last.sequence.plus(1);
+    }
+    assert_eq!(next, Sequence(50_001));
+    let drained = queue.disk_bytes();
+    assert!(drained < 9 << 20, "{drained} bytes after draining");
+    let on_disk = row::directory_bytes(&directory.path().join("queue"));
+    assert!(on_disk < 9 << 20, "{on_disk} bytes found");
+    assert!(queue.ledger().balances());
+}
+
+#[test]
+fn without_an_endpoint_nothing_is_dropped_and_the_first_may_have_it_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    for _ in 0..3 {
+        queue.commit(&[batch(events(5, 60))]).unwrap();
+        queue.roll_now().unwrap();
+    }
+    queue.attach("billing", AttachFrom::Oldest).unwrap();
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    assert_eq!(queue.cursor("billing"), Sequence(1));
+    assert_eq!(queue.read(Sequence(1), 1).unwrap()[0].sequence, Sequence(1));
+    queue.attach("late", AttachFrom::Now).unwrap();
+    assert_eq!(queue.cursor("late"), Sequence(16));
+    queue.detach("late").unwrap();
+    assert!(queue.ledger().endpoint("late").is_none());
+}
+
+#[test]
+fn a_half_made_generation_is_removed_and_the_one_before_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.commit(&[batch(events(5, 60))]).unwrap();
+    drop(queue);
+    let half = Generation::create(&directory.path().join("queue"), 2).unwrap();
+    first_generation(&directory)
+        .carry(key::SOURCES, &half)
+        .unwrap();
+    drop(half);
+    let queue = open(&directory);
+    assert_eq!(queue.opened().half_made, [2]);
+    assert_eq!(queue.read(Sequence(1), 10).unwrap().len(), 5);
+    queue.roll_now().unwrap();
+    assert_eq!(
+        queue.commit(&[batch(events(1, 60))]).unwrap().first,
+        Sequence(6)
+    );
+}
+
+#[test]
+fn a_head_that_is_gone_is_damage_and_not_taken_for_half_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.commit(&[batch(events(5, 60))]).unwrap();
+    queue.roll_now().unwrap();
+    queue.commit(&[batch(events(5, 60))]).unwrap();
+    drop(queue);
+    fs::remove_dir_all(directory.path().join("queue/00000002")).unwrap();
+    let error = Queue::open(directory.path(), "node").unwrap_err();
+    assert!(
+        matches!(error, QueueError::Damaged { generation: 2, .. }),
+        "{error:?}"
+    );
+    // The failed opening let go of everything: another try says the same.
+    assert!(matches!(
+        Queue::open(directory.path(), "node"),
+        Err(QueueError::Damaged { .. })
+    ));
+}
+
+#[test]
+fn an_older_generation_that_is_gone_is_reported_and_not_read_past() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    for _ in 0..3 {
+        queue.commit(&[batch(events(5, 60))]).unwrap();
+        queue.roll_now().unwrap();
+    }
+    drop(queue);
+    fs::remove_dir_all(directory.path().join("queue/00000002")).unwrap();
+    let queue = open(&directory);
+    let missing = Irregularity::Missing {
+        generation: 2,
+        first: Sequence(6),
+        last: Sequence(10),
+    };
+    assert_eq!(queue.opened().irregularities, [missing]);
+    assert!(matches!(
+        queue.read(Sequence(6), 1),
+        Err(QueueError::Damaged { generation: 2, .. })
+    ));
+    assert_eq!(queue.read(Sequence(1), 100).unwrap().len(), 5);
+    assert_eq!(queue.read(Sequence(11), 100).unwrap().len(), 5);
+}
+
+#[test]
+fn a_damaged_block_is_reported_with_its_place_and_its_neighbours_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.commit(&[batch(events(48, 60))]).unwrap();
+    drop(queue);
+    let generation = first_generation(&directory);
+    let at = key::block(Sequence(17));
+    let mut value = generation.get(&at).unwrap().unwrap();
+    value[20] ^= 1;
+    let mut writes = Writes::default();
+    writes.put(&at, &value);
+    generation.write(writes).unwrap();
+    drop(generation);
+    let queue = open(&directory);
+    assert_eq!(queue.read(Sequence(1), 100).unwrap().len(), 16);
+    let error = queue.read(Sequence(20), 100).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            QueueError::Damaged {
+                generation: 1,
+                sequence: Some(Sequence(20)),
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(queue.read(Sequence(33), 100).unwrap().len(), 16);
+}
+
+#[track_caller]
+fn check_irregular(change: impl FnOnce(&Generation, &mut Writes), expected: &[Irregularity]) {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    for _ in 0..3 {
+        queue.commit(&[batch(events(16, 60))]).unwrap();
+    }
+    drop(queue);
+    let generation = first_generation(&directory);
+    let mut writes = Writes::default();
+    change(&generation, &mut writes);
+    generation.write(writes).unwrap();
+    drop(generation);
+    assert_eq!(open(&directory).opened().irregularities, expected);
+}
+
+#[test]
+fn a_hole_in_the_sequence_is_reported() {
+    check_irregular(
+        |_, writes| writes.remove(&key::block(Sequence(17)), 0),
+        &[Irregularity::Missing {
+            generation: 1,
+            first: Sequence(17),
+            last: Sequence(32),
+        }],
+    );
+}
+
+#[test]
+fn a_lost_tail_is_reported() {
+    check_irregular(
+        |_, writes| writes.remove(&key::block(Sequence(33)), 0),
+        &[Irregularity::Missing {
+            generation: 1,
+            first: Sequence(33),
+            last: Sequence(48),
+        }],
+    );
+}
+
+#[test]
+fn a_sequence_that_comes_back_is_reported() {
+    check_irregular(
+        |generation, writes| {
+            let value = generation.get(&key::block(Sequence(1))).unwrap().unwrap();
+            writes.put(&key::block(Sequence(9)), &value);
+        },
+        // The block behind it overlaps it.
+        &[
+            Irregularity::Returned {
+                generation: 1,
+                first: Sequence(9),
+            },
+            Irregularity::Returned {
+                generation: 1,
+                first: Sequence(17),
+            },
+        ],
+    );
+}
+
+#[test]
+fn a_second_agent_is_told_the_pid_of_the_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    let error = Queue::open(directory.path(), "node").unwrap_err();
+    assert!(
+        matches!(error, QueueError::InUse { pid: Some(pid), .. } if pid == std::process::id()),
+        "{error:?}"
+    );
+    drop(queue);
+    open(&directory);
+}
+
+#[test]
+fn a_newer_version_is_refused_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.commit(&[batch(events(5, 60))]).unwrap();
+    drop(queue);
+    fs::write(directory.path().join("version"), "2\n").unwrap();
+    let before = files_of(directory.path());
+    let error = Queue::open(directory.path(), "node").unwrap_err();
+    assert!(
+        matches!(error, QueueError::NewerVersion { found: 2 }),
+        "{error:?}"
+    );
+    assert_eq!(files_of(directory.path()), before);
+}
+
+#[test]
+fn a_newer_generation_is_refused_even_without_the_version_file() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(&directory));
+    let mut writes = Writes::default();
+    writes.put(key::META, &[0, 9, 1, 2, 3]);
+    first_generation(&directory).write(writes).unwrap();
+    let error = Queue::open(directory.path(), "node").unwrap_err();
+    assert!(
+        matches!(error, QueueError::NewerVersion { found: 9 }),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_close_is_seen_and_the_next_write_takes_the_mark_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    assert!(queue.opened().clean);
+    queue.close().unwrap();
+    drop(queue);
+    let queue = open(&directory);
+    assert!(queue.opened().clean);
+    queue.commit(&[]).unwrap();
+    drop(queue);
+    assert!(!open(&directory).opened().clean);
+}
+
+#[test]
+fn a_commit_of_events_rings_and_one_without_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    let bell = Bell::default();
+    queue.subscribe(&bell);
+    queue.commit(&[batch(Vec::new())]).unwrap();
+    assert!(!bell.wait(Duration::ZERO));
+    queue.commit(&[batch(events(1, 60))]).unwrap();
+    assert!(bell.wait(Duration::ZERO));
+}
+
+#[test]
+fn a_burial_cut_short_by_a_crash_is_undone() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    queue.commit(&[batch(events(3, 60))]).unwrap();
+    let events = queue.read(Sequence(1), 3).unwrap();
+    queue
+        .settle(vec![settled(
+            1,
+            Settlement::Bury(letter(events[0].clone())),
+        )])
+        .unwrap();
+    drop(queue);
+    // What a crash between the letter's sync and the settlement leaves behind.
+    let mut dead = dead_letter::DeadLetters::at(&directory.path().join("dead"));
+    dead.bury(2, &[("billing".into(), letter(events[1].clone()))])
+        .unwrap();
+    drop(dead);
+    let queue = open(&directory);
+    let letters = queue.dead_letters("billing", None, 10).unwrap();
+    assert_eq!(
+        letters.iter().map(|(_, letter)| letter).collect::<Vec<_>>(),
+        [&letter(events[0].clone())]
+    );
+    assert_eq!(queue.cursor("billing"), Sequence(2));
+    queue
+        .settle(vec![settled(
+            2,
+            Settlement::Bury(letter(events[1].clone())),
+        )])
+        .unwrap();
+    drop(queue);
+    let queue = open(&directory);
+    assert_eq!(queue.count_dead("billing").unwrap(), 2);
+    let (first, _) = letters[0];
+    let page = queue.dead_letters("billing", Some(first), 10).unwrap();
+    assert_eq!(
+        page.iter()
+            .map(|(place, _)| place.sequence)
+            .collect::<Vec<_>>(),
+        [Sequence(2)]
+    );
+}
+
+#[test]
+fn dead_letters_of_a_queue_that_was_lost_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    queue.commit(&[batch(events(1, 60))]).unwrap();
+    let event = queue.read(Sequence(1), 1).unwrap().remove(0);
+    queue
+        .settle(vec![settled(1, Settlement::Bury(letter(event)))])
+        .unwrap();
+    drop(queue);
+    fs::remove_dir_all(directory.path().join("queue")).unwrap();
+    drop(open(&directory));
+    let queue = open(&directory);
+    assert_eq!(queue.count_dead("billing").unwrap(), 1);
+}
+
+#[test]
+fn nothing_long_is_put_into_a_file_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut bytes_of = |bytes: usize| {
+        let mut event = event(&mut random, 1);
+        event.data = std::iter::repeat_with(|| random.u8(..))
+            .take(bytes)
+            .collect();
+        event
+    };
+    let long: Vec<Event> = [700_000, 100_000, 6_000, 9_000]
+        .into_iter()
+        .map(&mut bytes_of)
+        .collect();
+    let wide: Vec<Event> = (0..400).map(|_| bytes_of(6_000)).collect();
+    queue.commit(&[batch(long.clone()), batch(wide)]).unwrap();
+    let read = queue.read(Sequence(1), 3).unwrap();
+    assert_eq!(*read[0].event, long[0]);
+    assert_eq!(*queue.read(Sequence(2), 1).unwrap()[0].event, long[1]);
+    let keep = |queued: &Queued| Settlement::Keep {
+        due: UnixMs(1),
+        attempts: 1,
+        reason: "x".repeat(600),
+        event: queued.clone(),
+    };
+    queue.settle(vec![settled(1, keep(&read[0]))]).unwrap();
+    queue.state_put("long", &vec![7; STATE_BYTES_MAX]).unwrap();
+    queue.commit(&[]).unwrap();
+    queue.roll_now().unwrap();
+    drop(queue);
+    for path in files_of(directory.path()).into_keys() {
+        assert!(
+            !path.to_string_lossy().contains("/blobs/"),
+            "{}",
+            path.display()
+        );
+    }
+    let queue = open(&directory);
+    assert_eq!(
+        *queue.waiting("billing", 1).unwrap()[0].queued.event,
+        long[0]
+    );
+    assert_eq!(
+        queue.state_get("long").unwrap(),
+        Some(vec![7; STATE_BYTES_MAX])
+    );
+}
+
+#[test]
+fn what_cannot_be_settled_is_refused_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    queue.commit(&[batch(events(3, 60))]).unwrap();
+    let mut settled = delivered(1..3);
+    settled.extend(delivered(4..5));
+    assert!(matches!(
+        queue.settle(settled),
+        Err(QueueError::OutsideWindow {
+            sequence: Sequence(4),
+            ..
+        })
+    ));
+    assert_eq!(queue.cursor("billing"), Sequence(1));
+    let unknown = Settled {
+        endpoint: "gone".into(),
+        sequence: Sequence(1),
+        settlement: Settlement::Delivered,
+    };
+    queue.settle(vec![unknown]).unwrap();
+}
+
+#[test]
+fn an_event_too_long_is_refused_and_nothing_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    let too_long = batch(events(1, EVENT_BYTES_MAX));
+    assert!(matches!(
+        queue.commit(&[batch(events(1, 60)), too_long]),
+        Err(QueueError::TooLong { .. })
+    ));
+    assert_eq!(queue.next_sequence(), Sequence(1));
+}
+
+#[test]
+fn after_a_failed_write_the_queue_reads_and_writes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    queue.commit(&[batch(events(3, 60))]).unwrap();
+    queue.fail_now().unwrap();
+    assert_eq!(queue.read(Sequence(1), 10).unwrap().len(), 3);
+    queue.fail_now().unwrap();
+    assert_eq!(
+        queue.commit(&[batch(events(1, 60))]).unwrap().first,
+        Sequence(4)
+    );
+    queue.fail_now().unwrap();
+    queue.settle(delivered(1..5)).unwrap();
+    assert!(queue.ledger().balances());
+}
+
+#[test]
+fn no_garbage_in_the_head_makes_opening_or_reading_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    queue.commit(&[batch(events(300, 600))]).unwrap();
+    drop(queue);
+    let file = directory.path().join("queue/00000001/db");
+    let whole = files_of(directory.path());
+    let mut random = fastrand::Rng::with_seed(11);
+    for round in 0..40 {
+        for (path, bytes) in &whole {
+            fs::write(path, bytes).unwrap();
+        }
+        let mut bytes = whole[&file].clone();
+        if round % 2 == 0 {
+            bytes.truncate(random.usize(..bytes.len()));
+        } else {
+            let at = random.usize(..bytes.len() - 64);
+            bytes[at..at + 64]
+                .iter_mut()
+                .for_each(|byte| *byte = random.u8(..));
+        }
+        fs::write(&file, bytes).unwrap();
+        // Whether it can be opened is chance; that it says so, and goes on, is not.
+        let Ok(queue) = Queue::open(directory.path(), "node") else {
+            continue;
+        };
+        let read = queue.read(Sequence(1), 1_000);
+        let next = queue.next_sequence();
+        let irregular = !queue.opened().irregularities.is_empty();
+        assert!(next == Sequence(301) || next == Sequence(1), "{next}");
+        assert!(
+            read.is_ok() || irregular || next == Sequence(1),
+            "round {round}"
+        );
+    }
+}
+
+#[test]
+fn many_threads_commit_settle_and_read_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    let bell = Bell::default();
+    queue.subscribe(&bell);
+    std::thread::scope(|scope| {
+        let ingest = queue.clone();
+        scope.spawn(move || {
+            for round in 0..40 {
+                ingest.commit(&[batch(events(50, 100))]).unwrap();
+                if round % 5 == 0 {
+                    ingest.roll_now().unwrap();
+                }
+            }
+        });
+        scope.spawn(|| {
+            let mut next = Sequence(1);
+            while next < Sequence(2_001) {
+                let some = queue.read(next, 30).unwrap();
+                let Some(last) = some.last() else {
+                    bell.wait(Duration::from_secs(10));
+                    continue;
+                };
+                assert_eq!(some[0].sequence, next);
+                queue
+                    .settle(delivered(next.0..last.sequence.0 + 1))
+                    .unwrap();
+                next = last.sequence.plus(1);
+            }
+        });
+        for seed in 0..3 {
+            let reader = queue.clone();
+            scope.spawn(move || {
+                let mut random = fastrand::Rng::with_seed(seed);
+                for _ in 0..200 {
+                    let next = reader.next_sequence();
+                    let cursor = reader.cursor("billing");
+                    let from = Sequence(random.u64(cursor.0..=next.0));
+                    let read = reader.read(from, 10).unwrap();
+                    assert!(from == next || !read.is_empty());
+                    assert!(reader.ledger().balances());
+                }
+            });
+        }
+    });
+    assert_eq!(queue.ledger().endpoint("billing").unwrap().delivered, 2_000);
+}
