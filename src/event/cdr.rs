@@ -18,7 +18,8 @@ pub struct Call<'r> {
     start: Option<Timestamp>,
     answer: Option<Timestamp>,
     end: Option<Timestamp>,
-    bill_secs: i64,
+    /// `None` where the row of an answered call does not say.
+    bill_secs: Option<i64>,
     connected: bool,
 }
 
@@ -43,11 +44,7 @@ impl<'r> Call<'r> {
             (_, true) => (told_start, answered),
             (_, false) => (told_start, None),
         };
-        let bill_secs = if connected {
-            billed.or(held).unwrap_or(0)
-        } else {
-            0
-        };
+        let bill_secs = if connected { billed.or(held) } else { Some(0) };
         Call {
             record,
             settings,
@@ -61,22 +58,16 @@ impl<'r> Call<'r> {
 
     /// When it happened: the end, else the beginning; a row that is a record has one of them.
     pub fn time(&self) -> Timestamp {
-        self.end.or(self.start).unwrap_or(Timestamp::from_secs(0))
+        let time = self.end.or(self.start);
+        time.expect("a record says when it happened: its parser saw to it")
     }
 
     /// What routing matches on.
     pub fn labels(&self) -> Labels {
-        let label = |text: Option<&str>| text.map(Box::from);
-        Labels {
-            account: label(self.account()),
-            gateway: label(self.text(Meaning::GatewayId)),
-            callee_gateway: label(self.text(Meaning::CalleeGatewayId)),
-            application: label(self.text(Meaning::Application)),
-            route_tag: label(self.text(Meaning::RouteTag)),
-        }
+        Labels::of(self.record, self.account())
     }
 
-    /// The `data` object, with `raw` in Base64 where the row's bytes were not text.
+    /// The `data` object, with `raw_base64` where the row's bytes were not text.
     pub fn data(&self, raw_base64: Option<&str>) -> Box<[u8]> {
         let mut data = Object::with_capacity(640);
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
@@ -87,7 +78,7 @@ impl<'r> Call<'r> {
         data.text("answer_time", time(self.answer).as_deref());
         data.text("end_time", time(self.end).as_deref());
         data.whole("duration", self.duration_secs());
-        data.whole("bill_duration", Some(self.bill_secs));
+        data.whole("bill_duration", self.bill_secs);
         data.text("rate", self.rate().as_deref());
         data.text("cost", self.text(Meaning::Cost));
         data.text(
@@ -140,7 +131,7 @@ impl<'r> Call<'r> {
     /// The row's own rate, else the fee of a minute; `None` where nothing was billed.
     fn rate(&self) -> Option<String> {
         let told = self.text(Meaning::Rate).map(str::to_string);
-        told.or_else(|| per_minute(self.text(Meaning::Cost)?, self.bill_secs))
+        told.or_else(|| per_minute(self.text(Meaning::Cost)?, self.bill_secs?))
     }
 
     /// The operator's text for the number, else the row's own text, else the number.
@@ -173,14 +164,12 @@ fn extra(record: &Record<'_>) -> Object {
     extra
 }
 
-/// The instant `millis` before `at`, as finely told as either.
+/// The instant `millis` before `at`, told no more finely than `at` itself.
 fn before(at: Timestamp, millis: Option<i64>) -> Timestamp {
-    match millis.filter(|millis| *millis > 0) {
-        Some(millis) => Timestamp {
-            unix: UnixMs(at.unix.0.saturating_sub(millis)),
-            precision: Precision::Millis,
-        },
-        None => at,
+    let unix = UnixMs(at.unix.0.saturating_sub(millis.unwrap_or(0).max(0)));
+    match at.precision {
+        Precision::Seconds => Timestamp::from_secs(unix.unix_secs()),
+        Precision::Millis => Timestamp { unix, ..at },
     }
 }
 

@@ -23,6 +23,14 @@ pub struct Origin<'a> {
     pub raw: &'a [u8],
 }
 
+impl<'a> Origin<'a> {
+    /// The row's bytes without its line end.
+    pub fn row(&self) -> &'a [u8] {
+        let row = self.raw.strip_suffix(b"\n").unwrap_or(self.raw);
+        row.strip_suffix(b"\r").unwrap_or(row)
+    }
+}
+
 /// The id of a row with a natural key.
 pub fn of_key<'k>(node: &str, source: &str, values: impl Iterator<Item = &'k str>) -> EventId {
     let mut hash = Parts::new(node, source, b"key");
@@ -35,8 +43,7 @@ pub fn of_line(node: &str, source: &str, origin: Origin<'_>) -> EventId {
     let mut hash = Parts::new(node, source, b"line");
     hash.part(origin.first_row);
     hash.part(&origin.offset.to_be_bytes());
-    let row = origin.raw.strip_suffix(b"\n").unwrap_or(origin.raw);
-    hash.part(row.strip_suffix(b"\r").unwrap_or(row));
+    hash.part(origin.row());
     hash.id()
 }
 

@@ -7,6 +7,7 @@ pub mod json;
 
 pub use id::Origin;
 
+use crate::parser::format::CALL;
 use crate::parser::{Format, Meaning, Record};
 use crate::timestamp::Timestamp;
 use base64::Engine;
@@ -130,25 +131,16 @@ impl Maker {
 
     /// The event that `record` of `format`, found at `origin`, tells.
     pub fn make(&self, record: &Record<'_>, format: &Format, origin: Origin<'_>) -> Event {
-        let raw = record
-            .is_flawed()
-            .then(|| STANDARD.encode(origin.raw.trim_ascii_end()));
-        let (time, labels, data) = if &*self.kind == "cdr" {
+        let raw = record.is_flawed().then(|| STANDARD.encode(origin.row()));
+        let (time, labels, data) = if &*self.kind == CALL {
             let call = cdr::Call::new(record, format, &self.settings);
             (call.time(), call.labels(), call.data(raw.as_deref()))
         } else {
-            let time = record
-                .time_of(Meaning::EventTime)
-                .unwrap_or(Timestamp::from_secs(0));
-            let account = record.text_of(Meaning::AccountId).map(Box::from);
-            (
-                time,
-                Labels {
-                    account,
-                    ..Labels::default()
-                },
-                general::data(record, raw.as_deref()),
-            )
+            let time = record.time_of(Meaning::EventTime);
+            let time = time.expect("a record says when it happened: its parser saw to it");
+            let account = record.text_of(Meaning::AccountId);
+            let data = general::data(record, raw.as_deref());
+            (time, Labels::of(record, account), data)
         };
         Event {
             id: self.id(record, origin),
@@ -161,6 +153,9 @@ impl Maker {
     }
 
     /// The id of the first natural key that the row has whole, else of the row's place.
+    ///
+    /// VOS3000 writes 0 for a number it does not have, but Asterisk counts `sequence` from 0: a key
+    /// counts unless a part of it is empty, or all of it is zeros.
     fn id(&self, record: &Record<'_>, origin: Origin<'_>) -> EventId {
         let text = |index: &usize| record.text(*index).trim();
         // A key of zeros is a number that was never given out.
@@ -174,3 +169,20 @@ impl Maker {
         }
     }
 }
+
+impl Labels {
+    /// What `record` says of the way its event goes; `account` is the one it belongs to.
+    fn of(record: &Record<'_>, account: Option<&str>) -> Labels {
+        let label = |meaning| record.text_of(meaning).map(Box::from);
+        Labels {
+            account: account.map(Box::from),
+            gateway: label(Meaning::GatewayId),
+            callee_gateway: label(Meaning::CalleeGatewayId),
+            application: label(Meaning::Application),
+            route_tag: label(Meaning::RouteTag),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The family of delimited formats: fields between delimiters, with or without quotes.
 
-use super::format::{Dialect, Format, Reader};
-use super::record::Scratch;
+use super::format::{Column, Dialect, Format};
+use super::record::{Fields, fitting};
 use super::reject::Problem;
 use csv_core::{ReadRecordResult, ReaderBuilder, Terminator};
 use jiff::tz::TimeZone;
@@ -25,70 +25,104 @@ const HEADER_MISFITS_MIN: usize = 3;
 
 /// The fields of one line of comma-separated text; for small tables beside the rows.
 pub fn fields_of(line: &str) -> Vec<String> {
-    let mut scratch = Scratch::default();
-    let dialect = Dialect { delimiter: b',', quote: Some(b'"') };
-    match split(dialect, line, &mut scratch) {
-        Split::Whole => (0..scratch.fields.count()).map(|index| scratch.fields.get(index).to_string()).collect(),
+    let mut fields = Fields::default();
+    let dialect = Dialect {
+        delimiter: b',',
+        quote: Some(b'"'),
+    };
+    match Splitter::new(dialect).split(line, &mut fields) {
+        Split::Whole => (0..fields.count())
+            .map(|index| fields.get(index).to_string())
+            .collect(),
         Split::Open | Split::Torn(_) => vec![line.to_string()],
     }
 }
 
-/// Splits `text`, one row without its last line end, into the scratch's fields.
-pub(super) fn split(dialect: Dialect, text: &str, scratch: &mut Scratch) -> Split {
-    let mut reader = ReaderBuilder::new()
-        .delimiter(dialect.delimiter)
-        .quote(dialect.quote.unwrap_or(0))
-        .quoting(dialect.quote.is_some())
-        .terminator(Terminator::Any(b'\n'))
-        .build();
-    scratch.fields.clear();
-    // A field is never longer than the text, and there is at most one more than delimiters.
-    let mut output = std::mem::take(&mut scratch.bytes);
-    output.resize(text.len() + 1, 0);
-    let most = memchr::memchr_iter(dialect.delimiter, text.as_bytes()).count() + 1;
-    scratch.fields.ends.resize(most + 1, 0);
-    let (result, used, written, ended) =
-        reader.read_record(text.as_bytes(), &mut output, &mut scratch.fields.ends);
-    let (mut result, mut written, mut ended) = (result, written, ended);
-    if matches!(result, ReadRecordResult::InputEmpty) && used == text.len() {
-        // The line end that was taken off ends the record, unless a quote is open.
-        let rest = output.get_mut(written..).unwrap_or_default();
-        let ends = scratch.fields.ends.get_mut(ended..).unwrap_or_default();
-        let (last, _, more, one) = reader.read_record(b"\n", rest, ends);
-        (result, written, ended) = (last, written + more, ended + one);
+/// Splits rows of one dialect.
+#[derive(Debug)]
+pub(super) struct Splitter {
+    dialect: Dialect,
+    /// Its tables are built once: building them costs more than splitting a row.
+    reader: csv_core::Reader,
+}
+
+impl Splitter {
+    /// A splitter for `dialect`.
+    pub(super) fn new(dialect: Dialect) -> Splitter {
+        let reader = ReaderBuilder::new()
+            .delimiter(dialect.delimiter)
+            .quote(dialect.quote.unwrap_or(0))
+            .quoting(dialect.quote.is_some())
+            .terminator(Terminator::Any(b'\n'))
+            .build();
+        Splitter { dialect, reader }
     }
-    scratch.fields.ends.truncate(ended);
-    let whole = match result {
-        ReadRecordResult::Record => std::str::from_utf8(output.get(..written).unwrap_or_default())
-            .is_ok_and(|fields| {
-                scratch.fields.text.push_str(fields);
-                true
-            }),
-        _ => false,
-    };
-    scratch.bytes = output;
-    match (whole, dialect.quote) {
-        (false, _) => Split::Open,
-        (true, Some(quote)) if !is_only_reading(dialect.delimiter, quote, text, scratch) => {
-            Split::Torn(Problem::QuoteInside)
+
+    /// Splits `text`, one row without its last line end, into `fields`.
+    pub(super) fn split(&mut self, text: &str, fields: &mut Fields) -> Split {
+        fields.clear();
+        let Some(quote) = self.dialect.quote else {
+            split_plain(self.dialect.delimiter, text, fields);
+            return Split::Whole;
+        };
+        let whole = self.split_quoted(text, fields);
+        match is_only_reading(self.dialect.delimiter, quote, text, fields, whole) {
+            false => Split::Torn(Problem::QuoteInside),
+            true if whole => Split::Whole,
+            true => Split::Open,
         }
-        (true, _) => Split::Whole,
+    }
+
+    /// Takes the quotes off; false when one is open at the end of `text`.
+    fn split_quoted(&mut self, text: &str, fields: &mut Fields) -> bool {
+        self.reader.reset();
+        // A field is never longer than the text, and there is at most one more than delimiters.
+        let mut output = std::mem::take(&mut fields.text).into_bytes();
+        output.resize(text.len() + 1, 0);
+        let most = memchr::memchr_iter(self.dialect.delimiter, text.as_bytes()).count() + 1;
+        fields.ends.resize(most + 1, 0);
+        let (mut result, used, mut written, mut ended) =
+            self.reader
+                .read_record(text.as_bytes(), &mut output, &mut fields.ends);
+        if matches!(result, ReadRecordResult::InputEmpty) && used == text.len() {
+            // The line end that was taken off ends the record, unless a quote is open.
+            let rest = output.get_mut(written..).unwrap_or_default();
+            let ends = fields.ends.get_mut(ended..).unwrap_or_default();
+            let (last, _, more, one) = self.reader.read_record(b"\n", rest, ends);
+            (result, written, ended) = (last, written + more, ended + one);
+        }
+        output.truncate(written);
+        fields.ends.truncate(ended);
+        fields.text = String::from_utf8(output)
+            .expect("delimiter and quote are ASCII: what stands between them is whole characters");
+        matches!(result, ReadRecordResult::Record)
     }
 }
 
-/// Whether writing the fields again, each plain or quoted as it stands there, gives `text`.
+fn split_plain(delimiter: u8, text: &str, fields: &mut Fields) {
+    let mut start = 0;
+    for end in memchr::memchr_iter(delimiter, text.as_bytes()) {
+        fields.push(text.get(start..end).unwrap_or_default());
+        start = end + 1;
+    }
+    fields.push(text.get(start..).unwrap_or_default());
+}
+
+/// Whether writing the fields again, each plain or quoted as it stands there, gives `text`; where a
+/// quote is open at its end (not `whole`), its beginning as far as there are fields.
 ///
-/// The library reads `"a"b"` somehow; a bill should not depend on how.
-fn is_only_reading(delimiter: u8, quote: u8, text: &str, scratch: &Scratch) -> bool {
+/// The library reads `"a"b"` somehow; a bill should not depend on how. That such a quote is seen at
+/// once also keeps a file full of them from being read for its end again and again.
+fn is_only_reading(delimiter: u8, quote: u8, text: &str, fields: &Fields, whole: bool) -> bool {
     let mut rest = text.as_bytes();
-    for index in 0..scratch.fields.count() {
+    for index in 0..fields.count() {
         if index > 0 {
             let Some(behind) = rest.strip_prefix(&[delimiter]) else {
                 return false;
             };
             rest = behind;
         }
-        let field = scratch.fields.get(index).as_bytes();
+        let field = fields.get(index).as_bytes();
         let Some(behind) = (match rest.strip_prefix(&[quote]) {
             Some(inside) => strip_quoted(inside, field, quote),
             None if field.contains(&quote) => None,
@@ -98,7 +132,7 @@ fn is_only_reading(delimiter: u8, quote: u8, text: &str, scratch: &Scratch) -> b
         };
         rest = behind;
     }
-    rest.is_empty()
+    !whole || rest.is_empty()
 }
 
 /// What follows `field`, its quotes doubled, and a closing quote.
@@ -114,33 +148,29 @@ fn strip_quoted<'t>(text: &'t [u8], field: &[u8], quote: u8) -> Option<&'t [u8]>
     rest.strip_prefix(&[quote])
 }
 
-/// Whether `text` is a line of column names.
+/// Whether `fields` are a line of column names: as many as half of a layout's columns are named in
+/// their places; or, where the line is a file's first (`at_start`), it has a layout's count and
+/// nothing in it fits a typed column, as in a header in another language.
+///
+/// The second rule counts at the start only: further down the same line is a damaged row, and a row
+/// must not be passed over uncounted.
 pub(super) fn is_header(
     format: &Format,
-    text: &str,
-    scratch: &mut Scratch,
+    fields: &Fields,
+    at_start: bool,
     zone: Option<&TimeZone>,
 ) -> bool {
-    let Reader::Delimited(dialect) = format.reader else {
-        return false;
-    };
-    if split(dialect, text, scratch) != Split::Whole {
-        return false;
-    }
     format.layouts.iter().any(|layout| {
-        let named =
-            |index: usize, name: &str| scratch.fields.get(index).trim().eq_ignore_ascii_case(name);
-        let names = layout
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(index, column)| named(*index, &column.name))
-            .count();
+        let named = |(index, column): &(usize, &Column)| {
+            fields.get(*index).trim().eq_ignore_ascii_case(&column.name)
+        };
+        let names = layout.columns.iter().enumerate().filter(named).count();
         if names * HEADER_SHARE >= layout.columns.len() {
             return true;
         }
-        let (filled, fit) = scratch.fitting(layout, zone);
-        layout.columns.len() == scratch.fields.count() && filled >= HEADER_MISFITS_MIN && fit == 0
+        let (filled, fit) = fitting(layout, fields, zone);
+        let counted = layout.columns.len() == fields.count();
+        at_start && counted && filled >= HEADER_MISFITS_MIN && fit == 0
     })
 }
 
@@ -159,11 +189,13 @@ mod tests {
 
     #[track_caller]
     fn check(dialect: Dialect, text: &str, expected: &[&str]) {
-        let mut scratch = Scratch::default();
-        assert_eq!(split(dialect, text, &mut scratch), Split::Whole, "{text}");
-        let fields: Vec<_> = (0..scratch.fields.count())
-            .map(|index| scratch.fields.get(index))
-            .collect();
+        let mut fields = Fields::default();
+        assert_eq!(
+            Splitter::new(dialect).split(text, &mut fields),
+            Split::Whole,
+            "{text}"
+        );
+        let fields: Vec<_> = (0..fields.count()).map(|index| fields.get(index)).collect();
         assert_eq!(fields, expected, "{text}");
     }
 
@@ -183,7 +215,7 @@ mod tests {
     fn an_open_quote_asks_for_more() {
         for text in ["\"a", "\"a\",\"b", "\"a\",\"b\"\"", "\"a\nb"] {
             assert_eq!(
-                split(CSV, text, &mut Scratch::default()),
+                Splitter::new(CSV).split(text, &mut Fields::default()),
                 Split::Open,
                 "{text}"
             );
@@ -198,9 +230,11 @@ mod tests {
             "\"a\" ,b",
             " \"a\",b",
             "\"say \"hi\" now\",b",
+            // However it goes on, it has no one reading.
+            "\"1202\"5550101\",\"open",
         ] {
             assert_eq!(
-                split(CSV, text, &mut Scratch::default()),
+                Splitter::new(CSV).split(text, &mut Fields::default()),
                 Split::Torn(Problem::QuoteInside),
                 "{text}"
             );

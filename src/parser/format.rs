@@ -6,6 +6,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
+/// The type of events that are calls.
+pub const CALL: &str = "cdr";
+
 /// A format as written: nothing checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +101,21 @@ pub enum Reader {
     Delimited(Dialect),
     /// One JSON object per line.
     JsonLines,
+}
+
+impl Reader {
+    /// Whether an open quote may be closed in `line`.
+    ///
+    /// The byte of a quote may also be half of a character; it is never missing from a line that
+    /// holds one.
+    pub(super) fn may_close_quote(&self, line: &[u8]) -> bool {
+        match self {
+            Reader::Delimited(Dialect {
+                quote: Some(quote), ..
+            }) => memchr::memchr(*quote, line).is_some(),
+            _ => false,
+        }
+    }
 }
 
 /// How fields are told apart.
@@ -273,7 +291,7 @@ impl Format {
         let mut problems = Vec::new();
         let mut problem = |key, what: String| problems.push(FormatProblem { key, what });
         let reader = reader(table, &mut problem);
-        let event = table.event.clone().unwrap_or_else(|| "cdr".to_string());
+        let event = table.event.clone().unwrap_or_else(|| CALL.to_string());
         let start_is = match table.start_is.as_deref() {
             None | Some("setup") => StartIs::Setup,
             Some("answer") => StartIs::Answer,
@@ -333,6 +351,7 @@ impl Format {
             }
         }
         check_event(&event, &layouts, &mut problem);
+        check_choice(reader, &layouts, &mut problem);
         match (reader, problems.is_empty()) {
             (Some(reader), true) => Ok(Format {
                 name: table.name.clone(),
@@ -371,7 +390,7 @@ impl Format {
         }
     }
 
-    /// The layouts that a row may have, given how many columns it has.
+    /// The layout of a row with `count` columns, by its place in `layouts`.
     pub fn layout_for(&self, count: usize) -> Option<usize> {
         self.layouts
             .iter()
@@ -393,6 +412,21 @@ impl Format {
             .filter(twins)
             .map(|layout| layout.name.as_str())
             .collect()
+    }
+
+    /// Names of the layouts that rows of `count` columns can have, but none is used before
+    /// `columns` names it.
+    pub fn to_choose_from(&self, count: usize) -> Vec<&str> {
+        self.layouts
+            .iter()
+            .filter(|layout| layout.only_by_name && layout.columns.len() == count)
+            .map(|layout| layout.name.as_str())
+            .collect()
+    }
+
+    /// The meanings of which a row must have at least one, so that it says when it happened.
+    pub fn timed_by(&self) -> &'static [Meaning] {
+        timed_by(&self.event)
     }
 
     /// Whether some of its columns are times.
@@ -466,11 +500,10 @@ fn check_column(
     if name.is_empty() {
         problem("columns", "a column has no name".to_string());
     }
-    // A JSON object whose keys look like numbers is put into another order by JavaScript.
-    if reader != Some(Reader::JsonLines)
-        && name.bytes().all(|byte| byte.is_ascii_digit())
-        && !name.is_empty()
-    {
+    // A JSON object whose keys look like numbers is put into another order by JavaScript. The path
+    // of a column with a meaning never becomes a key.
+    let is_path = reader == Some(Reader::JsonLines) && written.meaning.is_some();
+    if !is_path && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
         problem(
             "columns",
             format!("{name:?} looks like a number; write a name like \"field{name}\""),
@@ -597,14 +630,44 @@ fn layout(
     }
 }
 
-/// An event needs something that says when it happened.
+/// A row must not fit two layouts, nor a name stand for two.
+fn check_choice(
+    reader: Option<Reader>,
+    layouts: &[Layout],
+    problem: &mut impl FnMut(&'static str, String),
+) {
+    let mut names = HashSet::new();
+    for layout in layouts.iter().filter(|layout| !names.insert(&layout.name)) {
+        problem(
+            "columns",
+            format!("two layouts are called {:?}", layout.name),
+        );
+    }
+    let mut counts = HashSet::new();
+    for layout in layouts.iter().filter(|layout| !layout.only_by_name) {
+        let count = layout.columns.len();
+        if !counts.insert(count) {
+            problem(
+                "columns",
+                format!("two layouts have {count} columns; mark one only_by_name = true"),
+            );
+        }
+    }
+    // Objects are told apart by nothing: each has the columns of the one layout.
+    let chosen = layouts.iter().all(|layout| !layout.only_by_name);
+    if reader == Some(Reader::JsonLines) && (layouts.len() > 1 || !chosen) {
+        problem("columns", "json-lines has one layout only".to_string());
+    }
+}
+
+/// An event needs something that says when it happened, and no key of its `data` may stand twice.
 fn check_event(event: &str, layouts: &[Layout], problem: &mut impl FnMut(&'static str, String)) {
-    let needed: &[Meaning] = if event == "cdr" {
-        &[Meaning::StartTime, Meaning::EndTime]
-    } else {
-        &[Meaning::EventTime]
-    };
+    let needed = timed_by(event);
     for layout in layouts {
+        // In a call's data, the columns' own names stand apart, in `extra`.
+        if event != CALL {
+            check_keys(layout, problem);
+        }
         if needed
             .iter()
             .all(|meaning| layout.column_of(*meaning).is_none())
@@ -618,6 +681,34 @@ fn check_event(event: &str, layouts: &[Layout], problem: &mut impl FnMut(&'stati
                 ),
             );
         }
+    }
+}
+
+/// Of an event that is no call, each column is a key: its meaning's word, else its name.
+fn check_keys(layout: &Layout, problem: &mut impl FnMut(&'static str, String)) {
+    let meant = layout.columns.iter().filter_map(|column| column.meaning);
+    let mut taken: HashSet<&str> = meant.map(Meaning::word).collect();
+    taken.insert("raw_base64");
+    let plain = layout
+        .columns
+        .iter()
+        .filter(|column| column.meaning.is_none());
+    for column in plain.filter(|column| taken.contains(column.name.as_str())) {
+        problem(
+            "columns",
+            format!(
+                "{:?} is a key of data already; give the column another name",
+                column.name
+            ),
+        );
+    }
+}
+
+/// The meanings of which a row must have at least one.
+fn timed_by(event: &str) -> &'static [Meaning] {
+    match event {
+        CALL => &[Meaning::StartTime, Meaning::EndTime],
+        _ => &[Meaning::EventTime],
     }
 }
 
@@ -671,6 +762,52 @@ mod tests {
             "{ name = \"t\", as = \"start_time\" }",
             "without type = \"time\"",
         );
+    }
+
+    #[track_caller]
+    fn check_table(text: &str, expected: &str) {
+        let table: FormatTable = toml::from_str(text).unwrap();
+        let problems = Format::from_table(&table).unwrap_err();
+        let texts: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.what.as_str())
+            .collect();
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        assert!(texts[0].contains(expected), "{texts:?}");
+    }
+
+    #[test]
+    fn a_row_that_could_be_read_in_two_ways_is_refused_beforehand() {
+        const PIPE: &str = "name = \"own\"\nreader = \"delimited\"\ndelimiter = \"|\"\n";
+        const TIME: &str = "{ name = \"t\", type = \"time\", as = \"start_time\" }";
+        let layout = |name: &str, more: &str| {
+            format!("[[layout]]\nname = \"{name}\"\n{more}columns = [{TIME}]\n")
+        };
+        let (a, b) = (layout("a", ""), layout("b", ""));
+        check_table(&format!("{PIPE}{a}{b}"), "two layouts have 1 columns");
+        check_table(
+            &format!("{PIPE}{a}{}", layout("a", "only_by_name = true\n")),
+            "two layouts are called",
+        );
+        let json = "name = \"own\"\nreader = \"json-lines\"\n";
+        let longer = "[[layout]]\nname = \"b\"\nextends = \"a\"\ncolumns = [{ name = \"u\" }]\n";
+        check_table(&format!("{json}{a}{longer}"), "one layout only");
+    }
+
+    #[test]
+    fn no_key_of_an_events_data_stands_twice_or_moves() {
+        const JSON: &str = "name = \"own\"\nreader = \"json-lines\"\nevent = \"payment\"\n[[layout]]\nname = \"own\"\n";
+        const TIME: &str = "{ name = \"7\", type = \"time\", as = \"event_time\" }";
+        let columns = |more: &str| format!("{JSON}columns = [{TIME}, {more}]");
+        check_table(
+            &columns("{ name = \"a\", as = \"account_id\" }, { name = \"account_id\" }"),
+            "is a key of data already",
+        );
+        check_table(
+            &columns("{ name = \"raw_base64\" }"),
+            "is a key of data already",
+        );
+        check_table(&columns("{ name = \"12\" }"), "looks like a number");
     }
 
     #[test]

@@ -20,17 +20,18 @@ pub use format::{Column, Format, Layout, Meaning};
 pub use record::{Record, Value};
 pub use reject::{Problem, Reject};
 
+use delimited::{Split, Splitter};
 use encoding::Decoder;
 use format::Reader;
 use jiff::tz::TimeZone;
-use record::Scratch;
+use record::{Fields, Scratch};
 use std::borrow::Cow;
 
 /// Most lines one record may span through an open quote.
 ///
 /// Only free text spans lines (a user field, a caller's name); dozens of lines in one are a quote
 /// that was never closed.
-pub const RECORD_LINES_MAX: usize = 64;
+pub const RECORD_LINES_MAX: u32 = 64;
 
 /// Whether files begin with a line of column names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,6 +94,8 @@ pub enum Step<'a> {
 #[derive(Debug)]
 pub struct Parser {
     settings: Settings,
+    /// What splits rows, for delimited formats.
+    splitter: Option<Splitter>,
     scratch: Scratch,
 }
 
@@ -103,11 +106,26 @@ enum Reading {
     Bad(Reject),
 }
 
+/// How a record with an open quote goes on.
+enum Further {
+    /// With these bytes and lines; the last of them holds a quote.
+    Lines { bytes: usize, lines: u32 },
+    /// With lines that are not there yet.
+    Later,
+    /// Not at all: it is no record.
+    Never,
+}
+
 impl Parser {
     /// A parser that reads by `settings`.
     pub fn new(settings: Settings) -> Parser {
+        let splitter = match settings.format.reader {
+            Reader::Delimited(dialect) => Some(Splitter::new(dialect)),
+            Reader::JsonLines => None,
+        };
         Parser {
             settings,
+            splitter,
             scratch: Scratch::default(),
         }
     }
@@ -119,92 +137,132 @@ impl Parser {
 
     /// Reads the first record of `bytes`: complete lines, each with its line end. `at_start` says
     /// that they are the file's first; `last`, that none will follow them.
+    ///
+    /// A caller that can hold no more bytes than these must say `last` too, or [`Step::More`] will
+    /// be the answer for ever.
     pub fn next(&mut self, bytes: &[u8], at_start: bool, last: bool) -> Step<'_> {
         let first = line_end(bytes);
         let line = bytes.get(..first).unwrap_or(bytes);
-        let header = self.settings.header == Header::Present && at_start;
-        if header || is_blank(line) {
-            return Step::Skipped {
-                bytes: first,
-                lines: 1,
-            };
+        let skipped = Step::Skipped {
+            bytes: first,
+            lines: 1,
+        };
+        let announced = self.settings.header == Header::Present && self.is_header(line, at_start);
+        if announced || is_blank(line) {
+            return skipped;
         }
-        let mut taken = first;
-        let mut lines = 1;
-        loop {
+        let (mut taken, mut lines) = (first, 1);
+        let reject = loop {
             match self.read(bytes.get(..taken).unwrap_or(bytes)) {
                 Reading::Good => {
+                    let record = self.scratch.record(&self.settings.format);
                     return Step::Record {
-                        record: self.scratch.record(&self.settings.format),
+                        record,
                         bytes: taken,
                         lines,
                     };
                 }
                 // What cannot be a record may be a line of names.
-                Reading::Bad(_) if lines == 1 && self.is_header(line) => {
-                    return Step::Skipped {
-                        bytes: first,
-                        lines: 1,
-                    };
+                Reading::Bad(reject) if lines == 1 && self.was_header(&reject, at_start) => {
+                    return skipped;
                 }
-                Reading::Bad(reject) => {
-                    return Step::Rejected {
-                        reject,
-                        bytes: first,
-                        lines: 1,
-                    };
-                }
+                Reading::Bad(reject) => break reject,
                 Reading::Open => {}
             }
             let rest = bytes.get(taken..).unwrap_or_default();
-            if rest.is_empty() && !last && (lines as usize) < RECORD_LINES_MAX {
-                return Step::More;
+            match self.further(rest, lines, last) {
+                Further::Lines {
+                    bytes: more,
+                    lines: count,
+                } => {
+                    (taken, lines) = (taken + more, lines + count);
+                }
+                Further::Later => return Step::More,
+                Further::Never => break Reject::row(Problem::QuoteNotClosed),
             }
-            let next = rest.get(..line_end(rest)).unwrap_or(rest);
-            let resume = !next.is_empty() && matches!(self.read(next), Reading::Good);
-            if rest.is_empty() || resume || lines as usize >= RECORD_LINES_MAX {
-                // A whole row stands where the text would go on, or the quote is never closed:
-                // the first line alone is at fault.
-                return Step::Rejected {
-                    reject: Reject::row(Problem::QuoteNotClosed),
-                    bytes: first,
-                    lines: 1,
-                };
-            }
-            taken += next.len();
-            lines += 1;
+        };
+        // The first line alone is at fault; what follows it may be whole rows.
+        Step::Rejected {
+            reject,
+            bytes: first,
+            lines: 1,
         }
     }
 
-    /// Whether `line` holds column names instead of a row.
-    pub fn is_header(&mut self, line: &[u8]) -> bool {
-        match self.settings.header {
-            Header::Absent | Header::Present => false,
-            Header::Auto => {
-                let text = text_of(line, &self.settings.decoder);
-                delimited::is_header(
-                    &self.settings.format,
-                    &text.0,
-                    &mut self.scratch,
-                    self.settings.timezone.as_ref(),
-                )
+    /// How a record whose quote is open after `lines` lines goes on in `rest`: up to the next line
+    /// that holds a quote.
+    fn further(&mut self, rest: &[u8], lines: u32, last: bool) -> Further {
+        let (mut taken, mut count) = (0, 0);
+        loop {
+            let open = rest.get(taken..).unwrap_or_default();
+            let next = open.get(..line_end(open)).unwrap_or(open);
+            if lines + count >= RECORD_LINES_MAX || (next.is_empty() && last) {
+                return Further::Never;
+            }
+            if next.is_empty() {
+                return Further::Later;
+            }
+            // A whole row stands where the text would go on: the quote was never meant to be open.
+            if matches!(self.read(next), Reading::Good) {
+                return Further::Never;
+            }
+            (taken, count) = (taken + next.len(), count + 1);
+            if self.settings.format.reader.may_close_quote(next) {
+                return Further::Lines {
+                    bytes: taken,
+                    lines: count,
+                };
             }
         }
+    }
+
+    /// Whether `line` holds column names instead of a row; `at_start` says that it is the file's
+    /// first.
+    ///
+    /// The first row of a file, which ids and file positions are made of, is the first line for
+    /// which this is false.
+    pub fn is_header(&self, line: &[u8], at_start: bool) -> bool {
+        let Reader::Delimited(dialect) = self.settings.format.reader else {
+            return false;
+        };
+        match self.settings.header {
+            Header::Absent => false,
+            Header::Present => at_start,
+            Header::Auto => {
+                let (text, _) = text_of(line, &self.settings.decoder);
+                let mut fields = Fields::default();
+                let split = Splitter::new(dialect).split(&text, &mut fields);
+                split == Split::Whole && self.names(&fields, at_start)
+            }
+        }
+    }
+
+    /// Whether the line just refused for `reject` holds column names. The same as
+    /// [`Parser::is_header`], without splitting it again.
+    fn was_header(&self, reject: &Reject, at_start: bool) -> bool {
+        self.settings.header == Header::Auto
+            && self.splitter.is_some()
+            && reject.problem != Problem::QuoteInside
+            && self.names(&self.scratch.fields, at_start)
+    }
+
+    /// Whether `fields` are column names.
+    fn names(&self, fields: &Fields, at_start: bool) -> bool {
+        let zone = self.settings.timezone.as_ref();
+        delimited::is_header(&self.settings.format, fields, at_start, zone)
     }
 
     fn read(&mut self, bytes: &[u8]) -> Reading {
         let (text, flawed) = text_of(bytes, &self.settings.decoder);
         self.scratch.flawed = flawed;
         let zone = self.settings.timezone.as_ref();
-        let read = match &self.settings.format.reader {
-            Reader::Delimited(dialect) => {
-                match delimited::split(*dialect, &text, &mut self.scratch) {
-                    delimited::Split::Open => return Reading::Open,
-                    delimited::Split::Torn(problem) => Err(Reject::row(problem)),
-                    delimited::Split::Whole => self.scratch.judge(&self.settings.format, zone),
-                }
-            }
-            Reader::JsonLines => json_lines::read(&self.settings.format, &text, &mut self.scratch)
+        let read = match &mut self.splitter {
+            Some(splitter) => match splitter.split(&text, &mut self.scratch.fields) {
+                Split::Open => return Reading::Open,
+                Split::Torn(problem) => Err(Reject::row(problem)),
+                Split::Whole => self.scratch.judge(&self.settings.format, zone),
+            },
+            None => json_lines::read(&self.settings.format, &text, &mut self.scratch)
                 .and_then(|()| self.scratch.judge(&self.settings.format, zone)),
         };
         match read {
@@ -213,6 +271,9 @@ impl Parser {
         }
     }
 }
+
+/// The mark some programs put before text in Unicode.
+const BOM: char = '\u{FEFF}';
 
 /// Bytes of the first line of `bytes`, its line end included.
 fn line_end(bytes: &[u8]) -> usize {
@@ -231,9 +292,14 @@ fn text_of<'b>(bytes: &'b [u8], decoder: &Decoder) -> (Cow<'b, str>, bool) {
     let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let nuls = line.iter().take_while(|byte| **byte == 0).count();
-    let line = line.get(nuls..).unwrap_or_default();
-    let line = line.strip_prefix(encoding::UTF8_BOM).unwrap_or(line);
-    decoder.decode(line)
+    let (text, flawed) = decoder.decode(line.get(nuls..).unwrap_or_default());
+    // Judged after decoding: in GBK the three bytes of the UTF-8 mark begin an ordinary character.
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.strip_prefix(BOM).unwrap_or(text)),
+        Cow::Owned(text) if text.starts_with(BOM) => Cow::Owned(text.chars().skip(1).collect()),
+        Cow::Owned(text) => Cow::Owned(text),
+    };
+    (text, flawed)
 }
 
 #[cfg(test)]

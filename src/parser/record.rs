@@ -123,7 +123,6 @@ impl Fields {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) fields: Fields,
-    pub(super) bytes: Vec<u8>,
     values: Vec<Value>,
     layout: usize,
     pub(super) flawed: bool,
@@ -150,17 +149,7 @@ impl Scratch {
     pub(super) fn judge(&mut self, format: &Format, zone: Option<&TimeZone>) -> Result<(), Reject> {
         let count = self.fields.count();
         let Some(index) = format.layout_for(count) else {
-            let mut expected: Vec<_> = format
-                .layouts
-                .iter()
-                .filter(|layout| !layout.only_by_name)
-                .map(|layout| layout.columns.len())
-                .collect();
-            expected.dedup();
-            return Err(Reject::row(Problem::FieldCount {
-                found: count,
-                expected,
-            }));
+            return Err(Reject::row(no_layout(format, count)));
         };
         self.layout = index;
         let layout = format
@@ -182,30 +171,42 @@ impl Scratch {
                 .column_of(meaning)
                 .is_some_and(|index| matches!(self.values.get(index), Some(Value::Time(_))))
         };
-        if has(Meaning::StartTime) || has(Meaning::EndTime) || has(Meaning::EventTime) {
+        if format.timed_by().iter().any(|meaning| has(*meaning)) {
             return Ok(());
         }
         Err(Reject::row(Problem::MissingTime))
     }
+}
 
-    /// How many of the typed columns of `layout` hold something, and how many of those fit.
-    pub(super) fn fitting(&self, layout: &Layout, zone: Option<&TimeZone>) -> (usize, usize) {
-        let typed = layout
-            .columns
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| column.kind != Kind::Text);
-        let filled: Vec<_> = typed
-            .filter(|(index, _)| !self.fields.get(*index).trim().is_empty())
-            .collect();
-        let fit = filled
-            .iter()
-            .filter(|(index, column)| {
-                read(column, self.fields.get(*index), zone, &mut false).is_ok()
-            })
-            .count();
-        (filled.len(), fit)
+fn no_layout(format: &Format, found: usize) -> Problem {
+    let names = format.to_choose_from(found);
+    if !names.is_empty() {
+        let names = names.into_iter().map(str::to_string).collect();
+        return Problem::LayoutNotChosen { found, names };
     }
+    let usable = format.layouts.iter().filter(|layout| !layout.only_by_name);
+    let mut expected: Vec<_> = usable.map(|layout| layout.columns.len()).collect();
+    expected.sort_unstable();
+    Problem::FieldCount { found, expected }
+}
+
+/// How many of the typed columns of `layout` hold something in `fields`, and how many of those fit.
+///
+/// A local time fits, whether or not the source has a time zone.
+pub(super) fn fitting(layout: &Layout, fields: &Fields, zone: Option<&TimeZone>) -> (usize, usize) {
+    let (mut filled, mut fit) = (0, 0);
+    for (index, column) in layout.columns.iter().enumerate() {
+        let text = fields.get(index);
+        if column.kind == Kind::Text || text.trim().is_empty() {
+            continue;
+        }
+        filled += 1;
+        let read = read(column, text, zone, &mut false);
+        if matches!(read, Ok(_) | Err(Misfit::Time(time::TimeProblem::NoZone))) {
+            fit += 1;
+        }
+    }
+    (filled, fit)
 }
 
 enum Misfit {

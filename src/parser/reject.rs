@@ -25,6 +25,13 @@ pub enum Problem {
         /// Field counts of the format's layouts.
         expected: Vec<usize>,
     },
+    /// The row has as many fields as several layouts, and none of them is chosen.
+    LayoutNotChosen {
+        /// Fields of the row.
+        found: usize,
+        /// The layouts' names.
+        names: Vec<String>,
+    },
     /// Every field is empty.
     Empty,
     /// A quote is opened and never closed.
@@ -84,6 +91,14 @@ impl fmt::Display for Problem {
             Self::FieldCount { found, expected } => {
                 let counts: Vec<String> = expected.iter().map(ToString::to_string).collect();
                 write!(f, "{found} fields, expected {}", counts.join(" or "))
+            }
+            Self::LayoutNotChosen { found, names } => {
+                let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+                let names = names.join(" or ");
+                write!(
+                    f,
+                    "{found} fields fit more than one layout; write columns = {names}"
+                )
             }
             Self::Empty => f.write_str("every field is empty"),
             Self::QuoteNotClosed => f.write_str("a quote is opened and not closed"),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::event::{CallSettings, Event, Maker, Origin};
+use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::Path;
@@ -238,7 +239,7 @@ fn an_open_quote_waits_for_more_until_the_file_is_finished() {
 fn a_quote_that_is_never_closed_costs_a_bounded_number_of_lines() {
     let mut parser = Parser::new(settings("asterisk-cdr"));
     let mut bytes = b"\"A\",\"open\n".to_vec();
-    bytes.extend(b"text without end\n".repeat(RECORD_LINES_MAX));
+    bytes.extend(b"text without end\n".repeat(RECORD_LINES_MAX as usize));
     assert!(matches!(
         parser.next(&bytes, true, false),
         Step::Rejected {
@@ -249,11 +250,138 @@ fn a_quote_that_is_never_closed_costs_a_bounded_number_of_lines() {
     ));
 }
 
+fn own(columns: &str, delimiter: &str) -> Format {
+    let table: format::FormatTable = toml::from_str(&format!(
+        "name = \"own\"\nreader = \"delimited\"\ndelimiter = \"{delimiter}\"\n[[layout]]\nname = \"own\"\ncolumns = [{columns}]"
+    ))
+    .unwrap();
+    Format::from_table(&table).unwrap()
+}
+
+const EXPORT: &str = "{ name = \"caller\", as = \"caller_id\" }, { name = \"called\", as = \"called_id\" }, \
+    { name = \"start\", type = \"time\", as = \"start_time\" }, { name = \"end\", type = \"time\", as = \"end_time\" }, \
+    { name = \"seconds\", type = \"seconds\", as = \"hold_duration\" }";
+
 #[test]
-fn a_chinese_header_is_recognised_by_what_does_not_fit() {
-    let (events, rejects) = read(gbk("vos3000-csv"), &fixture("nasty/header-chinese-gbk.csv"));
-    // A client export has columns of its own: its rows are refused, its header alone never is one.
-    assert_eq!(events.len() + rejects.len(), 2, "{rejects:?}");
+fn a_header_in_another_language_is_recognised_by_what_does_not_fit() {
+    let export = Settings {
+        format: own(EXPORT, ","),
+        ..gbk("vos3000-csv")
+    };
+    let events = check(export.clone(), "nasty/header-chinese-gbk.csv", 1, 0);
+    assert!(data(&events[0]).contains("\"caller_id\":\"12025550101\""));
+    // The same line further down is a damaged row, and counted.
+    let file = fixture("nasty/header-chinese-gbk.csv");
+    let (events, rejects) = read(export.clone(), &[&file[..], &file[..]].concat());
+    assert_eq!((events.len(), rejects.len()), (2, 1), "{rejects:?}");
+    let absent = Settings {
+        header: Header::Absent,
+        ..export
+    };
+    check(absent, "nasty/header-chinese-gbk.csv", 1, 1);
+}
+
+#[test]
+fn rows_of_local_times_are_no_header_where_the_zone_is_missing() {
+    let columns = "{ name = \"a\", type = \"time\", as = \"start_time\" }, { name = \"b\", type = \"time\", as = \"answer_time\" }, \
+                   { name = \"c\", type = \"time\", as = \"end_time\" }";
+    let settings = Settings {
+        format: own(columns, "|"),
+        timezone: None,
+        ..settings("vos3000-pipe")
+    };
+    let (_, rejects) = read(
+        settings,
+        b"2026-04-10 14:01:28|2026-04-10 14:01:29|2026-04-10 14:01:30\n",
+    );
+    assert_eq!(
+        rejects,
+        ["field 1 (a): a local time, but the source has no timezone"]
+    );
+}
+
+#[test]
+fn a_header_that_is_announced_is_the_first_line_whatever_it_holds() {
+    let present = Settings {
+        header: Header::Present,
+        ..settings("vos3000-pipe")
+    };
+    check(
+        present.clone(),
+        "vos3000/softswitch-pipe/2026041015.txt",
+        24,
+        0,
+    );
+    let parser = Parser::new(present);
+    assert!(parser.is_header(b"a|b\n", true) && !parser.is_header(b"a|b\n", false));
+}
+
+#[test]
+fn a_row_that_fits_two_layouts_waits_for_a_choice() {
+    let row = b"\"\",\"1\",\"2\",\"c\",\"\",\"a\",\"\",\"Dial\",\"x\",\"2026-04-10 14:31:05\",,\"2026-04-10 14:31:07\",2,0,\"BUSY\",\"D\",\"17.4\"\n";
+    let (_, rejects) = read(settings("asterisk-cdr"), row);
+    assert_eq!(
+        rejects,
+        ["17 fields fit more than one layout; write columns = \"17-uniqueid\" or \"17-userfield\""]
+    );
+    for (layout, call_id) in [("17-uniqueid", "\"17.4\""), ("17-userfield", "null")] {
+        let chosen = Settings {
+            format: presets::find("asterisk-cdr")
+                .unwrap()
+                .with_layout(layout)
+                .unwrap(),
+            ..settings("asterisk-cdr")
+        };
+        let (events, _) = read(chosen, row);
+        let expected = format!("{{\"call_id\":{call_id},");
+        assert!(data(&events[0]).starts_with(&expected), "{layout}");
+    }
+    assert!(
+        presets::find("asterisk-cdr")
+            .unwrap()
+            .with_layout("17")
+            .is_err()
+    );
+}
+
+#[test]
+fn an_event_needs_the_time_of_its_own_kind() {
+    let table: format::FormatTable = toml::from_str(
+        "name = \"own\"\nevent = \"payment\"\nreader = \"delimited\"\ndelimiter = \"|\"\n[[layout]]\nname = \"own\"\ncolumns = [\
+         { name = \"paid\", type = \"time\", as = \"event_time\" }, { name = \"valid\", type = \"time\", as = \"start_time\" }]",
+    )
+    .unwrap();
+    let settings = Settings {
+        format: Format::from_table(&table).unwrap(),
+        ..settings("vos3000-pipe")
+    };
+    let (events, rejects) = read(settings, b"|1775802495\n1775802495|\n");
+    assert_eq!((events.len(), rejects.len()), (1, 1), "{rejects:?}");
+}
+
+#[test]
+fn three_bytes_that_mean_a_mark_in_utf_8_are_text_in_gbk() {
+    let settings = |decoder| Settings {
+        decoder,
+        ..Settings {
+            format: own(EXPORT, "|"),
+            ..gbk("vos3000-pipe")
+        }
+    };
+    let row = b"\xEF\xBB\xBF\xA1x|2|1775802495||0\n";
+    let (events, _) = read(settings(Decoder::for_label("gbk").unwrap()), row);
+    assert!(
+        data(&events[0]).contains("\"caller_id\":\"锘俊x\""),
+        "{}",
+        data(&events[0])
+    );
+    let row = b"\xEF\xBB\xBFx|2|1775802495||0\n";
+    let (events, _) = read(settings(Decoder::UTF_8), row);
+    assert!(
+        data(&events[0]).contains("\"caller_id\":\"x\""),
+        "{}",
+        data(&events[0])
+    );
 }
 
 #[test]
@@ -464,4 +592,57 @@ fn a_reject_names_the_column_and_hides_numbers() {
         &fixture("nasty/wrong-column-count.txt"),
     );
     assert_eq!(rejects[0], "12 fields, expected 18");
+}
+
+/// What can stand in a file, each piece a whole line; the flag says that it is a good row.
+fn pieces() -> impl Strategy<Value = (Vec<u8>, bool)> {
+    const GOOD: &[u8] = b"\"A\",\"1\",\"2\",\"c\",\"\",\"a\",\"\",\"Dial\",\"x\",\"2026-04-10 14:31:05\",,\"2026-04-10 14:31:07\",2,0,\"BUSY\",\"D\"\n";
+    const LINES: &[u8] = b"\"A\",\"1\",\"2\",\"c\",\"\",\"a\",\"\",\"Dial\",\"x\",\"2026-04-10 14:31:05\",,\"2026-04-10 14:31:07\",2,0,\"BUSY\",\"D\",\"17.4\",\"two\nlines \"\"q\"\"\"\r\n";
+    prop_oneof![
+        Just((GOOD.to_vec(), true)),
+        Just((LINES.to_vec(), true)),
+        // Whatever it is, it is no row: there are not enough commas.
+        proptest::collection::vec(
+            prop_oneof![
+                Just(b'"'),
+                Just(b','),
+                Just(0),
+                Just(b'\r'),
+                Just(0xEF),
+                Just(0xC3),
+                any::<u8>()
+            ],
+            0..12
+        )
+        .prop_map(|mut garbage| {
+            garbage.retain(|byte| *byte != b'\n');
+            garbage.push(b'\n');
+            (garbage, false)
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_good_row_is_lost_whatever_stands_around_it(file in proptest::collection::vec(pieces(), 0..20)) {
+        let bytes = file.iter().flat_map(|(line, _)| line).copied().collect::<Vec<u8>>();
+        let good = file.iter().filter(|(_, good)| *good).count();
+        let mut parser = Parser::new(settings("asterisk-cdr"));
+        let (mut at, mut records, mut taken_lines) = (0, 0, 0);
+        while at < bytes.len() {
+            let (taken, lines) = match parser.next(&bytes[at..], at == 0, true) {
+                Step::Record { bytes, lines, .. } => {
+                    records += 1;
+                    (bytes, lines)
+                }
+                Step::Skipped { bytes, lines } | Step::Rejected { bytes, lines, .. } => (bytes, lines),
+                Step::More => unreachable!("the file is finished"),
+            };
+            prop_assert!(taken > 0 && bytes[at + taken - 1] == b'\n');
+            at += taken;
+            taken_lines += lines as usize;
+        }
+        prop_assert_eq!(taken_lines, memchr::memchr_iter(b'\n', &bytes).count());
+        prop_assert_eq!(records, good);
+    }
 }
