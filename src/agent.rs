@@ -59,7 +59,9 @@ impl fmt::Display for AgentError {
             Self::Queue(_) => f.write_str("the queue cannot be used"),
             Self::Ingest(error) => error.fmt(f),
             Self::Delivery(_) => f.write_str("delivery cannot start"),
-            Self::Thread(_) => f.write_str("the system refuses a thread; look at the limit of tasks"),
+            Self::Thread(_) => {
+                f.write_str("the system refuses a thread; look at the limit of tasks")
+            }
         }
     }
 }
@@ -87,22 +89,48 @@ impl Agent {
         let shutdown = Shutdown::default();
         let queue = Queue::open(&config.state_dir, &config.node).map_err(AgentError::Queue)?;
         for endpoint in &config.endpoints {
-            queue.attach(&endpoint.endpoint.name, endpoint.from).map_err(AgentError::Queue)?;
+            queue
+                .attach(&endpoint.endpoint.name, endpoint.from)
+                .map_err(AgentError::Queue)?;
         }
-        let globs = config.sources.iter().flat_map(|source| source.files.files.clone()).collect();
+        let globs = config
+            .sources
+            .iter()
+            .flat_map(|source| source.files.files.clone())
+            .collect();
         let mut feeds = Vec::new();
         for source in config.sources {
             feeds.push(feed(source, &config.node, &queue).map_err(AgentError::Queue)?);
         }
-        let mut ingest = Ingest::new(feeds, queue.clone(), &config.state_dir, config.disk_max, Arc::clone(&clock)).map_err(AgentError::Ingest)?;
-        let endpoints = config.endpoints.into_iter().filter(|endpoint| endpoint.enabled).map(|endpoint| endpoint.endpoint).collect();
+        let mut ingest = Ingest::new(
+            feeds,
+            queue.clone(),
+            &config.state_dir,
+            config.disk_max,
+            Arc::clone(&clock),
+        )
+        .map_err(AgentError::Ingest)?;
+        let endpoints = config
+            .endpoints
+            .into_iter()
+            .filter(|endpoint| endpoint.enabled)
+            .map(|endpoint| endpoint.endpoint)
+            .collect();
         let mut make_transport = |endpoint: &delivery::endpoint::Endpoint| {
-            let transport: Arc<dyn Transport> = Arc::new(HttpTransport::new(endpoint, Arc::clone(&clock))?);
+            let transport: Arc<dyn Transport> =
+                Arc::new(HttpTransport::new(endpoint, Arc::clone(&clock))?);
             Ok(transport)
         };
-        let delivery = Delivery::start(endpoints, Arc::new(queue.clone()), Arc::clone(&clock), &mut make_transport, &shutdown, fastrand::u64(..))
-            .map(Arc::new)
-            .map_err(AgentError::Delivery)?;
+        let delivery = Delivery::start(
+            endpoints,
+            Arc::new(queue.clone()),
+            Arc::clone(&clock),
+            &mut make_transport,
+            &shutdown,
+            fastrand::u64(..),
+        )
+        .map(Arc::new)
+        .map_err(AgentError::Delivery)?;
         let bell = Bell::default();
         shutdown.ring_at_stop(&bell);
         let hint = Hint::new(bell);
@@ -117,8 +145,15 @@ impl Agent {
         };
         let attendant = spawn("attend", move || attendant.run()).map_err(AgentError::Thread)?;
         let stopping = shutdown.clone();
-        let ingest = spawn("ingest", move || ingest.run(&hint, &stopping)).map_err(AgentError::Thread)?;
-        Ok(Agent { queue, shutdown, delivery, ingest, attendant })
+        let ingest =
+            spawn("ingest", move || ingest.run(&hint, &stopping)).map_err(AgentError::Thread)?;
+        Ok(Agent {
+            queue,
+            shutdown,
+            delivery,
+            ingest,
+            attendant,
+        })
     }
 
     /// The account, as it is on disk.
@@ -172,8 +207,8 @@ impl Agent {
 fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, QueueError> {
     let name = Arc::clone(&config.files.name);
     let (positions, seen_before) = (queue.positions(&name)?, queue.seen(&name));
-    let mut headers = Parser::new(config.parser.clone());
-    let is_header = Box::new(move |line: &[u8]| headers.is_header(line));
+    let headers = Parser::new(config.parser.clone());
+    let is_header = Box::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
     let start = config.files.start;
     let format = config.parser.format.clone();
     Ok(Feed {
@@ -187,6 +222,12 @@ fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, Qu
     })
 }
 
-fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
-    thread::Builder::new().name(name.to_string()).stack_size(STACK_BYTES).spawn(run)
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    thread::Builder::new()
+        .name(name.to_string())
+        .stack_size(STACK_BYTES)
+        .spawn(run)
 }

@@ -41,7 +41,9 @@ pub(super) struct Attendant {
 impl Attendant {
     /// Attends until the stop is requested; requests it on a signal.
     pub(super) fn run(self) -> io::Result<()> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(async {
             // Whichever ends first: only a signal, a stop, or a failure of the system does.
             tokio::select! {
@@ -83,6 +85,10 @@ impl Attendant {
                 return Ok(());
             }
         };
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe, for types whose descriptor may change; Watch keeps one"
+        )]
         let mut watch = AsyncFd::with_interest(watch, Interest::READABLE)?;
         loop {
             let mut ready = watch.readable_mut().await?;
@@ -117,14 +123,30 @@ impl Attendant {
 fn summarise(ledger: &Ledger, delivery: &Delivery) {
     for (name, source) in &ledger.sources {
         let counts = source.counts;
-        log::info!("summary source={name} rows={} events={} set_aside={} filtered={} gaps={}", counts.rows, source.events, counts.rejected, counts.filtered, counts.gaps);
+        log::info!(
+            "summary source={name} rows={} events={} set_aside={} filtered={} gaps={}",
+            counts.rows,
+            source.events,
+            counts.rejected,
+            counts.filtered,
+            counts.gaps
+        );
     }
     let counted = delivery.counts();
     for endpoint in &ledger.endpoints {
-        let counts = counted.iter().find(|(name, _)| *name == endpoint.name).map(|(_, counts)| counts);
+        let counts = counted
+            .iter()
+            .find(|(name, _)| *name == endpoint.name)
+            .map(|(_, counts)| counts);
         let attempts = counts.map_or(0, |counts| counts.attempts);
-        let state = if counts.is_some_and(|counts| counts.is_failing) { "failing" } else { "working" };
-        let latency_ms = counts.map_or(0, |counts| counts.latency_sum.as_millis() / u128::from(counts.attempts.max(1)));
+        let state = if counts.is_some_and(|counts| counts.is_failing) {
+            "failing"
+        } else {
+            "working"
+        };
+        let latency_ms = counts.map_or(0, |counts| {
+            counts.latency_sum.as_millis() / u128::from(counts.attempts.max(1))
+        });
         log::info!(
             "summary endpoint={} state={state} delivered={} queued={} waiting={} dead={} skipped={} attempts={attempts} latency_ms={latency_ms}",
             endpoint.name,

@@ -23,12 +23,25 @@ pub fn check(path: &Path) -> Exit {
         Ok(config) => config,
         Err(problems) => {
             screen::complaint(&problems);
-            screen::complaint(screen::styled(screen::BAD, format_args!("{} problems; nothing was started or changed", problems.0.len())));
+            screen::complaint(screen::styled(
+                screen::BAD,
+                format_args!(
+                    "{} problems; nothing was started or changed",
+                    problems.0.len()
+                ),
+            ));
             return Exit::Configuration;
         }
     };
-    let files: Vec<String> = config.files.iter().map(|path| path.display().to_string()).collect();
-    screen::line(screen::styled(screen::HEAD, format_args!("# in force, from {}", files.join(", "))));
+    let files: Vec<String> = config
+        .files
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    screen::line(screen::styled(
+        screen::HEAD,
+        format_args!("# in force, from {}", files.join(", ")),
+    ));
     screen::line(config.show().trim_end());
     let mut exit = Exit::Success;
     for source in &config.sources {
@@ -40,7 +53,10 @@ pub fn check(path: &Path) -> Exit {
     screen::line("");
     screen::line(match exit {
         Exit::Success => screen::styled(screen::GOOD, "the configuration is good"),
-        _ => screen::styled(screen::BAD, "the configuration is good, but rows do not fit their format: see above"),
+        _ => screen::styled(
+            screen::BAD,
+            "the configuration is good, but rows do not fit their format: see above",
+        ),
     });
     exit
 }
@@ -48,17 +64,39 @@ pub fn check(path: &Path) -> Exit {
 /// Shows one row of a source; returns whether its rows fit the format.
 fn sample(source: &SourceConfig, config: &Config) -> bool {
     let format = &source.parser.format;
-    let mark = if format.provisional { screen::styled(screen::WAIT, " (provisional: compare with your own files)") } else { String::new() };
-    screen::line(screen::styled(screen::HEAD, format_args!("# source {:?}, format {}{mark}", source.files.name, format.name)));
+    let mark = if format.provisional {
+        screen::styled(screen::WAIT, " (provisional: compare with your own files)")
+    } else {
+        String::new()
+    };
+    screen::line(screen::styled(
+        screen::HEAD,
+        format_args!(
+            "# source {:?}, format {}{mark}",
+            source.files.name, format.name
+        ),
+    ));
     let found = listing::list(&source.files.files, &source.files.exclude);
     let Some(newest) = found.iter().rev().find(|found| found.size() > 0) else {
-        screen::line(format_args!("no file with rows matches {} now; the source waits for one", source.files.files.join(", ")));
+        screen::line(format_args!(
+            "no file with rows matches {} now; the source waits for one",
+            source.files.files.join(", ")
+        ));
         return true;
     };
-    screen::line(format_args!("{} files match; sample from {}", found.len(), newest.path().display()));
+    screen::line(format_args!(
+        "{} files match; sample from {}",
+        found.len(),
+        newest.path().display()
+    ));
     let mut bytes = Vec::new();
-    if let Err(error) = File::open(newest.path()).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut bytes)) {
-        screen::line(screen::styled(screen::BAD, format_args!("cannot be read: {error}; the agent's user must be in the file's group")));
+    if let Err(error) =
+        File::open(newest.path()).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut bytes))
+    {
+        screen::line(screen::styled(
+            screen::BAD,
+            format_args!("cannot be read: {error}; the agent's user must be in the file's group"),
+        ));
         return false;
     }
     let complete = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
@@ -69,10 +107,16 @@ fn sample(source: &SourceConfig, config: &Config) -> bool {
         for row in rows {
             screen::line(row);
         }
-        screen::line(format_args!("event {} {} at {}", event.kind, event.id, event.time));
+        screen::line(format_args!(
+            "event {} {} at {}",
+            event.kind, event.id, event.time
+        ));
         screen::line(String::from_utf8_lossy(&event.data));
     }
-    screen::line(format_args!("of the first rows {} fit, {} do not", tally.good, tally.bad));
+    screen::line(format_args!(
+        "of the first rows {} fit, {} do not",
+        tally.good, tally.bad
+    ));
     for reject in &tally.rejects {
         screen::line(screen::styled(screen::BAD, reject));
     }
@@ -90,26 +134,53 @@ struct Tally {
 impl Tally {
     /// Reads `bytes`, complete lines from a file's beginning; gives the first good row, a line per
     /// column, with its event.
-    fn read(&mut self, source: &SourceConfig, node: &std::sync::Arc<str>, bytes: &[u8]) -> Option<(Vec<String>, Event)> {
+    fn read(
+        &mut self,
+        source: &SourceConfig,
+        node: &std::sync::Arc<str>,
+        bytes: &[u8],
+    ) -> Option<(Vec<String>, Event)> {
         let format = &source.parser.format;
         let mut parser = Parser::new(source.parser.clone());
-        let maker = Maker::new(node.clone(), source.files.name.clone(), format, source.calls.clone());
+        let maker = Maker::new(
+            node.clone(),
+            source.files.name.clone(),
+            format,
+            source.calls.clone(),
+        );
         let mut first_row = None;
         let (mut at, mut line, mut shown) = (0, 1_u64, None);
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
             let (taken, lines) = match parser.next(rest, at == 0, true) {
-                Step::Record { record, bytes, lines } => {
+                Step::Record {
+                    record,
+                    bytes,
+                    lines,
+                } => {
                     self.good += 1;
                     let raw = rest.get(..bytes).unwrap_or_default();
                     if shown.is_none() {
-                        let first_row = first_row.get_or_insert_with(|| Sha256::digest(raw.trim_ascii_end()).into());
-                        let event = maker.make(&record, format, Origin { first_row, offset: at as u64, raw });
+                        let first_row = first_row
+                            .get_or_insert_with(|| Sha256::digest(raw.trim_ascii_end()).into());
+                        let event = maker.make(
+                            &record,
+                            format,
+                            Origin {
+                                first_row,
+                                offset: at as u64,
+                                raw,
+                            },
+                        );
                         shown = Some((columns(&record), event));
                     }
                     (bytes, lines)
                 }
-                Step::Rejected { reject, bytes, lines } => {
+                Step::Rejected {
+                    reject,
+                    bytes,
+                    lines,
+                } => {
                     self.bad += 1;
                     if self.rejects.len() < REJECTS_SHOWN {
                         self.rejects.push(format!("line {line}: {reject}"));
@@ -131,8 +202,15 @@ fn columns(record: &Record<'_>) -> Vec<String> {
     let layout = record.layout();
     let mut rows = vec![format!("layout {:?}", layout.name)];
     for (index, column) in layout.columns.iter().enumerate() {
-        let meaning = column.meaning.map_or(String::new(), |meaning| format!("→ {}", meaning.word()));
-        let row = format!("{:>3}  {:<22}{:<32}{meaning}", index + 1, column.name, record.text(index));
+        let meaning = column
+            .meaning
+            .map_or(String::new(), |meaning| format!("→ {}", meaning.word()));
+        let row = format!(
+            "{:>3}  {:<22}{:<32}{meaning}",
+            index + 1,
+            column.name,
+            record.text(index)
+        );
         rows.push(row.trim_end().to_string());
     }
     rows

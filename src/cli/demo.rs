@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 /// The arguments of `demo`.
 #[derive(Debug, Args)]
-#[command(after_help = "Needs nothing: no configuration, no network, no privileges. Leaves nothing behind.")]
+#[command(
+    after_help = "Needs nothing: no configuration, no network, no privileges. Leaves nothing behind."
+)]
 pub struct DemoArguments {
     /// Hide the agent's own log lines.
     #[arg(long)]
@@ -21,8 +23,15 @@ pub struct DemoArguments {
 
 /// Plays the demo; the exit code says whether the account balances.
 pub fn demo(arguments: &DemoArguments) -> Exit {
-    let level = if arguments.no_log { LevelFilter::Off } else { LevelFilter::Info };
-    let log = logging::Settings { to: Destination::Stderr, level };
+    let level = if arguments.no_log {
+        LevelFilter::Off
+    } else {
+        LevelFilter::Info
+    };
+    let log = logging::Settings {
+        to: Destination::Stderr,
+        level,
+    };
     if logging::start(log, Arc::new(SystemClock::new())).is_err() {
         screen::complaint("this process has a log already");
         return Exit::Bug;
@@ -40,19 +49,30 @@ fn show(scene: Scene<'_>) {
     match scene {
         Scene::Set { directory, config } => {
             heading("A small switch, the real agent, and a receiver with TLS on this machine");
-            screen::line(format_args!("everything lives in {} and is removed at the end", directory.display()));
+            screen::line(format_args!(
+                "everything lives in {} and is removed at the end",
+                directory.display()
+            ));
             heading("The agent's configuration");
             screen::line(screen::styled(screen::DIM, config.trim_end()));
             heading("Calls end on the switch; each arrives as a signed callback");
         }
         Scene::NewFile(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            screen::line(format_args!("  the switch begins {}", screen::styled(screen::HEAD, name)));
+            screen::line(format_args!(
+                "  the switch begins {}",
+                screen::styled(screen::HEAD, name)
+            ));
         }
         Scene::Arrived(arrival) => screen::line(arrived(arrival)),
         Scene::ReceiverDown => heading("The receiver goes down; calls go on"),
         Scene::Waiting { written, queued } => {
-            screen::line(screen::styled(screen::WAIT, format_args!("  {written} calls written, {queued} wait in the queue, no attempts are spent")));
+            screen::line(screen::styled(
+                screen::WAIT,
+                format_args!(
+                    "  {written} calls written, {queued} wait in the queue, no attempts are spent"
+                ),
+            ));
         }
         Scene::ReceiverUp => heading("The receiver is back; what waited is delivered"),
         Scene::LastCall => heading("The switch stops; the last callbacks arrive"),
@@ -77,8 +97,16 @@ fn arrived(arrival: &Arrival) -> String {
         (Err(_), _) => screen::styled(screen::BAD, "refused "),
     };
     let end = text("end_time").get(11..19).unwrap_or("--:--:--");
-    let call = format!("{} → {}", mask_number(text("caller_id")), mask_number(text("called_id")));
-    format!("  {end}  {verdict}  cdr #{sequence:<4} {call}  {seconds:>4} s billed  {:>7} {}", text("cost"), text("currency"))
+    let call = format!(
+        "{} → {}",
+        mask_number(text("caller_id")),
+        mask_number(text("called_id"))
+    );
+    format!(
+        "  {end}  {verdict}  cdr #{sequence:<4} {call}  {seconds:>4} s billed  {:>7} {}",
+        text("cost"),
+        text("currency")
+    )
 }
 
 fn report(balance: &Balance) -> Exit {
@@ -95,7 +123,10 @@ fn report(balance: &Balance) -> Exit {
     line("callbacks with a bad signature", balance.bad_signatures);
     screen::line("");
     if balance.is_even() {
-        screen::line(screen::styled(screen::GOOD, "every row written is an event delivered: the account balances"));
+        screen::line(screen::styled(
+            screen::GOOD,
+            "every row written is an event delivered: the account balances",
+        ));
         Exit::Success
     } else {
         screen::line(screen::styled(screen::BAD, "the account does not balance"));

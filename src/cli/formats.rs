@@ -38,18 +38,34 @@ pub fn formats(command: &FormatsCommand) -> Exit {
 fn list() {
     for name in presets::names() {
         let format = presets::find(name).expect("a preset has the name it is listed under");
-        let mark = if format.provisional { screen::styled(screen::WAIT, " (provisional)") } else { String::new() };
-        screen::line(format_args!("{:<14}{}{mark}", screen::styled(screen::HEAD, format_args!("{name:<14}")), format.title));
+        let mark = if format.provisional {
+            screen::styled(screen::WAIT, " (provisional)")
+        } else {
+            String::new()
+        };
+        screen::line(format_args!(
+            "{:<14}{}{mark}",
+            screen::styled(screen::HEAD, format_args!("{name:<14}")),
+            format.title
+        ));
     }
     let head = |name: &str| screen::styled(screen::HEAD, format_args!("{name:<14}"));
-    screen::line(format_args!("{}fields between delimiters, with columns of your own", head("delimited")));
-    screen::line(format_args!("{}one JSON object per line, with columns of your own", head("json-lines")));
+    screen::line(format_args!(
+        "{}fields between delimiters, with columns of your own",
+        head("delimited")
+    ));
+    screen::line(format_args!(
+        "{}one JSON object per line, with columns of your own",
+        head("json-lines")
+    ));
 }
 
 fn show(name: &str, wanted: Option<&str>) -> Exit {
     let Some(format) = presets::find(name) else {
         let names = presets::names().collect::<Vec<_>>().join(", ");
-        screen::complaint(format_args!("there is no preset {name:?}; the presets are {names}"));
+        screen::complaint(format_args!(
+            "there is no preset {name:?}; the presets are {names}"
+        ));
         return Exit::Usage;
     };
     let layout = match wanted {
@@ -57,8 +73,16 @@ fn show(name: &str, wanted: Option<&str>) -> Exit {
         Some(name) => format.layouts.iter().find(|layout| layout.name == name),
     };
     let Some(layout) = layout else {
-        let names = format.layouts.iter().map(|layout| layout.name.as_str()).collect::<Vec<_>>().join(", ");
-        screen::complaint(format_args!("{name} has no layout {:?}; its layouts are {names}", wanted.unwrap_or_default()));
+        let names = format
+            .layouts
+            .iter()
+            .map(|layout| layout.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
+        screen::complaint(format_args!(
+            "{name} has no layout {:?}; its layouts are {names}",
+            wanted.unwrap_or_default()
+        ));
         return Exit::Usage;
     };
     describe(&format, layout);
@@ -66,21 +90,55 @@ fn show(name: &str, wanted: Option<&str>) -> Exit {
 }
 
 fn describe(format: &Format, layout: &Layout) {
-    let mark = if format.provisional { screen::styled(screen::WAIT, " PROVISIONAL") } else { String::new() };
-    screen::line(format_args!("{}{mark}  {}", screen::styled(screen::HEAD, &format.name), format.title));
+    let mark = if format.provisional {
+        screen::styled(screen::WAIT, " PROVISIONAL")
+    } else {
+        String::new()
+    };
+    screen::line(format_args!(
+        "{}{mark}  {}",
+        screen::styled(screen::HEAD, &format.name),
+        format.title
+    ));
     screen::line(format.notes.trim_end());
     screen::line("");
     for layout in &format.layouts {
-        let by_name = if layout.only_by_name { format!("  only with columns = {:?}", layout.name) } else { String::new() };
-        screen::line(format_args!("layout {:?}: {} columns{by_name}", layout.name, layout.columns.len()));
+        let by_name = if layout.only_by_name {
+            format!("  only with columns = {:?}", layout.name)
+        } else {
+            String::new()
+        };
+        screen::line(format_args!(
+            "layout {:?}: {} columns{by_name}",
+            layout.name,
+            layout.columns.len()
+        ));
     }
     screen::line("");
-    screen::line(screen::styled(screen::HEAD, format_args!("columns of layout {:?}", layout.name)));
+    screen::line(screen::styled(
+        screen::HEAD,
+        format_args!("columns of layout {:?}", layout.name),
+    ));
     for (index, column) in layout.columns.iter().enumerate() {
         let meaning = column.meaning.map_or("", |meaning| meaning.word());
-        screen::line(format!("{:>3}  {:<22}{:<14}{meaning}", index + 1, column.name, word_of(column.kind)).trim_end());
+        screen::line(
+            format!(
+                "{:>3}  {:<22}{:<14}{meaning}",
+                index + 1,
+                column.name,
+                word_of(column.kind)
+            )
+            .trim_end(),
+        );
     }
     screen::line("");
-    screen::line(screen::styled(screen::HEAD, "the same as keys of a [[source]], to paste and change"));
-    screen::line(presets::as_source(format, &layout.name).unwrap_or_default().trim_end());
+    screen::line(screen::styled(
+        screen::HEAD,
+        "the same as keys of a [[source]], to paste and change",
+    ));
+    screen::line(
+        presets::as_source(format, &layout.name)
+            .unwrap_or_default()
+            .trim_end(),
+    );
 }

@@ -42,7 +42,9 @@ const CONFIG_DEFAULT: &str = "/etc/switchhook/switchhook.toml";
 /// Delivers a softswitch's call records as signed HTTP callbacks.
 #[derive(Debug, Parser)]
 #[command(name = "switchhook", version, about, long_about = None, arg_required_else_help = true)]
-#[command(after_help = "Start with `switchhook demo`: it needs nothing and shows the whole path in a few seconds.")]
+#[command(
+    after_help = "Start with `switchhook demo`: it needs nothing and shows the whole path in a few seconds."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -84,7 +86,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             let asked_for = !error.use_stderr();
             // A closed pipe is the reader's own wish to hear no more.
             let _printed = error.print();
-            return if asked_for { Exit::Success } else { Exit::Usage };
+            return if asked_for {
+                Exit::Success
+            } else {
+                Exit::Usage
+            };
         }
     };
     match arguments.command {

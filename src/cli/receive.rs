@@ -1,7 +1,10 @@
 //! `switchhook receive`: a receiver for development.
 
 use super::{Exit, screen};
-use crate::receiver::{Account, Certificate, Fault, Profile, Receiver, Settings, TOLERANCE, Verifier, arrival_line, payload_line};
+use crate::receiver::{
+    Account, Certificate, Fault, Profile, Receiver, Settings, TOLERANCE, Verifier, arrival_line,
+    payload_line,
+};
 use clap::Args;
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +19,9 @@ const STOP_POLL: Duration = Duration::from_millis(200);
 
 /// The arguments of `receive`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: switchhook receive --profile vos3000 --secret-file billing.secret --fault status=500,rate=0.2")]
+#[command(
+    after_help = "Example: switchhook receive --profile vos3000 --secret-file billing.secret --fault status=500,rate=0.2"
+)]
 pub struct ReceiveArguments {
     /// Where to listen; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
@@ -69,7 +74,10 @@ pub fn receive(arguments: &ReceiveArguments) -> Exit {
             return Exit::Usage;
         }
     };
-    if let Some((path, pem)) = arguments.certificate_out.as_ref().zip(receiver.certificate_pem())
+    if let Some((path, pem)) = arguments
+        .certificate_out
+        .as_ref()
+        .zip(receiver.certificate_pem())
         && let Err(error) = std::fs::write(path, pem)
     {
         screen::complaint(format_args!("cannot write {}: {error}", path.display()));
@@ -92,14 +100,18 @@ pub fn receive(arguments: &ReceiveArguments) -> Exit {
 fn settings(arguments: &ReceiveArguments) -> Result<Settings, String> {
     let mut secrets = Vec::new();
     for path in &arguments.secret_file {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         secrets.push(text.trim_end_matches(['\r', '\n']).to_string());
     }
     let texts: Vec<&str> = secrets.iter().map(String::as_str).collect();
     let verifier = Verifier::new(arguments.profile, &texts).map_err(|error| error.to_string())?;
-    let mut settings = Settings::new(verifier.with_tolerance(Duration::from_secs(arguments.tolerance)));
+    let mut settings =
+        Settings::new(verifier.with_tolerance(Duration::from_secs(arguments.tolerance)));
     settings.listen = arguments.listen;
-    settings.certificate = arguments.tls.then(|| Certificate::SelfSigned { names: vec!["localhost".to_string()] });
+    settings.certificate = arguments.tls.then(|| Certificate::SelfSigned {
+        names: vec!["localhost".to_string()],
+    });
     settings.faults = arguments.fault.clone();
     settings.seed = arguments.seed;
     settings.threads = arguments.threads;
@@ -131,7 +143,11 @@ fn watch(receiver: &Receiver, arguments: &ReceiveArguments, stop: &AtomicBool) {
 }
 
 fn report(account: &Account) {
-    let kinds: Vec<String> = account.kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let kinds: Vec<String> = account
+        .kinds
+        .iter()
+        .map(|(kind, count)| format!("{kind} {count}"))
+        .collect();
     screen::line(format_args!(
         "requests={} accepted={} distinct={} duplicates={} bad_signatures={} malformed={} misaddressed={} faults={} lost={} kinds: {}",
         account.requests,
@@ -152,10 +168,13 @@ fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&stop);
     let (listening, heard) = mpsc::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let hear = move || {
         runtime.block_on(async {
-            let signals = signal(SignalKind::terminate()).and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+            let signals = signal(SignalKind::terminate())
+                .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
             let (mut terminate, mut interrupt) = match signals {
                 Ok(signals) => signals,
                 Err(error) => {
@@ -171,7 +190,9 @@ fn stop_flag() -> io::Result<Arc<AtomicBool>> {
             set.store(true, Ordering::SeqCst);
         });
     };
-    std::thread::Builder::new().name("signals".to_string()).spawn(hear)?;
+    std::thread::Builder::new()
+        .name("signals".to_string())
+        .spawn(hear)?;
     heard.recv().map_err(io::Error::other)??;
     Ok(stop)
 }

@@ -33,7 +33,10 @@ pub fn run(path: &Path) -> Exit {
     );
     for endpoint in &config.endpoints {
         if endpoint.endpoint.secret.is_none() {
-            log::warn!("endpoint without a secret, receivers cannot verify endpoint={}", endpoint.endpoint.name);
+            log::warn!(
+                "endpoint without a secret, receivers cannot verify endpoint={}",
+                endpoint.endpoint.name
+            );
         }
     }
     // A bug anywhere ends the process with its own exit code; the service manager restarts it.
@@ -55,7 +58,11 @@ fn attend(config: Config) -> Exit {
     agent.wait();
     match agent.stop() {
         Ok(ledger) => {
-            let queued: u64 = ledger.endpoints.iter().map(|endpoint| endpoint.queued + endpoint.waiting).sum();
+            let queued: u64 = ledger
+                .endpoints
+                .iter()
+                .map(|endpoint| endpoint.queued + endpoint.waiting)
+                .sum();
             log::info!("stopped queued={queued}");
             Exit::Success
         }

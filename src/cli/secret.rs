@@ -16,7 +16,9 @@ const SECRET_BYTES: usize = 32;
 #[derive(Debug, Subcommand)]
 pub enum SecretCommand {
     /// Make a new random secret that every profile accepts.
-    #[command(after_help = "Example: switchhook secret generate --output /etc/switchhook/billing.secret")]
+    #[command(
+        after_help = "Example: switchhook secret generate --output /etc/switchhook/billing.secret"
+    )]
     Generate(GenerateArguments),
 }
 
@@ -43,18 +45,29 @@ pub fn secret(command: &SecretCommand) -> Exit {
     };
     match write(path, &text) {
         Ok(()) => {
-            screen::line(format_args!("wrote {}; name it in the configuration: secret_file = {:?}", path.display(), path));
+            screen::line(format_args!(
+                "wrote {}; name it in the configuration: secret_file = {:?}",
+                path.display(),
+                path
+            ));
             Exit::Success
         }
         Err(error) => {
-            screen::complaint(format_args!("cannot write {}: {error}; an existing secret is never overwritten", path.display()));
+            screen::complaint(format_args!(
+                "cannot write {}: {error}; an existing secret is never overwritten",
+                path.display()
+            ));
             Exit::Usage
         }
     }
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o640)
+        .open(path)?;
     writeln!(file, "{text}")?;
     file.sync_all()
 }

@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Shortest and longest time an attempt, a connection or a wait may be given.
-const TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(7 * 86_400);
+const TIMES: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(7 * 86_400);
 
 /// Most attempts: ten a day over the 30 days that dead letters are kept.
 const ATTEMPTS_MAX: i64 = 300;
@@ -45,7 +46,15 @@ pub struct EndpointConfig {
 pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<EndpointConfig> {
     let before = place.problems();
     let name = name("billing", &table.name, place);
-    let profile = place.choice("profile", &table.profile, Profile::Standard, &[("standard", Profile::Standard), ("vos3000", Profile::Vos3000)]);
+    let profile = place.choice(
+        "profile",
+        &table.profile,
+        Profile::Standard,
+        &[
+            ("standard", Profile::Standard),
+            ("vos3000", Profile::Vos3000),
+        ],
+    );
     let url = url(table, place);
     let events = events(table, place);
     let (secret, previous) = secrets(table, profile, place);
@@ -64,29 +73,80 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         endpoint.success = success;
     }
     endpoint.timeout = place.duration("timeout", &table.timeout, endpoint.timeout, TIMES);
-    endpoint.connect_timeout = place.duration("connect_timeout", &table.connect_timeout, endpoint.connect_timeout, TIMES);
-    endpoint.idle_timeout = place.duration("idle_timeout", &table.idle_timeout, endpoint.idle_timeout, TIMES);
-    endpoint.retries.initial = place.duration("backoff_initial", &table.backoff_initial, endpoint.retries.initial, TIMES);
-    endpoint.retries.max = place.duration("backoff_max", &table.backoff_max, endpoint.retries.max, TIMES);
+    endpoint.connect_timeout = place.duration(
+        "connect_timeout",
+        &table.connect_timeout,
+        endpoint.connect_timeout,
+        TIMES,
+    );
+    endpoint.idle_timeout = place.duration(
+        "idle_timeout",
+        &table.idle_timeout,
+        endpoint.idle_timeout,
+        TIMES,
+    );
+    endpoint.retries.initial = place.duration(
+        "backoff_initial",
+        &table.backoff_initial,
+        endpoint.retries.initial,
+        TIMES,
+    );
+    endpoint.retries.max = place.duration(
+        "backoff_max",
+        &table.backoff_max,
+        endpoint.retries.max,
+        TIMES,
+    );
     endpoint.probe_max = place.duration("probe_max", &table.probe_max, endpoint.probe_max, TIMES);
-    endpoint.retry_after_max = place.duration("retry_after_max", &table.retry_after_max, endpoint.retry_after_max, TIMES);
-    let attempts = place.number("attempts", &table.attempts, i64::from(endpoint.retries.attempts), 1..=ATTEMPTS_MAX);
+    endpoint.retry_after_max = place.duration(
+        "retry_after_max",
+        &table.retry_after_max,
+        endpoint.retry_after_max,
+        TIMES,
+    );
+    let attempts = place.number(
+        "attempts",
+        &table.attempts,
+        i64::from(endpoint.retries.attempts),
+        1..=ATTEMPTS_MAX,
+    );
     endpoint.retries.attempts = u32::try_from(attempts).unwrap_or(endpoint.retries.attempts);
     let most = i64::try_from(CONCURRENCY_MAX).unwrap_or(i64::MAX);
-    let concurrency = place.number("concurrency", &table.concurrency, i64::try_from(endpoint.concurrency.get()).unwrap_or(1), 1..=most);
-    endpoint.concurrency = usize::try_from(concurrency).ok().and_then(NonZeroUsize::new).unwrap_or(endpoint.concurrency);
+    let concurrency = place.number(
+        "concurrency",
+        &table.concurrency,
+        i64::try_from(endpoint.concurrency.get()).unwrap_or(1),
+        1..=most,
+    );
+    endpoint.concurrency = usize::try_from(concurrency)
+        .ok()
+        .and_then(NonZeroUsize::new)
+        .unwrap_or(endpoint.concurrency);
     endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
     endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
-    let from = place.choice("from", &table.from, AttachFrom::Now, &[("now", AttachFrom::Now), ("oldest", AttachFrom::Oldest)]);
+    let from = place.choice(
+        "from",
+        &table.from,
+        AttachFrom::Now,
+        &[("now", AttachFrom::Now), ("oldest", AttachFrom::Oldest)],
+    );
     let enabled = place.truth("enabled", &table.enabled, true);
-    (place.problems() == before).then_some(EndpointConfig { endpoint, enabled, from, ca_file })
+    (place.problems() == before).then_some(EndpointConfig {
+        endpoint,
+        enabled,
+        from,
+        ca_file,
+    })
 }
 
 /// The name of a source or an endpoint.
 pub fn name<'k>(like: &str, written: &'k Key<String>, place: &mut Place<'_>) -> Option<&'k str> {
     let name = place.required("name", written, &format!("{like:?}"))?;
     if !place::is_name(name) {
-        let what = format!("{name:?} cannot be used; write letters, digits, '.', '_' and '-', at most {} of them", place::NAME_BYTES_MAX);
+        let what = format!(
+            "{name:?} cannot be used; write letters, digits, '.', '_' and '-', at most {} of them",
+            place::NAME_BYTES_MAX
+        );
         place.problem("name", written, what);
         return None;
     }
@@ -115,23 +175,43 @@ fn is_loopback(host: &Host) -> bool {
 fn events(table: &EndpointTable, place: &mut Place<'_>) -> Option<EventFilter> {
     let kinds = place.required("events", &table.events, "[\"cdr\"], or [\"*\"] for all")?;
     if kinds.is_empty() {
-        place.problem("events", &table.events, "the list is empty, so nothing would ever be sent; write the types, or [\"*\"] for all");
+        place.problem(
+            "events",
+            &table.events,
+            "the list is empty, so nothing would ever be sent; write the types, or [\"*\"] for all",
+        );
         return None;
     }
     for kind in kinds {
         if kind != "*" && !crate::event::is_kind(kind) {
-            place.problem("events", &table.events, format!("{kind:?} is no event type; types are like cdr, alarm, payment"));
+            place.problem(
+                "events",
+                &table.events,
+                format!("{kind:?} is no event type; types are like cdr, alarm, payment"),
+            );
             return None;
         }
     }
     if kinds.iter().any(|kind| kind == "*") {
         return Some(EventFilter::All);
     }
-    Some(EventFilter::Kinds(kinds.iter().map(|kind| kind.as_str().into()).collect()))
+    Some(EventFilter::Kinds(
+        kinds.iter().map(|kind| kind.as_str().into()).collect(),
+    ))
 }
 
-fn secrets(table: &EndpointTable, profile: Profile, place: &mut Place<'_>) -> (Option<Secret>, Option<Secret>) {
-    let current = SecretKeys { literal: &table.secret, file: &table.secret_file, env: &table.secret_env, credential: &table.secret_credential, prefix: "" };
+fn secrets(
+    table: &EndpointTable,
+    profile: Profile,
+    place: &mut Place<'_>,
+) -> (Option<Secret>, Option<Secret>) {
+    let current = SecretKeys {
+        literal: &table.secret,
+        file: &table.secret_file,
+        env: &table.secret_env,
+        credential: &table.secret_credential,
+        prefix: "",
+    };
     let previous = SecretKeys {
         literal: &table.previous_secret,
         file: &table.previous_secret_file,
@@ -139,7 +219,9 @@ fn secrets(table: &EndpointTable, profile: Profile, place: &mut Place<'_>) -> (O
         credential: &table.previous_secret_credential,
         prefix: "previous_",
     };
-    let unsigned = place.given("signature", &table.signature, "\"none\"").map(String::as_str);
+    let unsigned = place
+        .given("signature", &table.signature, "\"none\"")
+        .map(String::as_str);
     if unsigned.is_some_and(|word| word != "none") {
         place.problem("signature", &table.signature, "the profile decides how to sign; write \"none\" to send unsigned, or leave the key out");
     }
@@ -150,7 +232,11 @@ fn secrets(table: &EndpointTable, profile: Profile, place: &mut Place<'_>) -> (O
             place.problem("secret_file", &table.secret_file, what);
         }
         (Found::Secret(_), Some("none")) => {
-            place.problem("signature", &table.signature, "a secret is given, but signature = \"none\"; keep one of the two");
+            place.problem(
+                "signature",
+                &table.signature,
+                "a secret is given, but signature = \"none\"; keep one of the two",
+            );
         }
         _ => {}
     }
@@ -159,7 +245,11 @@ fn secrets(table: &EndpointTable, profile: Profile, place: &mut Place<'_>) -> (O
             Ok(secret) => Some(secret),
             Err(error) => {
                 let key = format!("{}secret", keys.prefix);
-                place.problem(&key, keys.written(), format!("{error}; make one with `switchhook secret generate`"));
+                place.problem(
+                    &key,
+                    keys.written(),
+                    format!("{error}; make one with `switchhook secret generate`"),
+                );
                 None
             }
         },
@@ -176,7 +266,14 @@ fn headers(table: &EndpointTable, place: &mut Place<'_>) -> Vec<OwnHeader> {
         return Vec::new();
     };
     if written.len() > HEADERS_MAX {
-        place.problem("headers", &table.headers, format!("{} headers are too many; write {HEADERS_MAX} at most", written.len()));
+        place.problem(
+            "headers",
+            &table.headers,
+            format!(
+                "{} headers are too many; write {HEADERS_MAX} at most",
+                written.len()
+            ),
+        );
     }
     let mut headers = Vec::new();
     for (name, value) in written {
@@ -193,15 +290,30 @@ fn roots(path: Option<&Path>, table: &EndpointTable, place: &mut Place<'_>) -> V
     let Some(path) = path else {
         return Vec::new();
     };
-    let read = CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>());
+    let read = CertificateDer::pem_file_iter(path)
+        .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>());
     match read {
-        Ok(certificates) if !certificates.is_empty() => certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+        Ok(certificates) if !certificates.is_empty() => certificates
+            .iter()
+            .map(|certificate| certificate.to_vec())
+            .collect(),
         Ok(_) => {
-            place.problem("ca_file", &table.ca_file, format!("{} holds no certificate; it needs -----BEGIN CERTIFICATE----- blocks", path.display()));
+            place.problem(
+                "ca_file",
+                &table.ca_file,
+                format!(
+                    "{} holds no certificate; it needs -----BEGIN CERTIFICATE----- blocks",
+                    path.display()
+                ),
+            );
             Vec::new()
         }
         Err(error) => {
-            place.problem("ca_file", &table.ca_file, format!("cannot read certificates from {}: {error}", path.display()));
+            place.problem(
+                "ca_file",
+                &table.ca_file,
+                format!("cannot read certificates from {}: {error}", path.display()),
+            );
             Vec::new()
         }
     }
@@ -213,7 +325,9 @@ fn success(table: &EndpointTable, place: &mut Place<'_>) -> Option<SuccessRule> 
     for item in items {
         let range = match item {
             toml::Value::Integer(status) => status_range(*status, *status),
-            toml::Value::String(text) => text.split_once('-').and_then(|(from, to)| status_range(from.trim().parse().ok()?, to.trim().parse().ok()?)),
+            toml::Value::String(text) => text.split_once('-').and_then(|(from, to)| {
+                status_range(from.trim().parse().ok()?, to.trim().parse().ok()?)
+            }),
             _ => None,
         };
         match range {
@@ -249,7 +363,14 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
     put("profile", endpoint.profile.name().into());
     put("events", kinds(&endpoint.events).into());
     put("enabled", config.enabled.into());
-    put("from", match config.from { AttachFrom::Now => "now", AttachFrom::Oldest => "oldest" }.into());
+    put(
+        "from",
+        match config.from {
+            AttachFrom::Now => "now",
+            AttachFrom::Oldest => "oldest",
+        }
+        .into(),
+    );
     match &endpoint.secret {
         Some(_) => put("secret", "(hidden)".into()),
         None => put("signature", "none".into()),
@@ -259,17 +380,40 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
     }
     put("success", statuses(&endpoint.success).into());
     put("timeout", value::show_duration(endpoint.timeout).into());
-    put("connect_timeout", value::show_duration(endpoint.connect_timeout).into());
-    put("idle_timeout", value::show_duration(endpoint.idle_timeout).into());
+    put(
+        "connect_timeout",
+        value::show_duration(endpoint.connect_timeout).into(),
+    );
+    put(
+        "idle_timeout",
+        value::show_duration(endpoint.idle_timeout).into(),
+    );
     put("attempts", i64::from(endpoint.retries.attempts).into());
-    put("backoff_initial", value::show_duration(endpoint.retries.initial).into());
-    put("backoff_max", value::show_duration(endpoint.retries.max).into());
+    put(
+        "backoff_initial",
+        value::show_duration(endpoint.retries.initial).into(),
+    );
+    put(
+        "backoff_max",
+        value::show_duration(endpoint.retries.max).into(),
+    );
     put("probe_max", value::show_duration(endpoint.probe_max).into());
-    put("retry_after_max", value::show_duration(endpoint.retry_after_max).into());
-    put("concurrency", i64::try_from(endpoint.concurrency.get()).unwrap_or(i64::MAX).into());
+    put(
+        "retry_after_max",
+        value::show_duration(endpoint.retry_after_max).into(),
+    );
+    put(
+        "concurrency",
+        i64::try_from(endpoint.concurrency.get())
+            .unwrap_or(i64::MAX)
+            .into(),
+    );
     put("agent_headers", endpoint.agent_headers.into());
     if !endpoint.headers.is_empty() {
-        let hidden = endpoint.headers.iter().map(|header| (header.name().to_string(), toml::Value::from("(hidden)")));
+        let hidden = endpoint
+            .headers
+            .iter()
+            .map(|header| (header.name().to_string(), toml::Value::from("(hidden)")));
         put("headers", hidden.collect::<toml::Table>().into());
     }
     if let Some(path) = &config.ca_file {

@@ -208,10 +208,17 @@ impl Loaded {
             report_unknown(path, key, table.get_ref(), &lines, problems);
         }
         match file {
-            Ok(file) => Some(Loaded { path: path.to_owned(), file, lines }),
+            Ok(file) => Some(Loaded {
+                path: path.to_owned(),
+                file,
+                lines,
+            }),
             Err(error) => {
                 let line = error.span().map(|span| lines.line(span.start));
-                let what = format!("{}; sources and endpoints are lists: write [[source]] and [[endpoint]]", error.message());
+                let what = format!(
+                    "{}; sources and endpoints are lists: write [[source]] and [[endpoint]]",
+                    error.message()
+                );
                 problems.add(path, line, "", what);
                 None
             }
@@ -240,7 +247,13 @@ impl LineIndex {
 }
 
 /// Reports the unknown key at `dotted`, like `endpoint.0.timout`, with the nearest known one.
-fn report_unknown(path: &Path, dotted: &str, table: &DeTable<'_>, lines: &LineIndex, problems: &mut Problems) {
+fn report_unknown(
+    path: &Path,
+    dotted: &str,
+    table: &DeTable<'_>,
+    lines: &LineIndex,
+    problems: &mut Problems,
+) {
     let line = find(table, dotted).map(|byte| lines.line(byte));
     let (parent, key) = dotted.rsplit_once('.').unwrap_or(("", dotted));
     let owner = parent.split('.').next().unwrap_or("");
@@ -254,7 +267,11 @@ fn report_unknown(path: &Path, dotted: &str, table: &DeTable<'_>, lines: &LineIn
         Some((_, name)) => format!("did you mean {name}?"),
         None => format!("the keys here are {}", known.join(", ")),
     };
-    let place = if owner.is_empty() { key.to_string() } else { format!("{owner}: {key}") };
+    let place = if owner.is_empty() {
+        key.to_string()
+    } else {
+        format!("{owner}: {key}")
+    };
     problems.add(path, line, place, format!("no such key; {advice}"));
 }
 
@@ -263,7 +280,9 @@ fn find(table: &DeTable<'_>, dotted: &str) -> Option<usize> {
         Some((first, rest)) => (first, Some(rest)),
         None => (dotted, None),
     };
-    let (key, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == first)?;
+    let (key, value) = table
+        .iter()
+        .find(|(key, _)| key.get_ref().as_ref() == first)?;
     let Some(rest) = rest else {
         return Some(key.span().start);
     };
@@ -299,7 +318,10 @@ fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     impl<'de> serde::Deserializer<'de> for Listener<'_> {
         type Error = serde::de::value::Error;
 
-        fn deserialize_any<V: serde::de::Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        fn deserialize_any<V: serde::de::Visitor<'de>>(
+            self,
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
             Err(serde::de::Error::custom("only the field names are wanted"))
         }
 

@@ -94,13 +94,32 @@ impl Config {
     pub fn show(&self) -> String {
         let mut top = toml::Table::new();
         top.insert("node".to_string(), self.node.to_string().into());
-        top.insert("state_dir".to_string(), self.state_dir.display().to_string().into());
-        let queue = toml::Table::from_iter([("disk_max".to_string(), value::show_bytes(self.disk_max).into())]);
+        top.insert(
+            "state_dir".to_string(),
+            self.state_dir.display().to_string().into(),
+        );
+        let queue = toml::Table::from_iter([(
+            "disk_max".to_string(),
+            value::show_bytes(self.disk_max).into(),
+        )]);
         top.insert("queue".to_string(), queue.into());
         top.insert("log".to_string(), self.show_log().into());
-        let tables = |tables: Vec<toml::Table>| toml::Value::from(tables.into_iter().map(toml::Value::from).collect::<Vec<_>>());
-        top.insert("source".to_string(), tables(self.sources.iter().map(source::show).collect()));
-        top.insert("endpoint".to_string(), tables(self.endpoints.iter().map(endpoint::show).collect()));
+        let tables = |tables: Vec<toml::Table>| {
+            toml::Value::from(
+                tables
+                    .into_iter()
+                    .map(toml::Value::from)
+                    .collect::<Vec<_>>(),
+            )
+        };
+        top.insert(
+            "source".to_string(),
+            tables(self.sources.iter().map(source::show).collect()),
+        );
+        top.insert(
+            "endpoint".to_string(),
+            tables(self.endpoints.iter().map(endpoint::show).collect()),
+        );
         toml::to_string(&top).expect("texts, numbers and tables are TOML")
     }
 
@@ -123,7 +142,10 @@ impl Config {
 
 /// The file itself, then those of `conf.d` beside it.
 fn files_of(path: &Path) -> Vec<PathBuf> {
-    let directory = path.parent().unwrap_or_else(|| Path::new("")).join("conf.d");
+    let directory = path
+        .parent()
+        .unwrap_or_else(|| Path::new(""))
+        .join("conf.d");
     let mut more: Vec<PathBuf> = fs::read_dir(directory)
         .into_iter()
         .flatten()
@@ -136,39 +158,85 @@ fn files_of(path: &Path) -> Vec<PathBuf> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let size = fs::metadata(path).map_err(|error| format!("cannot be read: {error}; name another file with --config"))?.len();
+    let size = fs::metadata(path)
+        .map_err(|error| format!("cannot be read: {error}; name another file with --config"))?
+        .len();
     if size > FILE_BYTES_MAX {
-        return Err(format!("is longer than {}", value::show_bytes(FILE_BYTES_MAX)));
+        return Err(format!(
+            "is longer than {}",
+            value::show_bytes(FILE_BYTES_MAX)
+        ));
     }
     fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
 }
 
 fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Config> {
-    let node = only_one(loaded, "node", |loaded| loaded.file.node.is_some(), problems);
-    let state_dir = only_one(loaded, "state_dir", |loaded| loaded.file.state_dir.is_some(), problems);
-    let queue = only_one(loaded, "queue", |loaded| loaded.file.queue.is_some(), problems);
-    let limits = only_one(loaded, "limits", |loaded| loaded.file.limits.is_some(), problems);
+    let node = only_one(
+        loaded,
+        "node",
+        |loaded| loaded.file.node.is_some(),
+        problems,
+    );
+    let state_dir = only_one(
+        loaded,
+        "state_dir",
+        |loaded| loaded.file.state_dir.is_some(),
+        problems,
+    );
+    let queue = only_one(
+        loaded,
+        "queue",
+        |loaded| loaded.file.queue.is_some(),
+        problems,
+    );
+    let limits = only_one(
+        loaded,
+        "limits",
+        |loaded| loaded.file.limits.is_some(),
+        problems,
+    );
     let log = only_one(loaded, "log", |loaded| loaded.file.log.is_some(), problems);
     let open_files_max = limits.and_then(|loaded| {
         let mut place = Place::new(loaded, "limits", problems);
-        let most = place.number("open_files_max", &loaded.file.limits.as_ref()?.open_files_max, 256, 4..=65_536);
+        let most = place.number(
+            "open_files_max",
+            &loaded.file.limits.as_ref()?.open_files_max,
+            256,
+            4..=65_536,
+        );
         usize::try_from(most).ok()
     });
     let node = node.and_then(|loaded| {
         let mut place = Place::new(loaded, "", problems);
         let name = place.given("node", &loaded.file.node, "\"vos-1\"")?;
         if name.is_empty() || name.len() > place::NAME_BYTES_MAX {
-            place.problem("node", &loaded.file.node, format!("a node's name has 1 to {} bytes; write like \"vos-1\"", place::NAME_BYTES_MAX));
+            place.problem(
+                "node",
+                &loaded.file.node,
+                format!(
+                    "a node's name has 1 to {} bytes; write like \"vos-1\"",
+                    place::NAME_BYTES_MAX
+                ),
+            );
         }
         Some(name.clone())
     });
     let state_dir = state_dir.and_then(|loaded| {
         let mut place = Place::new(loaded, "", problems);
-        place.path("state_dir", &loaded.file.state_dir, "\"/var/lib/switchhook\"")
+        place.path(
+            "state_dir",
+            &loaded.file.state_dir,
+            "\"/var/lib/switchhook\"",
+        )
     });
     let disk_max = queue.and_then(|loaded| {
         let mut place = Place::new(loaded, "queue", problems);
-        Some(place.bytes("disk_max", &loaded.file.queue.as_ref()?.disk_max, DISK_MAX_DEFAULT, DISK_MAX))
+        Some(place.bytes(
+            "disk_max",
+            &loaded.file.queue.as_ref()?.disk_max,
+            DISK_MAX_DEFAULT,
+            DISK_MAX,
+        ))
     });
     let (log, summary_every) = log_settings(log, problems);
     let mut sources = Vec::new();
@@ -200,12 +268,22 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
 }
 
 /// The one file that has a key or table; a problem where there are more.
-fn only_one<'l>(loaded: &'l [Loaded], key: &str, has: impl Fn(&Loaded) -> bool, problems: &mut Problems) -> Option<&'l Loaded> {
+fn only_one<'l>(
+    loaded: &'l [Loaded],
+    key: &str,
+    has: impl Fn(&Loaded) -> bool,
+    problems: &mut Problems,
+) -> Option<&'l Loaded> {
     let mut having = loaded.iter().filter(|loaded| has(loaded));
     let first = having.next();
     for second in having {
         let here = first.map_or_else(String::new, |first| first.path.display().to_string());
-        problems.add(&second.path, None, key, format!("is given in {here} already; keep one of the two"));
+        problems.add(
+            &second.path,
+            None,
+            key,
+            format!("is given in {here} already; keep one of the two"),
+        );
     }
     first
 }
@@ -213,25 +291,54 @@ fn only_one<'l>(loaded: &'l [Loaded], key: &str, has: impl Fn(&Loaded) -> bool, 
 fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::Settings, Duration) {
     let by_hand = std::io::stderr().is_terminal();
     let nothing = file::LogTable::default();
-    let table = loaded.and_then(|loaded| loaded.file.log.as_ref()).unwrap_or(&nothing);
+    let table = loaded
+        .and_then(|loaded| loaded.file.log.as_ref())
+        .unwrap_or(&nothing);
     let mut syslog = logging::SyslogSettings::default();
-    let (mut to_syslog, mut level, mut summary_every) = (!by_hand, log::LevelFilter::Info, SUMMARY_DEFAULT);
+    let (mut to_syslog, mut level, mut summary_every) =
+        (!by_hand, log::LevelFilter::Info, SUMMARY_DEFAULT);
     if let Some(loaded) = loaded {
         let mut place = Place::new(loaded, "log", problems);
-        to_syslog = place.choice("to", &table.to, to_syslog, &[("syslog", true), ("stderr", false)]);
-        syslog.socket = place.path("socket", &table.socket, "\"/dev/log\"").unwrap_or(syslog.socket);
-        syslog.format = place.choice("format", &table.format, syslog.format, &logging::Format::ALL.map(|format| (format.name(), format)));
-        let levels = ["error", "warn", "info", "debug", "trace"].map(|word| (word, word.parse().unwrap_or(log::LevelFilter::Info)));
+        to_syslog = place.choice(
+            "to",
+            &table.to,
+            to_syslog,
+            &[("syslog", true), ("stderr", false)],
+        );
+        syslog.socket = place
+            .path("socket", &table.socket, "\"/dev/log\"")
+            .unwrap_or(syslog.socket);
+        syslog.format = place.choice(
+            "format",
+            &table.format,
+            syslog.format,
+            &logging::Format::ALL.map(|format| (format.name(), format)),
+        );
+        let levels = ["error", "warn", "info", "debug", "trace"]
+            .map(|word| (word, word.parse().unwrap_or(log::LevelFilter::Info)));
         level = place.choice("level", &table.level, level, &levels);
-        summary_every = place.duration("summary_every", &table.summary_every, summary_every, SUMMARIES);
+        summary_every = place.duration(
+            "summary_every",
+            &table.summary_every,
+            summary_every,
+            SUMMARIES,
+        );
         if let Some(name) = place.given("facility", &table.facility, "\"daemon\"") {
             match name.parse() {
                 Ok(facility) => syslog.facility = facility,
-                Err(()) => place.problem("facility", &table.facility, format!("{name:?} is no syslog facility; write daemon, or local0 to local7")),
+                Err(()) => place.problem(
+                    "facility",
+                    &table.facility,
+                    format!("{name:?} is no syslog facility; write daemon, or local0 to local7"),
+                ),
             }
         }
     }
-    let to = if to_syslog { logging::Destination::Syslog(syslog) } else { logging::Destination::Stderr };
+    let to = if to_syslog {
+        logging::Destination::Syslog(syslog)
+    } else {
+        logging::Destination::Stderr
+    };
     (logging::Settings { to, level }, summary_every)
 }
 
@@ -239,14 +346,28 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
 fn check_names(loaded: &[Loaded], problems: &mut Problems) {
     let mut seen: BTreeMap<(&str, String), PathBuf> = BTreeMap::new();
     for loaded in loaded {
-        let sources = loaded.file.source.iter().map(|table| ("source", &table.name));
-        let endpoints = loaded.file.endpoint.iter().map(|table| ("endpoint", &table.name));
+        let sources = loaded
+            .file
+            .source
+            .iter()
+            .map(|table| ("source", &table.name));
+        let endpoints = loaded
+            .file
+            .endpoint
+            .iter()
+            .map(|table| ("endpoint", &table.name));
         for (kind, written) in sources.chain(endpoints) {
-            let Some(name) = Place::new(loaded, kind, problems).given("name", written, "\"…\"").cloned() else {
+            let Some(name) = Place::new(loaded, kind, problems)
+                .given("name", written, "\"…\"")
+                .cloned()
+            else {
                 continue;
             };
             if let Some(first) = seen.insert((kind, name.clone()), loaded.path.clone()) {
-                let what = format!("there is a {kind} {name:?} in {} already; give this one another name", first.display());
+                let what = format!(
+                    "there is a {kind} {name:?} in {} already; give this one another name",
+                    first.display()
+                );
                 Place::new(loaded, kind, problems).problem("name", written, what);
             }
         }
@@ -254,15 +375,32 @@ fn check_names(loaded: &[Loaded], problems: &mut Problems) {
 }
 
 /// What only the whole can show: every event goes somewhere, and every endpoint gets some.
-fn check_whole(sources: &[SourceConfig], endpoints: &[EndpointConfig], path: &Path, problems: &mut Problems) {
+fn check_whole(
+    sources: &[SourceConfig],
+    endpoints: &[EndpointConfig],
+    path: &Path,
+    problems: &mut Problems,
+) {
     if sources.is_empty() {
-        problems.add(path, None, "source", "there is nothing to follow; add a [[source]] table with name, files, format and start");
+        problems.add(
+            path,
+            None,
+            "source",
+            "there is nothing to follow; add a [[source]] table with name, files, format and start",
+        );
     }
     if endpoints.is_empty() {
         problems.add(path, None, "endpoint", "there is nowhere to deliver to; add an [[endpoint]] table with name, url, events and secret_file");
     }
-    let made: BTreeSet<&str> = sources.iter().map(|source| source.parser.format.event.as_str()).collect();
-    let wanted = |kind: &str| endpoints.iter().any(|endpoint| endpoint.endpoint.events.wants(kind));
+    let made: BTreeSet<&str> = sources
+        .iter()
+        .map(|source| source.parser.format.event.as_str())
+        .collect();
+    let wanted = |kind: &str| {
+        endpoints
+            .iter()
+            .any(|endpoint| endpoint.endpoint.events.wants(kind))
+    };
     for kind in made.iter().filter(|kind| !wanted(kind)) {
         problems.add(path, None, "endpoint", format!("no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events"));
     }
@@ -271,13 +409,25 @@ fn check_whole(sources: &[SourceConfig], endpoints: &[EndpointConfig], path: &Pa
             && !kinds.iter().any(|kind| made.contains(&**kind))
         {
             let key = format!("endpoint {:?}: events", endpoint.endpoint.name);
-            problems.add(path, None, key, format!("no source makes any of these; the sources make {}", listed(&made)));
+            problems.add(
+                path,
+                None,
+                key,
+                format!(
+                    "no source makes any of these; the sources make {}",
+                    listed(&made)
+                ),
+            );
         }
     }
 }
 
 fn host_name() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_string())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_string())
 }
 
 #[cfg(test)]

@@ -21,8 +21,16 @@ pub struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// The table called `table` of `loaded`.
-    pub fn new(loaded: &'a Loaded, table: impl Into<String>, problems: &'a mut Problems) -> Place<'a> {
-        Place { loaded, table: table.into(), problems }
+    pub fn new(
+        loaded: &'a Loaded,
+        table: impl Into<String>,
+        problems: &'a mut Problems,
+    ) -> Place<'a> {
+        Place {
+            loaded,
+            table: table.into(),
+            problems,
+        }
     }
 
     /// How many problems there are so far, in all tables.
@@ -32,7 +40,9 @@ impl<'a> Place<'a> {
 
     /// Notes a problem with `key`, at the line of `written` where it is there.
     pub fn problem<T>(&mut self, key: &str, written: &Key<T>, what: impl Into<String>) {
-        let line = written.as_ref().map(|spanned| self.loaded.line(spanned.span().start));
+        let line = written
+            .as_ref()
+            .map(|spanned| self.loaded.line(spanned.span().start));
         let key = match (self.table.is_empty(), key.is_empty()) {
             (true, _) => key.to_string(),
             (false, true) => self.table.clone(),
@@ -46,7 +56,11 @@ impl<'a> Place<'a> {
         match written.as_ref()?.get_ref() {
             Written::As(value) => Some(value),
             Written::Not(found) => {
-                self.problem(key, written, format!("{found} does not belong here; write {key} = {like}"));
+                self.problem(
+                    key,
+                    written,
+                    format!("{found} does not belong here; write {key} = {like}"),
+                );
                 None
             }
         }
@@ -61,33 +75,70 @@ impl<'a> Place<'a> {
     }
 
     /// A time with its unit, within `range`.
-    pub fn duration(&mut self, key: &str, written: &Key<String>, default: Duration, range: RangeInclusive<Duration>) -> Duration {
-        self.with_unit(key, written, default, range, value::duration, |span| value::show_duration(*span))
+    pub fn duration(
+        &mut self,
+        key: &str,
+        written: &Key<String>,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
+        self.with_unit(key, written, default, range, value::duration, |span| {
+            value::show_duration(*span)
+        })
     }
 
     /// A size with its unit, in bytes, within `range`.
-    pub fn bytes(&mut self, key: &str, written: &Key<String>, default: u64, range: RangeInclusive<u64>) -> u64 {
-        self.with_unit(key, written, default, range, value::bytes, |size| value::show_bytes(*size))
+    pub fn bytes(
+        &mut self,
+        key: &str,
+        written: &Key<String>,
+        default: u64,
+        range: RangeInclusive<u64>,
+    ) -> u64 {
+        self.with_unit(key, written, default, range, value::bytes, |size| {
+            value::show_bytes(*size)
+        })
     }
 
     /// A whole number within `range`.
-    pub fn number(&mut self, key: &str, written: &Key<i64>, default: i64, range: RangeInclusive<i64>) -> i64 {
+    pub fn number(
+        &mut self,
+        key: &str,
+        written: &Key<i64>,
+        default: i64,
+        range: RangeInclusive<i64>,
+    ) -> i64 {
         let Some(number) = self.given(key, written, &default.to_string()).copied() else {
             return default;
         };
-        self.within(key, written, number, &range, i64::to_string).unwrap_or(default)
+        self.within(key, written, number, &range, i64::to_string)
+            .unwrap_or(default)
     }
 
     /// One of a few words.
-    pub fn choice<T: Copy>(&mut self, key: &str, written: &Key<String>, default: T, choices: &[(&str, T)]) -> T {
-        let words = choices.iter().map(|(word, _)| format!("{word:?}")).collect::<Vec<_>>().join(" or ");
+    pub fn choice<T: Copy>(
+        &mut self,
+        key: &str,
+        written: &Key<String>,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> T {
+        let words = choices
+            .iter()
+            .map(|(word, _)| format!("{word:?}"))
+            .collect::<Vec<_>>()
+            .join(" or ");
         let Some(text) = self.given(key, written, &words) else {
             return default;
         };
         match choices.iter().find(|(word, _)| word == text) {
             Some((_, choice)) => *choice,
             None => {
-                self.problem(key, written, format!("{text:?} is not known; write {words}"));
+                self.problem(
+                    key,
+                    written,
+                    format!("{text:?} is not known; write {words}"),
+                );
                 default
             }
         }
@@ -95,7 +146,9 @@ impl<'a> Place<'a> {
 
     /// True or false.
     pub fn truth(&mut self, key: &str, written: &Key<bool>, default: bool) -> bool {
-        self.given(key, written, &default.to_string()).copied().unwrap_or(default)
+        self.given(key, written, &default.to_string())
+            .copied()
+            .unwrap_or(default)
     }
 
     /// A path; a relative one is taken from the directory of the configuration file.
@@ -106,7 +159,11 @@ impl<'a> Place<'a> {
 
     /// `text` as a path from the directory of the configuration file.
     pub fn resolve(&self, text: &str) -> PathBuf {
-        self.loaded.path.parent().unwrap_or_else(|| Path::new("")).join(text)
+        self.loaded
+            .path
+            .parent()
+            .unwrap_or_else(|| Path::new(""))
+            .join(text)
     }
 
     fn with_unit<T: PartialOrd>(
@@ -125,25 +182,50 @@ impl<'a> Place<'a> {
             Some(Written::Not(found)) => match found.strip_prefix("the number ") {
                 Some(number) => number.to_string(),
                 None => {
-                    self.problem(key, written, format!("{found} does not belong here; write {key} = \"{}\"", show(&default)));
+                    self.problem(
+                        key,
+                        written,
+                        format!(
+                            "{found} does not belong here; write {key} = \"{}\"",
+                            show(&default)
+                        ),
+                    );
                     return default;
                 }
             },
         };
         match read(&text) {
-            Ok(value) => self.within(key, written, value, &range, show).unwrap_or(default),
+            Ok(value) => self
+                .within(key, written, value, &range, show)
+                .unwrap_or(default),
             Err(advice) => {
-                self.problem(key, written, format!("{text:?} has no meaning here; {advice}"));
+                self.problem(
+                    key,
+                    written,
+                    format!("{text:?} has no meaning here; {advice}"),
+                );
                 default
             }
         }
     }
 
-    fn within<T: PartialOrd, K>(&mut self, key: &str, written: &Key<K>, value: T, range: &RangeInclusive<T>, show: fn(&T) -> String) -> Option<T> {
+    fn within<T: PartialOrd, K>(
+        &mut self,
+        key: &str,
+        written: &Key<K>,
+        value: T,
+        range: &RangeInclusive<T>,
+        show: fn(&T) -> String,
+    ) -> Option<T> {
         if range.contains(&value) {
             return Some(value);
         }
-        let what = format!("{} is out of range; write {} to {}", show(&value), show(range.start()), show(range.end()));
+        let what = format!(
+            "{} is out of range; write {} to {}",
+            show(&value),
+            show(range.start()),
+            show(range.end())
+        );
         self.problem(key, written, what);
         None
     }
@@ -169,5 +251,9 @@ pub const NAME_BYTES_MAX: usize = 64;
 
 /// A list as it reads in a sentence.
 pub fn listed<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -40,14 +40,26 @@ impl Problems {
     }
 
     /// Adds one problem.
-    pub fn add(&mut self, file: &Path, line: Option<usize>, key: impl Into<String>, what: impl Into<String>) {
-        let problem = Problem { file: file.to_owned(), line, key: key.into(), what: what.into() };
+    pub fn add(
+        &mut self,
+        file: &Path,
+        line: Option<usize>,
+        key: impl Into<String>,
+        what: impl Into<String>,
+    ) {
+        let problem = Problem {
+            file: file.to_owned(),
+            line,
+            key: key.into(),
+            what: what.into(),
+        };
         self.0.push(problem);
     }
 
     /// Brings the problems into the order in which an editor meets them.
     pub fn sorted(mut self) -> Problems {
-        self.0.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        self.0
+            .sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         self
     }
 }

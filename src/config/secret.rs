@@ -31,7 +31,9 @@ impl<'a> SecretKeys<'a> {
     /// The key that is there, if one is; for the line of a problem.
     pub fn written(&self) -> &'a Key<String> {
         let keys = [self.literal, self.file, self.env, self.credential];
-        keys.into_iter().find(|key| key.is_some()).unwrap_or(self.literal)
+        keys.into_iter()
+            .find(|key| key.is_some())
+            .unwrap_or(self.literal)
     }
 }
 
@@ -49,13 +51,25 @@ pub enum Found {
 /// Fetches the secret that `keys` name.
 pub fn fetch(keys: SecretKeys<'_>, place: &mut Place<'_>) -> Found {
     let named = |suffix: &str| format!("{}secret{suffix}", keys.prefix);
-    let given = [(named(""), keys.literal), (named("_file"), keys.file), (named("_env"), keys.env), (named("_credential"), keys.credential)];
-    let given: Vec<_> = given.into_iter().filter(|(_, written)| written.is_some()).collect();
+    let given = [
+        (named(""), keys.literal),
+        (named("_file"), keys.file),
+        (named("_env"), keys.env),
+        (named("_credential"), keys.credential),
+    ];
+    let given: Vec<_> = given
+        .into_iter()
+        .filter(|(_, written)| written.is_some())
+        .collect();
     let [(key, written)] = given.as_slice() else {
         let Some((key, written)) = given.get(1) else {
             return Found::Nothing;
         };
-        place.problem(key, written, "the secret is given twice; keep one of the two");
+        place.problem(
+            key,
+            written,
+            "the secret is given twice; keep one of the two",
+        );
         return Found::Unusable;
     };
     let like = "\"…\"";
@@ -70,7 +84,11 @@ pub fn fetch(keys: SecretKeys<'_>, place: &mut Place<'_>) -> Found {
     };
     match fetched.map(|secret| secret.trim_end_matches(['\r', '\n']).to_string()) {
         Ok(secret) if secret.is_empty() => {
-            place.problem(key, written, "the secret is empty; make one with `switchhook secret generate`");
+            place.problem(
+                key,
+                written,
+                "the secret is empty; make one with `switchhook secret generate`",
+            );
             Found::Unusable
         }
         Ok(secret) => Found::Secret(secret),
@@ -83,7 +101,9 @@ pub fn fetch(keys: SecretKeys<'_>, place: &mut Place<'_>) -> Found {
 
 fn credential(name: &str) -> Result<String, String> {
     let Some(directory) = env::var_os("CREDENTIALS_DIRECTORY") else {
-        return Err(format!("systemd gave no credentials; add LoadCredential={name}:/path to the unit"));
+        return Err(format!(
+            "systemd gave no credentials; add LoadCredential={name}:/path to the unit"
+        ));
     };
     read(&Path::new(&directory).join(name))
 }
@@ -99,12 +119,19 @@ fn read(path: &Path) -> Result<String, String> {
     }
     let mode = metadata.permissions().mode();
     if mode & 0o007 != 0 {
-        return Err(format!("{shown} is open to every user of this machine (mode {:04o}); run chmod 0640 on it", mode & 0o7777));
+        return Err(format!(
+            "{shown} is open to every user of this machine (mode {:04o}); run chmod 0640 on it",
+            mode & 0o7777
+        ));
     }
     let mut text = String::new();
-    file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    file.take(SECRET_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
     if text.len() as u64 > SECRET_BYTES_MAX {
-        return Err(format!("{shown} is longer than {SECRET_BYTES_MAX} bytes: no secret is"));
+        return Err(format!(
+            "{shown} is longer than {SECRET_BYTES_MAX} bytes: no secret is"
+        ));
     }
     Ok(text)
 }

@@ -22,8 +22,9 @@ const POLL_DEFAULT: Duration = Duration::from_secs(1);
 /// Shortest and longest time between two looks.
 const POLLS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3_600);
 
-/// Shortest and longest line that can be allowed, in bytes.
-const LINES: RangeInclusive<u64> = 1_024..=(16 << 20);
+/// Shortest and longest line that can be allowed, in bytes. Every byte of a row may take six in
+/// JSON, and an event may have 1 MiB.
+const LINES: RangeInclusive<u64> = 1_024..=(128 << 10);
 
 /// Longest currency, in bytes: ISO 4217 has three, operators' own units a few more.
 const CURRENCY_BYTES_MAX: usize = 16;
@@ -47,21 +48,59 @@ pub struct SourceConfig {
 }
 
 /// Checks one table; `None` where something stands in the way, which is then noted.
-pub fn source(table: &SourceTable, open_files_max: Option<usize>, place: &mut Place<'_>) -> Option<SourceConfig> {
+pub fn source(
+    table: &SourceTable,
+    open_files_max: Option<usize>,
+    place: &mut Place<'_>,
+) -> Option<SourceConfig> {
     let before = place.problems();
     let name = name("cdr", &table.name, place);
-    let files = globs("files", place.required("files", &table.files, "[\"/home/kunshi/mbx3000/cdr/*.txt\"]"), &table.files, place);
-    let exclude = place.given("exclude", &table.exclude, "[\"*.old\"]").cloned().unwrap_or_default();
+    let files = globs(
+        "files",
+        place.required(
+            "files",
+            &table.files,
+            "[\"/home/kunshi/mbx3000/cdr/*.txt\"]",
+        ),
+        &table.files,
+        place,
+    );
+    let exclude = place
+        .given("exclude", &table.exclude, "[\"*.old\"]")
+        .cloned()
+        .unwrap_or_default();
     let start = start(table, place);
     let (format, layout) = format(table, place);
     let timezone = timezone(table, format.as_ref(), place);
     let decoder = decoder(table, place);
-    let header = place.choice("header", &table.header, Header::Auto, &[("auto", Header::Auto), ("present", Header::Present), ("absent", Header::Absent)]);
-    let line_max = place.bytes("line_max", &table.line_max, LINE_BYTES_MAX_DEFAULT as u64, LINES);
+    let header = place.choice(
+        "header",
+        &table.header,
+        Header::Auto,
+        &[
+            ("auto", Header::Auto),
+            ("present", Header::Present),
+            ("absent", Header::Absent),
+        ],
+    );
+    let line_max = place.bytes(
+        "line_max",
+        &table.line_max,
+        LINE_BYTES_MAX_DEFAULT as u64,
+        LINES,
+    );
     let poll = place.duration("poll", &table.poll, POLL_DEFAULT, POLLS);
     let calls = calls(table, place);
-    if let Some(format) = format.as_ref().filter(|format| calls.extra && !format.equals().is_empty()) {
-        let choices = format.layouts.iter().map(|layout| format!("{:?}", layout.name)).collect::<Vec<_>>().join(", ");
+    if let Some(format) = format
+        .as_ref()
+        .filter(|format| calls.extra && !format.equals().is_empty())
+    {
+        let choices = format
+            .layouts
+            .iter()
+            .map(|layout| format!("{:?}", layout.name))
+            .collect::<Vec<_>>()
+            .join(", ");
         place.problem("extra", &table.extra, format!("some layouts of this format have equally many columns under different names; choose with columns = one of {choices}"));
     }
     (place.problems() == before).then_some(())?;
@@ -74,14 +113,24 @@ pub fn source(table: &SourceTable, open_files_max: Option<usize>, place: &mut Pl
             line_max: usize::try_from(line_max).ok()?,
             open_files_max: open_files_max.unwrap_or(OPEN_FILES_MAX_DEFAULT),
         },
-        parser: parser::Settings { format: format?, decoder, timezone, header },
+        parser: parser::Settings {
+            format: format?,
+            decoder,
+            timezone,
+            header,
+        },
         calls,
         poll,
         layout,
     })
 }
 
-fn globs(key: &str, texts: Option<&Vec<String>>, written: &Key<Vec<String>>, place: &mut Place<'_>) -> Vec<String> {
+fn globs(
+    key: &str,
+    texts: Option<&Vec<String>>,
+    written: &Key<Vec<String>>,
+    place: &mut Place<'_>,
+) -> Vec<String> {
     let texts = texts.cloned().unwrap_or_default();
     if texts.is_empty() && written.is_some() {
         place.problem(key, written, "the list is empty, so nothing would be read; write like [\"/home/kunshi/mbx3000/cdr/*.txt\"]");
@@ -96,13 +145,20 @@ fn globs(key: &str, texts: Option<&Vec<String>>, written: &Key<Vec<String>>, pla
 
 fn start(table: &SourceTable, place: &mut Place<'_>) -> Start {
     const LIKE: &str = "\"now\", \"beginning\" or a time like \"2026-04-10T00:00:00+06:00\"";
-    match place.required("start", &table.start, LIKE).map(String::as_str) {
+    match place
+        .required("start", &table.start, LIKE)
+        .map(String::as_str)
+    {
         Some("beginning") => Start::Beginning,
         Some("now") | None => Start::Now,
         Some(text) => match text.parse::<jiff::Timestamp>() {
             Ok(instant) => Start::At(crate::clock::UnixMs(instant.as_millisecond())),
             Err(_) => {
-                place.problem("start", &table.start, format!("{text:?} is no time with a zone; write {LIKE}"));
+                place.problem(
+                    "start",
+                    &table.start,
+                    format!("{text:?} is no time with a zone; write {LIKE}"),
+                );
                 Start::Now
             }
         },
@@ -111,20 +167,32 @@ fn start(table: &SourceTable, place: &mut Place<'_>) -> Start {
 
 /// The format, and the layout chosen by name.
 fn format(table: &SourceTable, place: &mut Place<'_>) -> (Option<Format>, Option<String>) {
-    let names = presets::names().chain(["delimited", "json-lines"]).collect::<Vec<_>>().join(", ");
+    let names = presets::names()
+        .chain(["delimited", "json-lines"])
+        .collect::<Vec<_>>()
+        .join(", ");
     let Some(word) = place.required("format", &table.format, "\"vos3000-csv\"") else {
         return (None, None);
     };
     if word == "delimited" || word == "json-lines" {
         return (own_format(word, table, place), None);
     }
-    for (key, given) in [("delimiter", &table.delimiter), ("quote", &table.quote), ("event", &table.event), ("start_is", &table.start_is)] {
+    for (key, given) in [
+        ("delimiter", &table.delimiter),
+        ("quote", &table.quote),
+        ("event", &table.event),
+        ("start_is", &table.start_is),
+    ] {
         if given.is_some() {
             place.problem(key, given, format!("the preset {word} decides this; to change it, copy the preset with `switchhook formats show {word}` and write format = \"delimited\""));
         }
     }
     let Some(mut format) = presets::find(word) else {
-        place.problem("format", &table.format, format!("{word:?} is not known; the formats are {names}"));
+        place.problem(
+            "format",
+            &table.format,
+            format!("{word:?} is not known; the formats are {names}"),
+        );
         return (None, None);
     };
     if table.id_keys.is_some() {
@@ -139,7 +207,14 @@ fn format(table: &SourceTable, place: &mut Place<'_>) -> (Option<Format>, Option
                 Some(name.clone())
             }
             Err(names) => {
-                place.problem("columns", &table.columns, format!("{word} has no layout {name:?}; write one of {}", names.join(", ")));
+                place.problem(
+                    "columns",
+                    &table.columns,
+                    format!(
+                        "{word} has no layout {name:?}; write one of {}",
+                        names.join(", ")
+                    ),
+                );
                 None
             }
         },
@@ -158,17 +233,28 @@ fn own_format(reader: &str, table: &SourceTable, place: &mut Place<'_>) -> Optio
     let columns = match columns.try_into::<Vec<ColumnTable>>() {
         Ok(columns) => columns,
         Err(error) => {
-            place.problem("columns", &table.columns, format!("{}; write like {LIKE}", error.message()));
+            place.problem(
+                "columns",
+                &table.columns,
+                format!("{}; write like {LIKE}", error.message()),
+            );
             return None;
         }
     };
-    let mut text = |key: &str, written: &Key<String>, like: &str| place.given(key, written, like).cloned();
+    let mut text =
+        |key: &str, written: &Key<String>, like: &str| place.given(key, written, like).cloned();
     let delimiter = text("delimiter", &table.delimiter, "\",\"");
     let quote = text("quote", &table.quote, "'\"'");
     let event = text("event", &table.event, "\"cdr\"");
     let start_is = text("start_is", &table.start_is, "\"setup\"");
-    let id_keys = place.given("id_keys", &table.id_keys, "[[\"flowno\"]]").cloned().unwrap_or_default();
-    if let Some(kind) = event.as_ref().filter(|kind| !event::is_kind(kind)) {
+    let id_keys = place
+        .given("id_keys", &table.id_keys, "[[\"flowno\"]]")
+        .cloned()
+        .unwrap_or_default();
+    if let Some(kind) = event
+        .as_ref()
+        .filter(|kind| !event::is_kind(kind) || kind.starts_with("switchhook."))
+    {
         place.problem("event", &table.event, format!("{kind:?} is no event type; write lower-case letters, digits, '_' and '.', like payment"));
     }
     let described = FormatTable {
@@ -179,7 +265,11 @@ fn own_format(reader: &str, table: &SourceTable, place: &mut Place<'_>) -> Optio
         event,
         id_keys,
         start_is,
-        layout: vec![LayoutTable { name: "own".to_string(), columns, ..LayoutTable::default() }],
+        layout: vec![LayoutTable {
+            name: "own".to_string(),
+            columns,
+            ..LayoutTable::default()
+        }],
         ..FormatTable::default()
     };
     match Format::from_table(&described) {
@@ -200,11 +290,19 @@ fn own_format(reader: &str, table: &SourceTable, place: &mut Place<'_>) -> Optio
     }
 }
 
-fn timezone(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>) -> Option<TimeZone> {
+fn timezone(
+    table: &SourceTable,
+    format: Option<&Format>,
+    place: &mut Place<'_>,
+) -> Option<TimeZone> {
     const LIKE: &str = "\"Asia/Dhaka\", \"Europe/Berlin\" or \"UTC\"";
     let Some(name) = place.given("timezone", &table.timezone, LIKE) else {
         // The billing server writes epoch times; the other formats' times carry no zone.
-        let needs = |format: &Format| format.has_times() && format.name != "vos3000-csv" && !matches!(format.reader, Reader::JsonLines);
+        let needs = |format: &Format| {
+            format.has_times()
+                && format.name != "vos3000-csv"
+                && !matches!(format.reader, Reader::JsonLines)
+        };
         if table.timezone.is_none() && format.is_some_and(needs) {
             place.problem("timezone", &table.timezone, format!("missing; this format's times may carry no zone: write timezone = {LIKE}, the zone the switch's clock shows"));
         }
@@ -213,7 +311,11 @@ fn timezone(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>)
     match TimeZone::get(name) {
         Ok(zone) => Some(zone),
         Err(_) => {
-            place.problem("timezone", &table.timezone, format!("{name:?} is no zone of the IANA database; write like {LIKE}"));
+            place.problem(
+                "timezone",
+                &table.timezone,
+                format!("{name:?} is no zone of the IANA database; write like {LIKE}"),
+            );
             None
         }
     }
@@ -231,27 +333,66 @@ fn decoder(table: &SourceTable, place: &mut Place<'_>) -> Decoder {
 
 fn calls(table: &SourceTable, place: &mut Place<'_>) -> CallSettings {
     let currency = place.given("currency", &table.currency, "\"USD\"").cloned();
-    if currency.as_ref().is_some_and(|currency| currency.is_empty() || currency.len() > CURRENCY_BYTES_MAX) {
-        place.problem("currency", &table.currency, format!("a currency has 1 to {CURRENCY_BYTES_MAX} letters; write like \"USD\""));
+    if currency
+        .as_ref()
+        .is_some_and(|currency| currency.is_empty() || currency.len() > CURRENCY_BYTES_MAX)
+    {
+        place.problem(
+            "currency",
+            &table.currency,
+            format!("a currency has 1 to {CURRENCY_BYTES_MAX} letters; write like \"USD\""),
+        );
     }
-    let reasons = map("reasons", &table.reasons, "reasons_file", &table.reasons_file, "{ 486 = \"Busy\" }", place);
+    let reasons = map(
+        "reasons",
+        &table.reasons,
+        "reasons_file",
+        &table.reasons_file,
+        "{ 486 = \"Busy\" }",
+        place,
+    );
     let mut numbered = HashMap::new();
     for (number, text) in reasons {
         match number.trim().parse() {
             Ok(number) => {
                 numbered.insert(number, text);
             }
-            Err(_) => place.problem("reasons", &table.reasons, format!("{number:?} is no number of an end reason; write like {{ 486 = \"Busy\" }}")),
+            Err(_) => place.problem(
+                "reasons",
+                &table.reasons,
+                format!(
+                    "{number:?} is no number of an end reason; write like {{ 486 = \"Busy\" }}"
+                ),
+            ),
         }
     }
-    let accounts = map("accounts", &table.accounts, "accounts_file", &table.accounts_file, "{ GW-IN-1 = \"CLIENT001\" }", place);
+    let accounts = map(
+        "accounts",
+        &table.accounts,
+        "accounts_file",
+        &table.accounts_file,
+        "{ GW-IN-1 = \"CLIENT001\" }",
+        place,
+    );
     let extra = place.truth("extra", &table.extra, false);
-    CallSettings { currency, extra, reasons: numbered, accounts }
+    CallSettings {
+        currency,
+        extra,
+        reasons: numbered,
+        accounts,
+    }
 }
 
 /// A map of texts, from the configuration and from a CSV file of two columns; the configuration
 /// counts where both have a key.
-fn map(key: &str, written: &Key<BTreeMap<String, String>>, file_key: &str, file: &Key<String>, like: &str, place: &mut Place<'_>) -> HashMap<String, String> {
+fn map(
+    key: &str,
+    written: &Key<BTreeMap<String, String>>,
+    file_key: &str,
+    file: &Key<String>,
+    like: &str,
+    place: &mut Place<'_>,
+) -> HashMap<String, String> {
     let mut entries = HashMap::new();
     if let Some(path) = place.path(file_key, file, "\"/etc/switchhook/table.csv\"") {
         match read_pairs(&path) {
@@ -267,16 +408,34 @@ fn map(key: &str, written: &Key<BTreeMap<String, String>>, file_key: &str, file:
 
 fn read_pairs(path: &Path) -> Result<Vec<(String, String)>, String> {
     let shown = path.display();
-    let size = path.metadata().map_err(|error| format!("cannot read {shown}: {error}"))?.len();
+    let size = path
+        .metadata()
+        .map_err(|error| format!("cannot read {shown}: {error}"))?
+        .len();
     if size > TABLE_BYTES_MAX {
-        return Err(format!("{shown} is longer than {}", value::show_bytes(TABLE_BYTES_MAX)));
+        return Err(format!(
+            "{shown} is longer than {}",
+            value::show_bytes(TABLE_BYTES_MAX)
+        ));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let mut pairs = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let [key, value] = parser::delimited::fields_of(line).try_into().map_err(|fields: Vec<String>| {
-            format!("{shown}:{}: {} columns, expected 2: key,text", index + 1, fields.len())
-        })?;
+    for (index, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
+        let [key, value] =
+            parser::delimited::fields_of(line)
+                .try_into()
+                .map_err(|fields: Vec<String>| {
+                    format!(
+                        "{shown}:{}: {} columns, expected 2: key,text",
+                        index + 1,
+                        fields.len()
+                    )
+                })?;
         pairs.push((key.trim().to_string(), value.trim().to_string()));
     }
     Ok(pairs)
@@ -301,23 +460,40 @@ pub fn show(config: &SourceConfig) -> toml::Table {
         Start::At(instant) => crate::timestamp::Timestamp::from_millis(instant.0).to_string(),
     };
     put("start", start.into());
-    if let Some(zone) = config.parser.timezone.as_ref().and_then(TimeZone::iana_name) {
+    if let Some(zone) = config
+        .parser
+        .timezone
+        .as_ref()
+        .and_then(TimeZone::iana_name)
+    {
         put("timezone", zone.into());
     }
-    put("encoding", config.parser.decoder.name().to_lowercase().into());
+    put(
+        "encoding",
+        config.parser.decoder.name().to_lowercase().into(),
+    );
     let header = match config.parser.header {
         Header::Auto => "auto",
         Header::Present => "present",
         Header::Absent => "absent",
     };
     put("header", header.into());
-    put("line_max", value::show_bytes(config.files.line_max as u64).into());
+    put(
+        "line_max",
+        value::show_bytes(config.files.line_max as u64).into(),
+    );
     put("poll", value::show_duration(config.poll).into());
     if let Some(currency) = &config.calls.currency {
         put("currency", currency.clone().into());
     }
     put("extra", config.calls.extra.into());
-    put("reasons", format!("{} texts", config.calls.reasons.len()).into());
-    put("accounts", format!("{} gateways", config.calls.accounts.len()).into());
+    put(
+        "reasons",
+        format!("{} texts", config.calls.reasons.len()).into(),
+    );
+    put(
+        "accounts",
+        format!("{} gateways", config.calls.accounts.len()).into(),
+    );
     table
 }

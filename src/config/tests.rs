@@ -19,7 +19,8 @@ fn load(text: &str) -> Result<Config, Vec<String>> {
     let dir = directory(text);
     let prefix = format!("{}/switchhook.toml:", dir.path().display());
     let shortened = |problem: &Problem| problem.to_string().replace(&prefix, "");
-    Config::load(&dir.path().join("switchhook.toml")).map_err(|problems| problems.0.iter().map(shortened).collect())
+    Config::load(&dir.path().join("switchhook.toml"))
+        .map_err(|problems| problems.0.iter().map(shortened).collect())
 }
 
 #[track_caller]
@@ -27,7 +28,10 @@ fn check(text: &str, expected: &[&str]) {
     let problems = load(text).expect_err("a configuration with problems");
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
     for (problem, expected) in problems.iter().zip(expected) {
-        assert!(problem.contains(expected), "{expected:?} is not in {problem:?}");
+        assert!(
+            problem.contains(expected),
+            "{expected:?} is not in {problem:?}"
+        );
     }
 }
 
@@ -35,7 +39,10 @@ fn check(text: &str, expected: &[&str]) {
 fn the_smallest_configuration_works_and_is_filled_in() {
     let config = load(&format!("{SOURCE}\n{ENDPOINT}")).unwrap();
     let endpoint = &config.endpoints[0].endpoint;
-    assert_eq!((endpoint.timeout, endpoint.retries.attempts), (Duration::from_secs(30), 5));
+    assert_eq!(
+        (endpoint.timeout, endpoint.retries.attempts),
+        (Duration::from_secs(30), 5)
+    );
     assert_eq!(config.sources[0].poll, Duration::from_secs(1));
     assert!(endpoint.secret.is_some());
 }
@@ -76,26 +83,47 @@ fn what_is_missing_is_named_with_what_to_write() {
             "endpoint 1: secret_file: there is no secret to sign with",
         ],
     );
-    check("", &["source: there is nothing to follow", "endpoint: there is nowhere to deliver to"]);
+    check(
+        "",
+        &[
+            "source: there is nothing to follow",
+            "endpoint: there is nowhere to deliver to",
+        ],
+    );
 }
 
 #[test]
 fn text_that_is_not_toml_is_reported_with_its_line() {
     check("node = \"a\"\n[[source]\n", &["2:"]);
-    check("[source]\nname = \"a\"\n", &["write [[source]] and [[endpoint]]"]);
+    check(
+        "[source]\nname = \"a\"\n",
+        &["write [[source]] and [[endpoint]]"],
+    );
 }
 
 #[test]
 fn a_secret_open_to_everybody_is_refused_and_no_secret_is_ever_shown() {
-    let dir = directory(&format!("{SOURCE}\n{ENDPOINT}previous_secret = \"hush-hush\"\nheaders = {{ X-Token = \"hush-hush\" }}\n"));
+    let dir = directory(&format!(
+        "{SOURCE}\n{ENDPOINT}previous_secret = \"hush-hush\"\nheaders = {{ X-Token = \"hush-hush\" }}\n"
+    ));
     let path = dir.path().join("switchhook.toml");
     let config = Config::load(&path).unwrap();
     for shown in [config.show(), format!("{config:?}")] {
-        assert!(!shown.contains("hush-hush") && !shown.contains("your-secret-key-here"), "{shown}");
+        assert!(
+            !shown.contains("hush-hush") && !shown.contains("your-secret-key-here"),
+            "{shown}"
+        );
     }
-    fs::set_permissions(dir.path().join("billing.secret"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(
+        dir.path().join("billing.secret"),
+        fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
     let problems = Config::load(&path).unwrap_err().to_string();
-    assert!(problems.contains("open to every user") && problems.contains("chmod 0640"), "{problems}");
+    assert!(
+        problems.contains("open to every user") && problems.contains("chmod 0640"),
+        "{problems}"
+    );
 }
 
 #[test]
@@ -111,39 +139,83 @@ fn what_is_shown_reads_as_a_configuration_again() {
 #[test]
 fn an_unsigned_endpoint_must_say_so() {
     let endpoint = ENDPOINT.replace("secret_file = \"billing.secret\"", "signature = \"none\"");
-    assert!(load(&format!("{SOURCE}\n{endpoint}")).unwrap().endpoints[0].endpoint.secret.is_none());
-    check(&format!("{SOURCE}\n{ENDPOINT}signature = \"none\"\n"), &["signature: a secret is given, but signature = \"none\""]);
-    check(&format!("{SOURCE}\n{ENDPOINT}secret = \"x\"\n"), &["the secret is given twice"]);
+    assert!(
+        load(&format!("{SOURCE}\n{endpoint}")).unwrap().endpoints[0]
+            .endpoint
+            .secret
+            .is_none()
+    );
+    check(
+        &format!("{SOURCE}\n{ENDPOINT}signature = \"none\"\n"),
+        &["signature: a secret is given, but signature = \"none\""],
+    );
+    check(
+        &format!("{SOURCE}\n{ENDPOINT}secret = \"x\"\n"),
+        &["the secret is given twice"],
+    );
 }
 
 #[test]
 fn events_that_nobody_wants_or_makes_are_refused() {
     let endpoint = ENDPOINT.replace("[\"cdr\"]", "[\"alarm\"]");
-    check(&format!("{SOURCE}\n{endpoint}"), &["no endpoint wants the \"cdr\" events", "no source makes any of these; the sources make cdr"]);
+    check(
+        &format!("{SOURCE}\n{endpoint}"),
+        &[
+            "no endpoint wants the \"cdr\" events",
+            "no source makes any of these; the sources make cdr",
+        ],
+    );
 }
 
 #[test]
 fn two_of_one_name_are_refused_across_files() {
-    check(&format!("{SOURCE}\n{SOURCE}\n{ENDPOINT}"), &["source: name: there is a source \"cdr\""]);
+    check(
+        &format!("{SOURCE}\n{SOURCE}\n{ENDPOINT}"),
+        &["source: name: there is a source \"cdr\""],
+    );
     let dir = directory(SOURCE);
     fs::create_dir(dir.path().join("conf.d")).unwrap();
-    fs::write(dir.path().join("conf.d/20.toml"), ENDPOINT.replace("billing.secret", "../billing.secret")).unwrap();
+    fs::write(
+        dir.path().join("conf.d/20.toml"),
+        ENDPOINT.replace("billing.secret", "../billing.secret"),
+    )
+    .unwrap();
     let path = dir.path().join("switchhook.toml");
     assert_eq!(Config::load(&path).unwrap().endpoints.len(), 1);
     fs::write(dir.path().join("conf.d/30.toml"), "node = \"a\"\n").unwrap();
     fs::write(&path, format!("node = \"b\"\n{SOURCE}")).unwrap();
     let problems = Config::load(&path).unwrap_err().to_string();
-    assert!(problems.contains("conf.d/30.toml: node: is given in"), "{problems}");
+    assert!(
+        problems.contains("conf.d/30.toml: node: is given in"),
+        "{problems}"
+    );
 }
 
 #[test]
 fn a_format_of_ones_own_is_checked_like_a_preset() {
-    let own = SOURCE.replace("format = \"vos3000-pipe\"", "format = \"delimited\"\ndelimiter = \"||\"\ncolumns = [{ name = \"a\" }]");
-    check(&format!("{own}\n{ENDPOINT}"), &["delimiter: one ASCII character", "columns: no column says when it happened"]);
+    let own = SOURCE.replace(
+        "format = \"vos3000-pipe\"",
+        "format = \"delimited\"\ndelimiter = \"||\"\ncolumns = [{ name = \"a\" }]",
+    );
+    check(
+        &format!("{own}\n{ENDPOINT}"),
+        &[
+            "delimiter: one ASCII character",
+            "columns: no column says when it happened",
+        ],
+    );
     let preset = SOURCE.replace("start = \"now\"", "start = \"now\"\ndelimiter = \",\"");
-    check(&format!("{preset}\n{ENDPOINT}"), &["delimiter: the preset vos3000-pipe decides this"]);
-    let layout = SOURCE.replace("vos3000-pipe", "vos3000-csv").replace("start = \"now\"", "start = \"now\"\ncolumns = \"51\"");
-    check(&format!("{layout}\n{ENDPOINT}"), &["columns: vos3000-csv has no layout \"51\"; write one of 52, 52-original, 53, 39"]);
+    check(
+        &format!("{preset}\n{ENDPOINT}"),
+        &["delimiter: the preset vos3000-pipe decides this"],
+    );
+    let layout = SOURCE
+        .replace("vos3000-pipe", "vos3000-csv")
+        .replace("start = \"now\"", "start = \"now\"\ncolumns = \"51\"");
+    check(
+        &format!("{layout}\n{ENDPOINT}"),
+        &["columns: vos3000-csv has no layout \"51\"; write one of 52, 52-original, 53, 39"],
+    );
 }
 
 #[test]
@@ -151,7 +223,10 @@ fn a_choice_between_equal_layouts_is_asked_for_only_when_it_matters() {
     let csv = SOURCE.replace("vos3000-pipe", "vos3000-csv");
     assert!(load(&format!("{csv}\n{ENDPOINT}")).is_ok());
     let extra = csv.replace("start = \"now\"", "start = \"now\"\nextra = true");
-    check(&format!("{extra}\n{ENDPOINT}"), &["extra: some layouts of this format have equally many columns"]);
+    check(
+        &format!("{extra}\n{ENDPOINT}"),
+        &["extra: some layouts of this format have equally many columns"],
+    );
     let chosen = extra.replace("extra = true", "extra = true\ncolumns = \"52-original\"");
     assert!(load(&format!("{chosen}\n{ENDPOINT}")).is_ok());
 }
@@ -159,20 +234,38 @@ fn a_choice_between_equal_layouts_is_asked_for_only_when_it_matters() {
 #[test]
 fn local_times_need_a_zone_that_exists() {
     let without = SOURCE.replace("timezone = \"Asia/Dhaka\"\n", "");
-    check(&format!("{without}\n{ENDPOINT}"), &["timezone: missing; this format's times may carry no zone"]);
-    check(&format!("{}\n{ENDPOINT}", SOURCE.replace("Asia/Dhaka", "Dacca")), &["timezone: \"Dacca\" is no zone"]);
+    check(
+        &format!("{without}\n{ENDPOINT}"),
+        &["timezone: missing; this format's times may carry no zone"],
+    );
+    check(
+        &format!("{}\n{ENDPOINT}", SOURCE.replace("Asia/Dhaka", "Dacca")),
+        &["timezone: \"Dacca\" is no zone"],
+    );
 }
 
 #[test]
 fn tables_beside_the_configuration_are_read() {
-    let dir = directory(&format!("{SOURCE}reasons_file = \"reasons.csv\"\nreasons = {{ 486 = \"Busy\" }}\naccounts_file = \"bad.csv\"\n{ENDPOINT}"));
-    fs::write(dir.path().join("reasons.csv"), "486,engaged\n-7,\"no balance, none\"\n").unwrap();
+    let dir = directory(&format!(
+        "{SOURCE}reasons_file = \"reasons.csv\"\nreasons = {{ 486 = \"Busy\" }}\naccounts_file = \"bad.csv\"\n{ENDPOINT}"
+    ));
+    fs::write(
+        dir.path().join("reasons.csv"),
+        "486,engaged\n-7,\"no balance, none\"\n",
+    )
+    .unwrap();
     fs::write(dir.path().join("bad.csv"), "GW-1,A1\nGW-2\n").unwrap();
     let path = dir.path().join("switchhook.toml");
     let problems = Config::load(&path).unwrap_err().to_string();
-    assert!(problems.contains("accounts_file") && problems.contains("bad.csv:2: 1 columns, expected 2"), "{problems}");
+    assert!(
+        problems.contains("accounts_file") && problems.contains("bad.csv:2: 1 columns, expected 2"),
+        "{problems}"
+    );
     fs::write(dir.path().join("bad.csv"), "GW-1,A1\n").unwrap();
     let calls = &Config::load(&path).unwrap().sources[0].calls;
-    assert_eq!((calls.reasons[&486].as_str(), calls.reasons[&-7].as_str()), ("Busy", "no balance, none"));
+    assert_eq!(
+        (calls.reasons[&486].as_str(), calls.reasons[&-7].as_str()),
+        ("Busy", "no balance, none")
+    );
     assert_eq!(calls.accounts["GW-1"], "A1");
 }

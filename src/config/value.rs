@@ -3,11 +3,21 @@
 use std::time::Duration;
 
 /// Units of time, longest name first where one ends in another.
-const TIME_UNITS: [(&str, u64); 5] =
-    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const TIME_UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 
 /// Units of size. `KB`, `MB` and `GB` are refused: half of all readers take them for 1000.
-const SIZE_UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
+const SIZE_UNITS: [(&str, u64); 4] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("B", 1),
+];
 
 /// Reads a time with its unit: `"30s"`, `"250ms"`, `"5m"`, `"1h"`, `"30d"`.
 ///
@@ -17,7 +27,10 @@ const SIZE_UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB"
 pub fn duration(text: &str) -> Result<Duration, String> {
     let millis = amount(text, &TIME_UNITS).ok_or_else(|| {
         if is_bare_number(text) {
-            format!("write \"{0}s\" for seconds or \"{0}ms\" for milliseconds", text.trim())
+            format!(
+                "write \"{0}s\" for seconds or \"{0}ms\" for milliseconds",
+                text.trim()
+            )
         } else {
             "write a whole number with its unit: ms, s, m, h or d, like \"30s\"".to_string()
         }
@@ -33,7 +46,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn bytes(text: &str) -> Result<u64, String> {
     amount(text, &SIZE_UNITS).ok_or_else(|| {
         if is_bare_number(text) {
-            format!("write \"{0}MiB\" for mebibytes or \"{0}B\" for bytes", text.trim())
+            format!(
+                "write \"{0}MiB\" for mebibytes or \"{0}B\" for bytes",
+                text.trim()
+            )
         } else {
             "write a whole number with its unit: B, KiB, MiB or GiB, like \"512MiB\"".to_string()
         }
@@ -54,7 +70,8 @@ pub fn show_bytes(size: u64) -> String {
 fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
     let (unit, size) = units.iter().find(|(unit, _)| {
-        text.strip_suffix(unit).is_some_and(|number| number.trim_end().ends_with(|c: char| c.is_ascii_digit()))
+        text.strip_suffix(unit)
+            .is_some_and(|number| number.trim_end().ends_with(|c: char| c.is_ascii_digit()))
     })?;
     let number = text.strip_suffix(unit)?.trim_end();
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -112,13 +129,27 @@ mod tests {
 
     #[test]
     fn a_bare_number_is_refused_with_the_two_likely_readings() {
-        assert_eq!(duration("30").unwrap_err(), "write \"30s\" for seconds or \"30ms\" for milliseconds");
-        assert_eq!(bytes("64").unwrap_err(), "write \"64MiB\" for mebibytes or \"64B\" for bytes");
+        assert_eq!(
+            duration("30").unwrap_err(),
+            "write \"30s\" for seconds or \"30ms\" for milliseconds"
+        );
+        assert_eq!(
+            bytes("64").unwrap_err(),
+            "write \"64MiB\" for mebibytes or \"64B\" for bytes"
+        );
     }
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        for text in ["", "s", "-5s", "1.5h", "5 minutes", "99999999999999999999s", "1d2h"] {
+        for text in [
+            "",
+            "s",
+            "-5s",
+            "1.5h",
+            "5 minutes",
+            "99999999999999999999s",
+            "1d2h",
+        ] {
             assert!(duration(text).is_err(), "{text:?}");
         }
         for text in ["", "MiB", "1MB", "-1KiB", "99999999999GiB"] {

@@ -13,7 +13,9 @@ mod switch;
 use crate::agent::{Agent, AgentError, Signals};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Problems};
-use crate::receiver::{Arrival, Certificate, Profile, Receiver, ReceiverError, SecretError, Settings, Verifier};
+use crate::receiver::{
+    Arrival, Certificate, Profile, Receiver, ReceiverError, SecretError, Settings, Verifier,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
@@ -97,8 +99,11 @@ pub struct Balance {
 impl Balance {
     /// Whether every row written is an event delivered, and nothing else happened.
     pub fn is_even(&self) -> bool {
-        let all = [self.read, self.delivered, self.distinct].iter().all(|count| *count == self.written);
-        all && self.set_aside + self.dead + self.queued + self.bad_signatures == 0 && self.ledger_balances
+        let all = [self.read, self.delivered, self.distinct]
+            .iter()
+            .all(|count| *count == self.written);
+        all && self.set_aside + self.dead + self.queued + self.bad_signatures == 0
+            && self.ledger_balances
     }
 }
 
@@ -124,10 +129,15 @@ pub enum DemoError {
 impl fmt::Display for DemoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Disk(error) => write!(f, "the temporary directory cannot be used: {error}; set TMPDIR to another one"),
+            Self::Disk(error) => write!(
+                f,
+                "the temporary directory cannot be used: {error}; set TMPDIR to another one"
+            ),
             Self::Receiver(error) => write!(f, "the receiver cannot start: {error}"),
             Self::Secret(error) => write!(f, "the secret cannot be used: {error}"),
-            Self::Configuration(problems) => write!(f, "the demo's own configuration is wrong: {problems}"),
+            Self::Configuration(problems) => {
+                write!(f, "the demo's own configuration is wrong: {problems}")
+            }
             Self::Agent(error) => write!(f, "the agent cannot start: {error}"),
             Self::Queue(error) => write!(f, "the queue failed: {error}"),
             Self::Random(error) => write!(f, "the system gives no random bytes: {error}"),
@@ -150,8 +160,12 @@ impl From<io::Error> for DemoError {
 /// When something it needs cannot be had. An account that does not balance is no error here.
 pub fn play(audience: &mut dyn FnMut(Scene<'_>)) -> Result<Balance, DemoError> {
     let stage = Stage::build()?;
-    audience(Scene::Set { directory: &stage.directory.0, config: &stage.config });
-    let config = Config::load(&stage.directory.0.join("switchhook.toml")).map_err(DemoError::Configuration)?;
+    audience(Scene::Set {
+        directory: &stage.directory.0,
+        config: &stage.config,
+    });
+    let config = Config::load(&stage.directory.0.join("switchhook.toml"))
+        .map_err(DemoError::Configuration)?;
     let agent = Agent::start(config, Signals::Ignore).map_err(DemoError::Agent)?;
     stage.play(agent, audience)
 }
@@ -174,21 +188,41 @@ impl Stage {
         let secret = format!("whsec_{}", STANDARD.encode(key));
         let verifier = Verifier::new(Profile::Standard, &[&secret]).map_err(DemoError::Secret)?;
         let mut settings = Settings::new(verifier);
-        settings.certificate = Some(Certificate::SelfSigned { names: vec!["localhost".to_string()] });
+        settings.certificate = Some(Certificate::SelfSigned {
+            names: vec!["localhost".to_string()],
+        });
         let receiver = Receiver::start(settings).map_err(DemoError::Receiver)?;
         let calls = directory.0.join("cdr");
         fs::create_dir(&calls)?;
         write_private(&directory.0.join("billing.secret"), &secret)?;
-        write_private(&directory.0.join("receiver.pem"), receiver.certificate_pem().unwrap_or_default())?;
+        write_private(
+            &directory.0.join("receiver.pem"),
+            receiver.certificate_pem().unwrap_or_default(),
+        )?;
         let config = configuration(&directory.0, &receiver.url());
         write_private(&directory.0.join("switchhook.toml"), &config)?;
         let clock = SystemClock::new();
-        let switch = Switch::new(&calls, clock.wall(), u64::from_be_bytes(*key.first_chunk().expect("32 bytes begin with 8")));
+        let switch = Switch::new(
+            &calls,
+            clock.wall(),
+            u64::from_be_bytes(*key.first_chunk().expect("32 bytes begin with 8")),
+        );
         let arrivals = receiver.arrivals();
-        Ok(Stage { receiver, arrivals, switch, clock, config, directory })
+        Ok(Stage {
+            receiver,
+            arrivals,
+            switch,
+            clock,
+            config,
+            directory,
+        })
     }
 
-    fn play(mut self, agent: Agent, audience: &mut dyn FnMut(Scene<'_>)) -> Result<Balance, DemoError> {
+    fn play(
+        mut self,
+        agent: Agent,
+        audience: &mut dyn FnMut(Scene<'_>),
+    ) -> Result<Balance, DemoError> {
         self.calls(CALLS_BEFORE, &agent, true, audience)?;
         self.switch.turn_hour();
         self.calls(CALLS_BEFORE, &agent, true, audience)?;
@@ -221,7 +255,13 @@ impl Stage {
     }
 
     /// Plays some calls in real time, showing what arrives meanwhile.
-    fn calls(&mut self, count: usize, agent: &Agent, is_up: bool, audience: &mut dyn FnMut(Scene<'_>)) -> Result<(), DemoError> {
+    fn calls(
+        &mut self,
+        count: usize,
+        agent: &Agent,
+        is_up: bool,
+        audience: &mut dyn FnMut(Scene<'_>),
+    ) -> Result<(), DemoError> {
         for call in 0..count {
             let is_new = self.switch.is_between_files();
             let path = self.switch.call_ends(self.clock.wall())?.to_owned();
@@ -230,8 +270,14 @@ impl Stage {
             }
             self.show_arrivals(CALL_EVERY, audience);
             if !is_up && call % 8 == 7 {
-                let queued = agent.ledger().endpoint("billing").map_or(0, |endpoint| endpoint.queued + endpoint.waiting);
-                audience(Scene::Waiting { written: self.switch.rows(), queued });
+                let queued = agent
+                    .ledger()
+                    .endpoint("billing")
+                    .map_or(0, |endpoint| endpoint.queued + endpoint.waiting);
+                audience(Scene::Waiting {
+                    written: self.switch.rows(),
+                    queued,
+                });
             }
         }
         Ok(())
@@ -249,7 +295,10 @@ impl Stage {
     fn drain(&self, agent: &Agent, audience: &mut dyn FnMut(Scene<'_>)) {
         let until = self.clock.now() + DRAIN_MAX;
         while self.clock.now() < until {
-            let delivered = agent.ledger().endpoint("billing").map_or(0, |endpoint| endpoint.delivered);
+            let delivered = agent
+                .ledger()
+                .endpoint("billing")
+                .map_or(0, |endpoint| endpoint.delivered);
             if delivered >= self.switch.rows() {
                 return;
             }
@@ -282,7 +331,12 @@ fn configuration(directory: &Path, url: &str) -> String {
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(text.as_bytes())
 }
 
 /// A directory of the demo's own, removed with everything in it at the end.
@@ -290,7 +344,11 @@ struct TemporaryDirectory(PathBuf);
 
 impl TemporaryDirectory {
     fn new() -> io::Result<TemporaryDirectory> {
-        let name = format!("switchhook-demo-{}-{:08x}", std::process::id(), fastrand::u32(..));
+        let name = format!(
+            "switchhook-demo-{}-{:08x}",
+            std::process::id(),
+            fastrand::u32(..)
+        );
         let path = std::env::temp_dir().join(name);
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(TemporaryDirectory(path))

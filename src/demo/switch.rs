@@ -43,7 +43,13 @@ impl Switch {
     /// `seed` makes the same calls.
     pub fn new(directory: &Path, start: UnixMs, seed: u64) -> Switch {
         let hour = start.unix_secs().div_euclid(3_600);
-        Switch { directory: directory.to_owned(), rng: fastrand::Rng::with_seed(seed), hour, file: None, rows: 0 }
+        Switch {
+            directory: directory.to_owned(),
+            rng: fastrand::Rng::with_seed(seed),
+            hour,
+            file: None,
+            rows: 0,
+        }
     }
 
     /// Rows written so far, in all files.
@@ -73,7 +79,11 @@ impl Switch {
         let (path, file) = match self.file.take() {
             Some(open) => open,
             None => {
-                let digits: String = hour.to_string().chars().filter(char::is_ascii_digit).collect();
+                let digits: String = hour
+                    .to_string()
+                    .chars()
+                    .filter(char::is_ascii_digit)
+                    .collect();
                 let path = self.directory.join(format!("cdr_{digits}.csv"));
                 let file = OpenOptions::new().create(true).append(true).open(&path)?;
                 (path, file)
@@ -96,7 +106,11 @@ impl Switch {
         let pdd_ms = self.rng.u64(800..9_000);
         let stop = now.0;
         let start = stop - i64::try_from(hold_secs * 1_000).unwrap_or(0);
-        let (reason, direction) = if answered { (200, self.rng.u8(0..2)) } else { (self.pick(&[486, 404, 503, -7]), 1) };
+        let (reason, direction) = if answered {
+            (200, self.rng.u8(0..2))
+        } else {
+            (self.pick(&[486, 404, 503, -7]), 1)
+        };
         let flowno = 330_455_201 + self.rows;
         let mut row = String::with_capacity(600);
         // The columns of the 52-column layout, in order; text quoted, numbers bare.
@@ -115,6 +129,9 @@ impl Switch {
     }
 
     fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        *self.rng.choice(choices).expect("a switch has customers, callers and destinations")
+        *self
+            .rng
+            .choice(choices)
+            .expect("a switch has customers, callers and destinations")
     }
 }

@@ -81,7 +81,11 @@ pub enum IngestError {
 impl fmt::Display for IngestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::SetAside { directory, cause } = self;
-        write!(f, "cannot write set-aside.jsonl in {}: {cause}", directory.display())
+        write!(
+            f,
+            "cannot write set-aside.jsonl in {}: {cause}",
+            directory.display()
+        )
     }
 }
 
@@ -97,7 +101,10 @@ pub struct Hint {
 impl Hint {
     /// A hint that rings `bell`.
     pub fn new(bell: Bell) -> Hint {
-        Hint { heard: Arc::new(Mutex::new(Heard::Nothing)), bell }
+        Hint {
+            heard: Arc::new(Mutex::new(Heard::Nothing)),
+            bell,
+        }
     }
 
     /// Tells the pump what was heard.
@@ -169,12 +176,35 @@ impl Ingest {
     /// # Errors
     ///
     /// When rows that do not fit would have nowhere to be kept. Nothing has been read then.
-    pub fn new(feeds: Vec<Feed>, queue: Queue, state_dir: &Path, disk_max: u64, clock: Arc<dyn Clock>) -> Result<Ingest, IngestError> {
-        let set_aside = SetAside::open(state_dir).map_err(|cause| IngestError::SetAside { directory: state_dir.to_owned(), cause })?;
+    pub fn new(
+        feeds: Vec<Feed>,
+        queue: Queue,
+        state_dir: &Path,
+        disk_max: u64,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Ingest, IngestError> {
+        let set_aside = SetAside::open(state_dir).map_err(|cause| IngestError::SetAside {
+            directory: state_dir.to_owned(),
+            cause,
+        })?;
         let now = clock.now();
-        let follow = |feed: Feed| Following { look_at: now, report: Report::new(&feed.name), feed };
+        let follow = |feed: Feed| Following {
+            look_at: now,
+            report: Report::new(&feed.name),
+            feed,
+        };
         let feeds = feeds.into_iter().map(follow).collect();
-        Ok(Ingest { feeds, queue, set_aside, clock, held: None, disk_max, measured_at: None, full: false, failing: false })
+        Ok(Ingest {
+            feeds,
+            queue,
+            set_aside,
+            clock,
+            held: None,
+            disk_max,
+            measured_at: None,
+            full: false,
+            failing: false,
+        })
     }
 
     /// Pumps until `shutdown` is requested; `hint` and its bell tell when there is something new.
@@ -217,14 +247,24 @@ impl Ingest {
             return Passed::Idle;
         }
         let full = group.is_full();
-        let kept = self.keep_rejects(&mut group).map_err(|error| format!("cannot set rows aside: {error}"));
-        let committed = kept.and_then(|()| self.queue.commit(&group.batches).map_err(|error| error.to_string()));
+        let kept = self
+            .keep_rejects(&mut group)
+            .map_err(|error| format!("cannot set rows aside: {error}"));
+        let committed = kept.and_then(|()| {
+            self.queue
+                .commit(&group.batches)
+                .map_err(|error| error.to_string())
+        });
         match committed {
             Ok(_) => {
                 if std::mem::take(&mut self.failing) {
                     log::info!("reading resumed");
                 }
-                if full { Passed::Full } else { Passed::Committed }
+                if full {
+                    Passed::Full
+                } else {
+                    Passed::Committed
+                }
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
@@ -278,15 +318,29 @@ impl Ingest {
     /// Whether the state directory is as big as it may become; says so when that changes.
     fn is_full(&mut self) -> bool {
         let now = self.clock.now();
-        if self.measured_at.is_some_and(|measured| now.since(measured) < MEASURE_PAUSE) {
+        if self
+            .measured_at
+            .is_some_and(|measured| now.since(measured) < MEASURE_PAUSE)
+        {
             return self.full;
         }
         self.measured_at = Some(now);
-        let bytes = self.queue.disk_bytes().saturating_add(self.set_aside.bytes());
+        let bytes = self
+            .queue
+            .disk_bytes()
+            .saturating_add(self.set_aside.bytes());
         let resume_below = self.disk_max / 10 * 9;
-        let full = bytes >= if self.full { resume_below } else { self.disk_max };
+        let full = bytes
+            >= if self.full {
+                resume_below
+            } else {
+                self.disk_max
+            };
         match (std::mem::replace(&mut self.full, full), full) {
-            (false, true) => log::error!("reading paused, the queue is full disk_bytes={bytes} disk_max={}", self.disk_max),
+            (false, true) => log::error!(
+                "reading paused, the queue is full disk_bytes={bytes} disk_max={}",
+                self.disk_max
+            ),
             (true, false) => log::info!("reading resumed disk_bytes={bytes}"),
             _ => {}
         }
@@ -295,7 +349,11 @@ impl Ingest {
 
     fn until_next_look(&self) -> Duration {
         let now = self.clock.now();
-        self.feeds.iter().map(|following| following.look_at.since(now)).min().unwrap_or(PAUSE)
+        self.feeds
+            .iter()
+            .map(|following| following.look_at.since(now))
+            .min()
+            .unwrap_or(PAUSE)
     }
 }
 
@@ -310,11 +368,19 @@ impl Group {
             Some(index) => index,
             None => {
                 let (events, positions, forgotten) = (Vec::new(), Vec::new(), Vec::new());
-                self.batches.push(SourceBatch { source: Arc::clone(name), events, positions, forgotten, counts: SourceCounts::default() });
+                self.batches.push(SourceBatch {
+                    source: Arc::clone(name),
+                    events,
+                    positions,
+                    forgotten,
+                    counts: SourceCounts::default(),
+                });
                 self.batches.len() - 1
             }
         };
-        self.batches.get_mut(index).expect("the batch was found or added")
+        self.batches
+            .get_mut(index)
+            .expect("the batch was found or added")
     }
 
     /// Notes what a look found.
@@ -322,10 +388,16 @@ impl Group {
         if !looked.positions.is_empty() || !looked.forgotten.is_empty() {
             let batch = self.batch(name);
             batch.forgotten.extend(looked.forgotten);
-            looked.positions.into_iter().for_each(|position| remember(batch, position));
+            looked
+                .positions
+                .into_iter()
+                .for_each(|position| remember(batch, position));
         }
         for change in looked.changes {
-            if matches!(change, Change::Lost { .. } | Change::Rewritten { gap_bytes: 1.., .. }) {
+            if matches!(
+                change,
+                Change::Lost { .. } | Change::Rewritten { gap_bytes: 1.., .. }
+            ) {
                 self.batch(name).counts.gaps += 1;
             }
             report.changed(&change);
@@ -335,11 +407,27 @@ impl Group {
     fn understand(&mut self, following: &mut Following, piece: Piece) {
         match piece {
             Piece::Lines(chunk) => self.understand_lines(following, &chunk),
-            Piece::Oversized { path, offset, line, bytes, position } => {
+            Piece::Oversized {
+                path,
+                offset,
+                line,
+                bytes,
+                position,
+            } => {
                 let reason = format!("a line of {bytes} bytes is longer than line_max");
-                following.report.set_aside(&place(&path, line, offset), &reason);
+                following
+                    .report
+                    .set_aside(&place(&path, line, offset), &reason);
                 let source = following.feed.name.to_string();
-                self.set_aside.push(Entry { source, file: path.display().to_string(), line, offset, column: None, reason, row: String::new() });
+                self.set_aside.push(Entry {
+                    source,
+                    file: path.display().to_string(),
+                    line,
+                    offset,
+                    column: None,
+                    reason,
+                    row: String::new(),
+                });
                 let batch = self.batch(&following.feed.name);
                 batch.counts.rows += 1;
                 batch.counts.rejected += 1;
@@ -350,14 +438,27 @@ impl Group {
 
     fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk) {
         let Following { feed, report, .. } = following;
-        let (mut at, mut lines, mut counts, mut events) = (0, 0_u64, SourceCounts::default(), Vec::new());
+        let (mut at, mut lines, mut counts, mut events) =
+            (0, 0_u64, SourceCounts::default(), Vec::new());
         while !self.is_full() && at < chunk.bytes.len() {
             let rest = chunk.bytes.get(at..).unwrap_or_default();
             let offset = chunk.offset + at as u64;
             let (bytes, taken) = match feed.parser.next(rest, offset == 0, chunk.last) {
-                Step::Record { record, bytes, lines } => {
+                Step::Record {
+                    record,
+                    bytes,
+                    lines,
+                } => {
                     let raw = rest.get(..bytes).unwrap_or_default();
-                    let event = feed.maker.make(&record, &feed.format, Origin { first_row: &chunk.first_row, offset, raw });
+                    let event = feed.maker.make(
+                        &record,
+                        &feed.format,
+                        Origin {
+                            first_row: &chunk.first_row,
+                            offset,
+                            raw,
+                        },
+                    );
                     counts.rows += 1;
                     if matches!(feed.start, Start::At(start) if event.time.unix < start) {
                         counts.filtered += 1;
@@ -368,12 +469,23 @@ impl Group {
                     (bytes, lines)
                 }
                 Step::Skipped { bytes, lines } => (bytes, lines),
-                Step::Rejected { reject, bytes, lines: taken } => {
+                Step::Rejected {
+                    reject,
+                    bytes,
+                    lines: taken,
+                } => {
                     counts.rows += 1;
                     counts.rejected += 1;
                     let line = (chunk.line > 0).then(|| chunk.line + lines);
                     report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
-                    self.set_aside.push(entry(&feed.name, chunk, line, offset, &reject, rest.get(..bytes).unwrap_or_default()));
+                    self.set_aside.push(entry(
+                        &feed.name,
+                        chunk,
+                        line,
+                        offset,
+                        &reject,
+                        rest.get(..bytes).unwrap_or_default(),
+                    ));
                     (bytes, taken)
                 }
                 Step::More => break,
@@ -389,7 +501,9 @@ impl Group {
             batch.counts.rows += counts.rows;
             batch.counts.rejected += counts.rejected;
             batch.counts.filtered += counts.filtered;
-            position.into_iter().for_each(|position| remember(batch, position));
+            position
+                .into_iter()
+                .for_each(|position| remember(batch, position));
         }
     }
 }
@@ -400,7 +514,14 @@ fn remember(batch: &mut SourceBatch, position: FilePosition) {
     batch.positions.push(position);
 }
 
-fn entry(source: &str, chunk: &Chunk, line: Option<u64>, offset: u64, reject: &Reject, row: &[u8]) -> Entry {
+fn entry(
+    source: &str,
+    chunk: &Chunk,
+    line: Option<u64>,
+    offset: u64,
+    reject: &Reject,
+    row: &[u8],
+) -> Entry {
     Entry {
         source: source.to_owned(),
         file: chunk.path.display().to_string(),
@@ -414,8 +535,14 @@ fn entry(source: &str, chunk: &Chunk, line: Option<u64>, offset: u64, reject: &R
 
 /// A row's place for a message: the file's name, and its line or, where that is not known, offset.
 fn place(path: &Path, line: Option<u64>, offset: u64) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    line.map_or_else(|| format!("{name} at byte {offset}"), |line| format!("{name}:{line}"))
+    let name = path
+        .file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy();
+    line.map_or_else(
+        || format!("{name} at byte {offset}"),
+        |line| format!("{name}:{line}"),
+    )
 }
 
 #[cfg(test)]

@@ -89,7 +89,8 @@ impl SetAside {
 
     /// Bytes on disk of this file and the one before it.
     pub fn bytes(&self) -> u64 {
-        let before = fs::metadata(self.path.with_extension("jsonl.1")).map_or(0, |before| before.len());
+        let before =
+            fs::metadata(self.path.with_extension("jsonl.1")).map_or(0, |before| before.len());
         self.bytes.saturating_add(before)
     }
 
@@ -110,11 +111,17 @@ impl SetAside {
 /// The first [`ROW_BYTES_MAX`] bytes of `row`, as text.
 pub fn row_text(row: &[u8]) -> String {
     let kept = row.get(..ROW_BYTES_MAX).unwrap_or(row);
-    String::from_utf8_lossy(kept).trim_end_matches(['\r', '\n']).to_string()
+    String::from_utf8_lossy(kept)
+        .trim_end_matches(['\r', '\n'])
+        .to_string()
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
 }
 
 #[cfg(test)]
@@ -167,8 +174,14 @@ mod tests {
     #[test]
     fn it_goes_on_where_it_was_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        SetAside::open(dir.path()).unwrap().add(&[entry("one")]).unwrap();
-        SetAside::open(dir.path()).unwrap().add(&[entry("two")]).unwrap();
+        SetAside::open(dir.path())
+            .unwrap()
+            .add(&[entry("one")])
+            .unwrap();
+        SetAside::open(dir.path())
+            .unwrap()
+            .add(&[entry("two")])
+            .unwrap();
         let text = fs::read_to_string(dir.path().join("set-aside.jsonl")).unwrap();
         assert_eq!(text.lines().count(), 2);
     }

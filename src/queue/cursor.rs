@@ -46,6 +46,14 @@ impl Cursor {
         self.ahead_count
     }
 
+    /// The events beyond `next` that are settled, in order.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = Sequence> {
+        let most = if self.ahead_count == 0 { 0 } else { WINDOW };
+        (0..most)
+            .map(|beyond| self.next.plus(beyond))
+            .filter(|sequence| self.bit(*sequence))
+    }
+
     /// Whether the event may be settled now or has been already: it is before the window's end.
     pub(super) fn covers(&self, sequence: Sequence) -> bool {
         sequence.0.saturating_sub(self.next.0) < WINDOW

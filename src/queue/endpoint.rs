@@ -64,6 +64,11 @@ impl Endpoint {
         self.cursor.next()
     }
 
+    /// The events beyond [`cursor`](Endpoint::cursor) that are settled or wait.
+    pub(super) fn settled_beyond(&self) -> Vec<Sequence> {
+        self.cursor.ahead().collect()
+    }
+
     /// Whether the event can have been given to the endpoint, `next` being the first that is not
     /// committed yet.
     pub(super) fn can_have(&self, sequence: Sequence, next: Sequence) -> bool {

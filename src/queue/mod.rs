@@ -198,6 +198,19 @@ impl Queue {
             .map_or(view.ledger.next, |endpoint| endpoint.cursor)
     }
 
+    /// The events at or beyond the cursor that are settled for the endpoint, or wait for their own
+    /// retry: reading gives them out again, and they must not be sent again. At most
+    /// [`WINDOW`]; this is on disk.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn settled_beyond(&self, endpoint: &str) -> Result<Vec<Sequence>, QueueError> {
+        let writer = self.writer()?;
+        let attached = writer.state.endpoints.get(endpoint);
+        Ok(attached.map_or_else(Vec::new, |endpoint| endpoint.settled_beyond()))
+    }
+
     /// Bytes that the queue and its dead letters take on disk. Looks at the directories of the
     /// head and of the dead letters; the older generations were measured when they were sealed.
     pub fn disk_bytes(&self) -> u64 {

@@ -51,7 +51,7 @@ pub(super) fn at_last_line_end(
     file: &File,
     size: u64,
     line_max: usize,
-    is_header: &mut HeaderTest,
+    is_header: &HeaderTest,
 ) -> io::Result<FilePosition> {
     let offset = last_line_end(file, size)?;
     let lines = if offset <= COUNTED_BYTES_MAX {
@@ -89,17 +89,18 @@ pub(super) fn learn_first_row(
     bytes: &[u8],
     offset: u64,
     position: &mut FilePosition,
-    is_header: &mut HeaderTest,
+    is_header: &HeaderTest,
 ) -> bool {
     let mut end = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let at_start = offset == 0 && end == 0;
         end += line.len();
         let row = row_of(line);
         if line.ends_with(b"\n")
             && !row
                 .iter()
                 .all(|byte| byte.is_ascii_whitespace() || *byte == 0)
-            && !is_header(line)
+            && !is_header(line, at_start)
         {
             position.first_row = Some(Sha256::digest(row).into());
             position.head_bytes = offset + end as u64;

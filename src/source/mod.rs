@@ -133,8 +133,9 @@ pub struct Settings {
     pub open_files_max: usize,
 }
 
-/// Tells whether a line holds column names; asked once per file.
-pub type HeaderTest = Box<dyn FnMut(&[u8]) -> bool + Send>;
+/// Tells whether a line holds column names; the second argument says that it is the file's first.
+/// Asked for the lines before a file's first row.
+pub type HeaderTest = Box<dyn Fn(&[u8], bool) -> bool + Send>;
 
 /// What a source has to read.
 #[derive(Debug)]
@@ -424,7 +425,7 @@ impl Source {
                         &file,
                         found.size,
                         self.settings.line_max,
-                        &mut self.is_header,
+                        &self.is_header,
                     )
                 }) {
                     Ok(end) => {
@@ -551,7 +552,7 @@ impl Source {
         };
         match taken {
             Taken::Lines { bytes, last } => {
-                tail.learn_first_row(&bytes, &mut known.position, &mut self.is_header)?;
+                tail.learn_first_row(&bytes, &mut known.position, &self.is_header)?;
                 let chunk = Chunk {
                     file: rank.2,
                     path: Arc::clone(&known.path),

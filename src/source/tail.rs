@@ -102,7 +102,7 @@ impl Tail {
                     let last = (finished
                         && at_end
                         && memchr::memrchr(b'\n', &self.ahead) == Some(complete - 1))
-                        || self.ahead.len() >= bytes_max;
+                        || self.can_go_on_no_further(complete, bytes_max, line_max);
                     if self.held.replace((complete, last)) == Some((complete, last)) {
                         return Ok(None);
                     }
@@ -123,6 +123,13 @@ impl Tail {
                 return Ok(None);
             }
         }
+    }
+
+    /// Whether what was handed out can never be continued: a line that is too long follows, or as
+    /// much as may be held was handed out before and nothing of it was understood.
+    fn can_go_on_no_further(&self, complete: usize, bytes_max: usize, line_max: usize) -> bool {
+        let was_handed_out = self.held.is_some_and(|(before, _)| before == complete);
+        self.ahead.len() - complete > line_max || (was_handed_out && self.ahead.len() >= bytes_max)
     }
 
     /// Reads until `bytes_max` bytes are held or the file ends; returns whether it has ended.
@@ -180,7 +187,7 @@ impl Tail {
         &self,
         bytes: &[u8],
         position: &mut FilePosition,
-        is_header: &mut HeaderTest,
+        is_header: &HeaderTest,
     ) -> io::Result<()> {
         if position.first_row.is_some()
             || !identity::learn_first_row(bytes, self.offset, position, is_header)

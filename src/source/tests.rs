@@ -25,7 +25,7 @@ fn settings(dir: &Path, start: Start) -> Settings {
 }
 
 fn no_header() -> HeaderTest {
-    Box::new(|line| line.starts_with(b"name"))
+    Box::new(|line, _| line.starts_with(b"name"))
 }
 
 impl Bench {
@@ -377,6 +377,37 @@ fn what_was_not_understood_is_handed_out_again_with_more() {
         Some((file, 4, 2, "two\nthree\n".to_string(), true)),
         "the file is finished"
     );
+}
+
+#[test]
+fn what_cannot_be_continued_is_handed_out_as_the_last_of_it() {
+    let lasts = |text: Vec<u8>| {
+        let mut bench = Bench::new(Start::Beginning);
+        bench.write("a.txt", text);
+        let mut looked = bench.source.look(bench.now);
+        let mut lasts = Vec::new();
+        while let Some(Piece::Lines(chunk)) = bench.source.read(4_096, &mut looked) {
+            lasts.push(chunk.last);
+            bench.source.consumed(
+                chunk.file,
+                if chunk.last { chunk.bytes.len() } else { 0 },
+                0,
+            );
+        }
+        lasts
+    };
+    let open = b"an open quote\n".to_vec();
+    assert_eq!(
+        lasts([open.clone(), vec![b'x'; 2 * LINE_MAX]].concat()),
+        [true],
+        "a line too long follows"
+    );
+    assert_eq!(
+        lasts(open.repeat(400))[..2],
+        [false, true],
+        "as much as may be held was not understood"
+    );
+    assert_eq!(lasts(open), [false], "more may follow");
 }
 
 #[test]
