@@ -4,7 +4,7 @@ use crate::delivery::Delivery;
 use crate::ingest::Hint;
 use crate::queue::{Ledger, Queue};
 use crate::shutdown::Shutdown;
-use crate::source::{Heard, Watch};
+use crate::source::{Changed, Watch, WatchProblem};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,13 +77,10 @@ impl Attendant {
 
     /// Passes on what the kernel tells of the directories; without a watcher, the poll has to do.
     async fn watch(&self) -> io::Result<()> {
-        let watch = match Watch::new(self.globs.clone()) {
-            Ok(watch) => watch,
-            Err(error) => {
-                log::warn!("directories are polled only error=\"{error}\"");
-                std::future::pending::<()>().await;
-                return Ok(());
-            }
+        let (watch, problems) = Watch::new(&self.globs);
+        tell(&problems);
+        let Some(watch) = watch else {
+            return std::future::pending().await;
         };
         #[expect(
             deprecated,
@@ -92,12 +89,12 @@ impl Attendant {
         let mut watch = AsyncFd::with_interest(watch, Interest::READABLE)?;
         loop {
             let mut ready = watch.readable_mut().await?;
-            let heard = ready.get_inner_mut().drain();
-            if heard == Heard::Names {
-                ready.get_inner_mut().refresh();
+            let changed = ready.get_inner_mut().changed();
+            if changed == Changed::Names {
+                tell(&ready.get_inner_mut().refresh());
             }
             ready.clear_ready();
-            self.hint.give(heard);
+            self.hint.give(changed);
         }
     }
 
@@ -116,6 +113,12 @@ impl Attendant {
         while !self.shutdown.is_requested() {
             sleep(STOP_POLL).await;
         }
+    }
+}
+
+fn tell(problems: &[WatchProblem]) {
+    for problem in problems {
+        log::warn!("found by polling only error=\"{problem}\"");
     }
 }
 

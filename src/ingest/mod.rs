@@ -12,12 +12,14 @@ mod set_aside;
 
 pub use set_aside::{Entry, SetAside};
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::{Maker, Origin};
 use crate::parser::{Format, Parser, Reject, Step};
 use crate::queue::{Queue, SourceBatch, SourceCounts};
 use crate::shutdown::{Bell, Shutdown};
-use crate::source::{Change, Chunk, FilePosition, Heard, Looked, Piece, Source, Start};
+use crate::source::{
+    Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, SourceError, Start,
+};
 use report::Report;
 use std::fmt;
 use std::io;
@@ -43,6 +45,9 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(4);
 
 /// Wait before a failed commit is tried again, and between looks at a disk that is full.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Shortest time from one look to the next that growth calls for.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Time between two measurements of the state directory.
 const MEASURE_PAUSE: Duration = Duration::from_millis(500);
@@ -94,7 +99,7 @@ impl std::error::Error for IngestError {}
 /// A word from whoever watches the directories: something changed. Wakes the pump.
 #[derive(Debug, Clone)]
 pub struct Hint {
-    heard: Arc<Mutex<Heard>>,
+    heard: Arc<Mutex<Changed>>,
     bell: Bell,
 }
 
@@ -102,22 +107,22 @@ impl Hint {
     /// A hint that rings `bell`.
     pub fn new(bell: Bell) -> Hint {
         Hint {
-            heard: Arc::new(Mutex::new(Heard::Nothing)),
+            heard: Arc::new(Mutex::new(Changed::Nothing)),
             bell,
         }
     }
 
     /// Tells the pump what was heard.
-    pub fn give(&self, heard: Heard) {
+    pub fn give(&self, heard: Changed) {
         let mut untold = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         *untold = heard.max(*untold);
         drop(untold);
         self.bell.ring();
     }
 
-    fn take(&self) -> Heard {
+    fn take(&self) -> Changed {
         let mut untold = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut untold, Heard::Nothing)
+        std::mem::replace(&mut untold, Changed::Nothing)
     }
 }
 
@@ -144,7 +149,28 @@ pub struct Ingest {
 struct Following {
     feed: Feed,
     look_at: Moment,
+    looked_at: Moment,
+    /// The queue has heard of the source.
+    seen: bool,
     report: Report,
+}
+
+impl Following {
+    fn look(&mut self, now: Moment, wall: UnixMs, group: &mut Group) {
+        self.looked_at = now;
+        self.look_at = now + self.feed.poll;
+        match self.feed.source.look(wall) {
+            Ok(looked) => {
+                self.report.no_trouble();
+                if !std::mem::replace(&mut self.seen, true) {
+                    // Even with no file there: files that appear from now on are new ones.
+                    group.batch(&self.feed.name);
+                }
+                group.note(&self.feed.name, looked, &mut self.report);
+            }
+            Err(error) => self.report.trouble(&error),
+        }
+    }
 }
 
 /// What one commit will hold.
@@ -190,6 +216,8 @@ impl Ingest {
         let now = clock.now();
         let follow = |feed: Feed| Following {
             look_at: now,
+            looked_at: now,
+            seen: queue.seen(&feed.name),
             report: Report::new(&feed.name),
             feed,
         };
@@ -231,7 +259,7 @@ impl Ingest {
     ///
     /// The group is durable when this returns [`Passed::Full`] or [`Passed::Committed`]. A crash
     /// before costs nothing but reading the same rows again.
-    pub fn pass(&mut self, heard: Heard) -> Passed {
+    pub fn pass(&mut self, heard: Changed) -> Passed {
         let mut group = match self.held.take() {
             Some(held) => held,
             None => {
@@ -277,16 +305,17 @@ impl Ingest {
     }
 
     /// Step 1: looks at the files of every source that is due, or glances at what has grown.
-    fn look(&mut self, heard: Heard) -> Group {
+    fn look(&mut self, heard: Changed) -> Group {
         let now = self.clock.now();
+        let wall = self.clock.wall();
         let mut group = Group::default();
         for following in &mut self.feeds {
-            if now >= following.look_at || heard == Heard::Names {
-                following.look_at = now + following.feed.poll;
-                let looked = following.feed.source.look(now);
-                group.note(&following.feed.name, looked, &mut following.report);
-            } else if heard == Heard::Growth {
-                following.feed.source.glance();
+            if heard == Changed::Content && !following.feed.source.glance(wall) {
+                // Something grew that is not open; looks are spaced even so.
+                following.look_at = following.look_at.min(following.looked_at + LOOK_PAUSE);
+            }
+            if now >= following.look_at || heard == Changed::Names {
+                following.look(now, wall, &mut group);
             }
             following.report.tell(now);
         }
@@ -296,14 +325,16 @@ impl Ingest {
     /// Steps 2 and 3: reads complete lines and turns them into events, source by source.
     fn read(&mut self, mut group: Group) -> Group {
         for following in &mut self.feeds {
-            let mut looked = Looked::default();
             while !group.is_full() {
-                let Some(piece) = following.feed.source.read(READ_BYTES, &mut looked) else {
-                    break;
-                };
-                group.understand(following, piece);
+                match following.feed.source.read(READ_BYTES) {
+                    Ok(Some(piece)) => group.understand(following, piece),
+                    Ok(None) => break,
+                    Err(error) => {
+                        following.report.trouble(&error);
+                        break;
+                    }
+                }
             }
-            group.note(&following.feed.name, looked, &mut following.report);
         }
         group
     }
@@ -396,7 +427,10 @@ impl Group {
         for change in looked.changes {
             if matches!(
                 change,
-                Change::Lost { .. } | Change::Rewritten { gap_bytes: 1.., .. }
+                Change::Vanished {
+                    unread_bytes: Some(1..),
+                    ..
+                } | Change::Rewritten { gap_bytes: 1.., .. }
             ) {
                 self.batch(name).counts.gaps += 1;
             }
@@ -407,39 +441,35 @@ impl Group {
     fn understand(&mut self, following: &mut Following, piece: Piece) {
         match piece {
             Piece::Lines(chunk) => self.understand_lines(following, &chunk),
-            Piece::Oversized {
-                path,
-                offset,
-                line,
-                bytes,
-                position,
-            } => {
-                let reason = format!("a line of {bytes} bytes is longer than line_max");
-                following
-                    .report
-                    .set_aside(&place(&path, line, offset), &reason);
-                let source = following.feed.name.to_string();
-                self.set_aside.push(Entry {
-                    source,
-                    file: path.display().to_string(),
-                    line,
-                    offset,
-                    column: None,
-                    reason,
-                    row: String::new(),
-                });
-                let batch = self.batch(&following.feed.name);
-                batch.counts.rows += 1;
-                batch.counts.rejected += 1;
-                remember(batch, position);
-            }
+            Piece::Oversized(oversized) => self.pass_over(following, oversized),
         }
+    }
+
+    /// A line too long to be one: counted, told and set aside without its bytes.
+    fn pass_over(&mut self, following: &mut Following, oversized: Oversized) {
+        let reason = format!("a line of {} bytes is longer than line_max", oversized.bytes);
+        let line = (oversized.line > 0).then_some(oversized.line);
+        let place = place(&oversized.path, line, oversized.offset);
+        following.report.set_aside(&place, &reason);
+        self.set_aside.push(Entry {
+            source: following.feed.name.to_string(),
+            file: oversized.path.display().to_string(),
+            line,
+            offset: oversized.offset,
+            column: None,
+            reason,
+            row: String::new(),
+        });
+        let batch = self.batch(&following.feed.name);
+        batch.counts.rows += 1;
+        batch.counts.rejected += 1;
+        remember(batch, oversized.position);
     }
 
     fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk) {
         let Following { feed, report, .. } = following;
         let (mut at, mut lines, mut counts, mut events) =
-            (0, 0_u64, SourceCounts::default(), Vec::new());
+            (0, 0_u32, SourceCounts::default(), Vec::new());
         while !self.is_full() && at < chunk.bytes.len() {
             let rest = chunk.bytes.get(at..).unwrap_or_default();
             let offset = chunk.offset + at as u64;
@@ -476,7 +506,7 @@ impl Group {
                 } => {
                     counts.rows += 1;
                     counts.rejected += 1;
-                    let line = (chunk.line > 0).then(|| chunk.line + lines);
+                    let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
                     report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
                     self.set_aside.push(entry(
                         &feed.name,
@@ -491,7 +521,7 @@ impl Group {
                 Step::More => break,
             };
             at += bytes;
-            lines += u64::from(taken);
+            lines += taken;
             self.bytes += bytes;
         }
         let position = feed.source.consumed(chunk.file, at, lines);

@@ -1,7 +1,7 @@
 //! Report: what ingest says in the log about one source: changes at once, repetitions as a count.
 
 use crate::clock::Moment;
-use crate::source::Change;
+use crate::source::{Change, SourceError};
 use std::time::Duration;
 
 /// Shortest time between two lines about rows set aside. The first of a run is said at once; a
@@ -14,6 +14,7 @@ pub struct Report {
     source: String,
     untold: Option<Untold>,
     told_at: Option<Moment>,
+    troubled: bool,
 }
 
 /// Rows set aside since the last line about them.
@@ -31,6 +32,7 @@ impl Report {
             source: source.to_owned(),
             untold: None,
             told_at: None,
+            troubled: false,
         }
     }
 
@@ -52,23 +54,55 @@ impl Report {
     pub fn changed(&self, change: &Change) {
         let source = &self.source;
         match change {
-            Change::Appeared(path) => log::debug!("file appeared source={source} file={path:?}"),
-            Change::Readable(path) => {
-                log::info!("file readable again source={source} file={path:?}")
+            Change::Appeared { path } => {
+                log::debug!("file appeared source={source} file={path:?}");
+            }
+            Change::Readable { path } => {
+                log::info!("file readable again source={source} file={path:?}");
             }
             Change::Unreadable { path, error } => {
-                log::warn!("file cannot be read source={source} file={path:?} error=\"{error}\"")
+                log::warn!("file cannot be read source={source} file={path:?} error=\"{error}\"");
             }
-            Change::Rewritten { path, gap_bytes } => {
-                log::warn!(
-                    "file truncated or rewritten, read from its beginning source={source} file={path:?} gap_bytes={gap_bytes}"
-                );
+            Change::Rewritten {
+                path,
+                how,
+                gap_bytes,
+            } => log::warn!(
+                "file truncated or rewritten, read from its start source={source} file={path:?} seen={how:?} lost_bytes={gap_bytes}"
+            ),
+            Change::Vanished {
+                path,
+                unread_bytes: Some(unread @ 1..),
+            } => log::error!(
+                "file deleted before it was read source={source} file={path:?} lost_bytes={unread}"
+            ),
+            Change::Vanished { path, .. } => {
+                log::debug!("file gone source={source} file={path:?}");
             }
-            Change::Lost { path, unread_bytes } => {
-                log::error!(
-                    "file deleted before it was read source={source} file={path:?} unread_bytes={unread_bytes}"
-                );
-            }
+            Change::Skipped {
+                reason,
+                count,
+                path,
+            } => log::info!(
+                "files passed over source={source} reason={reason:?} count={count} one={path:?}"
+            ),
+            Change::TooMany { left_out } => log::warn!(
+                "too many files, the oldest are not followed source={source} left_out={left_out}"
+            ),
+        }
+    }
+
+    /// The source as a whole cannot go on; said once.
+    pub fn trouble(&mut self, error: &SourceError) {
+        if !std::mem::replace(&mut self.troubled, true) {
+            log::error!("source paused source={} error=\"{error}\"", self.source);
+        }
+    }
+
+    /// It can, if it could not.
+    pub fn no_trouble(&mut self) {
+        if std::mem::take(&mut self.troubled) {
+            log::info!("source resumed source={}", self.source);
         }
     }
 

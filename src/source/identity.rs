@@ -1,161 +1,225 @@
-//! Identity: what makes a file the one a position was taken in: its inode, its first row, and the
-//! last bytes read. Names mean nothing.
+//! Identity: whether a file is still the one a position was taken in.
+//!
+//! Three things are checked together: device and inode (by the caller, who found the file by
+//! them), the file's head through its first row, and the last bytes before the position. The head
+//! alone is not enough: files of one source share their header, often their first row too. The
+//! tail alone is not enough either: it says nothing before anything was consumed.
 
-use super::{FileKey, FilePosition, HeaderTest, TAIL_BYTES_MAX};
+use super::position::{FilePosition, TAIL_BYTES_MAX};
 use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
-/// Most bytes of a file's beginning that its hash is taken over: a header and a row are far less.
-pub(super) const HEAD_BYTES_MAX: u64 = 128 << 10;
+/// Says whether a line is a header. It is given the line without its line end, a byte order mark
+/// and leading NUL bytes, and whether it is its file's first.
+pub type HeaderTest = Arc<dyn Fn(&[u8], bool) -> bool + Send + Sync>;
 
-/// Most bytes whose lines are counted when following begins behind them; above it, line numbers of
-/// that file are not known. Counting more would read a switch's whole archive into its page cache.
-const COUNTED_BYTES_MAX: u64 = 16 << 20;
-
-/// The first 8 bytes of the SHA-256 of `bytes`.
-pub(super) fn short_hash(bytes: &[u8]) -> u64 {
-    let digest: [u8; 32] = Sha256::digest(bytes).into();
-    let (first, _) = digest.split_first_chunk().expect("32 bytes begin with 8");
-    u64::from_be_bytes(*first)
+/// How the content of a file compares with a position taken under its device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// The position holds.
+    Same,
+    /// The file ends before the position: it was truncated, or is another file.
+    Shorter,
+    /// It begins with other bytes: another file, or rewritten from the start.
+    OtherHead,
+    /// Other bytes stand before the position: truncated and written again beyond it.
+    OtherTail,
 }
 
-/// Whether `file`, of `size` bytes, is the one that `position` was taken in.
-pub(super) fn is_same(
-    file: &File,
-    key: FileKey,
-    size: u64,
-    position: &FilePosition,
-) -> io::Result<bool> {
-    let metadata = file.metadata()?;
-    if (metadata.dev(), metadata.ino()) != (key.device, key.inode) {
-        return Ok(false); // The name has been given to another file since it was listed.
+/// Compares the file's head and tail with `position`. Reads at most
+/// [`HEAD_BYTES_MAX`](super::HEAD_BYTES_MAX) + [`TAIL_BYTES_MAX`] bytes.
+///
+/// # Errors
+///
+/// When the file cannot be read; nothing is known about it then.
+pub fn compare<F: Read + Seek>(file: &mut F, position: &FilePosition) -> io::Result<Likeness> {
+    if file.seek(SeekFrom::End(0))? < position.offset {
+        return Ok(Likeness::Shorter);
     }
-    if size < position.offset || size < position.head_bytes {
-        return Ok(false);
+    let head = bytes_at(file, 0, position.head_bytes)?;
+    if (head.len() as u64) < position.head_bytes {
+        return Ok(Likeness::Shorter);
     }
-    let head = read_at(file, 0, position.head_bytes.min(HEAD_BYTES_MAX))?;
     if position.head_bytes > 0 && short_hash(&head) != position.head {
-        return Ok(false);
+        return Ok(Likeness::OtherHead);
     }
-    let tail_bytes = u64::from(position.tail_bytes);
-    let tail = read_at(file, position.offset.saturating_sub(tail_bytes), tail_bytes)?;
-    Ok(tail_bytes == 0 || short_hash(&tail) == position.tail)
+    compare_tail(file, position)
 }
 
-/// The position behind the last complete line among the first `size` bytes of `file`; its key and
-/// path are the caller's to fill in.
-pub(super) fn at_last_line_end(
-    file: &File,
-    size: u64,
-    line_max: usize,
-    is_header: &HeaderTest,
-) -> io::Result<FilePosition> {
-    let offset = last_line_end(file, size)?;
-    let lines = if offset <= COUNTED_BYTES_MAX {
-        Some(count_lines(file, offset)?)
+/// Compares only the bytes before the position: the cheap check before each read of a file that
+/// has grown.
+///
+/// # Errors
+///
+/// When the file cannot be read; nothing is known about it then.
+pub fn compare_tail<F: Read + Seek>(file: &mut F, position: &FilePosition) -> io::Result<Likeness> {
+    let count = u64::from(position.tail_bytes);
+    let tail = bytes_at(file, position.offset.saturating_sub(count), count)?;
+    Ok(if (tail.len() as u64) < count {
+        Likeness::Shorter
+    } else if count > 0 && short_hash(&tail) != position.tail {
+        Likeness::OtherTail
     } else {
-        None
-    };
-    let mut position = FilePosition {
-        offset,
-        lines,
-        ..FilePosition::beginning(
-            FileKey {
-                device: 0,
-                inode: 0,
-            },
-            Path::new(""),
-            0,
-        )
-    };
-    let head = read_at(file, 0, offset.min(HEAD_BYTES_MAX.max(line_max as u64)))?;
-    learn_first_row(&head, 0, &mut position, is_header);
-    position.head = short_hash(
-        head.get(..usize::try_from(position.head_bytes.min(HEAD_BYTES_MAX)).unwrap_or(0))
-            .unwrap_or_default(),
-    );
-    let tail_bytes = u64::from(TAIL_BYTES_MAX).min(offset);
-    position.tail = short_hash(&read_at(file, offset - tail_bytes, tail_bytes)?);
-    position.tail_bytes = u16::try_from(tail_bytes).unwrap_or(TAIL_BYTES_MAX);
-    Ok(position)
+        Likeness::Same
+    })
 }
 
-/// Finds the first line of `bytes`, which stand at `offset`, that is neither blank nor a header;
-/// returns whether there is one.
-pub(super) fn learn_first_row(
-    bytes: &[u8],
-    offset: u64,
-    position: &mut FilePosition,
-    is_header: &HeaderTest,
-) -> bool {
-    let mut end = 0;
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let at_start = offset == 0 && end == 0;
-        end += line.len();
-        let row = row_of(line);
-        if line.ends_with(b"\n")
-            && !row
-                .iter()
-                .all(|byte| byte.is_ascii_whitespace() || *byte == 0)
-            && !is_header(line, at_start)
-        {
-            position.first_row = Some(Sha256::digest(row).into());
-            position.head_bytes = offset + end as u64;
-            return true;
-        }
+/// The last bytes before `offset`, at most [`TAIL_BYTES_MAX`]; fewer when the file is shorter.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn bytes_before<F: Read + Seek>(file: &mut F, offset: u64) -> io::Result<Vec<u8>> {
+    let count = offset.min(u64::from(TAIL_BYTES_MAX));
+    bytes_at(file, offset - count, count)
+}
+
+/// Up to `count` bytes from `offset` on; fewer at the end of the file.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn bytes_at<F: Read + Seek>(file: &mut F, offset: u64, count: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if count > 0 {
+        file.seek(SeekFrom::Start(offset))?;
+        file.take(count).read_to_end(&mut bytes)?;
     }
-    false
-}
-
-/// A line without its line end and a byte order mark before it.
-fn row_of(line: &[u8]) -> &[u8] {
-    let row = line.strip_suffix(b"\n").unwrap_or(line);
-    let row = row.strip_suffix(b"\r").unwrap_or(row);
-    row.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(row)
-}
-
-fn last_line_end(file: &File, size: u64) -> io::Result<u64> {
-    const STEP: u64 = 64 << 10;
-    let mut end = size;
-    while end > 0 {
-        let start = end.saturating_sub(STEP);
-        if let Some(at) = memchr::memrchr(b'\n', &read_at(file, start, end - start)?) {
-            return Ok(start + at as u64 + 1);
-        }
-        end = start;
-    }
-    Ok(0)
-}
-
-fn count_lines(file: &File, size: u64) -> io::Result<u64> {
-    const STEP: u64 = 256 << 10;
-    let (mut lines, mut at) = (0, 0);
-    while at < size {
-        let bytes = read_at(file, at, STEP.min(size - at))?;
-        if bytes.is_empty() {
-            break;
-        }
-        lines += memchr::memchr_iter(b'\n', &bytes).count() as u64;
-        at += bytes.len() as u64;
-    }
-    Ok(lines)
-}
-
-/// Up to `count` bytes of `file` from `offset`; fewer at its end.
-pub(super) fn read_at(file: &File, offset: u64, count: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(count).unwrap_or(usize::MAX)];
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + filled as u64) {
-            Ok(0) => break,
-            Ok(more) => filled += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(filled);
     Ok(bytes)
+}
+
+/// The first 8 bytes of the SHA-256 of `bytes`, as a big-endian number.
+pub fn short_hash(bytes: &[u8]) -> u64 {
+    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    hash.first_chunk()
+        .map_or(0, |first| u64::from_be_bytes(*first))
+}
+
+/// A file's first row: part of the id of events that have no key of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstRow {
+    /// SHA-256 of the row, as [`FilePosition::first_row`] defines it.
+    pub hash: [u8; 32],
+    /// Offset just after its line end.
+    pub end: u64,
+}
+
+impl FirstRow {
+    /// The first row among `lines`, which are complete and begin at `offset`.
+    pub fn among(lines: &[u8], offset: u64, is_header: &HeaderTest) -> Option<FirstRow> {
+        let mut end = offset;
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            let at_start = end == 0;
+            end += line.len() as u64;
+            if let Some(hash) = row_hash(line, at_start, is_header) {
+                return Some(FirstRow { hash, end });
+            }
+        }
+        None
+    }
+}
+
+/// The hash of `line` as a first row; `None` when it is blank or a header.
+pub fn row_hash(line: &[u8], at_start: bool, is_header: &HeaderTest) -> Option<[u8; 32]> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = if at_start {
+        line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+    } else {
+        line
+    };
+    let nuls = line.iter().take_while(|&&byte| byte == 0).count();
+    let row = line.get(nuls..).unwrap_or_default();
+    let is_row = !row.trim_ascii().is_empty() && !is_header(row, at_start);
+    is_row.then(|| Sha256::digest(row).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::FileKey;
+    use std::io::Cursor;
+
+    fn is_header() -> HeaderTest {
+        Arc::new(|line, _| line.starts_with(b"caller"))
+    }
+
+    /// The position after `consumed`, its head taken through the first row.
+    fn position(consumed: &[u8]) -> FilePosition {
+        let key = FileKey {
+            device: 1,
+            inode: 2,
+        };
+        let first = FirstRow::among(consumed, 0, &is_header());
+        let head_bytes = first.map_or(0, |row| row.end);
+        let tail = bytes_before(&mut Cursor::new(consumed), consumed.len() as u64).unwrap();
+        FilePosition {
+            offset: consumed.len() as u64,
+            first_row: first.map(|row| row.hash),
+            head_bytes,
+            head: short_hash(&consumed[..usize::try_from(head_bytes).unwrap()]),
+            tail: short_hash(&tail),
+            tail_bytes: u16::try_from(tail.len()).unwrap(),
+            ..FilePosition::start_of(key, String::new(), 0)
+        }
+    }
+
+    #[track_caller]
+    fn check(consumed: &str, now: &str, expected: Likeness) {
+        let likeness = compare(
+            &mut Cursor::new(now.as_bytes()),
+            &position(consumed.as_bytes()),
+        );
+        assert_eq!(likeness.unwrap(), expected, "{consumed:?} then {now:?}");
+    }
+
+    #[test]
+    fn a_file_is_the_same_only_with_the_same_head_and_the_same_tail() {
+        check("", "", Likeness::Same);
+        check("", "anything", Likeness::Same);
+        check("caller\n1|a\n", "caller\n1|a\n", Likeness::Same);
+        check("caller\n1|a\n", "caller\n1|a\n2|b\n", Likeness::Same);
+        check("caller\n1|a\n2|b\n", "caller\n1|a\n", Likeness::Shorter);
+        check("caller\n1|a\n", "", Likeness::Shorter);
+        check(
+            "caller\n1|a\n2|b\n",
+            "caller\n1|x\n2|b\n",
+            Likeness::OtherHead,
+        );
+        check(
+            "caller\n1|a\n2|b\n",
+            "caller\n1|a\n2|x\n3|c\n",
+            Likeness::OtherTail,
+        );
+        check("caller\n\n", "caller\nx\n", Likeness::OtherTail);
+    }
+
+    #[test]
+    fn a_head_beyond_the_tail_is_compared_too() {
+        let filler = "f".repeat(2 * usize::from(TAIL_BYTES_MAX));
+        let (before, after) = (format!("1|a\n{filler}\n"), format!("1|b\n{filler}\n"));
+        check(&before, &after, Likeness::OtherHead);
+    }
+
+    #[track_caller]
+    fn check_row(lines: &[u8], expected: Option<(&[u8], u64)>) {
+        let found = FirstRow::among(lines, 0, &is_header());
+        let expected = expected.map(|(row, end)| FirstRow {
+            hash: Sha256::digest(row).into(),
+            end,
+        });
+        assert_eq!(found, expected, "{}", lines.escape_ascii());
+    }
+
+    #[test]
+    fn the_first_row_is_the_first_line_that_is_neither_blank_nor_a_header() {
+        check_row(b"1|a\n2|b\n", Some((b"1|a", 4)));
+        check_row(b"caller|x\r\n\r\n \n1|a\r\n2|b\n", Some((b"1|a", 19)));
+        check_row(b"\xef\xbb\xbfcaller\n1|a\n", Some((b"1|a", 14)));
+        check_row(b"\xef\xbb\xbf1|a\n", Some((b"1|a", 7)));
+        check_row(b"\0\0\x001|a\n", Some((b"1|a", 7)));
+        check_row(b"caller\n\n\0\0\n", None);
+        check_row(b"", None);
+    }
 }

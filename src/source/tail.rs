@@ -1,255 +1,261 @@
-//! Tail: one open file, from its position on.
+//! Tail: one open file of a source, and the bounded set of them.
 
-use super::{FilePosition, HeaderTest, TAIL_BYTES_MAX, identity};
-use std::fs::File;
+use super::FileKey;
+use super::listing::{key_of, modified_ns_of};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// One open file. The bytes between the position and what has been read ahead are in memory.
+/// One open file. It stays the same file however its name is changed or removed.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub struct Tail {
     file: File,
-    /// Bytes from the position on.
-    ahead: Vec<u8>,
-    /// Offset of the first byte of `ahead`.
-    offset: u64,
-    /// The last bytes before `offset`, at most [`TAIL_BYTES_MAX`].
-    recent: Vec<u8>,
-    /// Bytes of `ahead` that were handed out and came back, and whether as the file's last.
-    held: Option<(usize, bool)>,
-    /// A line longer than allowed is being passed over: its bytes so far, none of them in memory.
-    skipping: u64,
+    /// When it was last asked for, by count.
+    used: u64,
+    /// Its name is gone: closed, it could not be opened again.
+    pub unlisted: bool,
 }
 
-/// What there is to take.
+/// Why a file was not opened, or could not be read.
 #[derive(Debug)]
-pub(super) enum Taken {
-    /// Complete lines.
-    Lines {
-        /// The lines.
-        bytes: Vec<u8>,
-        /// No more will follow them.
-        last: bool,
-    },
-    /// The first line is longer than allowed; it ends after `bytes` bytes.
-    Oversized {
-        /// Its length, line end included.
-        bytes: u64,
-    },
+pub enum TailError {
+    /// The path leads nowhere or to another file by now: the next look finds out more.
+    Moved,
+    /// This file cannot be read.
+    Unreadable(io::Error),
+    /// The process or the system is out of descriptors or memory: no file can be opened.
+    Exhausted(io::Error),
 }
 
 impl Tail {
-    /// Opens the file at `path` to go on at `position`.
-    pub(super) fn open(path: &Path, position: &FilePosition) -> io::Result<Tail> {
-        let file = File::open(path)?;
-        let tail_bytes = u64::from(position.tail_bytes);
-        let recent = identity::read_at(
-            &file,
-            position.offset.saturating_sub(tail_bytes),
-            tail_bytes,
-        )?;
-        Ok(Tail {
-            file,
-            ahead: Vec::new(),
-            offset: position.offset,
-            recent,
-            held: None,
-            skipping: 0,
-        })
+    /// Opens the file at `path` if it is still the one known as `key`. Never waits, whatever the
+    /// path leads to by now.
+    ///
+    /// # Errors
+    ///
+    /// See [`TailError`].
+    pub fn open(path: &Path, key: FileKey) -> Result<Tail, TailError> {
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(path)?;
+        if key_of(&file.metadata()?) == key {
+            Ok(Tail {
+                file,
+                used: 0,
+                unlisted: false,
+            })
+        } else {
+            Err(TailError::Moved)
+        }
     }
 
-    /// The file's size now.
-    pub(super) fn size(&self) -> Option<u64> {
-        self.file.metadata().ok().map(|metadata| metadata.len())
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
-    /// Whether the bytes read last still stand before the position.
-    pub(super) fn is_still_there(&self) -> bool {
-        let count = self.recent.len() as u64;
-        identity::read_at(&self.file, self.offset.saturating_sub(count), count)
-            .is_ok_and(|bytes| bytes == self.recent)
+    /// Bytes, and nanoseconds since 1970 of the last modification.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not say, as on a network file system that is away.
+    pub fn size_and_modified_ns(&self) -> io::Result<(u64, i64)> {
+        let meta = self.file.metadata()?;
+        Ok((meta.len(), modified_ns_of(&meta)))
+    }
+}
+
+impl From<io::Error> for TailError {
+    fn from(error: io::Error) -> TailError {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ENOENT | Errno::ESTALE) => TailError::Moved,
+            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => TailError::Exhausted(error),
+            _ => TailError::Unreadable(error),
+        }
+    }
+}
+
+/// The open files of a source, at most so many.
+#[derive(Debug)]
+pub struct Tails {
+    open: HashMap<FileKey, Tail>,
+    most: usize,
+    uses: u64,
+    opens: u64,
+}
+
+impl Tails {
+    /// None open; never more than `most`, but at least one.
+    pub fn new(most: usize) -> Tails {
+        Tails {
+            open: HashMap::new(),
+            most: most.max(1),
+            uses: 0,
+            opens: 0,
+        }
     }
 
-    /// Whether bytes behind the position are in memory or have been passed over.
-    pub(super) fn holds_more_than_the_position(&self) -> bool {
-        !self.ahead.is_empty() || self.skipping > 0
+    /// The file known as `key`, opened at `path` unless it is open. When there is no room, the
+    /// file used longest ago is closed; one whose name is gone only if there is no other.
+    ///
+    /// # Errors
+    ///
+    /// See [`TailError`].
+    pub fn tail(&mut self, key: FileKey, path: &Path) -> Result<&Tail, TailError> {
+        if !self.open.contains_key(&key) {
+            self.opens += 1;
+            let tail = Tail::open(path, key)?;
+            self.make_room();
+            self.open.insert(key, tail);
+        }
+        self.uses += 1;
+        let tail = self.open.get_mut(&key).ok_or(TailError::Moved)?;
+        tail.used = self.uses;
+        Ok(tail)
     }
 
-    /// Reads on and takes complete lines, or the word of a line over `line_max` bytes. `None` when
-    /// there is nothing that was not handed out before. Holds at most `bytes_max` bytes, which are
-    /// more than `line_max`; `finished` says that no more lines will be written.
-    pub(super) fn take(
+    /// Has `use_it` do something with the file known as `key` that need not stay open for it.
+    ///
+    /// # Errors
+    ///
+    /// See [`TailError`]; also when `use_it` fails.
+    pub fn with_file<T>(
         &mut self,
-        bytes_max: usize,
-        line_max: usize,
-        finished: bool,
-    ) -> io::Result<Option<Taken>> {
-        loop {
-            let at_end = self.fill(bytes_max)?;
-            self.drop_nul_hole(line_max);
-            if self.skipping > 0 {
-                match memchr::memchr(b'\n', &self.ahead) {
-                    Some(end) => {
-                        let bytes = self.skipping + end as u64 + 1;
-                        return Ok(Some(Taken::Oversized { bytes }));
-                    }
-                    None => self.skip_all(),
-                }
-            } else {
-                let complete = self.complete_lines(line_max);
-                if complete > 0 {
-                    let last = (finished
-                        && at_end
-                        && memchr::memrchr(b'\n', &self.ahead) == Some(complete - 1))
-                        || self.can_go_on_no_further(complete, bytes_max, line_max);
-                    if self.held.replace((complete, last)) == Some((complete, last)) {
-                        return Ok(None);
-                    }
-                    let bytes = self.ahead.get(..complete).unwrap_or_default().to_vec();
-                    return Ok(Some(Taken::Lines { bytes, last }));
-                }
-                match memchr::memchr(b'\n', &self.ahead) {
-                    Some(end) => {
-                        return Ok(Some(Taken::Oversized {
-                            bytes: end as u64 + 1,
-                        }));
-                    }
-                    None if self.ahead.len() > line_max => self.skip_all(),
-                    None => {}
-                }
-            }
-            if at_end {
-                return Ok(None);
+        key: FileKey,
+        path: &Path,
+        use_it: impl FnOnce(&File) -> io::Result<T>,
+    ) -> Result<T, TailError> {
+        match self.open.get(&key) {
+            Some(tail) => Ok(use_it(&tail.file)?),
+            None => {
+                self.opens += 1;
+                Ok(use_it(&Tail::open(path, key)?.file)?)
             }
         }
     }
 
-    /// Whether what was handed out can never be continued: a line that is too long follows, or as
-    /// much as may be held was handed out before and nothing of it was understood.
-    fn can_go_on_no_further(&self, complete: usize, bytes_max: usize, line_max: usize) -> bool {
-        let was_handed_out = self.held.is_some_and(|(before, _)| before == complete);
-        self.ahead.len() - complete > line_max || (was_handed_out && self.ahead.len() >= bytes_max)
+    /// The file known as `key` if it is open.
+    pub fn open_tail(&self, key: FileKey) -> Option<&Tail> {
+        self.open.get(&key)
     }
 
-    /// Reads until `bytes_max` bytes are held or the file ends; returns whether it has ended.
-    fn fill(&mut self, bytes_max: usize) -> io::Result<bool> {
-        const STEP: usize = 64 << 10;
-        while self.ahead.len() < bytes_max {
-            let held = self.ahead.len();
-            self.ahead.resize((held + STEP).min(bytes_max), 0);
-            let at = self.offset + self.skipping + held as u64;
-            let read = self
-                .file
-                .read_at(self.ahead.get_mut(held..).unwrap_or_default(), at);
-            self.ahead
-                .truncate(held + read.as_ref().copied().unwrap_or(0));
-            match read {
-                Ok(0) => return Ok(true),
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(false)
+    /// Notes whether the name of the file known as `key` is gone; returns whether it is open.
+    pub fn set_unlisted(&mut self, key: FileKey, unlisted: bool) -> bool {
+        let tail = self.open.get_mut(&key);
+        tail.map(|tail| tail.unlisted = unlisted).is_some()
     }
 
-    /// Bytes of the complete lines before the first line that is too long.
-    fn complete_lines(&self, line_max: usize) -> usize {
-        let mut end = 0;
-        for line_end in memchr::memchr_iter(b'\n', &self.ahead) {
-            if line_end + 1 - end > line_max {
-                break;
-            }
-            end = line_end + 1;
-        }
-        end
+    /// Closes the file known as `key`.
+    pub fn close(&mut self, key: FileKey) {
+        self.open.remove(&key);
     }
 
-    /// A writer that keeps its offset after a truncation leaves a hole of NUL bytes, as long as the
-    /// file was: passed over without holding it.
-    fn drop_nul_hole(&mut self, line_max: usize) {
-        let nuls = self.ahead.iter().take_while(|byte| **byte == 0).count();
-        if self.skipping == 0 && nuls > line_max {
-            let hole: Vec<u8> = self.ahead.drain(..nuls).collect();
-            self.offset += nuls as u64;
-            self.remember(&hole);
+    /// The keys of the open files.
+    pub fn keys(&self) -> Vec<FileKey> {
+        self.open.keys().copied().collect()
+    }
+
+    /// Whether another file can be opened without closing one.
+    pub fn has_room(&self) -> bool {
+        self.open.len() < self.most
+    }
+
+    /// How often a file was opened so far, for the tests and the figures of what a look costs.
+    pub fn opens(&self) -> u64 {
+        self.opens
+    }
+
+    fn make_room(&mut self) {
+        while !self.has_room() {
+            let oldest = self
+                .open
+                .iter()
+                .min_by_key(|(_, tail)| (tail.unlisted, tail.used));
+            let Some(key) = oldest.map(|(key, _)| *key) else {
+                return;
+            };
+            self.open.remove(&key);
         }
     }
+}
 
-    fn skip_all(&mut self) {
-        self.skipping += self.ahead.len() as u64;
-        self.ahead.clear();
-        self.held = None;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::PathBuf;
+
+    fn write(dir: &Path, name: &str) -> (PathBuf, FileKey) {
+        let path = dir.join(name);
+        fs::write(&path, "1|a\n").unwrap();
+        let key = key_of(&fs::metadata(&path).unwrap());
+        (path, key)
     }
 
-    /// Learns the file's first row from `bytes`, which stand at the position, if it is not known.
-    pub(super) fn learn_first_row(
-        &self,
-        bytes: &[u8],
-        position: &mut FilePosition,
-        is_header: &HeaderTest,
-    ) -> io::Result<()> {
-        if position.first_row.is_some()
-            || !identity::learn_first_row(bytes, self.offset, position, is_header)
-        {
-            return Ok(());
+    #[test]
+    fn the_file_used_longest_ago_makes_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let files: Vec<_> = ["a", "b", "c"]
+            .iter()
+            .map(|name| write(dir.path(), name))
+            .collect();
+        let mut tails = Tails::new(2);
+        for at in [0, 1, 0, 2] {
+            tails.tail(files[at].1, &files[at].0).unwrap();
         }
-        let head = identity::read_at(
-            &self.file,
-            0,
-            position.head_bytes.min(identity::HEAD_BYTES_MAX),
-        )?;
-        position.head = identity::short_hash(&head);
-        Ok(())
+        let open = |tails: &Tails| {
+            files
+                .iter()
+                .map(|(_, key)| tails.open_tail(*key).is_some())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(open(&tails), [true, false, true]);
+        assert_eq!(tails.opens(), 3);
+        assert!(tails.set_unlisted(files[0].1, true));
+        tails.tail(files[1].1, &files[1].0).unwrap();
+        assert_eq!(
+            open(&tails),
+            [true, true, false],
+            "a file without a name stays open"
+        );
     }
 
-    /// Moves the position behind the first `bytes` bytes, `lines` lines, of what is held.
-    pub(super) fn consume(&mut self, bytes: usize, position: &mut FilePosition, lines: u64) {
-        let bytes = bytes.min(self.ahead.len());
-        if bytes == 0 {
-            return;
+    #[test]
+    fn another_file_under_the_same_path_is_not_opened_for_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, key) = write(dir.path(), "a");
+        let (other, _) = write(dir.path(), "b");
+        fs::rename(&other, &path).unwrap();
+        assert!(matches!(Tail::open(&path, key), Err(TailError::Moved)));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(Tail::open(&path, key), Err(TailError::Moved)));
+    }
+
+    #[test]
+    fn being_out_of_descriptors_is_nobodys_fault() {
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM] {
+            assert!(
+                matches!(
+                    TailError::from(io::Error::from(errno)),
+                    TailError::Exhausted(_)
+                ),
+                "{errno}"
+            );
         }
-        let consumed: Vec<u8> = self.ahead.drain(..bytes).collect();
-        self.offset += bytes as u64;
-        self.held = None;
-        self.remember(&consumed);
-        self.mark(position, lines);
-    }
-
-    /// Moves the position behind a line of `bytes` bytes that was too long.
-    pub(super) fn pass(
-        &mut self,
-        bytes: u64,
-        position: &mut FilePosition,
-        lines: u64,
-    ) -> io::Result<()> {
-        let held = usize::try_from(bytes - self.skipping)
-            .unwrap_or(usize::MAX)
-            .min(self.ahead.len());
-        self.ahead.drain(..held);
-        self.offset += bytes;
-        self.skipping = 0;
-        self.held = None;
-        let tail_bytes = u64::from(TAIL_BYTES_MAX).min(self.offset);
-        self.recent = identity::read_at(&self.file, self.offset - tail_bytes, tail_bytes)?;
-        self.mark(position, lines);
-        Ok(())
-    }
-
-    fn remember(&mut self, bytes: &[u8]) {
-        let most = usize::from(TAIL_BYTES_MAX);
-        let fresh = bytes
-            .get(bytes.len().saturating_sub(most)..)
-            .unwrap_or(bytes);
-        self.recent.extend_from_slice(fresh);
-        let surplus = self.recent.len().saturating_sub(most);
-        self.recent.drain(..surplus);
-    }
-
-    fn mark(&self, position: &mut FilePosition, lines: u64) {
-        position.offset = self.offset;
-        position.lines = position.lines.map(|before| before + lines);
-        position.tail = identity::short_hash(&self.recent);
-        position.tail_bytes = u16::try_from(self.recent.len()).unwrap_or(TAIL_BYTES_MAX);
+        for errno in [Errno::EACCES, Errno::EIO, Errno::ELOOP] {
+            assert!(
+                matches!(
+                    TailError::from(io::Error::from(errno)),
+                    TailError::Unreadable(_)
+                ),
+                "{errno}"
+            );
+        }
     }
 }

@@ -1,102 +1,162 @@
-//! Watch: hears from the kernel that something in a source's directories changed.
+//! Watch: says at once when something happens in the directories of the globs.
 //!
-//! Only a hint: a lost one costs at most the time to the next poll. Network file systems give none,
-//! and a full queue in the kernel counts as one.
+//! It only makes things faster: what it misses (an overflow of its queue, a network file system,
+//! the target of a link in another directory, directories beyond the limit) a look finds by
+//! itself at the next poll.
 
 use super::listing;
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use std::collections::HashSet;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::{Component, Path, PathBuf};
 
-/// Most directories watched; those beyond it are polled only. The kernel's own bound is shared by
-/// all of a user's programs, and the switch's come first.
+/// Most directories watched. Beyond it only the poll finds what happens; a user's processes share
+/// 8,192 watches on the oldest kernels met, and no known switch spreads its records wider.
 pub const WATCHES_MAX: usize = 256;
 
-/// What the kernel had to say, from least to most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Heard {
-    /// Nothing.
-    Nothing,
-    /// Files were written to.
-    Growth,
-    /// Files or directories appeared, vanished or changed their names, or the kernel lost count.
-    Names,
-}
+/// Most reads of 4 KiB of events at a time, so that a busy directory cannot keep the watch from
+/// answering; the rest comes with the next call.
+const READS_MAX: usize = 256;
 
-/// The directories of some globs, watched.
+/// The directories of some globs, watched by inotify.
 #[derive(Debug)]
 pub struct Watch {
     inotify: Inotify,
     globs: Vec<String>,
-    watched: HashSet<PathBuf>,
+    watched: BTreeSet<WatchDescriptor>,
+    told: Vec<WatchProblem>,
+}
+
+/// What happened in the watched directories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Changed {
+    /// Nothing.
+    Nothing,
+    /// Files were written to: [`Source::glance`](super::Source::glance) may be enough.
+    Content,
+    /// Files came, went or were renamed, or events were lost: [`Watch::refresh`], then
+    /// [`Source::look`](super::Source::look).
+    Names,
+}
+
+/// Why something is found by the poll only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchProblem {
+    /// The system has no inotify, or no more of it for this user.
+    Missing {
+        /// What it says.
+        errno: Errno,
+    },
+    /// A directory cannot be watched.
+    Refused {
+        /// Which.
+        directory: PathBuf,
+        /// What the system says.
+        errno: Errno,
+    },
+    /// The globs name more than [`WATCHES_MAX`] directories.
+    TooMany,
+}
+
+impl fmt::Display for WatchProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { errno } => {
+                write!(
+                    f,
+                    "no inotify: {errno}; look at fs.inotify.max_user_instances"
+                )
+            }
+            Self::Refused { directory, errno } => {
+                let directory = directory.display();
+                write!(
+                    f,
+                    "{directory} cannot be watched: {errno}; look at fs.inotify.max_user_watches"
+                )
+            }
+            Self::TooMany => write!(
+                f,
+                "more than {WATCHES_MAX} directories to watch; make the globs narrower"
+            ),
+        }
+    }
 }
 
 impl Watch {
-    /// Watches the directories in which files that `globs` match can be.
+    /// Watches the directories of `globs`, and those in which such directories can appear.
     ///
-    /// # Errors
-    ///
-    /// When the kernel has no more watchers to give: the poll then finds everything.
-    pub fn new(globs: Vec<String>) -> Result<Watch, Errno> {
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+    /// Without inotify there is no watch, only the problem; a directory that cannot be watched is
+    /// a problem too, and the others are watched.
+    pub fn new(globs: &[String]) -> (Option<Watch>, Vec<WatchProblem>) {
+        let inotify = match Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC) {
+            Ok(inotify) => inotify,
+            Err(errno) => return (None, vec![WatchProblem::Missing { errno }]),
+        };
         let mut watch = Watch {
             inotify,
-            globs,
-            watched: HashSet::new(),
+            globs: globs.to_vec(),
+            watched: BTreeSet::new(),
+            told: Vec::new(),
         };
-        watch.refresh();
-        Ok(watch)
+        let problems = watch.refresh();
+        (Some(watch), problems)
     }
 
-    /// Watches directories that have appeared since. Costs little when there are none.
-    pub fn refresh(&mut self) {
-        let flags = AddWatchFlags::IN_CREATE
-            | AddWatchFlags::IN_MODIFY
-            | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_MOVED_FROM
-            | AddWatchFlags::IN_DELETE
-            | AddWatchFlags::IN_DELETE_SELF
-            | AddWatchFlags::IN_ONLYDIR;
-        let directories: Vec<PathBuf> = self
+    /// Watches the directories that are there now. Returns the problems that are new.
+    pub fn refresh(&mut self) -> Vec<WatchProblem> {
+        let mut problems = Vec::new();
+        let mut watched = BTreeSet::new();
+        let directories: BTreeSet<PathBuf> = self
             .globs
             .iter()
-            .filter_map(|glob| directory_of(glob))
+            .flat_map(|glob| directories_of(glob))
             .collect();
-        let patterns: Vec<String> = directories
-            .iter()
-            .map(|directory| directory.to_string_lossy().into_owned())
-            .collect();
-        self.watched.retain(|directory| directory.is_dir());
-        for directory in listing::matching(&patterns) {
-            if self.watched.len() < WATCHES_MAX && self.inotify.add_watch(&directory, flags).is_ok()
-            {
-                self.watched.insert(directory);
+        if directories.len() > WATCHES_MAX {
+            problems.push(WatchProblem::TooMany);
+        }
+        for directory in directories.into_iter().take(WATCHES_MAX) {
+            // Adding a watch twice gives the same one; a directory made anew gives a new one.
+            match self.inotify.add_watch(&directory, flags()) {
+                Ok(watch) => drop(watched.insert(watch)),
+                Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+                Err(errno) => problems.push(WatchProblem::Refused { directory, errno }),
             }
         }
+        for gone in self.watched.difference(&watched) {
+            // It fails where the directory itself is gone, and the watch with it.
+            let _already_gone = self.inotify.rm_watch(*gone);
+        }
+        self.watched = watched;
+        let new = problems
+            .iter()
+            .filter(|problem| !self.told.contains(problem))
+            .cloned()
+            .collect();
+        self.told = problems;
+        new
     }
 
-    /// Takes what the kernel has to say.
-    pub fn drain(&mut self) -> Heard {
-        let mut heard = Heard::Nothing;
-        while let Ok(events) = self.inotify.read_events() {
-            let growth = |mask: AddWatchFlags| mask == AddWatchFlags::IN_MODIFY;
-            for event in &events {
-                heard = heard.max(if growth(event.mask) {
-                    Heard::Growth
-                } else {
-                    Heard::Names
-                });
-            }
-            if events.is_empty() {
-                break;
+    /// Takes what has happened since the last call. Never waits.
+    pub fn changed(&mut self) -> Changed {
+        let mut changed = Changed::Nothing;
+        for _ in 0..READS_MAX {
+            match self.inotify.read_events() {
+                Ok(events) => {
+                    let kinds = events.iter().map(|event| kind_of(event.mask));
+                    changed = kinds.fold(changed, Changed::max);
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return changed,
+                Err(_) => return Changed::Names,
             }
         }
-        heard
+        changed
     }
 }
 
+/// Readable when something has happened.
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
@@ -109,14 +169,163 @@ impl AsRawFd for Watch {
     }
 }
 
-/// The pattern of the directories in which files of `glob` are: all but its last part. Below a
-/// `**` only the directory above it is watched; the rest is polled.
-fn directory_of(glob: &str) -> Option<PathBuf> {
-    let parent = Path::new(glob).parent()?;
-    Some(
-        parent
-            .components()
-            .take_while(|part| *part != Component::Normal("**".as_ref()))
-            .collect(),
-    )
+fn flags() -> AddWatchFlags {
+    AddWatchFlags::IN_MODIFY
+        | AddWatchFlags::IN_ATTRIB
+        | AddWatchFlags::IN_CREATE
+        | AddWatchFlags::IN_DELETE
+        | AddWatchFlags::IN_MOVE
+        | AddWatchFlags::IN_DELETE_SELF
+        | AddWatchFlags::IN_MOVE_SELF
+        | AddWatchFlags::IN_ONLYDIR
+}
+
+fn kind_of(mask: AddWatchFlags) -> Changed {
+    if mask == AddWatchFlags::IN_MODIFY {
+        Changed::Content
+    } else if mask == AddWatchFlags::IN_IGNORED {
+        // The end of a watch that was removed; what removed it has said so already.
+        Changed::Nothing
+    } else {
+        Changed::Names
+    }
+}
+
+/// The directories in which files that `glob` names can be, and those in which such a directory
+/// can appear: what each of the glob's beginnings names, from the last one without a wildcard on.
+/// Where not even that is there, the nearest directory above it that is.
+fn directories_of(glob: &str) -> Vec<PathBuf> {
+    let components: Vec<Component<'_>> = Path::new(glob).components().collect();
+    let parents = components
+        .split_last()
+        .map_or(&[][..], |(_, parents)| parents);
+    let fixed = parents
+        .iter()
+        .take_while(|component| !has_wildcard(component))
+        .count();
+    let base: PathBuf = parents.iter().take(fixed).collect();
+    let is_there = |path: &&Path| path.is_dir() || path.as_os_str().is_empty();
+    let nearest = base.ancestors().find(is_there).unwrap_or(Path::new(""));
+    let mut directories = vec![if nearest.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        nearest.to_owned()
+    }];
+    for depth in fixed + 1..=parents.len() {
+        let beginning: PathBuf = parents.iter().take(depth).collect();
+        let pattern = format!("{}/", beginning.display());
+        // A pattern that cannot be understood is the look's to report.
+        let paths = glob::glob_with(&pattern, listing::options())
+            .into_iter()
+            .flatten();
+        directories.extend(paths.flatten().take(WATCHES_MAX + 1));
+    }
+    directories
+}
+
+fn has_wildcard(component: &Component<'_>) -> bool {
+    component
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .any(|byte| b"*?[".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+
+    fn watch(dir: &Path, glob: &str) -> Watch {
+        let (watch, problems) = Watch::new(&[format!("{}/{glob}", dir.display())]);
+        assert_eq!(problems, []);
+        watch.expect("this system has inotify")
+    }
+
+    #[track_caller]
+    fn check_directories(glob: &str, expected: &[&str]) {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a1/x", "a1/y", "a2/x", "b/x"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        fs::write(dir.path().join("a3"), "a file").unwrap();
+        let found: BTreeSet<PathBuf> = directories_of(&format!("{}/{glob}", dir.path().display()))
+            .into_iter()
+            .map(|path| path.strip_prefix(dir.path()).unwrap().to_owned())
+            .collect();
+        let expected: BTreeSet<PathBuf> = expected.iter().map(PathBuf::from).collect();
+        assert_eq!(found, expected, "{glob}");
+    }
+
+    #[test]
+    fn the_directories_of_a_glob_are_those_its_files_and_directories_appear_in() {
+        check_directories("*.txt", &[""]);
+        check_directories("b/x/*.txt", &["b/x"]);
+        check_directories("b/none/x/*.txt", &["b"]);
+        check_directories("a*/*.txt", &["", "a1", "a2"]);
+        check_directories("a*/x/*.txt", &["", "a1", "a2", "a1/x", "a2/x"]);
+        check_directories("b/**/*.txt", &["b", "b/x"]);
+    }
+
+    #[test]
+    fn a_write_is_content_and_a_new_name_is_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut watch = watch(dir.path(), "*.txt");
+        assert_eq!(watch.changed(), Changed::Nothing);
+        let mut file = fs::File::create(dir.path().join("a.txt")).unwrap();
+        assert_eq!(watch.changed(), Changed::Names);
+        file.write_all(b"1|a\n").unwrap();
+        assert_eq!(watch.changed(), Changed::Content);
+        assert_eq!(watch.changed(), Changed::Nothing);
+        file.write_all(b"1|a\n").unwrap();
+        fs::rename(dir.path().join("a.txt"), dir.path().join("b.txt")).unwrap();
+        assert_eq!(watch.changed(), Changed::Names);
+        fs::remove_file(dir.path().join("b.txt")).unwrap();
+        assert_eq!(watch.changed(), Changed::Names);
+    }
+
+    #[test]
+    fn a_directory_that_appears_later_is_watched_after_a_refresh() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut watch = watch(dir.path(), "cdr/2*/*.txt");
+        for _ in 0..2 {
+            let day = dir.path().join("cdr/20260410");
+            for made in [day.parent().unwrap(), &day] {
+                fs::create_dir(made).unwrap();
+                assert_eq!(watch.changed(), Changed::Names, "{made:?}");
+                assert_eq!(watch.refresh(), []);
+            }
+            fs::write(day.join("a.txt"), "").unwrap();
+            assert_eq!(watch.changed(), Changed::Names);
+            fs::remove_dir_all(dir.path().join("cdr")).unwrap();
+            assert_eq!(watch.changed(), Changed::Names);
+            assert_eq!(watch.refresh(), []);
+            while watch.changed() != Changed::Nothing {}
+        }
+    }
+
+    #[test]
+    fn too_many_directories_are_told_once_and_the_first_are_watched() {
+        let dir = tempfile::tempdir().unwrap();
+        for day in 0..WATCHES_MAX {
+            fs::create_dir(dir.path().join(format!("{day:04}"))).unwrap();
+        }
+        let (watch, problems) = Watch::new(&[format!("{}/*/*.txt", dir.path().display())]);
+        let mut watch = watch.expect("this system has inotify");
+        assert_eq!(problems, [WatchProblem::TooMany]);
+        assert_eq!(watch.refresh(), []);
+        assert_eq!(watch.watched.len(), WATCHES_MAX);
+        fs::write(dir.path().join("0000/a.txt"), "").unwrap();
+        assert_eq!(watch.changed(), Changed::Names);
+    }
+
+    #[test]
+    fn an_overflow_counts_as_a_change() {
+        assert_eq!(kind_of(AddWatchFlags::IN_Q_OVERFLOW), Changed::Names);
+        assert_eq!(
+            kind_of(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ISDIR),
+            Changed::Names
+        );
+    }
 }

@@ -1,0 +1,129 @@
+//! Change: what a look has to tell.
+
+use super::{FileKey, FilePosition};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a look found.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// What is different now, each told once.
+    pub changes: Vec<Change>,
+    /// Positions to commit even though no row goes with them: where following begins in files
+    /// whose earlier rows are not wanted, and the start of every new life.
+    pub positions: Vec<FilePosition>,
+    /// Files whose positions are not kept any more.
+    pub forgotten: Vec<FileKey>,
+}
+
+/// Something about a source's files that is different now.
+#[derive(Debug)]
+pub enum Change {
+    /// A file that was not known.
+    Appeared {
+        /// Where it is.
+        path: Arc<Path>,
+    },
+    /// The file was truncated or written anew; it is read from its start.
+    Rewritten {
+        /// Where it is.
+        path: Arc<Path>,
+        /// How that was seen.
+        how: Rewrite,
+        /// Bytes that were seen there, not read, and are lost. What was written after the last
+        /// look and before the truncation comes on top; nobody knows how much that was.
+        gap_bytes: u64,
+    },
+    /// The file is gone, as far as the globs can see.
+    Vanished {
+        /// Where it was.
+        path: Arc<Path>,
+        /// Bytes that were there and had not been read; `None` when it happened while the agent
+        /// was not running.
+        unread_bytes: Option<u64>,
+    },
+    /// A file or directory cannot be read. It is tried again every few seconds.
+    Unreadable {
+        /// Which.
+        path: Arc<Path>,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// What was unreadable is not so any more, or is gone.
+    Readable {
+        /// Which.
+        path: Arc<Path>,
+    },
+    /// Paths that the globs name are passed over, now for this reason too.
+    Skipped {
+        /// Why.
+        reason: Skip,
+        /// How many there are.
+        count: usize,
+        /// One of them.
+        path: PathBuf,
+    },
+    /// There are more files than [`FILES_FOLLOWED_MAX`](super::FILES_FOLLOWED_MAX).
+    TooMany {
+        /// How many of them, modified longest ago, are not followed.
+        left_out: usize,
+    },
+}
+
+/// How it was seen that a file is not what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rewrite {
+    /// It ends before the position.
+    Truncated,
+    /// Its head is another one.
+    OtherHead,
+    /// It is long enough, but other bytes stand before the position.
+    OtherTail,
+}
+
+/// Why a path that the globs name is not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Skip {
+    /// `exclude` names it.
+    Excluded,
+    /// It ends in `.tmp`: still being written.
+    Temporary,
+    /// It is a directory, a pipe, a socket or a device.
+    NotRegular,
+    /// Its name says that it is compressed.
+    Compressed,
+}
+
+/// Why a source cannot go on at all.
+#[derive(Debug)]
+pub enum SourceError {
+    /// A pattern cannot be understood.
+    Glob {
+        /// The pattern.
+        glob: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The process or the system is out of descriptors or memory.
+    Exhausted(io::Error),
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Glob { glob, problem } => {
+                write!(f, "the pattern {glob:?} cannot be understood: {problem}")
+            }
+            Self::Exhausted(error) => {
+                write!(
+                    f,
+                    "no file can be opened: {error}; look at open_files_max and the limits of the service"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for SourceError {}

@@ -1,0 +1,366 @@
+//! Look: what has become of the files since the last time.
+//!
+//! A look costs one pass over the directories and one `stat` for each path. Only files that are
+//! new to this run, or changed in a way that growing does not explain, are opened for it.
+
+use super::identity::{self, Likeness};
+use super::known::{Came, Known, Presence, Standing};
+use super::listing::{self, FILES_FOLLOWED_MAX, Found, Listing};
+use super::tail::TailError;
+use super::{Change, FileKey, Looked, Rewrite, Source, SourceError, Start, start};
+use crate::clock::UnixMs;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most files of a source whose positions are kept: as many as are followed at a time.
+pub const FILES_REMEMBERED_MAX: usize = FILES_FOLLOWED_MAX;
+
+/// How long the position of a vanished file is kept, and for how many looks that found other
+/// files: a rotation that moves a file through a place the globs do not name takes seconds, a
+/// directory that is unmounted and back minutes; after that a file under the same inode is most
+/// likely another one. A wall clock that leaps ahead makes no difference before the looks.
+const GONE_KEPT: (Duration, u32) = (Duration::from_secs(3_600), 10);
+
+/// Time between two tries of a file that could not be read.
+const UNREADABLE_RETRY: Duration = Duration::from_secs(5);
+
+/// How long a file that was read to its end stays open: a writer that has its file renamed or
+/// removed under it goes on writing into it until it is told, seconds later. The newest file
+/// stays open for longer, so that its next row costs no opening.
+const QUIET_KEPT_OPEN: Duration = Duration::from_secs(60);
+
+/// Most unreadable paths that are told apart; the rest is reported when one of them is mended.
+const UNREADABLE_PATHS_MAX: usize = 100;
+
+impl Source {
+    /// Finds out what has become of the files; `now` is wall-clock time.
+    ///
+    /// # Errors
+    ///
+    /// See [`SourceError`]. What was found up to then is told by the next look.
+    pub fn look(&mut self, now: UnixMs) -> Result<Looked, SourceError> {
+        let mut listing = listing::list(&self.settings.files, &self.settings.exclude)?;
+        self.looks += 1;
+        self.looked_at = now;
+        self.tell(&mut listing);
+        let found_any = !listing.found.is_empty();
+        for found in listing.found {
+            self.meet(found);
+        }
+        if !listing.hides_files {
+            self.start_applies = false;
+            self.miss(found_any);
+        }
+        self.settle_doubts()?;
+        self.arrange();
+        self.close_quiet();
+        self.hold_unread()?;
+        self.forget_gone();
+        Ok(std::mem::take(&mut self.untold))
+    }
+
+    /// Looks only at the files that are open: whether one has grown, and nothing else calls for a
+    /// [`Source::look`]. Costs one `fstat` for each; for use when a directory watch says that
+    /// some content has changed. A `false` says nothing.
+    pub fn glance(&mut self, now: UnixMs) -> bool {
+        let mut has_grown = false;
+        for key in self.tails.keys() {
+            if self.observe_open(key, now).is_ok_and(|changed| changed) {
+                self.enqueue(key);
+                has_grown |= self.files.get(&key).is_some_and(Known::has_unread);
+            }
+        }
+        has_grown
+    }
+
+    /// Tells what is wrong with the listing itself, as far as it has not been told.
+    fn tell(&mut self, listing: &mut Listing) {
+        let mut paths = BTreeSet::new();
+        for (path, error) in listing.unreadable.drain(..) {
+            let is_new = !self.unreadable_paths.contains(&path);
+            if paths.len() < UNREADABLE_PATHS_MAX && paths.insert(path.clone()) && is_new {
+                self.untold.changes.push(Change::Unreadable {
+                    path: path.into(),
+                    error,
+                });
+            }
+        }
+        for path in self.unreadable_paths.difference(&paths) {
+            self.untold.changes.push(Change::Readable {
+                path: path.as_path().into(),
+            });
+        }
+        self.unreadable_paths = paths;
+        let skips = listing.skipped.keys().copied().collect();
+        for (reason, (count, path)) in std::mem::take(&mut listing.skipped) {
+            if !self.skips_told.contains(&reason) {
+                self.untold.changes.push(Change::Skipped {
+                    reason,
+                    count,
+                    path,
+                });
+            }
+        }
+        self.skips_told = skips;
+        let are_too_many = listing.left_out > 0;
+        if are_too_many && !self.too_many_told {
+            self.untold.changes.push(Change::TooMany {
+                left_out: listing.left_out,
+            });
+        }
+        self.too_many_told = are_too_many;
+    }
+
+    fn meet(&mut self, found: Found) {
+        let (key, look, now) = (found.key, self.looks, self.looked_at);
+        match self.files.get_mut(&key) {
+            Some(known) => {
+                if known.presence == Presence::Unlisted {
+                    self.tails.set_unlisted(key, false);
+                }
+                known.listed(found, look, now);
+                if known.came == Came::Back {
+                    let path = Arc::clone(&known.path);
+                    self.untold.changes.push(Change::Appeared { path });
+                }
+            }
+            None => {
+                let standing = if self.start_applies {
+                    Standing::Unplaced
+                } else {
+                    Standing::Sure
+                };
+                let known = Known::met(found, standing, look, now);
+                let path = Arc::clone(&known.path);
+                self.untold.changes.push(Change::Appeared { path });
+                self.files.insert(key, known);
+            }
+        }
+    }
+
+    /// Finds out about the files that this look did not list. A look that lists nothing at all
+    /// ages no position: then the whole directory is away.
+    fn miss(&mut self, found_any: bool) {
+        let (look, now) = (self.looks, self.looked_at);
+        let missed = |(key, known): (&FileKey, &Known)| (known.listed_in != look).then_some(*key);
+        let missed: Vec<FileKey> = self.files.iter().filter_map(missed).collect();
+        for key in missed {
+            if self.tails.set_unlisted(key, true) && self.observe_open(key, now).is_ok() {
+                let known = self.files.get_mut(&key);
+                known
+                    .into_iter()
+                    .for_each(|known| known.presence = Presence::Unlisted);
+                continue;
+            }
+            match self.files.get_mut(&key).map(|known| &mut known.presence) {
+                Some(Presence::Gone { looks, .. }) => {
+                    *looks = looks.saturating_add(u32::from(found_any))
+                }
+                _ => self.lose(key),
+            }
+        }
+    }
+
+    /// The file cannot be read any more.
+    fn lose(&mut self, key: FileKey) {
+        self.tails.close(key);
+        self.distrust(key);
+        let Some(known) = self.files.get_mut(&key) else {
+            return;
+        };
+        let unread_bytes = known.is_here().then(|| known.unread_bytes());
+        self.untold.changes.push(Change::Vanished {
+            path: Arc::clone(&known.path),
+            unread_bytes,
+        });
+        known.presence = Presence::Gone {
+            since: self.looked_at,
+            looks: 0,
+        };
+        self.enqueue(key);
+    }
+
+    fn observe_open(&mut self, key: FileKey, now: UnixMs) -> io::Result<bool> {
+        let (Some(tail), Some(known)) = (self.tails.open_tail(key), self.files.get_mut(&key))
+        else {
+            return Ok(false);
+        };
+        let (size, modified_ns) = tail.size_and_modified_ns()?;
+        Ok(known.observe(size, modified_ns, now))
+    }
+
+    /// Compares the files that may not be what they were, and finds where to start in those that
+    /// are there at the first look of all.
+    fn settle_doubts(&mut self) -> Result<(), SourceError> {
+        let now = self.looked_at;
+        let mut doubtful = Vec::new();
+        for (key, known) in &mut self.files {
+            let is_due = |parked: UnixMs| now < parked || now.since(parked) >= UNREADABLE_RETRY;
+            known.parked_at = known.parked_at.filter(|parked| !is_due(*parked));
+            if known.is_here() && known.standing >= Standing::Doubtful && known.parked_at.is_none()
+            {
+                doubtful.push(*key);
+            }
+        }
+        for key in doubtful {
+            match self.settle(key) {
+                Ok(()) => self.tell_readable(key),
+                Err(TailError::Moved) => {}
+                Err(TailError::Unreadable(error)) => self.park(key, error),
+                Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, key: FileKey) -> Result<(), TailError> {
+        self.distrust(key);
+        let Some(known) = self.files.get_mut(&key) else {
+            return Ok(());
+        };
+        let is_wanted_whole = match self.settings.start {
+            Start::Now => false,
+            Start::Beginning => true,
+            Start::At(instant) => known.modified_ns / 1_000_000 >= instant.0,
+        };
+        let is_new = known.standing == Standing::Unplaced;
+        if is_new && is_wanted_whole {
+            known.standing = Standing::Sure;
+            return Ok(());
+        }
+        let line_max = self.settings.line_max.max(1);
+        let path = Arc::clone(&known.path);
+        self.tails.with_file(key, &path, |mut file| {
+            if is_new {
+                known.position =
+                    start::after_last_line(&mut file, &known.position, &self.is_header, line_max)?;
+                known.rewind();
+                self.untold.positions.push(known.position.clone());
+            } else {
+                match identity::compare(&mut file, &known.position)? {
+                    Likeness::Same => known.rewind(),
+                    other => begin_new_life(known, other, &mut self.untold),
+                }
+            }
+            known.standing = Standing::Sure;
+            Ok(())
+        })
+    }
+
+    /// Puts the files with something to read in order.
+    fn arrange(&mut self) {
+        let here = self.files.values().filter(|known| known.is_here());
+        self.newest = here.map(Known::age).max();
+        for known in self.files.values_mut() {
+            let waits_for_more = known.stuck.is_some_and(|stuck| !stuck.was_last);
+            if waits_for_more && known.is_over(self.newest.as_ref(), self.looked_at) {
+                known.end_seen = known.position.offset;
+            }
+        }
+        let keys: Vec<FileKey> = self.files.keys().copied().collect();
+        for key in keys {
+            self.enqueue(key);
+        }
+    }
+
+    /// Closes the files that were read to their end and have been quiet since.
+    fn close_quiet(&mut self) {
+        let newest = self.newest.as_ref().map(|age| age.key);
+        for key in self.tails.keys() {
+            let Some(known) = self.files.get(&key) else {
+                continue;
+            };
+            let is_quiet = self.looked_at.since(known.changed_at) >= QUIET_KEPT_OPEN;
+            let is_unlisted = known.presence == Presence::Unlisted;
+            if known.has_unread() || !is_quiet || (newest == Some(key) && !is_unlisted) {
+                continue;
+            }
+            match is_unlisted {
+                true => self.lose(key),
+                false => self.tails.close(key),
+            }
+        }
+    }
+
+    /// Opens the oldest files with something to read while there is room, so that they can be
+    /// read to their end even if they are removed meanwhile.
+    fn hold_unread(&mut self) -> Result<(), SourceError> {
+        let keys: Vec<FileKey> = self
+            .unread
+            .iter()
+            .take(self.settings.open_files_max)
+            .map(|age| age.key)
+            .collect();
+        for key in keys {
+            let Some(known) = self.files.get(&key) else {
+                continue;
+            };
+            if self.tails.open_tail(key).is_some() || !self.tails.has_room() {
+                continue;
+            }
+            match self.tails.tail(key, &Arc::clone(&known.path)) {
+                Ok(_) | Err(TailError::Moved) => {}
+                Err(TailError::Unreadable(error)) => self.park(key, error),
+                Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets vanished files after [`GONE_KEPT`], and earlier, those gone for longest first, when
+    /// there are more than [`FILES_REMEMBERED_MAX`].
+    fn forget_gone(&mut self) {
+        let excess = self.files.len().saturating_sub(FILES_REMEMBERED_MAX);
+        let mut gone: Vec<(UnixMs, i64, FileKey, u32)> = Vec::new();
+        for (key, known) in &self.files {
+            if let Presence::Gone { since, looks } = known.presence {
+                gone.push((since, known.modified_ns, *key, looks));
+            }
+        }
+        if excess > 0 {
+            gone.sort_unstable();
+        }
+        for (at, (since, _, key, looks)) in gone.into_iter().enumerate() {
+            let is_over = self.looked_at.since(since) >= GONE_KEPT.0 && looks >= GONE_KEPT.1;
+            if at < excess || is_over {
+                self.files.remove(&key);
+                self.untold.forgotten.push(key);
+            }
+        }
+    }
+}
+
+/// The file is not what it was: reads it from its start from now on.
+///
+/// One that has another path than at the last look is another file under a used inode; one that
+/// kept its path was written anew. Only the message differs.
+pub(super) fn begin_new_life(known: &mut Known, likeness: Likeness, untold: &mut Looked) {
+    let path = Arc::clone(&known.path);
+    match std::mem::replace(&mut known.came, Came::Stayed) {
+        Came::Back => {}
+        Came::Renamed { from } => {
+            untold.changes.push(Change::Vanished {
+                path: from,
+                unread_bytes: known.unread_before,
+            });
+            untold.changes.push(Change::Appeared { path });
+        }
+        Came::Stayed => {
+            let how = match likeness {
+                Likeness::OtherHead => Rewrite::OtherHead,
+                Likeness::OtherTail => Rewrite::OtherTail,
+                Likeness::Shorter | Likeness::Same => Rewrite::Truncated,
+            };
+            let gap_bytes = known.unread_before.unwrap_or(0);
+            untold.changes.push(Change::Rewritten {
+                path,
+                how,
+                gap_bytes,
+            });
+        }
+    }
+    known.begin_new_life();
+    untold.positions.push(known.position.clone());
+}

@@ -1,0 +1,194 @@
+//! Promises of a source, kept with real files: one file of tests for each kind of promise.
+
+mod history;
+mod long_lines;
+mod looks;
+mod partial;
+mod rotation;
+mod starting;
+
+use super::*;
+use crate::clock::{Clock, Moment, SystemClock};
+use std::fs::{self, File, FileTimes, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+use tempfile::TempDir;
+
+/// A directory of CDR files and the source that follows them, with a queue that commits every
+/// position at once.
+struct Scene {
+    dir: TempDir,
+    settings: Settings,
+    source: Source,
+    now: UnixMs,
+    /// The lines handed out and consumed, as `file name: line`.
+    lines: Vec<String>,
+    /// The changes told, in short.
+    changes: Vec<String>,
+    /// What the queue knows.
+    positions: HashMap<FileKey, FilePosition>,
+}
+
+impl Scene {
+    /// An empty directory, all of whose `*.txt*` files are read from their beginning.
+    fn new() -> Scene {
+        Scene::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Scene {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings {
+            name: "cdr".into(),
+            files: vec![format!("{}/*.txt*", dir.path().display())],
+            exclude: Vec::new(),
+            start: Start::Beginning,
+            line_max: LINE_BYTES_MAX_DEFAULT,
+            open_files_max: 16,
+        };
+        change(&mut settings);
+        Scene {
+            source: Source::open(settings.clone(), is_header(), Vec::new(), false),
+            settings,
+            dir,
+            now: SystemClock::new().wall(),
+            lines: Vec::new(),
+            changes: Vec::new(),
+            positions: HashMap::new(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Adds `text` to the end of a file, which is made if it is not there.
+    fn append(&self, name: &str, text: impl AsRef<[u8]>) -> File {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path(name))
+            .unwrap();
+        file.write_all(text.as_ref()).unwrap();
+        file
+    }
+
+    /// Truncates a file and writes `text` into it.
+    fn rewrite(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    /// Sets a file's last modification to `secs` seconds before the scene's time.
+    fn age(&self, name: &str, secs: u64) {
+        let millis = u64::try_from(self.now.0).unwrap();
+        let then =
+            SystemTime::UNIX_EPOCH + Duration::from_millis(millis) - Duration::from_secs(secs);
+        let file = OpenOptions::new()
+            .append(true)
+            .open(self.path(name))
+            .unwrap();
+        file.set_times(FileTimes::new().set_modified(then)).unwrap();
+    }
+
+    fn wait(&mut self, secs: u64) {
+        self.now = self.now.after(Duration::from_secs(secs));
+    }
+
+    /// Looks and commits what is to be committed.
+    fn look(&mut self) -> Looked {
+        let looked = self.source.look(self.now).unwrap();
+        self.changes.extend(looked.changes.iter().map(short));
+        for position in &looked.positions {
+            self.positions.insert(position.key, position.clone());
+        }
+        for key in &looked.forgotten {
+            self.positions.remove(key);
+        }
+        looked
+    }
+
+    fn read(&mut self) -> Option<Piece> {
+        self.source.read(4_096).unwrap()
+    }
+
+    fn read_lines(&mut self) -> Chunk {
+        match self.read() {
+            Some(Piece::Lines(chunk)) => chunk,
+            other => panic!("{other:?} instead of lines"),
+        }
+    }
+
+    /// Consumes all of `chunk` and commits the position.
+    fn consume(&mut self, chunk: &Chunk) {
+        let lines = chunk.bytes.split_inclusive(|&byte| byte == b'\n');
+        let count = u32::try_from(lines.clone().count()).unwrap();
+        let name = chunk.path.file_name().unwrap().display();
+        self.lines
+            .extend(lines.map(|line| format!("{name}: {}", line.trim_ascii_end().escape_ascii())));
+        let position = self.source.consumed(chunk.file, chunk.bytes.len(), count);
+        self.positions.insert(position.key, position);
+    }
+
+    /// Reads and consumes everything there is; returns the lines, each with its file's name.
+    fn drain(&mut self) -> Vec<String> {
+        while let Some(piece) = self.read() {
+            match piece {
+                Piece::Lines(chunk) => self.consume(&chunk),
+                Piece::Oversized(line) => {
+                    let name = line.path.file_name().unwrap().display();
+                    self.lines.push(format!(
+                        "{name}: {} bytes at {}, line {}",
+                        line.bytes, line.offset, line.line
+                    ));
+                    self.positions.insert(line.file, line.position);
+                }
+            }
+        }
+        std::mem::take(&mut self.lines)
+    }
+
+    /// Looks, reads and consumes everything there is.
+    fn follow(&mut self) -> Vec<String> {
+        self.look();
+        self.drain()
+    }
+
+    /// The agent starts again with what was committed.
+    fn restart(&mut self) {
+        let remembered = self.positions.values().cloned().collect();
+        self.source = Source::open(self.settings.clone(), is_header(), remembered, true);
+    }
+
+    /// The changes told since the last call.
+    fn changes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.changes)
+    }
+}
+
+fn is_header() -> HeaderTest {
+    Arc::new(|line, _| line.starts_with(b"caller"))
+}
+
+fn short(change: &Change) -> String {
+    let name = |path: &Path| path.file_name().unwrap().display().to_string();
+    match change {
+        Change::Appeared { path } => format!("appeared {}", name(path)),
+        Change::Rewritten {
+            path,
+            how,
+            gap_bytes,
+        } => format!("rewritten {} {how:?} {gap_bytes}", name(path)),
+        Change::Vanished { path, unread_bytes } => match unread_bytes {
+            Some(bytes) => format!("vanished {} {bytes}", name(path)),
+            None => format!("vanished {} ?", name(path)),
+        },
+        Change::Unreadable { path, .. } => format!("unreadable {}", name(path)),
+        Change::Readable { path } => format!("readable {}", name(path)),
+        Change::Skipped { reason, count, .. } => format!("skipped {count} {reason:?}"),
+        Change::TooMany { left_out } => format!("too many {left_out}"),
+    }
+}
