@@ -1,0 +1,289 @@
+//! Outcome: what an attempt came to, decided by one pure function that is also the documentation
+//! of the status table.
+
+use super::transport::{Answer, Response};
+use crate::clock::UnixMs;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// What one attempt to deliver an event came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The endpoint has the event.
+    Delivered,
+    /// The endpoint could not take it: this says nothing about the event. `after` is the
+    /// endpoint's own wish (`Retry-After`), within its bound.
+    Unavailable {
+        /// What was seen.
+        failure: Failure,
+        /// How long nothing shall be sent.
+        after: Option<Duration>,
+    },
+    /// The endpoint works, and did not want this event.
+    Refused(Failure),
+    /// The endpoint says that it is no more (410).
+    Gone(Failure),
+}
+
+/// What was seen of an attempt that did not deliver.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Failure {
+    /// In words, for log and dead letter.
+    pub reason: String,
+    /// The status, if there was an answer.
+    pub status: Option<u16>,
+    /// How the answer's body began, undecoded: at most 1 KiB.
+    pub answer_start: Vec<u8>,
+}
+
+/// Which statuses mean that the event arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuccessRule(Vec<RangeInclusive<u16>>);
+
+impl SuccessRule {
+    /// 200 to 299.
+    pub fn any_2xx() -> SuccessRule {
+        SuccessRule(vec![200..=299])
+    }
+
+    /// One status and no other.
+    pub fn only(status: u16) -> SuccessRule {
+        SuccessRule(vec![status..=status])
+    }
+
+    /// Any status in one of `ranges`.
+    pub fn any_of(ranges: Vec<RangeInclusive<u16>>) -> SuccessRule {
+        SuccessRule(ranges)
+    }
+
+    /// The statuses that mean it.
+    pub fn ranges(&self) -> &[RangeInclusive<u16>] {
+        &self.0
+    }
+
+    /// Whether an answer with `status` means that the event arrived.
+    pub fn is_met_by(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+}
+
+impl Outcome {
+    /// Judges an answer that came at `wall`.
+    ///
+    /// | answer | outcome |
+    /// |---|---|
+    /// | `success` is met | delivered |
+    /// | 408, 425, 429, 5xx, no complete answer at all | unavailable |
+    /// | 3xx (never followed), 101, and what is no status of HTTP | unavailable |
+    /// | 410 | gone |
+    /// | other 4xx, and 2xx that do not meet `success` | refused |
+    pub fn of(
+        answer: Answer,
+        success: &SuccessRule,
+        retry_after_max: Duration,
+        wall: UnixMs,
+    ) -> Outcome {
+        let response = match answer {
+            Answer::Status(response) => response,
+            Answer::Trouble(trouble) => {
+                let failure = Failure {
+                    reason: trouble.to_string(),
+                    ..Failure::default()
+                };
+                return Outcome::Unavailable {
+                    failure,
+                    after: None,
+                };
+            }
+        };
+        let status = response.status;
+        if success.is_met_by(status) {
+            return Outcome::Delivered;
+        }
+        let after = response
+            .retry_after
+            .as_deref()
+            .and_then(|text| retry_after(text, wall));
+        let failure = Failure::from(response);
+        match status {
+            410 => Outcome::Gone(failure),
+            408 | 425 | 429 => Outcome::Unavailable {
+                failure,
+                after: after.map(|span| span.min(retry_after_max)),
+            },
+            200..=299 | 400..=499 => Outcome::Refused(failure),
+            _ => Outcome::Unavailable {
+                failure,
+                after: after.map(|span| span.min(retry_after_max)),
+            },
+        }
+    }
+}
+
+impl From<Response> for Failure {
+    fn from(response: Response) -> Failure {
+        let status = response.status;
+        let reason = match response.location_host {
+            Some(host) => format!("status {status}: redirects to {host} are not followed"),
+            None => format!("status {status}"),
+        };
+        Failure {
+            reason,
+            status: Some(status),
+            answer_start: response.body_start,
+        }
+    }
+}
+
+/// Reads `Retry-After` (RFC 9110 section 10.2.3): whole seconds, or a date. What is neither, or
+/// lies in the past, is no wish.
+fn retry_after(text: &str, wall: UnixMs) -> Option<Duration> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than 64 bits hold is still a wish for a long pause.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()?;
+    let span = UnixMs(date.as_millisecond()).since(wall);
+    (!span.is_zero()).then_some(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::transport::{Trouble, TroubleClass};
+
+    const WALL: UnixMs = UnixMs(1_775_745_045_000);
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn answer(status: u16, retry_after: Option<&str>) -> Answer {
+        Answer::Status(Response {
+            status,
+            retry_after: retry_after.map(str::to_string),
+            ..Response::default()
+        })
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Kind {
+        Delivered,
+        Unavailable,
+        Refused,
+        Gone,
+    }
+
+    #[track_caller]
+    fn check(rule: &SuccessRule, status: u16, expected: Kind) {
+        let kind = match Outcome::of(answer(status, None), rule, HOUR, WALL) {
+            Outcome::Delivered => Kind::Delivered,
+            Outcome::Unavailable { .. } => Kind::Unavailable,
+            Outcome::Refused(_) => Kind::Refused,
+            Outcome::Gone(_) => Kind::Gone,
+        };
+        assert_eq!(kind, expected, "status {status}");
+    }
+
+    #[test]
+    fn the_status_table_holds() {
+        let rule = SuccessRule::any_2xx();
+        for status in [200, 201, 204, 299] {
+            check(&rule, status, Kind::Delivered);
+        }
+        for status in [
+            101, 300, 301, 302, 307, 308, 399, 408, 425, 429, 500, 503, 599, 999,
+        ] {
+            check(&rule, status, Kind::Unavailable);
+        }
+        for status in [400, 401, 403, 404, 413, 422, 499] {
+            check(&rule, status, Kind::Refused);
+        }
+        check(&rule, 410, Kind::Gone);
+    }
+
+    #[test]
+    fn a_2xx_outside_the_rule_is_refused_and_the_rule_comes_first() {
+        let rule = SuccessRule::only(200);
+        check(&rule, 200, Kind::Delivered);
+        check(&rule, 202, Kind::Refused);
+        let rule = SuccessRule::any_of(vec![200..=204, 409..=410]);
+        check(&rule, 410, Kind::Delivered);
+        check(&rule, 409, Kind::Delivered);
+        check(&rule, 205, Kind::Refused);
+    }
+
+    #[test]
+    fn trouble_on_the_way_is_the_endpoint_s() {
+        let trouble = Trouble {
+            class: TroubleClass::Connect,
+            text: "connection refused".into(),
+            elapsed: Duration::ZERO,
+        };
+        let outcome = Outcome::of(
+            Answer::Trouble(trouble),
+            &SuccessRule::any_2xx(),
+            HOUR,
+            WALL,
+        );
+        let failure = Failure {
+            reason: "connect: connection refused".into(),
+            ..Failure::default()
+        };
+        assert_eq!(
+            outcome,
+            Outcome::Unavailable {
+                failure,
+                after: None
+            }
+        );
+    }
+
+    #[track_caller]
+    fn check_pause(text: &str, expected: Option<u64>) {
+        let outcome = Outcome::of(answer(503, Some(text)), &SuccessRule::any_2xx(), HOUR, WALL);
+        let Outcome::Unavailable { after, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(after, expected.map(Duration::from_secs), "{text}");
+    }
+
+    #[test]
+    fn a_wish_to_wait_is_heard_within_its_bound() {
+        check_pause("0", Some(0));
+        check_pause(" 120 ", Some(120));
+        check_pause("86400", Some(3_600));
+        check_pause("99999999999999999999999", Some(3_600));
+        check_pause("Thu, 09 Apr 2026 14:32:45 GMT", Some(120));
+        check_pause("Fri, 10 Apr 2026 14:30:45 GMT", Some(3_600));
+    }
+
+    #[test]
+    fn a_wish_that_makes_no_sense_is_not_heard() {
+        for text in [
+            "-5",
+            "soon",
+            "",
+            "1.5",
+            "12s",
+            "Thu, 09 Apr 2026 14:30:44 GMT",
+            "2026-04-09",
+        ] {
+            check_pause(text, None);
+        }
+    }
+
+    #[test]
+    fn a_redirect_names_the_host_it_was_sent_to() {
+        let response = Response {
+            status: 302,
+            location_host: Some("evil.example".into()),
+            ..Response::default()
+        };
+        let failure = Failure::from(response);
+        assert_eq!(
+            failure.reason,
+            "status 302: redirects to evil.example are not followed"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! SignedRequest: the exact bytes to send.
+
+use super::endpoint::Endpoint;
+use super::signer::{Header, Signer};
+use crate::clock::UnixMs;
+use crate::queue::Queued;
+use std::borrow::Cow;
+
+/// What every request says about its sender.
+pub const USER_AGENT: &str = concat!("switchhook/", env!("CARGO_PKG_VERSION"));
+
+/// A request as it goes out. Only what the transfer itself needs is added: `Host` and
+/// `Content-Length`.
+#[derive(Debug)]
+pub struct SignedRequest<'a> {
+    /// Where it goes.
+    pub url: &'a str,
+    /// How: `POST` and its like.
+    pub method: &'a str,
+    /// Names and values in the order they are sent.
+    pub headers: Vec<Header<'a>>,
+    /// What the signature is over.
+    pub body: &'a [u8],
+}
+
+/// Headers of the agent and of the longest signature scheme together, so that the list is
+/// allocated once.
+const HEADERS_CAPACITY: usize = 12;
+
+impl<'a> SignedRequest<'a> {
+    /// Signs `body` for `endpoint` as attempt number `attempt` (from 1), made at `wall`.
+    pub fn new(
+        endpoint: &'a Endpoint,
+        signer: &'a Signer,
+        queued: &'a Queued,
+        attempt: u32,
+        wall: UnixMs,
+        body: &'a [u8],
+    ) -> SignedRequest<'a> {
+        let id = queued.event.id.to_string();
+        let mut headers: Vec<Header<'a>> =
+            Vec::with_capacity(HEADERS_CAPACITY + endpoint.headers.len());
+        headers.push(("Content-Type", Cow::Borrowed("application/json")));
+        headers.push(("User-Agent", Cow::Borrowed(USER_AGENT)));
+        headers.push(("Accept-Encoding", Cow::Borrowed("identity")));
+        signer.sign(&id, wall.unix_secs(), body, &mut headers);
+        if endpoint.agent_headers {
+            headers.push(("X-Switchhook-Id", Cow::Owned(id)));
+            headers.push((
+                "X-Switchhook-Sequence",
+                Cow::Owned(queued.sequence.to_string()),
+            ));
+            headers.push(("X-Switchhook-Attempt", Cow::Owned(attempt.to_string())));
+            headers.push(("X-Switchhook-Node", header_text(&queued.event.node)));
+        }
+        headers.extend(
+            endpoint
+                .headers
+                .iter()
+                .map(|own| (own.name(), Cow::Borrowed(own.value()))),
+        );
+        SignedRequest {
+            url: endpoint.url.as_str(),
+            method: "POST",
+            headers,
+            body,
+        }
+    }
+}
+
+/// A node may have any name; a header carries printable ASCII. What is outside becomes `?`.
+fn header_text(text: &str) -> Cow<'_, str> {
+    let is_safe = |c: char| matches!(c, ' '..='~');
+    if text.chars().all(is_safe) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(
+        text.chars()
+            .map(|c| if is_safe(c) { c } else { '?' })
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::endpoint::OwnHeader;
+    use crate::delivery::profile::Profile;
+    use crate::delivery::profile::samples::queued;
+    use crate::delivery::signer::Secret;
+    use crate::delivery::url::Url;
+    use std::sync::Arc;
+
+    fn lines(endpoint: &Endpoint, queued: &Queued) -> Vec<String> {
+        let signer = Signer::new(endpoint.signature.clone(), &endpoint.secret);
+        let request = SignedRequest::new(
+            endpoint,
+            &signer,
+            queued,
+            2,
+            UnixMs(1_614_265_330_999),
+            b"{}",
+        );
+        request
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect()
+    }
+
+    #[test]
+    fn headers_come_in_their_order_and_the_operator_s_last() {
+        let mut endpoint = Endpoint::new("a", Url::parse("https://a/").unwrap(), Profile::Standard);
+        endpoint.secret = Some(Secret::parse("key").unwrap());
+        endpoint.headers = vec![OwnHeader::new("X-Token", "t").unwrap()];
+        let lines = lines(&endpoint, &queued(7, "cdr", "{}"));
+        let names: Vec<&str> = lines
+            .iter()
+            .map(|line| line.split(':').next().unwrap())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "Content-Type",
+                "User-Agent",
+                "Accept-Encoding",
+                "webhook-id",
+                "webhook-timestamp",
+                "webhook-signature",
+                "X-Switchhook-Id",
+                "X-Switchhook-Sequence",
+                "X-Switchhook-Attempt",
+                "X-Switchhook-Node",
+                "X-Token"
+            ]
+        );
+        assert!(lines.contains(&"webhook-timestamp: 1614265330".to_string()));
+        assert!(lines.contains(&"webhook-id: evt_00000000000000000000000000000007".to_string()));
+        assert!(lines.contains(&"X-Switchhook-Attempt: 2".to_string()));
+    }
+
+    #[test]
+    fn the_agent_s_own_headers_can_be_left_out() {
+        let mut endpoint = Endpoint::new("a", Url::parse("https://a/").unwrap(), Profile::Vos3000);
+        endpoint.agent_headers = false;
+        assert_eq!(lines(&endpoint, &queued(7, "cdr", "{}")).len(), 3);
+    }
+
+    #[test]
+    fn a_node_s_name_cannot_break_out_of_its_line() {
+        let endpoint = Endpoint::new("a", Url::parse("https://a/").unwrap(), Profile::Vos3000);
+        let mut queued = queued(7, "cdr", "{}");
+        Arc::get_mut(&mut queued.event).unwrap().node = "Zoë\r\nHost: evil".into();
+        assert!(
+            lines(&endpoint, &queued).contains(&"X-Switchhook-Node: Zo???Host: evil".to_string())
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! RetrySchedule: when an event that was not taken is tried again, and when it is given up.
+//!
+//! Exponential with full jitter: each wait is drawn evenly from zero to a cap that grows by
+//! [`FACTOR`]. Full jitter spreads a crowd of retries best (Brooker, "Exponential Backoff And
+//! Jitter", 2015); on average it halves the waits, which the profiles' figures allow for.
+
+use std::time::Duration;
+
+/// How much longer each cap is than the one before.
+///
+/// The usual 2 cannot do what the `standard` profile promises: nine doublings from 1 s are nine
+/// minutes, not three days.
+pub const FACTOR: u32 = 8;
+
+/// Cap of the first quick retry; each further one has twice that.
+const QUICK_INITIAL: Duration = Duration::from_millis(100);
+
+/// Most quick retries of one event: one failure in 50 at random then leaves one event in six
+/// million that has to wait for the schedule proper, so a drain does not end in a long tail.
+const QUICK_MAX: u32 = 3;
+
+/// When an event is tried again, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetrySchedule {
+    /// Most attempts for one event. At least 1.
+    pub attempts: u32,
+    /// Cap of the first wait.
+    pub initial: Duration,
+    /// Cap of every wait.
+    pub max: Duration,
+}
+
+/// What becomes of an event after an attempt that counts against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It is tried again soon; not worth writing down.
+    Soon(Duration),
+    /// It is kept, and tried again after this time.
+    Keep(Duration),
+    /// It has had its attempts.
+    Bury,
+}
+
+impl RetrySchedule {
+    /// A schedule of at least one attempt.
+    pub fn new(attempts: u32, initial: Duration, max: Duration) -> RetrySchedule {
+        RetrySchedule {
+            attempts: attempts.max(1),
+            initial,
+            max,
+        }
+    }
+
+    /// What follows an endpoint's "no" after `made` attempts: the schedule.
+    pub fn after_refusal(&self, made: u32, rng: &mut fastrand::Rng) -> Next {
+        if made >= self.attempts {
+            return Next::Bury;
+        }
+        Next::Keep(draw(self.cap(made), rng))
+    }
+
+    /// What follows after `made` attempts when the endpoint failed at this event while others
+    /// passed: a few quick retries, then the schedule.
+    ///
+    /// Mostly such a failure was an accident and the next attempt passes. The last wait is
+    /// always one of the schedule, so that an event is not given up within a second.
+    pub fn after_accident(&self, made: u32, rng: &mut fastrand::Rng) -> Next {
+        let quick = QUICK_MAX.min(self.attempts.saturating_sub(2));
+        if made > quick || made >= self.attempts {
+            return self.after_refusal(made, rng);
+        }
+        let cap = QUICK_INITIAL.saturating_mul(2_u32.saturating_pow(made.saturating_sub(1)));
+        Next::Soon(draw(cap.min(self.max), rng))
+    }
+
+    /// Cap of the wait after attempt number `made` (from 1).
+    fn cap(&self, made: u32) -> Duration {
+        let factor = FACTOR.saturating_pow(made.saturating_sub(1));
+        self.initial.saturating_mul(factor).min(self.max)
+    }
+}
+
+/// An even draw from zero to `cap`, to the microsecond.
+pub(super) fn draw(cap: Duration, rng: &mut fastrand::Rng) -> Duration {
+    Duration::from_micros(rng.u64(0..=u64::try_from(cap.as_micros()).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::profile::Profile;
+
+    fn of(profile: Profile) -> RetrySchedule {
+        let defaults = profile.defaults();
+        RetrySchedule::new(
+            defaults.attempts,
+            defaults.backoff_initial,
+            defaults.backoff_max,
+        )
+    }
+
+    /// All the waits of one event that is refused every time.
+    fn waits(schedule: &RetrySchedule, rng: &mut fastrand::Rng) -> Vec<Duration> {
+        let next = |made| match schedule.after_refusal(made, rng) {
+            Next::Keep(wait) => Some(wait),
+            Next::Bury => None,
+            Next::Soon(wait) => panic!("a refusal is not retried after {wait:?}"),
+        };
+        (1..).map_while(next).collect()
+    }
+
+    #[track_caller]
+    fn check_span(profile: Profile, waits_expected: usize, span: std::ops::Range<f64>) {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let rounds = 2_000;
+        let mut total = 0.0;
+        for _ in 0..rounds {
+            let waits = waits(&of(profile), &mut rng);
+            assert_eq!(waits.len(), waits_expected);
+            total += waits.iter().sum::<Duration>().as_secs_f64();
+        }
+        let mean_secs = total / f64::from(rounds);
+        assert!(span.contains(&mean_secs), "{profile:?}: {mean_secs} s");
+    }
+
+    #[test]
+    fn each_profile_s_attempts_span_what_it_promises() {
+        let day = 86_400.0;
+        check_span(Profile::Standard, 9, 2.9 * day..3.2 * day);
+        check_span(Profile::Vos3000, 4, 270.0..310.0);
+    }
+
+    #[test]
+    fn no_wait_is_above_its_cap() {
+        let schedule = RetrySchedule::new(6, Duration::from_secs(1), Duration::from_secs(100));
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..1_000 {
+            let caps = [1, 8, 64, 100, 100].map(Duration::from_secs);
+            for (wait, cap) in waits(&schedule, &mut rng).into_iter().zip(caps) {
+                assert!(wait <= cap, "{wait:?} of {cap:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_waits() {
+        let of_seed = |seed| waits(&of(Profile::Standard), &mut fastrand::Rng::with_seed(seed));
+        assert_eq!(of_seed(3), of_seed(3));
+        assert_ne!(of_seed(3), of_seed(4));
+    }
+
+    #[test]
+    fn an_accident_is_retried_quickly_before_the_schedule_begins() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let schedule = of(Profile::Vos3000);
+        for made in 1..=3 {
+            let next = schedule.after_accident(made, &mut rng);
+            assert!(
+                matches!(next, Next::Soon(wait) if wait <= Duration::from_millis(400)),
+                "{made}: {next:?}"
+            );
+        }
+        assert!(matches!(
+            schedule.after_accident(4, &mut rng),
+            Next::Keep(_)
+        ));
+        assert_eq!(schedule.after_accident(5, &mut rng), Next::Bury);
+    }
+
+    #[test]
+    fn the_last_wait_is_never_a_quick_one() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let three = RetrySchedule::new(3, Duration::from_secs(1), Duration::from_secs(60));
+        assert!(matches!(three.after_accident(1, &mut rng), Next::Soon(_)));
+        assert!(matches!(three.after_accident(2, &mut rng), Next::Keep(_)));
+        assert_eq!(three.after_accident(3, &mut rng), Next::Bury);
+        let one = RetrySchedule::new(0, Duration::from_secs(1), Duration::from_secs(60));
+        assert_eq!(one.after_accident(1, &mut rng), Next::Bury);
+    }
+}

@@ -1,0 +1,246 @@
+//! HttpTransport: requests of one endpoint over HTTP/1.1 with keep-alive.
+//!
+//! The client sends a request once, whatever happens: it has no retry of its own. So there is
+//! no hidden second send. What an idle connection can do about having been cut meanwhile:
+//!
+//! * One the other side has closed is seen when it is taken out again (`Wire::is_open`), and a
+//!   new one is dialled before anything is sent. This is the quiet reconnect.
+//! * One that a firewall forgot cannot be seen; the endpoint's `idle_timeout` closes it before.
+//! * In the moment between, the request is lost and the attempt comes back as
+//!   [`TroubleClass::Closed`]. Whether the receiver has it, nobody can know, so the attempt is
+//!   counted and the event goes out again with the same id, as any other.
+
+use super::dial::{Carried, Dialler, ResolvesLater};
+use super::{
+    ANSWER_BODY_BYTES_MAX, ANSWER_HEADER_BYTES_MAX, ANSWER_START_BYTES, Answer, Phase, Response,
+    TlsError, Transport, Trouble, TroubleClass,
+};
+use crate::clock::Clock;
+use crate::delivery::endpoint::Endpoint;
+use crate::delivery::request::SignedRequest;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use ureq::{Agent, Body, Timeout};
+
+/// Time for an answer's body once its headers are there. The outcome is known by then; a body
+/// that takes longer costs its connection, not the attempt's whole time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest header value that is kept of an answer, in bytes.
+const KEPT_HEADER_BYTES_MAX: usize = 256;
+
+/// Sends the requests of one endpoint.
+///
+/// A connection belongs to an agent of the client of its own, and agents are taken from a stack:
+/// the client's own pool looks at every idle connection, twice per request and under one lock.
+#[derive(Debug)]
+pub struct HttpTransport {
+    config: ureq::config::Config,
+    dialler: Dialler,
+    clock: Arc<dyn Clock>,
+    /// The endpoint's own address, parsed once.
+    home: (String, Uri),
+    agents: Mutex<Agents>,
+}
+
+#[derive(Debug, Default)]
+struct Agents {
+    /// Those not sending, the one used last on top. At most as many as the endpoint's
+    /// concurrency.
+    idle: Vec<Agent>,
+    /// All of them.
+    all: Vec<Agent>,
+    is_abandoned: bool,
+}
+
+impl HttpTransport {
+    /// A transport for `endpoint`. Nothing is dialled yet.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] when the endpoint's extra certificates cannot be used.
+    pub fn new(endpoint: &Endpoint, clock: Arc<dyn Clock>) -> Result<HttpTransport, TlsError> {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .accept("")
+            .accept_encoding("")
+            .user_agent("")
+            .timeout_global(Some(endpoint.timeout))
+            .timeout_connect(Some(endpoint.connect_timeout))
+            .timeout_recv_body(Some(BODY_TIMEOUT))
+            .max_response_header_size(ANSWER_HEADER_BYTES_MAX)
+            .max_idle_connections(1)
+            .max_idle_connections_per_host(1)
+            .max_idle_age(endpoint.idle_timeout)
+            .build();
+        let dialler = Dialler::new(endpoint, Arc::clone(&clock))?;
+        let url = endpoint.url.as_str();
+        let uri = url.parse().expect("a checked url is a uri");
+        let home = (url.to_string(), uri);
+        Ok(HttpTransport {
+            config,
+            dialler,
+            clock,
+            home,
+            agents: Mutex::default(),
+        })
+    }
+
+    /// The endpoint's own address.
+    #[cfg(test)]
+    pub(super) fn home_url(&self) -> &str {
+        &self.home.0
+    }
+
+    fn exchange(
+        &self,
+        agent: &Agent,
+        request: &SignedRequest<'_>,
+    ) -> Result<Response, ureq::Error> {
+        let mut outgoing = http::Request::new(request.body);
+        *outgoing.uri_mut() = if request.url == self.home.0 {
+            self.home.1.clone()
+        } else {
+            parsed(Uri::try_from(request.url))?
+        };
+        *outgoing.method_mut() = match request.method {
+            "POST" => Method::POST,
+            other => parsed(Method::from_bytes(other.as_bytes()))?,
+        };
+        let headers = outgoing.headers_mut();
+        headers.reserve(request.headers.len() + 1);
+        for (name, value) in &request.headers {
+            headers.append(
+                parsed(HeaderName::from_bytes(name.as_bytes()))?,
+                parsed(HeaderValue::from_str(value))?,
+            );
+        }
+        let incoming = agent.run(outgoing)?;
+        let (head, body) = incoming.into_parts();
+        Ok(Response {
+            status: head.status.as_u16(),
+            retry_after: kept(&head.headers, "retry-after"),
+            date: kept(&head.headers, "date"),
+            location_host: kept(&head.headers, "location").and_then(|location| host_of(&location)),
+            body_start: read_start(body),
+            elapsed: Duration::ZERO,
+        })
+    }
+
+    fn take_agent(&self) -> Option<Agent> {
+        let mut agents = self.agents();
+        if agents.is_abandoned {
+            return None;
+        }
+        Some(agents.idle.pop().unwrap_or_else(|| {
+            let agent = Agent::with_parts(self.config.clone(), self.dialler.clone(), ResolvesLater);
+            agents.all.push(agent.clone());
+            agent
+        }))
+    }
+
+    fn agents(&self) -> MutexGuard<'_, Agents> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, request: &SignedRequest<'_>) -> Answer {
+        let started = self.clock.now();
+        let Some(agent) = self.take_agent() else {
+            let text = "stopping".to_string();
+            return Answer::Trouble(Trouble {
+                class: TroubleClass::Closed,
+                text,
+                elapsed: Duration::ZERO,
+            });
+        };
+        let result = self.exchange(&agent, request);
+        self.agents().idle.push(agent);
+        let elapsed = self.clock.now().since(started);
+        match result {
+            Ok(response) => Answer::Status(Response {
+                elapsed,
+                ..response
+            }),
+            Err(error) => Answer::Trouble(Trouble {
+                elapsed,
+                ..trouble(error)
+            }),
+        }
+    }
+
+    fn abandon(&self) {
+        let all = {
+            let mut agents = self.agents();
+            agents.is_abandoned = true;
+            agents.idle.clear();
+            std::mem::take(&mut agents.all)
+        };
+        all.into_iter().for_each(Agent::shutdown);
+    }
+}
+
+fn parsed<T, E: Into<http::Error>>(result: Result<T, E>) -> Result<T, ureq::Error> {
+    result.map_err(|error| ureq::Error::Http(error.into()))
+}
+
+fn kept(headers: &HeaderMap, name: &str) -> Option<String> {
+    let text = headers.get(name)?.to_str().ok()?;
+    (text.len() <= KEPT_HEADER_BYTES_MAX).then(|| text.to_string())
+}
+
+fn host_of(location: &str) -> Option<String> {
+    location.parse::<Uri>().ok()?.host().map(str::to_string)
+}
+
+/// Reads the body to its end, if that comes within [`ANSWER_BODY_BYTES_MAX`], so that the
+/// connection can be used again; else, or when it breaks off, dropping it closes the connection.
+/// The outcome does not depend on it.
+fn read_start(mut body: Body) -> Vec<u8> {
+    let mut reader = body.as_reader();
+    let mut start = Vec::new();
+    let mut chunk = [0; 4 << 10];
+    let mut total = 0;
+    while total <= ANSWER_BODY_BYTES_MAX {
+        let amount = match reader.read(&mut chunk) {
+            Ok(amount) if amount > 0 => amount,
+            _ => break,
+        };
+        total += amount;
+        let room = (ANSWER_START_BYTES - start.len()).min(amount);
+        start.extend_from_slice(chunk.get(..room).unwrap_or_default());
+    }
+    start
+}
+
+fn trouble(error: ureq::Error) -> Trouble {
+    let (class, text) = match error {
+        ureq::Error::Other(inside) => match inside.downcast::<Carried>() {
+            Ok(carried) => return carried.0,
+            Err(other) => (TroubleClass::Protocol, other.to_string()),
+        },
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            (TroubleClass::Timeout(Phase::Connect), String::new())
+        }
+        ureq::Error::Timeout(Timeout::SendRequest | Timeout::SendBody) => {
+            (TroubleClass::Timeout(Phase::Send), String::new())
+        }
+        ureq::Error::Timeout(_) => (TroubleClass::Timeout(Phase::Answer), String::new()),
+        ureq::Error::Io(error) => match error.kind() {
+            io::ErrorKind::InvalidData => (TroubleClass::Protocol, error.to_string()),
+            _ => (TroubleClass::Closed, error.to_string()),
+        },
+        error => (TroubleClass::Protocol, error.to_string()),
+    };
+    Trouble {
+        class,
+        text,
+        elapsed: Duration::ZERO,
+    }
+}
