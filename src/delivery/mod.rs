@@ -7,14 +7,22 @@
 //! What is promised: every event an endpoint wants is delivered at least once, or becomes a dead
 //! letter after its attempts; a repeat has the same id. What is not: order.
 
+pub mod breaker;
+pub mod counts;
 pub mod endpoint;
+pub mod entry;
+pub mod event_queue;
+pub mod lane;
+pub mod notice;
 pub mod outcome;
 pub mod profile;
 pub mod request;
 pub mod retry;
+pub mod settler;
 pub mod signer;
 pub mod transport;
 pub mod url;
+mod window;
 
 /// Stack of a sending thread, in bytes.
 ///

@@ -1,0 +1,30 @@
+//! Counts: what has become of attempts and events since the start, per endpoint.
+
+use std::time::Duration;
+
+/// What has become of an endpoint's attempts and events since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests sent and finished: as many as the receiver has seen or could have seen.
+    pub attempts: u64,
+    /// Of these, delivered.
+    pub delivered: u64,
+    /// Of these, refused.
+    pub refused: u64,
+    /// Of these, unavailable or gone.
+    pub unavailable: u64,
+    /// Events given up.
+    pub buried: u64,
+    /// Events that were not for this endpoint.
+    pub skipped: u64,
+    /// Events that wait for their own retry now.
+    pub retrying: u64,
+    /// Whether the endpoint is failing now.
+    pub is_failing: bool,
+    /// What the last attempt that was not delivered came to.
+    pub last_error: Option<String>,
+    /// Time of all attempts together.
+    pub latency_sum: Duration,
+    /// Time of the longest attempt.
+    pub latency_max: Duration,
+}

@@ -1,0 +1,44 @@
+//! Entry: one event on its way to one endpoint.
+
+use super::outcome::Failure;
+use crate::queue::Queued;
+
+/// One event on its way to one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The event and its place.
+    pub queued: Queued,
+    /// Attempts that counted. Those that met a failing endpoint do not.
+    pub attempts: u32,
+    /// It waits in the queue for its own retry, beside the cursor.
+    pub is_kept: bool,
+    /// It is out as a probe of a failing endpoint.
+    pub is_probe: bool,
+    /// It has been a probe since the endpoint began to fail.
+    pub was_probe: bool,
+    /// It is out, alone of its kind, to see whether it was the endpoint or the event.
+    pub is_doubtful: bool,
+    /// What came of the last attempt.
+    pub last: Failure,
+}
+
+impl Entry {
+    /// An event that was not tried yet.
+    pub fn new(queued: Queued) -> Entry {
+        Entry {
+            queued,
+            attempts: 0,
+            is_kept: false,
+            is_probe: false,
+            was_probe: false,
+            is_doubtful: false,
+            last: Failure::default(),
+        }
+    }
+
+    /// Number of the attempt that is next or under way, from 1. During an outage it stays the
+    /// same, because those attempts do not count.
+    pub fn attempt(&self) -> u32 {
+        self.attempts.saturating_add(1)
+    }
+}

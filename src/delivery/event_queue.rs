@@ -1,0 +1,238 @@
+//! EventQueue: what delivery asks of the queue, so that lanes are tested against one in memory.
+
+use crate::clock::UnixMs;
+use crate::event::Sequence;
+use crate::queue::Queued;
+use crate::shutdown::Bell;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+/// The queue could not be read or written. Only reported, so its kind does not matter here.
+pub type QueueTrouble = Box<dyn Error + Send + Sync>;
+
+/// The queue as delivery sees it.
+pub trait EventQueue: Send + Sync + fmt::Debug {
+    /// About `count_max` events in order, beginning with the first at or behind `from`; whole
+    /// blocks, so some more are possible. Empty when there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// When the next event cannot be read.
+    fn read(&self, from: Sequence, count_max: usize) -> Result<Vec<Queued>, QueueTrouble>;
+
+    /// The first event that is neither settled for the endpoint nor waits for its own retry.
+    /// Everything below is so durably.
+    fn cursor(&self, endpoint: &str) -> Sequence;
+
+    /// The events above the cursor that are settled for the endpoint or wait for their own
+    /// retry, durably: reading gives them out again, and they must not be sent again.
+    fn settled_beyond(&self, endpoint: &str) -> Vec<Sequence>;
+
+    /// Decides what becomes of events, all or nothing. Durable when `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written. It may have been, or not; repeating it is harmless.
+    fn settle(&self, settled: Vec<Settled>) -> Result<(), QueueTrouble>;
+
+    /// At most `count_max` events that wait for the endpoint's own retry, earliest due first.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    fn waiting(&self, endpoint: &str, count_max: usize) -> Result<Vec<Waiting>, QueueTrouble>;
+
+    /// Rings `bell` after every commit that added events.
+    fn subscribe(&self, bell: &Bell);
+}
+
+/// What becomes of one event for one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The endpoint.
+    pub endpoint: Arc<str>,
+    /// The event.
+    pub sequence: Sequence,
+    /// What becomes of it.
+    pub settlement: Settlement,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// The endpoint has it.
+    Delivered,
+    /// It is not for this endpoint.
+    Skipped,
+    /// It waits for its own retry, beside the queue.
+    Keep {
+        /// Not before this; wall-clock time, so that it means the same after a restart.
+        due: UnixMs,
+        /// Attempts made so far.
+        attempts: u32,
+        /// What came of the last one.
+        reason: String,
+        /// The event.
+        event: Queued,
+    },
+    /// It is given up.
+    Bury(DeadLetter),
+}
+
+/// An event given up for an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The event.
+    pub queued: Queued,
+    /// Attempts made.
+    pub attempts: u32,
+    /// HTTP status of the last answer, when there was one.
+    pub status: Option<u16>,
+    /// How that answer began; at most 1 KiB.
+    pub answer_start: Vec<u8>,
+    /// Why it was given up.
+    pub reason: String,
+    /// When.
+    pub at: UnixMs,
+}
+
+/// An event that waits for its own retry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Not before this.
+    pub due: UnixMs,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// What came of the last one.
+    pub reason: String,
+    /// The event.
+    pub queued: Queued,
+}
+
+#[cfg(test)]
+pub(in crate::delivery) mod memory {
+    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::{Mutex, MutexGuard};
+
+    /// A queue of one endpoint, in memory. A clone is the same queue: what a restart finds.
+    #[derive(Debug, Clone, Default)]
+    pub struct MemoryQueue(Arc<Mutex<Contents>>);
+
+    #[derive(Debug, Default)]
+    pub struct Contents {
+        pub events: Vec<Queued>,
+        pub cursor: u64,
+        pub beyond: BTreeSet<Sequence>,
+        pub waiting: BTreeMap<Sequence, Waiting>,
+        pub dead: Vec<DeadLetter>,
+        pub delivered: Vec<Sequence>,
+        pub skipped: Vec<Sequence>,
+        pub settle_fails: bool,
+        bells: Vec<Bell>,
+    }
+
+    impl MemoryQueue {
+        /// A queue with these events.
+        pub fn with(events: Vec<Queued>) -> MemoryQueue {
+            let queue = MemoryQueue::default();
+            queue.contents().cursor = 1;
+            queue.contents().events = events;
+            queue
+        }
+
+        /// Adds an event, as a commit does.
+        pub fn add(&self, queued: Queued) {
+            let mut contents = self.contents();
+            contents.events.push(queued);
+            contents.bells.iter().for_each(Bell::ring);
+        }
+
+        pub fn contents(&self) -> MutexGuard<'_, Contents> {
+            self.0.lock().unwrap()
+        }
+    }
+
+    impl EventQueue for MemoryQueue {
+        fn read(&self, from: Sequence, count_max: usize) -> Result<Vec<Queued>, QueueTrouble> {
+            let contents = self.contents();
+            let from = contents
+                .events
+                .iter()
+                .filter(|queued| queued.sequence >= from);
+            Ok(from.take(count_max + 15).cloned().collect())
+        }
+
+        fn cursor(&self, _: &str) -> Sequence {
+            Sequence(self.contents().cursor)
+        }
+
+        fn settled_beyond(&self, _: &str) -> Vec<Sequence> {
+            self.contents().beyond.iter().copied().collect()
+        }
+
+        fn settle(&self, settled: Vec<Settled>) -> Result<(), QueueTrouble> {
+            let mut contents = self.contents();
+            if contents.settle_fails {
+                return Err("the disk is full".into());
+            }
+            for Settled {
+                sequence,
+                settlement,
+                ..
+            } in settled
+            {
+                assert!(
+                    sequence.0 < contents.cursor + 4_096,
+                    "{sequence} is beyond the window"
+                );
+                let waited = contents.waiting.remove(&sequence).is_some();
+                if !waited {
+                    assert!(sequence.0 >= contents.cursor, "{sequence} is settled twice");
+                    assert!(
+                        contents.beyond.insert(sequence),
+                        "{sequence} is settled twice"
+                    );
+                }
+                match settlement {
+                    Settlement::Delivered => contents.delivered.push(sequence),
+                    Settlement::Skipped => contents.skipped.push(sequence),
+                    Settlement::Bury(letter) => contents.dead.push(letter),
+                    Settlement::Keep {
+                        due,
+                        attempts,
+                        reason,
+                        event,
+                    } => {
+                        let waiting = Waiting {
+                            due,
+                            attempts,
+                            reason,
+                            queued: event,
+                        };
+                        contents.waiting.insert(sequence, waiting);
+                    }
+                }
+            }
+            loop {
+                let cursor = Sequence(contents.cursor);
+                if !contents.beyond.remove(&cursor) {
+                    return Ok(());
+                }
+                contents.cursor += 1;
+            }
+        }
+
+        fn waiting(&self, _: &str, count_max: usize) -> Result<Vec<Waiting>, QueueTrouble> {
+            let mut waiting: Vec<Waiting> = self.contents().waiting.values().cloned().collect();
+            waiting.sort_by_key(|waiting| waiting.due);
+            waiting.truncate(count_max);
+            Ok(waiting)
+        }
+
+        fn subscribe(&self, bell: &Bell) {
+            self.contents().bells.push(bell.clone());
+        }
+    }
+}

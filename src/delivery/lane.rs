@@ -1,0 +1,534 @@
+//! Lane: an endpoint's place in the queue, and what of it is tried next.
+//!
+//! An event is in one of these places until it is settled:
+//!
+//! * the **window**: not tried yet;
+//! * **first**: met a failing endpoint, or was under way when it began to fail. Has lost no
+//!   attempt, and goes out before what is new, but one at a time and not after a failure: if it
+//!   is these events that the endpoint cannot digest, the answers to others in between show it;
+//! * **suspects**: found the endpoint unavailable, and it is not known yet whether that was the
+//!   endpoint or the event. The next answer tells: a yes or no to another event means that the
+//!   endpoint works, and the suspect has lost an attempt; one more failure, and the endpoint is
+//!   failing;
+//! * **retries**: has lost attempts and waits for its own time. What waits longer than a moment
+//!   is also kept on disk;
+//! * under way, with a worker.
+//!
+//! So an outage spends no attempts and makes no dead letters, and an event that alone does harm
+//! is given up after its attempts while its neighbours pass.
+//!
+//! Everything here is decided under one short lock, without network; the time comes in as a
+//! parameter.
+
+use super::breaker::{Breaker, Gate, OPEN_AFTER, Unavailable};
+use super::counts::Counts;
+use super::endpoint::Endpoint;
+use super::entry::Entry;
+use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement};
+use super::notice::Notice;
+use super::outcome::{Failure, Outcome};
+use super::retry::{Next, draw};
+use super::settler::Outbox;
+use super::window::{WINDOW_EVENTS, Window};
+use crate::clock::{Moment, UnixMs};
+use crate::event::Sequence;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most events that wait for their own retry before nothing new is taken.
+///
+/// Each is a copy beside the queue and about 1 KiB here. An endpoint that refuses everything
+/// would else turn the whole backlog into copies; with this it is stopped after so many until
+/// some are delivered or given up, and the rest waits in the queue untried.
+pub const KEPT_MAX: usize = 1_024;
+
+/// Most waiting events taken over from the queue at the start: its own bound.
+const WAITING_MAX: usize = 4_096;
+
+/// Most events tried as probes during one failure. Beyond a few it is not the events; they take
+/// turns then, so that no single one that the endpoint cannot digest keeps it failing.
+const PROBED_MAX: usize = 16;
+
+/// Cap of the wait before a suspect is tried again when no other answer decides about it.
+const SUSPECT_WAIT: Duration = Duration::from_millis(250);
+
+/// How long two 410s must be apart to be believed.
+const GONE_APART: Duration = Duration::from_secs(60);
+
+/// Shortest time between two notices about dead letters: the network must not fill the log.
+const BURIED_NOTICE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a lane with nothing to do waits for its bell before it looks again by itself.
+pub const IDLE_WAIT: Duration = Duration::from_secs(60);
+
+/// How long a lane waits when the queue cannot be read.
+const UNREADABLE_WAIT: Duration = Duration::from_secs(1);
+
+/// What a worker is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Send this, then [`finish`](Lane::finish) it.
+    Attempt(Box<Entry>),
+    /// Nothing for this long, unless the bell rings.
+    Wait(Duration),
+    /// Nothing any more.
+    Stopped,
+}
+
+/// An endpoint's place in the queue.
+#[derive(Debug)]
+pub struct Lane {
+    endpoint: Arc<Endpoint>,
+    queue: Arc<dyn EventQueue>,
+    outbox: Arc<Outbox>,
+    rng: fastrand::Rng,
+    breaker: Breaker,
+    window: Window,
+    /// At most what was under way when the endpoint began to fail, and [`PROBED_MAX`].
+    first: VecDeque<Entry>,
+    /// One of `first` is under way.
+    is_doubt_out: bool,
+    /// Fewer than [`OPEN_AFTER`], each with the time at which it is tried again at the latest.
+    suspects: Vec<(Moment, Entry)>,
+    /// At most [`KEPT_MAX`] and what was under way; at the start what the queue had.
+    retries: BTreeMap<(Moment, Sequence), Entry>,
+    has_loaded_retries: bool,
+    /// Settlements handed to the outbox and not known to be durable.
+    unsettled: u64,
+    gone_since: Option<Moment>,
+    is_gone: bool,
+    is_stopping: bool,
+    is_unreadable: bool,
+    buried_since_notice: u64,
+    buried_noticed_at: Option<Moment>,
+    notices: Vec<Notice>,
+    counts: Counts,
+}
+
+impl Lane {
+    /// The lane of `endpoint`, from its durable place in the queue on. `seed` decides its jitter.
+    pub fn new(
+        endpoint: Arc<Endpoint>,
+        queue: Arc<dyn EventQueue>,
+        outbox: Arc<Outbox>,
+        seed: u64,
+    ) -> Lane {
+        Lane {
+            rng: fastrand::Rng::with_seed(seed),
+            breaker: Breaker::new(endpoint.probe_max),
+            window: Window::new(Arc::clone(&queue), &endpoint.name),
+            endpoint,
+            queue,
+            outbox,
+            first: VecDeque::new(),
+            is_doubt_out: false,
+            suspects: Vec::new(),
+            retries: BTreeMap::new(),
+            has_loaded_retries: false,
+            unsettled: 0,
+            gone_since: None,
+            is_gone: false,
+            is_stopping: false,
+            is_unreadable: false,
+            buried_since_notice: 0,
+            buried_noticed_at: None,
+            notices: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// What to do at `now`.
+    pub fn take(&mut self, now: Moment, wall: UnixMs) -> Turn {
+        if self.is_stopping {
+            return Turn::Stopped;
+        }
+        if self.is_gone || self.unsettled >= WINDOW_EVENTS {
+            return Turn::Wait(IDLE_WAIT);
+        }
+        let is_probe = match self.breaker.gate(now) {
+            Gate::Open => false,
+            Gate::Probe => true,
+            Gate::ShutUntil(moment) => return Turn::Wait(moment.since(now)),
+        };
+        let picked = self
+            .load_retries(now, wall)
+            .and_then(|()| self.pick(now, is_probe));
+        match self.heard(picked) {
+            None => Turn::Wait(UNREADABLE_WAIT),
+            Some(None) => Turn::Wait(
+                self.next_due()
+                    .map_or(IDLE_WAIT, |due| due.since(now).min(IDLE_WAIT)),
+            ),
+            Some(Some(mut entry)) => {
+                if is_probe {
+                    self.breaker.probe_sent(now);
+                    entry.was_probe = true;
+                }
+                entry.is_probe = is_probe;
+                Turn::Attempt(Box::new(entry))
+            }
+        }
+    }
+
+    /// What an attempt came to, after `elapsed`.
+    ///
+    /// Nothing is durable yet: the settlement is in the outbox. Until it is committed, a crash
+    /// means that the event goes out again, with the same id.
+    pub fn finish(
+        &mut self,
+        mut entry: Entry,
+        outcome: Outcome,
+        elapsed: Duration,
+        now: Moment,
+        wall: UnixMs,
+    ) {
+        if std::mem::take(&mut entry.is_doubtful) {
+            self.is_doubt_out = false;
+        }
+        self.counts.attempts += 1;
+        self.counts.latency_sum += elapsed;
+        self.counts.latency_max = self.counts.latency_max.max(elapsed);
+        match outcome {
+            Outcome::Delivered => {
+                self.counts.delivered += 1;
+                self.answered(now, wall);
+                self.settle(entry.queued.sequence, Settlement::Delivered);
+            }
+            Outcome::Refused(failure) => {
+                self.counts.refused += 1;
+                self.answered(now, wall);
+                let entry = self.failed(entry, failure);
+                let next = self
+                    .endpoint
+                    .retries
+                    .after_refusal(entry.attempt(), &mut self.rng);
+                self.charge(entry, next, now, wall);
+            }
+            Outcome::Unavailable { failure, after } => {
+                self.counts.unavailable += 1;
+                self.gone_since = None;
+                self.unavailable(entry, failure, after, now);
+            }
+            Outcome::Gone(failure) => {
+                self.counts.unavailable += 1;
+                self.gone(entry, failure, now);
+            }
+        }
+    }
+
+    /// `count` settlements are durable, and the cursor is at `cursor`. True when that lets
+    /// something go on.
+    pub fn committed(&mut self, count: u64, cursor: Sequence) -> bool {
+        let was_held_up = self.unsettled >= WINDOW_EVENTS || self.window.is_at_end();
+        self.unsettled = self.unsettled.saturating_sub(count);
+        self.window.moved(cursor);
+        was_held_up
+    }
+
+    /// Whether another worker would find something to send at `now`.
+    pub fn has_more(&self, now: Moment) -> bool {
+        self.breaker.gate(now) == Gate::Open
+            && (!self.first.is_empty() && !self.is_doubt_out
+                || self.window.has_fresh() && self.retries.len() < KEPT_MAX
+                || self.next_due().is_some_and(|due| due <= now))
+    }
+
+    /// Gives out nothing any more.
+    pub fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    /// Sends again to an endpoint that was gone.
+    pub fn resume(&mut self) {
+        (self.is_gone, self.gone_since) = (false, None);
+    }
+
+    /// What there is to log since the last call.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// What has become of attempts and events since the start.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            retrying: self.retries.len() as u64,
+            is_failing: self.breaker.is_failing(),
+            ..self.counts.clone()
+        }
+    }
+
+    fn pick(&mut self, now: Moment, is_probe: bool) -> Result<Option<Entry>, QueueTrouble> {
+        if is_probe {
+            return self.pick_probe(now);
+        }
+        // What has failed before goes first, but not right after a failure: the answer to an event
+        // that has not failed yet says more.
+        if !self.breaker.is_sound()
+            && let Some(entry) = self.fresh()?
+        {
+            return Ok(Some(entry));
+        }
+        let again = self
+            .due_retry(now)
+            .or_else(|| self.doubtful())
+            .or_else(|| self.due_suspect(now));
+        match again {
+            Some(entry) => Ok(Some(entry)),
+            None => self.fresh(),
+        }
+    }
+
+    /// An event that was no probe yet, if there is one, else the one whose turn it is longest.
+    fn pick_probe(&mut self, now: Moment) -> Result<Option<Entry>, QueueTrouble> {
+        let is_untried = self.first.front().is_some_and(|entry| !entry.was_probe);
+        if !is_untried
+            && self.first.len() < PROBED_MAX
+            && let Some(entry) = self.fresh()?
+        {
+            return Ok(Some(entry));
+        }
+        Ok(self.first.pop_front().or_else(|| self.due_retry(now)))
+    }
+
+    fn due_retry(&mut self, now: Moment) -> Option<Entry> {
+        let earliest = self.retries.first_entry()?;
+        (earliest.key().0 <= now).then(|| earliest.remove())
+    }
+
+    fn doubtful(&mut self) -> Option<Entry> {
+        if self.is_doubt_out {
+            return None;
+        }
+        let entry = self.first.pop_front()?;
+        self.is_doubt_out = true;
+        Some(Entry {
+            is_doubtful: true,
+            ..entry
+        })
+    }
+
+    fn due_suspect(&mut self, now: Moment) -> Option<Entry> {
+        let place = self.suspects.iter().position(|(due, _)| *due <= now)?;
+        Some(self.suspects.swap_remove(place).1)
+    }
+
+    fn fresh(&mut self) -> Result<Option<Entry>, QueueTrouble> {
+        if self.retries.len() >= KEPT_MAX {
+            return Ok(None);
+        }
+        let mut skipped = Vec::new();
+        let next = self
+            .window
+            .next(&self.endpoint.events, |sequence| skipped.push(sequence));
+        for sequence in skipped {
+            self.counts.skipped += 1;
+            self.settle(sequence, Settlement::Skipped);
+        }
+        Ok(next?.map(Entry::new))
+    }
+
+    fn next_due(&self) -> Option<Moment> {
+        let retry = self.retries.first_key_value().map(|((due, _), _)| *due);
+        let suspect = self.suspects.iter().map(|(due, _)| *due).min();
+        retry.into_iter().chain(suspect).min()
+    }
+
+    /// Takes over what waits in the queue for its own retry, once.
+    ///
+    /// Due times on disk are of the wall clock, which may have been set since: one far ahead
+    /// waits for the longest backoff and no longer.
+    fn load_retries(&mut self, now: Moment, wall: UnixMs) -> Result<(), QueueTrouble> {
+        if self.has_loaded_retries {
+            return Ok(());
+        }
+        for waiting in self.queue.waiting(&self.endpoint.name, WAITING_MAX)? {
+            let wait = waiting.due.since(wall).min(self.endpoint.retries.max);
+            let last = Failure {
+                reason: waiting.reason,
+                ..Failure::default()
+            };
+            let key = (now + wait, waiting.queued.sequence);
+            let entry = Entry::new(waiting.queued);
+            self.retries.insert(
+                key,
+                Entry {
+                    attempts: waiting.attempts,
+                    is_kept: true,
+                    last,
+                    ..entry
+                },
+            );
+        }
+        self.has_loaded_retries = true;
+        Ok(())
+    }
+
+    fn heard<T>(&mut self, result: Result<T, QueueTrouble>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                if std::mem::take(&mut self.is_unreadable) {
+                    self.notices.push(Notice::Readable);
+                }
+                Some(value)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_unreadable, true) {
+                    self.notices.push(Notice::Unreadable {
+                        error: error.to_string(),
+                    });
+                }
+                None
+            }
+        }
+    }
+
+    /// The endpoint said yes or no to an event: it works, and what it had no answer for stands
+    /// alone.
+    fn answered(&mut self, now: Moment, wall: UnixMs) {
+        self.gone_since = None;
+        if let Some(recovered) = self.breaker.answered(now) {
+            let (failing_for, probes) = (recovered.failing_for, recovered.probes);
+            self.notices.push(Notice::Recovered {
+                failing_for,
+                probes,
+            });
+            // Probes took turns; what is sent now goes in its order again.
+            self.first
+                .make_contiguous()
+                .sort_by_key(|entry| entry.queued.sequence);
+            self.first
+                .iter_mut()
+                .for_each(|entry| entry.was_probe = false);
+        }
+        for (_, entry) in std::mem::take(&mut self.suspects) {
+            let next = self
+                .endpoint
+                .retries
+                .after_accident(entry.attempt(), &mut self.rng);
+            self.charge(entry, next, now, wall);
+        }
+    }
+
+    fn unavailable(
+        &mut self,
+        entry: Entry,
+        failure: Failure,
+        after: Option<Duration>,
+        now: Moment,
+    ) {
+        let entry = self.failed(entry, failure);
+        match self
+            .breaker
+            .unavailable(now, entry.is_probe, after, &mut self.rng)
+        {
+            Unavailable::Suspected => self
+                .suspects
+                .push((now + draw(SUSPECT_WAIT, &mut self.rng), entry)),
+            Unavailable::StillFailing => self.first.push_back(entry),
+            Unavailable::Opened => {
+                let error = entry.last.reason.clone();
+                self.notices.push(Notice::Failing {
+                    attempts: OPEN_AFTER,
+                    error,
+                });
+                self.first
+                    .extend(self.suspects.drain(..).map(|(_, suspect)| suspect));
+                self.first.push_back(entry);
+            }
+        }
+    }
+
+    /// One 410 may be a mistake of a deployment: the endpoint is left alone for a while and asked
+    /// again.
+    fn gone(&mut self, entry: Entry, failure: Failure, now: Moment) {
+        let since = *self.gone_since.get_or_insert(now);
+        if now.since(since) >= GONE_APART && !self.is_gone {
+            self.is_gone = true;
+            self.notices.push(Notice::Stopped);
+        }
+        self.unavailable(entry, failure, Some(GONE_APART), now);
+    }
+
+    fn failed(&mut self, entry: Entry, failure: Failure) -> Entry {
+        self.counts.last_error = Some(failure.reason.clone());
+        Entry {
+            last: failure,
+            ..entry
+        }
+    }
+
+    /// An attempt counted against the event.
+    fn charge(&mut self, entry: Entry, next: Next, now: Moment, wall: UnixMs) {
+        let mut entry = Entry {
+            attempts: entry.attempt(),
+            is_probe: false,
+            was_probe: false,
+            ..entry
+        };
+        let sequence = entry.queued.sequence;
+        match next {
+            Next::Soon(wait) => {
+                self.retries.insert((now + wait, sequence), entry);
+            }
+            Next::Keep(wait) => {
+                let keep = Settlement::Keep {
+                    due: wall.after(wait),
+                    attempts: entry.attempts,
+                    reason: entry.last.reason.clone(),
+                    event: entry.queued.clone(),
+                };
+                self.settle(sequence, keep);
+                entry.is_kept = true;
+                self.retries.insert((now + wait, sequence), entry);
+            }
+            Next::Bury => self.bury(entry, now, wall),
+        }
+    }
+
+    fn bury(&mut self, entry: Entry, now: Moment, wall: UnixMs) {
+        let Entry {
+            queued,
+            attempts,
+            last,
+            ..
+        } = entry;
+        self.counts.buried += 1;
+        self.buried_since_notice += 1;
+        let is_quiet = self
+            .buried_noticed_at
+            .is_some_and(|at| now.since(at) < BURIED_NOTICE_EVERY);
+        if !is_quiet {
+            self.buried_noticed_at = Some(now);
+            let count = std::mem::take(&mut self.buried_since_notice);
+            let (id, error) = (queued.event.id.to_string(), last.reason.clone());
+            self.notices.push(Notice::Buried {
+                count,
+                id,
+                attempts,
+                error,
+            });
+        }
+        let letter = DeadLetter {
+            attempts,
+            status: last.status,
+            answer_start: last.answer_start,
+            reason: last.reason,
+            at: wall,
+            queued,
+        };
+        self.settle(letter.queued.sequence, Settlement::Bury(letter));
+    }
+
+    fn settle(&mut self, sequence: Sequence, settlement: Settlement) {
+        self.unsettled += 1;
+        self.outbox.push(Settled {
+            endpoint: Arc::clone(&self.endpoint.name),
+            sequence,
+            settlement,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,541 @@
+//! Lanes against a queue in memory, a scripted endpoint and a clock of their own: days run in
+//! milliseconds, and a seed repeats a run exactly.
+
+use super::*;
+use crate::clock::{Clock, ManualClock};
+use crate::delivery::event_queue::memory::MemoryQueue;
+use crate::delivery::profile::Profile;
+use crate::delivery::profile::samples::queued;
+use crate::delivery::url::Url;
+use crate::queue::Queued;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
+const START: UnixMs = UnixMs(1_775_745_045_000);
+const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+/// An endpoint that answers each sequence, at each moment, as the script says.
+type Script<'s> = Box<dyn FnMut(u64, Moment) -> Outcome + 's>;
+
+/// A lane with `concurrency` attempts under way, and the time they take.
+struct Scene<'s> {
+    lane: Lane,
+    queue: MemoryQueue,
+    outbox: Arc<Outbox>,
+    clock: Arc<ManualClock>,
+    script: Script<'s>,
+    concurrency: usize,
+    under_way: BinaryHeap<Reverse<(Moment, u64)>>,
+    entries: BTreeMap<u64, Entry>,
+    /// Sequences in the order they were sent.
+    sent: Vec<u64>,
+    notices: Vec<Notice>,
+}
+
+fn endpoint(profile: Profile) -> Endpoint {
+    Endpoint::new(
+        "billing",
+        Url::parse("https://api.example.com/").unwrap(),
+        profile,
+    )
+}
+
+fn events(count: u64) -> Vec<Queued> {
+    (1..=count).map(|n| queued(n, "cdr", "{}")).collect()
+}
+
+fn busy() -> Outcome {
+    let failure = Failure {
+        reason: "status 503".into(),
+        status: Some(503),
+        answer_start: b"busy".to_vec(),
+    };
+    Outcome::Unavailable {
+        failure,
+        after: None,
+    }
+}
+
+fn refused() -> Outcome {
+    Outcome::Refused(Failure {
+        reason: "status 422".into(),
+        status: Some(422),
+        answer_start: b"no".to_vec(),
+    })
+}
+
+impl<'s> Scene<'s> {
+    fn new(
+        endpoint: Endpoint,
+        queue: &MemoryQueue,
+        seed: u64,
+        script: impl FnMut(u64, Moment) -> Outcome + 's,
+    ) -> Self {
+        let outbox = Arc::new(Outbox::default());
+        let lane = Lane::new(
+            Arc::new(endpoint),
+            Arc::new(queue.clone()),
+            Arc::clone(&outbox),
+            seed,
+        );
+        Scene {
+            lane,
+            queue: queue.clone(),
+            outbox,
+            clock: Arc::new(ManualClock::at(START)),
+            script: Box::new(script),
+            concurrency: 16,
+            under_way: BinaryHeap::new(),
+            entries: BTreeMap::new(),
+            sent: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// Sends until `span` has passed.
+    fn run(&mut self, span: Duration) {
+        let end = self.now() + span;
+        while self.now() < end {
+            self.step(end);
+        }
+    }
+
+    /// Sends until every event is settled and none waits; panics after `at_most`.
+    fn drain(&mut self, at_most: Duration) {
+        let end = self.now() + at_most;
+        while !self.is_drained() {
+            assert!(self.now() < end, "not drained: {:?}", self.lane.counts());
+            self.step(end);
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        let contents = self.queue.contents();
+        contents.cursor > contents.events.len() as u64 && contents.waiting.is_empty()
+    }
+
+    /// Fills the free places, then moves the clock to whatever comes first.
+    fn step(&mut self, end: Moment) {
+        let mut wait = end.since(self.now());
+        while self.entries.len() < self.concurrency {
+            match self.lane.take(self.now(), self.clock.wall()) {
+                Turn::Attempt(entry) => {
+                    let sequence = entry.queued.sequence.0;
+                    self.sent.push(sequence);
+                    self.under_way
+                        .push(Reverse((self.now() + ROUND_TRIP, sequence)));
+                    assert!(
+                        self.entries.insert(sequence, *entry).is_none(),
+                        "{sequence} is sent twice at once"
+                    );
+                }
+                Turn::Wait(span) => {
+                    wait = wait.min(span.max(Duration::from_micros(1)));
+                    break;
+                }
+                Turn::Stopped => panic!("nobody stopped the lane"),
+            }
+        }
+        if let Some(Reverse((at, _))) = self.under_way.peek() {
+            wait = wait.min(at.since(self.now()));
+        }
+        self.clock.advance(wait);
+        while let Some(&Reverse((at, sequence))) = self.under_way.peek() {
+            if at > self.now() {
+                break;
+            }
+            self.under_way.pop();
+            let entry = self.entries.remove(&sequence).unwrap();
+            let now = self.now();
+            let outcome = (self.script)(sequence, now);
+            self.lane
+                .finish(entry, outcome, ROUND_TRIP, self.now(), self.clock.wall());
+        }
+        self.commit();
+        self.notices.extend(self.lane.notices());
+    }
+
+    fn commit(&mut self) {
+        let settled = self.outbox.drain();
+        let count = settled.len() as u64;
+        if count > 0 {
+            self.queue.settle(settled).unwrap();
+            self.lane.committed(count, self.queue.cursor("billing"));
+        }
+    }
+
+    /// The agent stops here and starts again: what was not durable is forgotten.
+    fn restart(&mut self, profile: Profile, seed: u64) {
+        self.outbox = Arc::new(Outbox::default());
+        let (queue, outbox) = (Arc::new(self.queue.clone()), Arc::clone(&self.outbox));
+        self.lane = Lane::new(Arc::new(endpoint(profile)), queue, outbox, seed);
+        self.under_way.clear();
+        self.entries.clear();
+    }
+}
+
+fn hours(count: u64) -> Duration {
+    Duration::from_secs(count * 3_600)
+}
+
+fn at_secs(secs: u64) -> Moment {
+    Moment(Duration::from_secs(secs))
+}
+
+#[test]
+fn an_outage_of_hours_spends_no_attempts_and_leaves_no_dead_letters() {
+    let queue = MemoryQueue::with(events(10_000));
+    let outage = at_secs(1)..at_secs(1 + 6 * 3_600);
+    let script = |_, now| {
+        if outage.contains(&now) {
+            busy()
+        } else {
+            Outcome::Delivered
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 1, script);
+    scene.concurrency = 4;
+    scene.run(outage.end.0);
+    let probes = scene.lane.counts().unavailable;
+    assert!(
+        (4_000..20_000).contains(&probes),
+        "one probe each 2.5 s on average, not {probes}"
+    );
+    scene.drain(Duration::from_secs(20));
+    let contents = queue.contents();
+    assert_eq!((contents.dead.len(), contents.delivered.len()), (0, 10_000));
+    assert_eq!(scene.lane.counts().buried, 0);
+    let failing = scene
+        .notices
+        .iter()
+        .filter(|notice| matches!(notice, Notice::Failing { .. }))
+        .count();
+    let recovered = scene
+        .notices
+        .iter()
+        .filter(|notice| matches!(notice, Notice::Recovered { .. }))
+        .count();
+    assert_eq!(
+        (failing, recovered, scene.notices.len()),
+        (1, 1, 2),
+        "{:?}",
+        scene.notices
+    );
+}
+
+#[test]
+fn a_fresh_event_arrives_within_ten_seconds_of_the_fault_s_end() {
+    for seed in 0..50 {
+        let queue = MemoryQueue::with(events(1));
+        let end = at_secs(600);
+        let script = move |_, now| {
+            if now < end {
+                busy()
+            } else {
+                Outcome::Delivered
+            }
+        };
+        let mut scene = Scene::new(endpoint(Profile::Standard), &queue, seed, script);
+        scene.run(end.0);
+        queue.add(queued(2, "cdr", "{}"));
+        scene.drain(Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn one_poison_event_is_buried_after_its_attempts_while_its_neighbours_pass() {
+    let queue = MemoryQueue::with(events(1_000));
+    let script = |sequence, _| {
+        if sequence == 500 {
+            busy()
+        } else {
+            Outcome::Delivered
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 1, script);
+    scene.run(Duration::from_millis(300));
+    assert_eq!(
+        queue.contents().delivered.len(),
+        999,
+        "the neighbours do not wait"
+    );
+    // An answer about another event is what tells that the endpoint works.
+    for sequence in 1_001..=3_000 {
+        queue.add(queued(sequence, "cdr", "{}"));
+        scene.run(Duration::from_secs(1));
+    }
+    let contents = queue.contents();
+    assert_eq!(contents.delivered.len(), 2_999);
+    let [letter] = contents.dead.as_slice() else {
+        panic!("{:?}", contents.dead)
+    };
+    assert_eq!(
+        (letter.queued.sequence.0, letter.attempts, letter.status),
+        (500, 5, Some(503))
+    );
+    assert_eq!(
+        (letter.reason.as_str(), letter.answer_start.as_slice()),
+        ("status 503", &b"busy"[..])
+    );
+}
+
+#[test]
+fn a_refused_event_is_buried_after_exactly_its_attempts_within_its_days() {
+    let queue = MemoryQueue::with(events(3));
+    let script = |sequence, _| {
+        if sequence == 2 {
+            refused()
+        } else {
+            Outcome::Delivered
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 5, script);
+    scene.drain(hours(24 * 7));
+    assert_eq!(
+        scene.sent.iter().filter(|sequence| **sequence == 2).count(),
+        10
+    );
+    assert_eq!(queue.contents().dead[0].attempts, 10);
+    assert!(scene.now() > Moment(hours(24)), "{:?}", scene.now());
+    assert!(matches!(
+        scene.notices.as_slice(),
+        [Notice::Buried {
+            count: 1,
+            attempts: 10,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn two_failures_in_a_hundred_lose_nothing_repeat_nothing_and_cost_little_time() {
+    let undisturbed = Duration::from_micros(100_000 / 16 * 1_000);
+    for seed in 0..5 {
+        let queue = MemoryQueue::with(events(100_000));
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut passed = BTreeSet::new();
+        let script = |sequence, _| {
+            if rng.u8(0..50) == 0 {
+                return busy();
+            }
+            assert!(passed.insert(sequence), "{sequence} is delivered twice");
+            Outcome::Delivered
+        };
+        let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, seed, script);
+        scene.drain(undisturbed.mul_f64(1.25));
+        let counts = scene.lane.counts();
+        assert_eq!((counts.delivered, counts.buried), (100_000, 0));
+        assert_eq!(counts.attempts, counts.delivered + counts.unavailable);
+        drop(scene);
+        assert_eq!(passed.len(), 100_000);
+    }
+}
+
+#[test]
+fn a_failing_seed_repeats_exactly() {
+    let run = |seed| {
+        let queue = MemoryQueue::with(events(2_000));
+        let mut rng = fastrand::Rng::with_seed(9);
+        let script = move |_, _| {
+            if rng.u8(0..4) == 0 {
+                busy()
+            } else {
+                Outcome::Delivered
+            }
+        };
+        let mut scene = Scene::new(endpoint(Profile::Standard), &queue, seed, script);
+        scene.run(Duration::from_secs(60));
+        (scene.sent, scene.notices)
+    };
+    assert_eq!(run(3), run(3));
+    assert_ne!(run(3).0, run(4).0);
+}
+
+#[test]
+fn an_endpoint_that_refuses_everything_does_not_turn_the_backlog_into_copies() {
+    let queue = MemoryQueue::with(events(10_000));
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, |_, _| refused());
+    scene.run(Duration::from_secs(600));
+    let waiting = queue.contents().waiting.len();
+    assert!(
+        (KEPT_MAX..=KEPT_MAX + scene.concurrency).contains(&waiting),
+        "{waiting}"
+    );
+    assert!(queue.contents().dead.is_empty());
+}
+
+#[test]
+fn a_restart_keeps_the_attempts_and_the_times_of_retries() {
+    let queue = MemoryQueue::with(events(2));
+    let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 1, |_, _| refused());
+    scene.run(Duration::from_secs(30));
+    let before: BTreeMap<_, _> = queue.contents().waiting.clone();
+    assert!(
+        before.values().all(|waiting| waiting.attempts >= 2),
+        "{before:?}"
+    );
+    scene.restart(Profile::Vos3000, 2);
+    scene.sent.clear();
+    scene.drain(hours(1));
+    let left: u32 = before.values().map(|waiting| 5 - waiting.attempts).sum();
+    assert_eq!(scene.sent.len(), left as usize);
+    assert!(
+        queue
+            .contents()
+            .dead
+            .iter()
+            .all(|letter| letter.attempts == 5)
+    );
+}
+
+#[test]
+fn a_wall_clock_that_was_set_delays_a_retry_by_its_longest_backoff_at_most() {
+    let queue = MemoryQueue::with(events(1));
+    let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 1, |_, _| refused());
+    scene.run(Duration::from_millis(100));
+    assert_eq!(queue.contents().waiting.len(), 1);
+    scene.clock.set_wall(UnixMs(0));
+    scene.restart(Profile::Vos3000, 2);
+    let sent = scene.sent.len();
+    scene.run(hours(1) + Duration::from_secs(1));
+    assert!(scene.sent.len() > sent);
+}
+
+#[test]
+fn a_crash_repeats_only_what_was_under_way_or_not_committed() {
+    let queue = MemoryQueue::with(events(1_000));
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, |_, _| {
+        Outcome::Delivered
+    });
+    for round in 0..20 {
+        scene.run(Duration::from_millis(3));
+        scene.restart(Profile::Standard, round);
+    }
+    scene.drain(Duration::from_secs(10));
+    let repeats = scene.sent.len() - 1_000;
+    assert!(repeats <= 20 * scene.concurrency, "{repeats}");
+    assert_eq!(queue.contents().delivered.len(), 1_000);
+}
+
+#[test]
+fn a_wish_for_a_pause_is_the_whole_endpoint_s() {
+    let queue = MemoryQueue::with(events(100));
+    let mut is_first = true;
+    let script = |_, _| match std::mem::take(&mut is_first) {
+        true => Outcome::Unavailable {
+            failure: Failure::default(),
+            after: Some(Duration::from_secs(120)),
+        },
+        false => Outcome::Delivered,
+    };
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, script);
+    scene.run(Duration::from_secs(119));
+    assert_eq!(
+        scene.sent.len(),
+        16,
+        "those under way when it was asked for"
+    );
+    scene.drain(Duration::from_secs(2));
+}
+
+#[test]
+fn an_endpoint_that_says_gone_twice_is_left_alone_until_it_is_resumed() {
+    let queue = MemoryQueue::with(events(100));
+    let is_gone = std::cell::Cell::new(true);
+    let gone = || {
+        Outcome::Gone(Failure {
+            reason: "status 410".into(),
+            status: Some(410),
+            ..Failure::default()
+        })
+    };
+    let script = |_, _| {
+        if is_gone.get() {
+            gone()
+        } else {
+            Outcome::Delivered
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, script);
+    scene.run(hours(5));
+    assert_eq!(scene.sent.len(), 17, "sixteen at first and one to be sure");
+    assert!(scene.notices.contains(&Notice::Stopped));
+    is_gone.set(false);
+    scene.lane.resume();
+    scene.drain(Duration::from_secs(120));
+    assert!(queue.contents().dead.is_empty());
+}
+
+#[test]
+fn an_endpoint_that_flaps_delivers_everything_without_dead_letters() {
+    let queue = MemoryQueue::with(events(5_000));
+    let script = |_, now: Moment| {
+        if (now.0.as_secs() / 7).is_multiple_of(2) {
+            busy()
+        } else {
+            Outcome::Delivered
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 1, script);
+    scene.concurrency = 1;
+    scene.drain(Duration::from_secs(60));
+    assert!(queue.contents().dead.is_empty());
+}
+
+#[test]
+fn several_events_the_endpoint_cannot_digest_do_not_keep_it_failing() {
+    let queue = MemoryQueue::with(events(1_000));
+    let script = |sequence, _| {
+        if sequence <= 8 {
+            busy()
+        } else {
+            Outcome::Delivered
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 1, script);
+    scene.concurrency = 1;
+    scene.run(Duration::from_secs(60));
+    assert_eq!(queue.contents().delivered.len(), 992);
+}
+
+#[test]
+fn nothing_is_sent_while_a_window_of_settlements_waits_for_the_disk() {
+    let queue = MemoryQueue::with(events(10_000));
+    let mut lane = Lane::new(
+        Arc::new(endpoint(Profile::Standard)),
+        Arc::new(queue.clone()),
+        Arc::new(Outbox::default()),
+        1,
+    );
+    let mut sent = 0;
+    while let Turn::Attempt(entry) = lane.take(Moment::default(), START) {
+        lane.finish(
+            *entry,
+            Outcome::Delivered,
+            ROUND_TRIP,
+            Moment::default(),
+            START,
+        );
+        sent += 1;
+    }
+    assert_eq!(sent, WINDOW_EVENTS);
+    assert!(lane.committed(WINDOW_EVENTS, Sequence(WINDOW_EVENTS + 1)));
+    assert!(matches!(
+        lane.take(Moment::default(), START),
+        Turn::Attempt(_)
+    ));
+}
+
+#[test]
+fn a_stopped_lane_gives_out_nothing() {
+    let queue = MemoryQueue::with(events(10));
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, |_, _| {
+        Outcome::Delivered
+    });
+    scene.lane.stop();
+    assert_eq!(scene.lane.take(scene.now(), START), Turn::Stopped);
+}

@@ -1,0 +1,83 @@
+//! Notice: something to log about an endpoint. Each is a change, not a repetition.
+
+use std::time::Duration;
+
+/// Something to log about an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// It does not work any more.
+    Failing {
+        /// Attempts it took to believe it.
+        attempts: u32,
+        /// What came of the last one.
+        error: String,
+    },
+    /// It works again.
+    Recovered {
+        /// For how long it did not.
+        failing_for: Duration,
+        /// Probes sent meanwhile.
+        probes: u32,
+    },
+    /// Events became dead letters since the last such notice.
+    Buried {
+        /// How many.
+        count: u64,
+        /// The id of the latest.
+        id: String,
+        /// Its attempts.
+        attempts: u32,
+        /// What came of the last one.
+        error: String,
+    },
+    /// It said twice that it is no more; nothing is sent until it is resumed by hand.
+    Stopped,
+    /// The queue cannot be read for it.
+    Unreadable {
+        /// Why.
+        error: String,
+    },
+    /// The queue can be read again.
+    Readable,
+}
+
+impl Notice {
+    /// Writes the log line.
+    pub fn log(&self, endpoint: &str) {
+        match self {
+            Notice::Failing { attempts, error } => {
+                log::warn!(
+                    "endpoint failing endpoint={endpoint} attempts={attempts} error={error:?}"
+                );
+            }
+            Notice::Recovered {
+                failing_for,
+                probes,
+            } => {
+                let secs = failing_for.as_secs_f64();
+                log::info!(
+                    "endpoint recovered endpoint={endpoint} failing_secs={secs:.1} probes={probes}"
+                );
+            }
+            Notice::Buried {
+                count,
+                id,
+                attempts,
+                error,
+            } => {
+                log::warn!(
+                    "events buried endpoint={endpoint} count={count} last={id} attempts={attempts} error={error:?}"
+                );
+            }
+            Notice::Stopped => {
+                log::error!(
+                    "endpoint stopped endpoint={endpoint} error=\"status 410 twice\": it is gone; resume it when it is back"
+                );
+            }
+            Notice::Unreadable { error } => {
+                log::error!("queue unreadable endpoint={endpoint} error={error:?}")
+            }
+            Notice::Readable => log::info!("queue readable endpoint={endpoint}"),
+        }
+    }
+}

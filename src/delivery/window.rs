@@ -1,0 +1,164 @@
+//! Window: the stretch of the queue an endpoint is working on, decoded and filtered.
+
+use super::endpoint::EventFilter;
+use super::event_queue::{EventQueue, QueueTrouble};
+use crate::event::Sequence;
+use crate::queue::Queued;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Events decoded ahead at a time: some milliseconds of sending, 256 KiB of memory.
+pub const PREFETCH_EVENTS: usize = 256;
+
+/// How far beyond the durable cursor events are given out. The queue keeps what is settled there
+/// as a bitmap of this size; reaching it means that one event is stuck or the disk is, and either
+/// way nothing new is sent until the cursor moves.
+pub const WINDOW_EVENTS: u64 = 4_096;
+
+/// The stretch of the queue an endpoint is working on.
+#[derive(Debug)]
+pub(super) struct Window {
+    queue: Arc<dyn EventQueue>,
+    /// Everything below is settled durably.
+    cursor: Sequence,
+    /// Where reading goes on.
+    next: Sequence,
+    /// Settled above the cursor before this process began.
+    settled_before: BTreeSet<Sequence>,
+    /// Decoded and wanted, in order. At most [`PREFETCH_EVENTS`] and a block.
+    fresh: VecDeque<Queued>,
+}
+
+impl Window {
+    /// The window of `endpoint`, beginning at its durable cursor.
+    pub(super) fn new(queue: Arc<dyn EventQueue>, endpoint: &str) -> Window {
+        let cursor = queue.cursor(endpoint);
+        let settled_before = queue.settled_beyond(endpoint).into_iter().collect();
+        Window {
+            queue,
+            cursor,
+            next: cursor,
+            settled_before,
+            fresh: VecDeque::new(),
+        }
+    }
+
+    /// The next event the endpoint wants; none when there is none yet or the window is at its
+    /// end. What it does not want is handed to `skip` on the way.
+    ///
+    /// # Errors
+    ///
+    /// When the queue cannot be read. Asking again is harmless.
+    pub(super) fn next(
+        &mut self,
+        wanted: &EventFilter,
+        mut skip: impl FnMut(Sequence),
+    ) -> Result<Option<Queued>, QueueTrouble> {
+        loop {
+            let end = self.end();
+            if self.fresh.front().is_some_and(|first| first.sequence < end) {
+                return Ok(self.fresh.pop_front());
+            }
+            if !self.fresh.is_empty() || self.next >= end {
+                return Ok(None);
+            }
+            let read = self.queue.read(self.next, PREFETCH_EVENTS)?;
+            if read.is_empty() {
+                return Ok(None);
+            }
+            for queued in read {
+                if queued.sequence >= end {
+                    // It is read again when the window has moved.
+                    break;
+                }
+                self.next = queued.sequence.plus(1);
+                if self.settled_before.remove(&queued.sequence) {
+                    continue;
+                }
+                if wanted.wants(&queued.event.kind) {
+                    self.fresh.push_back(queued);
+                } else {
+                    skip(queued.sequence);
+                }
+            }
+        }
+    }
+
+    /// Whether the next event is decoded already.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.fresh
+            .front()
+            .is_some_and(|first| first.sequence < self.end())
+    }
+
+    /// Whether it is the window, and not the queue, that is at its end.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.fresh.front().map_or(self.next, |first| first.sequence) >= self.end()
+    }
+
+    /// The cursor has moved, durably.
+    pub(super) fn moved(&mut self, cursor: Sequence) {
+        self.cursor = self.cursor.max(cursor);
+    }
+
+    fn end(&self) -> Sequence {
+        self.cursor.plus(WINDOW_EVENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::event_queue::memory::MemoryQueue;
+    use crate::delivery::profile::samples::queued;
+
+    fn taken(window: &mut Window, wanted: &EventFilter, skipped: &mut Vec<u64>) -> Vec<u64> {
+        let mut skip = |sequence: Sequence| skipped.push(sequence.0);
+        std::iter::from_fn(|| window.next(wanted, &mut skip).unwrap())
+            .map(|queued| queued.sequence.0)
+            .collect()
+    }
+
+    #[test]
+    fn nothing_is_given_out_beyond_the_window_until_the_cursor_moves() {
+        let queue = MemoryQueue::with((1..=10_000).map(|n| queued(n, "cdr", "{}")).collect());
+        let mut window = Window::new(Arc::new(queue), "a");
+        let mut skipped = Vec::new();
+        assert_eq!(
+            taken(&mut window, &EventFilter::All, &mut skipped),
+            (1..=4_096).collect::<Vec<_>>()
+        );
+        assert!(window.is_at_end());
+        window.moved(Sequence(101));
+        assert_eq!(
+            taken(&mut window, &EventFilter::All, &mut skipped),
+            (4_097..=4_196).collect::<Vec<_>>()
+        );
+        assert!(skipped.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_skipped_within_the_window() {
+        let kind = |n| if n == 5_000 { "alarm" } else { "cdr" };
+        let queue = MemoryQueue::with((1..=5_000).map(|n| queued(n, kind(n), "{}")).collect());
+        let mut window = Window::new(Arc::new(queue), "a");
+        let mut skipped = Vec::new();
+        let alarms = EventFilter::Kinds(vec!["alarm".into()]);
+        assert!(taken(&mut window, &alarms, &mut skipped).is_empty());
+        assert_eq!(skipped, (1..=4_096).collect::<Vec<_>>());
+        window.moved(Sequence(4_097));
+        assert_eq!(taken(&mut window, &alarms, &mut skipped), [5_000]);
+        assert_eq!(skipped.len(), 4_999);
+    }
+
+    #[test]
+    fn what_was_settled_beyond_the_cursor_before_a_restart_is_not_given_out() {
+        let queue = MemoryQueue::with((1..=5).map(|n| queued(n, "cdr", "{}")).collect());
+        queue.contents().beyond.extend([Sequence(2), Sequence(4)]);
+        let mut window = Window::new(Arc::new(queue), "a");
+        assert_eq!(
+            taken(&mut window, &EventFilter::All, &mut Vec::new()),
+            [1, 3, 5]
+        );
+    }
+}
