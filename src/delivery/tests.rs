@@ -1,0 +1,259 @@
+//! The pump with its threads, against an endpoint that the test holds in its hand.
+
+use super::event_queue::memory::MemoryQueue;
+use super::profile::Profile;
+use super::profile::samples::queued;
+use super::transport::{Answer, Response, Trouble, TroubleClass};
+use super::url::Url;
+use super::*;
+use crate::clock::SystemClock;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, mpsc};
+use std::time::Instant;
+
+/// Answers each request with what `answer` says, given its sequence.
+struct Scripted<F>(F);
+
+impl<F> fmt::Debug for Scripted<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scripted")
+    }
+}
+
+impl<F: Fn(u64) -> Answer + Send + Sync> Transport for Scripted<F> {
+    fn send(&self, request: &SignedRequest<'_>) -> Answer {
+        let sequence = request
+            .headers
+            .iter()
+            .find(|(name, _)| *name == "X-Switchhook-Sequence")
+            .unwrap();
+        (self.0)(sequence.1.parse().unwrap())
+    }
+
+    fn abandon(&self) {}
+}
+
+fn status(status: u16) -> Answer {
+    Answer::Status(Response {
+        status,
+        elapsed: Duration::from_millis(1),
+        ..Response::default()
+    })
+}
+
+fn endpoint(name: &str, concurrency: usize) -> Endpoint {
+    let mut endpoint = Endpoint::new(
+        name,
+        Url::parse("http://127.0.0.1:9/").unwrap(),
+        Profile::Standard,
+    );
+    endpoint.concurrency = NonZeroUsize::new(concurrency).unwrap();
+    endpoint
+}
+
+fn start(
+    endpoint: Endpoint,
+    queue: &MemoryQueue,
+    transport: impl Transport + 'static,
+    shutdown: &Shutdown,
+) -> Delivery {
+    let transport: Arc<dyn Transport> = Arc::new(transport);
+    let queue = Arc::new(queue.clone());
+    let clock = Arc::new(SystemClock::new());
+    Delivery::start(
+        vec![endpoint],
+        queue,
+        clock,
+        &mut |_| Ok(Arc::clone(&transport)),
+        shutdown,
+        1,
+    )
+    .unwrap()
+}
+
+/// Waits until the queue has everything settled; panics after a time no test needs.
+#[track_caller]
+fn drained(queue: &MemoryQueue) {
+    let started = Instant::now();
+    let retry = Bell::default();
+    loop {
+        {
+            let contents = queue.contents();
+            if contents.cursor > contents.events.len() as u64 && contents.waiting.is_empty() {
+                return;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "stuck at {}",
+                contents.cursor
+            );
+        }
+        retry.wait(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn everything_is_delivered_once_by_all_workers_together() {
+    let queue = MemoryQueue::with((1..=5_000).map(|n| queued(n, "cdr", "{}")).collect());
+    let sent = Arc::new(Mutex::new(BTreeMap::new()));
+    let seen = Arc::clone(&sent);
+    let transport = Scripted(move |sequence| {
+        *seen.lock().unwrap().entry(sequence).or_insert(0_u32) += 1;
+        status(200)
+    });
+    let delivery = start(endpoint("a", 16), &queue, transport, &Shutdown::default());
+    drained(&queue);
+    let (name, counts) = delivery.counts().remove(0);
+    assert_eq!(
+        (&*name, counts.attempts, counts.delivered),
+        ("a", 5_000, 5_000)
+    );
+    delivery.stop(Duration::from_secs(5));
+    assert!(
+        sent.lock().unwrap().len() == 5_000
+            && sent.lock().unwrap().values().all(|times| *times == 1)
+    );
+}
+
+#[test]
+fn an_event_that_arrives_while_all_are_idle_is_sent_at_once() {
+    let queue = MemoryQueue::with(Vec::new());
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let transport = Scripted(move |sequence| {
+        tell.lock().unwrap().send(sequence).unwrap();
+        status(200)
+    });
+    let delivery = start(endpoint("a", 8), &queue, transport, &Shutdown::default());
+    for sequence in 1..=200 {
+        queue.add(queued(sequence, "cdr", "{}"));
+        // Far below the 60 s after which a worker that was not called looks by itself.
+        assert_eq!(told.recv_timeout(Duration::from_secs(5)), Ok(sequence));
+    }
+    delivery.stop(Duration::from_secs(5));
+    assert_eq!(queue.contents().cursor, 201);
+}
+
+#[test]
+fn retries_and_probes_wake_workers_in_time() {
+    let queue = MemoryQueue::with((1..=300).map(|n| queued(n, "cdr", "{}")).collect());
+    let rng = Mutex::new(fastrand::Rng::with_seed(1));
+    let transport = Scripted(move |_| {
+        if rng.lock().unwrap().u8(0..5) == 0 {
+            status(500)
+        } else {
+            status(200)
+        }
+    });
+    let delivery = start(endpoint("a", 8), &queue, transport, &Shutdown::default());
+    let started = Instant::now();
+    drained(&queue);
+    assert!(
+        started.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        started.elapsed()
+    );
+    delivery.stop(Duration::from_secs(5));
+    assert!(queue.contents().dead.is_empty());
+}
+
+#[test]
+fn a_stop_lets_attempts_finish_and_writes_down_what_they_came_to() {
+    let queue = MemoryQueue::with((1..=100).map(|n| queued(n, "cdr", "{}")).collect());
+    let (tell, told) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (tell, released) = (Mutex::new(tell), Mutex::new(released));
+    let transport = Scripted(move |sequence| {
+        tell.lock().unwrap().send(sequence).unwrap();
+        released.lock().unwrap().recv().unwrap();
+        status(200)
+    });
+    let shutdown = Shutdown::default();
+    let delivery = start(endpoint("a", 4), &queue, transport, &shutdown);
+    let under_way: Vec<u64> = (0..4).map(|_| told.recv().unwrap()).collect();
+    shutdown.request();
+    (0..4).for_each(|_| release.send(()).unwrap());
+    delivery.stop(Duration::from_secs(30));
+    let mut delivered: Vec<u64> = queue
+        .contents()
+        .delivered
+        .iter()
+        .map(|sequence| sequence.0)
+        .collect();
+    delivered.sort_unstable();
+    assert_eq!((under_way.len(), delivered), (4, vec![1, 2, 3, 4]));
+    assert!(told.try_recv().is_err(), "nothing was begun after the stop");
+}
+
+/// A transport whose attempts end only when they are abandoned.
+#[derive(Debug, Default)]
+struct Hanging {
+    begun: Bell,
+    abandoned: Bell,
+}
+
+impl Transport for Hanging {
+    fn send(&self, _: &SignedRequest<'_>) -> Answer {
+        self.begun.ring();
+        self.abandoned.wait(Duration::from_secs(60));
+        Answer::Trouble(Trouble {
+            class: TroubleClass::Closed,
+            text: String::new(),
+            elapsed: Duration::ZERO,
+        })
+    }
+
+    fn abandon(&self) {
+        self.abandoned.ring();
+    }
+}
+
+#[test]
+fn an_attempt_that_outlasts_the_grace_is_abandoned_and_its_event_stays_queued() {
+    let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+    let hanging = Arc::new(Hanging::default());
+    let transport: Arc<dyn Transport> = hanging.clone();
+    let clock = Arc::new(SystemClock::new());
+    let make: &mut MakeTransport<'_> = &mut |_| Ok(Arc::clone(&transport));
+    let shutdown = Shutdown::default();
+    let delivery = Delivery::start(
+        vec![endpoint("a", 2)],
+        Arc::new(queue.clone()),
+        clock,
+        make,
+        &shutdown,
+        1,
+    )
+    .unwrap();
+    hanging.begun.wait(Duration::from_secs(60));
+    let started = Instant::now();
+    delivery.stop(Duration::from_millis(50));
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
+    let contents = queue.contents();
+    assert_eq!(
+        (contents.cursor, contents.waiting.len(), contents.dead.len()),
+        (1, 0, 0)
+    );
+}
+
+#[test]
+fn a_worker_s_panic_is_passed_on() {
+    let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+    let begun = Bell::default();
+    let told = begun.clone();
+    let transport = Scripted(move |_| {
+        told.ring();
+        panic!("a bug")
+    });
+    let delivery = start(endpoint("a", 1), &queue, transport, &Shutdown::default());
+    begun.wait(Duration::from_secs(60));
+    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        delivery.stop(Duration::from_secs(5))
+    }));
+    assert_eq!(*stopped.unwrap_err().downcast::<&str>().unwrap(), "a bug");
+}
