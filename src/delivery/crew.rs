@@ -12,7 +12,7 @@ use super::notice::Notice;
 use super::outcome::Outcome;
 use crate::clock::{Clock, Moment};
 use crate::event::Sequence;
-use crate::shutdown::Bell;
+use crate::shutdown::{Bell, Shutdown};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ pub(super) struct Crew {
     name: Arc<str>,
     lane: Mutex<Lane>,
     clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
     /// Heard by the lookout.
     bell: Bell,
     roster: Mutex<Roster>,
@@ -37,21 +38,33 @@ struct Roster {
 }
 
 impl Crew {
-    /// A crew around `lane`; `bell` is rung when the lane may have something to do.
-    pub(super) fn new(name: Arc<str>, lane: Lane, clock: Arc<dyn Clock>, bell: Bell) -> Crew {
+    /// A crew around `lane`.
+    pub(super) fn new(
+        name: Arc<str>,
+        lane: Lane,
+        clock: Arc<dyn Clock>,
+        shutdown: Shutdown,
+    ) -> Crew {
+        let (lane, bell, roster) = (Mutex::new(lane), Bell::default(), Mutex::default());
         Crew {
             name,
-            lane: Mutex::new(lane),
+            lane,
             clock,
+            shutdown,
             bell,
-            roster: Mutex::default(),
+            roster,
         }
+    }
+
+    /// To be rung when the lane may have something to do.
+    pub(super) fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     /// Waits for something to send; none when there is nothing any more. `bell` is the worker's
     /// own.
     pub(super) fn next(&self, worker: usize, bell: &Bell) -> Option<Entry> {
-        loop {
+        while !self.shutdown.is_requested() {
             let now = self.clock.now();
             let (turn, has_more, notices) = {
                 let mut lane = self.lane();
@@ -68,6 +81,7 @@ impl Crew {
                 Turn::Wait(span) => self.wait(worker, bell, now + span),
             }
         }
+        None
     }
 
     /// Hands in what an attempt came to.

@@ -282,10 +282,11 @@ impl Lane {
     /// An event that was no probe yet, if there is one, else the one whose turn it is longest.
     fn pick_probe(&mut self, now: Moment) -> Result<Option<Entry>, QueueTrouble> {
         let is_untried = self.first.front().is_some_and(|entry| !entry.was_probe);
-        if !is_untried && self.first.len() < PROBED_MAX {
-            if let Some(entry) = self.fresh()? {
-                return Ok(Some(entry));
-            }
+        if !is_untried
+            && self.first.len() < PROBED_MAX
+            && let Some(entry) = self.fresh()?
+        {
+            return Ok(Some(entry));
         }
         Ok(self.first.pop_front().or_else(|| self.due_retry(now)))
     }

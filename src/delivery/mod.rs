@@ -42,14 +42,16 @@ use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use transport::Transport;
 
-/// Stack of a sending thread. The deepest it gets is the check of a certificate chain: 60 KiB
-/// in a release build, 140 KiB in a debug build (measured 2026-07 with the tests of
-/// `transport`, which run on this much).
+/// Stack of a sending thread, in bytes.
+///
+/// The deepest it gets is the check of a certificate. A handshake with one ECDSA certificate
+/// needs between 48 and 64 KiB in a debug build (measured 2026-11, x86_64); longer chains and RSA
+/// take more, so four times that. Only what is touched takes memory.
 pub const STACK_BYTES: usize = 256 << 10;
 
 /// Makes the transport of an endpoint.
@@ -124,58 +126,24 @@ impl Delivery {
         shutdown: &Shutdown,
         seed: u64,
     ) -> Result<Delivery, StartError> {
-        let outbox = Arc::new(Outbox::default());
         let mut delivery = Delivery {
             crews: Vec::new(),
             transports: Vec::new(),
             workers: Vec::new(),
             settler: None,
-            outbox: Arc::clone(&outbox),
+            outbox: Arc::default(),
             leaving: Arc::default(),
-            clock: Arc::clone(&clock),
+            clock,
         };
         let mut rng = fastrand::Rng::with_seed(seed);
-        let started = delivery
-            .start_settler(Arc::clone(&queue))
-            .and_then(|crews| {
-                for endpoint in endpoints {
-                    let endpoint = Arc::new(endpoint);
-                    let transport =
-                        make_transport(&endpoint).map_err(|source| StartError::Transport {
-                            endpoint: Arc::clone(&endpoint.name),
-                            source,
-                        })?;
-                    let lane = Lane::new(
-                        Arc::clone(&endpoint),
-                        Arc::clone(&queue),
-                        Arc::clone(&outbox),
-                        rng.u64(..),
-                    );
-                    let bell = Bell::default();
-                    queue.subscribe(&bell);
-                    shutdown.ring_at_stop(&bell);
-                    let crew = Arc::new(Crew::new(
-                        Arc::clone(&endpoint.name),
-                        lane,
-                        Arc::clone(&clock),
-                        bell,
-                    ));
-                    let mut known = crews.write().unwrap_or_else(PoisonError::into_inner);
-                    known.insert(Arc::clone(&endpoint.name), Arc::clone(&crew));
-                    drop(known);
-                    delivery.transports.push(Arc::clone(&transport));
-                    delivery.crews.push(Arc::clone(&crew));
-                    let crew = Mates {
-                        endpoint,
-                        crew,
-                        transport,
-                        clock: Arc::clone(&clock),
-                        shutdown: shutdown.clone(),
-                    };
-                    delivery.start_workers(&Arc::new(crew))?;
-                }
-                Ok(())
-            });
+        let started = delivery.start_settler(&queue).and_then(|known| {
+            endpoints.into_iter().try_for_each(|endpoint| {
+                let mates =
+                    delivery.join(endpoint, &queue, make_transport, shutdown, rng.u64(..))?;
+                write(&known).insert(Arc::clone(&mates.endpoint.name), Arc::clone(&mates.crew));
+                delivery.start_workers(&mates)
+            })
+        });
         match started {
             Ok(()) => Ok(delivery),
             Err(error) => {
@@ -238,10 +206,10 @@ impl Delivery {
         })
     }
 
-    fn start_settler(&mut self, queue: Arc<dyn EventQueue>) -> Result<Crews, StartError> {
+    fn start_settler(&mut self, queue: &Arc<dyn EventQueue>) -> Result<Crews, StartError> {
         let crews = Crews::default();
         let known = Arc::clone(&crews);
-        let settler = Settler::new(queue, Arc::clone(&self.outbox));
+        let settler = Settler::new(Arc::clone(queue), Arc::clone(&self.outbox));
         let committed = move |endpoint: &str, count, cursor| {
             let known = known.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(crew) = known.get(endpoint) {
@@ -250,6 +218,43 @@ impl Delivery {
         };
         self.settler = Some(spawn("settle".to_string(), move || settler.run(committed))?);
         Ok(crews)
+    }
+
+    /// Makes what the workers of `endpoint` share.
+    fn join(
+        &mut self,
+        endpoint: Endpoint,
+        queue: &Arc<dyn EventQueue>,
+        make_transport: &mut MakeTransport<'_>,
+        shutdown: &Shutdown,
+        seed: u64,
+    ) -> Result<Arc<Mates>, StartError> {
+        let endpoint = Arc::new(endpoint);
+        let transport = make_transport(&endpoint).map_err(|source| StartError::Transport {
+            endpoint: Arc::clone(&endpoint.name),
+            source,
+        })?;
+        let outbox = Arc::clone(&self.outbox);
+        let lane = Lane::new(Arc::clone(&endpoint), Arc::clone(queue), outbox, seed);
+        let crew = Crew::new(
+            Arc::clone(&endpoint.name),
+            lane,
+            Arc::clone(&self.clock),
+            shutdown.clone(),
+        );
+        queue.subscribe(crew.bell());
+        shutdown.ring_at_stop(crew.bell());
+        let crew = Arc::new(crew);
+        self.crews.push(Arc::clone(&crew));
+        self.transports.push(Arc::clone(&transport));
+        let (clock, shutdown) = (Arc::clone(&self.clock), shutdown.clone());
+        Ok(Arc::new(Mates {
+            endpoint,
+            crew,
+            transport,
+            clock,
+            shutdown,
+        }))
     }
 
     fn start_workers(&mut self, mates: &Arc<Mates>) -> Result<(), StartError> {
@@ -266,6 +271,10 @@ impl Delivery {
 
 /// The crews by endpoint, for the settler.
 type Crews = Arc<RwLock<HashMap<Arc<str>, Arc<Crew>>>>;
+
+fn write(crews: &Crews) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Arc<Crew>>> {
+    crews.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
     let builder = thread::Builder::new()
@@ -329,10 +338,7 @@ impl Mates {
         let bell = Bell::default();
         self.shutdown.ring_at_stop(&bell);
         let mut body = Vec::new();
-        while !self.shutdown.is_requested() {
-            let Some(entry) = self.crew.next(worker, &bell) else {
-                return;
-            };
+        while let Some(entry) = self.crew.next(worker, &bell) {
             self.pass(entry, &signer, &mut body, present);
         }
     }

@@ -448,6 +448,9 @@ mod tests {
         let written = Secret::parse("whsec_eW91ci1zZWNyZXQta2V5LWhlcmU=").unwrap();
         assert_eq!(written, Secret::parse(GUIDE_SECRET).unwrap());
         assert_ne!(written, Secret::parse("another").unwrap());
+        let verbatim = Secret::verbatim("whsec_AAAA").unwrap();
+        assert_ne!(verbatim, Secret::parse("whsec_AAAA").unwrap());
+        assert_eq!(Secret::verbatim("").unwrap_err(), SecretError::Empty);
         assert_eq!(format!("{written:?}"), "Secret(..)");
         assert_eq!(
             format!("{:?}", Key::new(Algorithm::HmacSha256, &written)),

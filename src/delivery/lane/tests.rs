@@ -474,7 +474,7 @@ fn an_endpoint_that_says_gone_twice_is_left_alone_until_it_is_resumed() {
 fn an_endpoint_that_flaps_delivers_everything_without_dead_letters() {
     let queue = MemoryQueue::with(events(5_000));
     let script = |_, now: Moment| {
-        if now.0.as_secs() / 7 % 2 == 0 {
+        if (now.0.as_secs() / 7).is_multiple_of(2) {
             busy()
         } else {
             Outcome::Delivered
