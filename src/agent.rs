@@ -208,8 +208,7 @@ fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, Qu
     let name = Arc::clone(&config.files.name);
     let (positions, seen_before) = (queue.positions(&name)?, queue.seen(&name));
     let headers = Parser::new(config.parser.clone());
-    let is_header =
-        Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
+    let is_header = Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
     let start = config.files.start;
     let format = config.parser.format.clone();
     Ok(Feed {

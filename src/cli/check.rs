@@ -76,27 +76,36 @@ fn sample(source: &SourceConfig, config: &Config) -> bool {
             source.files.name, format.name
         ),
     ));
-    let found = listing::list(&source.files.files, &source.files.exclude);
-    let Some(newest) = found.iter().rev().find(|found| found.size() > 0) else {
+    let listing = match listing::list(&source.files.files, &source.files.exclude) {
+        Ok(listing) => listing,
+        Err(error) => {
+            screen::line(screen::styled(screen::BAD, error));
+            return false;
+        }
+    };
+    for (path, error) in &listing.unreadable {
+        let what = format!("{} cannot be read: {error}", path.display());
+        screen::line(screen::styled(screen::BAD, what));
+    }
+    let filled = listing.found.iter().filter(|found| found.size > 0);
+    let Some(newest) = filled.max_by_key(|found| (found.modified_ns, &found.path)) else {
         screen::line(format_args!(
             "no file with rows matches {} now; the source waits for one",
             source.files.files.join(", ")
         ));
-        return true;
+        return listing.unreadable.is_empty();
     };
     screen::line(format_args!(
         "{} files match; sample from {}",
-        found.len(),
-        newest.path().display()
+        listing.found.len(),
+        newest.path.display()
     ));
     let mut bytes = Vec::new();
-    if let Err(error) =
-        File::open(newest.path()).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut bytes))
-    {
-        screen::line(screen::styled(
-            screen::BAD,
-            format_args!("cannot be read: {error}; the agent's user must be in the file's group"),
-        ));
+    let read =
+        File::open(&newest.path).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        let what = format!("cannot be read: {error}; the agent's user must be in the file's group");
+        screen::line(screen::styled(screen::BAD, what));
         return false;
     }
     let complete = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);

@@ -59,11 +59,17 @@ pub struct EventId(pub [u8; 16]);
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("evt_")?;
-        for byte in self.0 {
-            write!(f, "{byte:02x}")?;
+        let mut text = *b"evt_00000000000000000000000000000000";
+        let digits = text.iter_mut().skip(4);
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
+        for (digit, nibble) in digits.zip(nibbles) {
+            *digit = if nibble < 10 {
+                b'0' + nibble
+            } else {
+                b'a' + nibble - 10
+            };
         }
-        Ok(())
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

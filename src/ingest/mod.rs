@@ -18,7 +18,7 @@ use crate::parser::{Format, Parser, Reject, Step};
 use crate::queue::{Queue, SourceBatch, SourceCounts};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
-    Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, SourceError, Start,
+    Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, Start,
 };
 use report::Report;
 use std::fmt;
@@ -447,7 +447,10 @@ impl Group {
 
     /// A line too long to be one: counted, told and set aside without its bytes.
     fn pass_over(&mut self, following: &mut Following, oversized: Oversized) {
-        let reason = format!("a line of {} bytes is longer than line_max", oversized.bytes);
+        let reason = format!(
+            "a line of {} bytes is longer than line_max",
+            oversized.bytes
+        );
         let line = (oversized.line > 0).then_some(oversized.line);
         let place = place(&oversized.path, line, oversized.offset);
         following.report.set_aside(&place, &reason);
@@ -531,9 +534,7 @@ impl Group {
             batch.counts.rows += counts.rows;
             batch.counts.rejected += counts.rejected;
             batch.counts.filtered += counts.filtered;
-            position
-                .into_iter()
-                .for_each(|position| remember(batch, position));
+            remember(batch, position);
         }
     }
 }

@@ -171,6 +171,22 @@ fn bad_glob(glob: &str, error: &PatternError) -> SourceError {
     }
 }
 
+/// Checks that `text` is a glob of an absolute path.
+///
+/// # Errors
+///
+/// What to write instead.
+pub fn check_glob(text: &str) -> Result<(), String> {
+    if !text.starts_with('/') {
+        return Err(format!(
+            "{text:?} is not an absolute path; write one like \"/home/kunshi/mbx3000/cdr/*.txt\""
+        ));
+    }
+    glob::Pattern::new(text)
+        .map(drop)
+        .map_err(|error| format!("{text:?} cannot be matched: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

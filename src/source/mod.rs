@@ -20,7 +20,7 @@ mod change;
 mod identity;
 mod known;
 mod lines;
-mod listing;
+pub mod listing;
 mod look;
 mod order;
 mod position;
