@@ -37,7 +37,7 @@ pub struct Agent {
     shutdown: Shutdown,
     delivery: Arc<Delivery>,
     ingest: JoinHandle<()>,
-    attendant: JoinHandle<io::Result<()>>,
+    attendant: JoinHandle<()>,
 }
 
 /// Why an agent cannot start.
@@ -88,6 +88,7 @@ impl Agent {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
         let queue = Queue::open(&config.state_dir, &config.node).map_err(AgentError::Queue)?;
+        warn_of_backlogs(&queue, &config);
         for endpoint in &config.endpoints {
             queue
                 .attach(&endpoint.endpoint.name, endpoint.from)
@@ -166,10 +167,10 @@ impl Agent {
         self.delivery.counts()
     }
 
-    /// Waits until somebody asks for the stop: a signal, or a pump that has ended by itself.
+    /// Waits until somebody asks for the stop: a signal, or a thread that has ended by itself.
     pub fn wait(&self) {
         while !self.shutdown.wait(Duration::from_millis(500)) {
-            if self.ingest.is_finished() {
+            if self.ingest.is_finished() || self.attendant.is_finished() {
                 return; // It panicked: the stop passes that on.
             }
         }
@@ -188,9 +189,7 @@ impl Agent {
     pub fn stop(self) -> Result<Ledger, QueueError> {
         self.shutdown.request();
         let panicked = self.ingest.join().err();
-        if let Ok(Err(error)) = self.attendant.join() {
-            log::warn!("directories were polled only error=\"{error}\"");
-        }
+        let panicked = self.attendant.join().err().or(panicked);
         // The attendant's was the only other handle.
         if let Some(delivery) = Arc::into_inner(self.delivery) {
             delivery.stop(STOP_GRACE);
@@ -200,6 +199,26 @@ impl Agent {
         }
         self.queue.close()?;
         Ok(self.queue.ledger())
+    }
+}
+
+/// What waits for endpoints that get nothing now takes room that the others need.
+fn warn_of_backlogs(queue: &Queue, config: &Config) {
+    for kept in &queue.ledger().endpoints {
+        let (name, queued) = (&kept.name, kept.queued + kept.waiting);
+        let configured = config
+            .endpoints
+            .iter()
+            .find(|endpoint| endpoint.endpoint.name == *name);
+        match configured {
+            None => log::warn!(
+                "endpoint not configured any more, its backlog is kept endpoint={name} queued={queued}"
+            ),
+            Some(endpoint) if !endpoint.enabled => log::warn!(
+                "endpoint not enabled, its backlog grows endpoint={name} queued={queued}"
+            ),
+            Some(_) => {}
+        }
     }
 }
 

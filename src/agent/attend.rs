@@ -39,23 +39,29 @@ pub(super) struct Attendant {
 }
 
 impl Attendant {
-    /// Attends until the stop is requested; requests it on a signal.
-    pub(super) fn run(self) -> io::Result<()> {
+    /// Attends until the stop is requested; requests it on a signal, and when there can be none.
+    pub(super) fn run(self) {
+        if let Err(error) = self.attend() {
+            log::error!("stopping, the system gives no signals or no events error=\"{error}\"");
+        }
+        self.shutdown.request();
+    }
+
+    fn attend(&self) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         runtime.block_on(async {
-            // Whichever ends first: only a signal, a stop, or a failure of the system does.
             tokio::select! {
                 signalled = self.signals() => signalled,
-                watched = self.watch() => watched,
+                () = self.watched() => Ok(()),
                 () = self.summaries() => Ok(()),
                 () = self.stopped() => Ok(()),
             }
         })
     }
 
-    /// Ends, and has everything stop, on SIGTERM or SIGINT. SIGHUP is heard and changes nothing.
+    /// Ends on SIGTERM or SIGINT. SIGHUP is heard and changes nothing.
     async fn signals(&self) -> io::Result<()> {
         if self.signals == Signals::Ignore {
             std::future::pending::<()>().await;
@@ -71,8 +77,15 @@ impl Attendant {
             }
         }
         log::info!("stopping");
-        self.shutdown.request();
         Ok(())
+    }
+
+    /// Watches the directories; when that is not possible, the poll has to do.
+    async fn watched(&self) {
+        if let Err(error) = self.watch().await {
+            log::warn!("found by polling only error=\"{error}\"");
+        }
+        std::future::pending::<()>().await;
     }
 
     /// Passes on what the kernel tells of the directories; without a watcher, the poll has to do.
@@ -89,12 +102,16 @@ impl Attendant {
         let mut watch = AsyncFd::with_interest(watch, Interest::READABLE)?;
         loop {
             let mut ready = watch.readable_mut().await?;
-            let changed = ready.get_inner_mut().changed();
-            if changed == Changed::Names {
-                tell(&ready.get_inner_mut().refresh());
-            }
+            // Before it is emptied: what comes meanwhile makes it readable again.
             ready.clear_ready();
-            self.hint.give(changed);
+            let mut changed = ready.get_inner_mut().changed();
+            while changed != Changed::Nothing {
+                if changed == Changed::Names {
+                    tell(&ready.get_inner_mut().refresh());
+                }
+                self.hint.give(changed);
+                changed = ready.get_inner_mut().changed();
+            }
         }
     }
 
@@ -142,10 +159,10 @@ fn summarise(ledger: &Ledger, delivery: &Delivery) {
             .find(|(name, _)| *name == endpoint.name)
             .map(|(_, counts)| counts);
         let attempts = counts.map_or(0, |counts| counts.attempts);
-        let state = if counts.is_some_and(|counts| counts.is_failing) {
-            "failing"
-        } else {
-            "working"
+        let state = match counts {
+            None => "off",
+            Some(counts) if counts.is_failing => "failing",
+            Some(_) => "working",
         };
         let latency_ms = counts.map_or(0, |counts| {
             counts.latency_sum.as_millis() / u128::from(counts.attempts.max(1))

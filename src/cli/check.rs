@@ -43,26 +43,42 @@ pub fn check(path: &Path) -> Exit {
         format_args!("# in force, from {}", files.join(", ")),
     ));
     screen::line(config.show().trim_end());
-    let mut exit = Exit::Success;
+    let mut worst = Sample::Fits;
     for source in &config.sources {
         screen::line("");
-        if !sample(source, &config) {
-            exit = Exit::Data;
-        }
+        worst = worst.max(sample(source, &config));
     }
     screen::line("");
-    screen::line(match exit {
-        Exit::Success => screen::styled(screen::GOOD, "the configuration is good"),
-        _ => screen::styled(
+    let (style, verdict, exit) = match worst {
+        Sample::Fits => (screen::GOOD, "the configuration is good", Exit::Success),
+        Sample::Misfits => (
             screen::BAD,
             "the configuration is good, but rows do not fit their format: see above",
+            Exit::Data,
         ),
-    });
+        Sample::Unreadable => (
+            screen::BAD,
+            "the configuration is good, but files cannot be read: see above",
+            Exit::Data,
+        ),
+    };
+    screen::line(screen::styled(style, verdict));
     exit
 }
 
-/// Shows one row of a source; returns whether its rows fit the format.
-fn sample(source: &SourceConfig, config: &Config) -> bool {
+/// How a source's files look, from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sample {
+    /// The rows looked at fit, or there are none yet.
+    Fits,
+    /// Some do not.
+    Misfits,
+    /// Files or directories cannot be read.
+    Unreadable,
+}
+
+/// Shows one row of a source.
+fn sample(source: &SourceConfig, config: &Config) -> Sample {
     let format = &source.parser.format;
     let mark = if format.provisional {
         screen::styled(screen::WAIT, " (provisional: compare with your own files)")
@@ -80,7 +96,7 @@ fn sample(source: &SourceConfig, config: &Config) -> bool {
         Ok(listing) => listing,
         Err(error) => {
             screen::line(screen::styled(screen::BAD, error));
-            return false;
+            return Sample::Unreadable;
         }
     };
     for (path, error) in &listing.unreadable {
@@ -93,7 +109,11 @@ fn sample(source: &SourceConfig, config: &Config) -> bool {
             "no file with rows matches {} now; the source waits for one",
             source.files.files.join(", ")
         ));
-        return listing.unreadable.is_empty();
+        return if listing.unreadable.is_empty() {
+            Sample::Fits
+        } else {
+            Sample::Unreadable
+        };
     };
     screen::line(format_args!(
         "{} files match; sample from {}",
@@ -106,12 +126,14 @@ fn sample(source: &SourceConfig, config: &Config) -> bool {
     if let Err(error) = read {
         let what = format!("cannot be read: {error}; the agent's user must be in the file's group");
         screen::line(screen::styled(screen::BAD, what));
-        return false;
+        return Sample::Unreadable;
     }
     let complete = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
     bytes.truncate(complete);
+    // A sample that was cut off may end in the middle of a record.
+    let is_whole = newest.size < SAMPLE_BYTES;
     let mut tally = Tally::default();
-    let shown = tally.read(source, &config.node, &bytes);
+    let shown = tally.read(source, &config.node, &bytes, is_whole);
     if let Some((rows, event)) = shown {
         for row in rows {
             screen::line(row);
@@ -129,7 +151,11 @@ fn sample(source: &SourceConfig, config: &Config) -> bool {
     for reject in &tally.rejects {
         screen::line(screen::styled(screen::BAD, reject));
     }
-    tally.bad == 0
+    if tally.bad == 0 {
+        Sample::Fits
+    } else {
+        Sample::Misfits
+    }
 }
 
 /// How the rows of a sample fit.
@@ -148,6 +174,7 @@ impl Tally {
         source: &SourceConfig,
         node: &std::sync::Arc<str>,
         bytes: &[u8],
+        is_whole: bool,
     ) -> Option<(Vec<String>, Event)> {
         let format = &source.parser.format;
         let mut parser = Parser::new(source.parser.clone());
@@ -161,7 +188,7 @@ impl Tally {
         let (mut at, mut line, mut shown) = (0, 1_u64, None);
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
-            let (taken, lines) = match parser.next(rest, at == 0, true) {
+            let (taken, lines) = match parser.next(rest, at == 0, is_whole) {
                 Step::Record {
                     record,
                     bytes,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The arguments of `demo`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Needs nothing: no configuration, no network, no privileges. Leaves nothing behind."
+    after_help = "Needs nothing: no configuration, no network, no privileges. Removes what it made."
 )]
 pub struct DemoArguments {
     /// Hide the agent's own log lines.

@@ -11,6 +11,7 @@ use crate::delivery::profile::Profile;
 use crate::delivery::signer::Secret;
 use crate::delivery::url::{Host, Url};
 use crate::queue::AttachFrom;
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::num::NonZeroUsize;
@@ -21,6 +22,9 @@ use std::time::Duration;
 /// Shortest and longest time an attempt, a connection or a wait may be given.
 const TIMES: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(7 * 86_400);
+
+/// Shortest and longest time to connect: one that is connecting cannot be stopped before it is over.
+const CONNECTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
 
 /// Most attempts: ten a day over the 30 days that dead letters are kept.
 const ATTEMPTS_MAX: i64 = 300;
@@ -77,7 +81,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         "connect_timeout",
         &table.connect_timeout,
         endpoint.connect_timeout,
-        TIMES,
+        CONNECTS,
     );
     endpoint.idle_timeout = place.duration(
         "idle_timeout",
@@ -256,6 +260,10 @@ fn secrets(
         Found::Nothing | Found::Unusable => None,
     };
     let secret = usable(found, current, place);
+    if profile == Profile::Vos3000 && previous.written().is_some() {
+        let key = "previous_secret";
+        place.problem(key, previous.written(), "receivers of the profile vos3000 compare one signature; change the secret on both sides at once");
+    }
     let found = secret::fetch(previous, place);
     let previous = usable(found, previous, place);
     (secret, previous)
@@ -293,10 +301,22 @@ fn roots(path: Option<&Path>, table: &EndpointTable, place: &mut Place<'_>) -> V
     let read = CertificateDer::pem_file_iter(path)
         .and_then(|certificates| certificates.collect::<Result<Vec<_>, _>>());
     match read {
-        Ok(certificates) if !certificates.is_empty() => certificates
-            .iter()
-            .map(|certificate| certificate.to_vec())
-            .collect(),
+        Ok(certificates) if !certificates.is_empty() => {
+            for (index, certificate) in certificates.iter().enumerate() {
+                if let Err(error) = RootCertStore::empty().add(certificate.clone()) {
+                    let what = format!(
+                        "certificate {} of {} cannot be trusted: {error}; leave it out",
+                        index + 1,
+                        path.display()
+                    );
+                    place.problem("ca_file", &table.ca_file, what);
+                }
+            }
+            certificates
+                .iter()
+                .map(|certificate| certificate.to_vec())
+                .collect()
+        }
         Ok(_) => {
             place.problem(
                 "ca_file",

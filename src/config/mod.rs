@@ -22,7 +22,7 @@ use file::Loaded;
 use place::{Place, label, listed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +43,13 @@ const SUMMARY_DEFAULT: Duration = Duration::from_secs(300);
 
 /// Shortest and longest time between summary lines.
 const SUMMARIES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+/// Most files held open by all sources together when the configuration says nothing: a quarter of
+/// the 1,024 descriptors a service gets on old systems.
+const OPEN_FILES_MAX_DEFAULT: usize = 256;
+
+/// Fewest files a source can hold open: the one being read and the newest, before and after a turn.
+const OPEN_FILES_EACH_MIN: usize = 4;
 
 /// Most bytes of one configuration file.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -77,7 +84,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Config, Problems> {
         let mut problems = Problems::default();
         let mut loaded = Vec::new();
-        for path in files_of(path) {
+        for path in files_of(path, &mut problems) {
             match read(&path) {
                 Ok(text) => loaded.extend(Loaded::parse(&path, &text, &mut problems)),
                 Err(what) => problems.add(&path, None, "", what),
@@ -140,21 +147,33 @@ impl Config {
     }
 }
 
-/// The file itself, then those of `conf.d` beside it.
-fn files_of(path: &Path) -> Vec<PathBuf> {
+/// The file itself, then those of `conf.d` beside it. A directory that cannot be read is a problem:
+/// the agent's user would run with half a configuration.
+fn files_of(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     let directory = path
         .parent()
         .unwrap_or_else(|| Path::new(""))
         .join("conf.d");
-    let mut more: Vec<PathBuf> = fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
+    let read = fs::read_dir(&directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = read.unwrap_or_else(|error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            problems.add(
+                &directory,
+                None,
+                "",
+                format!("cannot be read: {error}; let the agent's user read it"),
+            );
+        }
+        Vec::new()
+    });
+    let mut files: Vec<PathBuf> = entries
+        .iter()
+        .map(fs::DirEntry::path)
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
         .collect();
-    more.sort();
-    more.insert(0, path.to_owned());
-    more
+    files.sort();
+    files.insert(0, path.to_owned());
+    files
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -196,16 +215,23 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         problems,
     );
     let log = only_one(loaded, "log", |loaded| loaded.file.log.is_some(), problems);
-    let open_files_max = limits.and_then(|loaded| {
+    let open_files_max = limits.map_or(OPEN_FILES_MAX_DEFAULT, |loaded| {
         let mut place = Place::new(loaded, "limits", problems);
-        let most = place.number(
-            "open_files_max",
-            &loaded.file.limits.as_ref()?.open_files_max,
-            256,
-            4..=65_536,
-        );
-        usize::try_from(most).ok()
+        let written = loaded
+            .file
+            .limits
+            .as_ref()
+            .map_or(&None, |limits| &limits.open_files_max);
+        let default = i64::try_from(OPEN_FILES_MAX_DEFAULT).unwrap_or(i64::MAX);
+        let most = place.number("open_files_max", written, default, 4..=65_536);
+        usize::try_from(most).unwrap_or(OPEN_FILES_MAX_DEFAULT)
     });
+    // The limit is the agent's: its sources share it.
+    let count = loaded
+        .iter()
+        .map(|loaded| loaded.file.source.len())
+        .sum::<usize>();
+    let open_files_each = (open_files_max / count.max(1)).max(OPEN_FILES_EACH_MIN);
     let node = node.and_then(|loaded| {
         let mut place = Place::new(loaded, "", problems);
         let name = place.given("node", &loaded.file.node, "\"vos-1\"")?;
@@ -244,7 +270,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     for loaded in loaded {
         for (index, table) in loaded.file.source.iter().enumerate() {
             let mut place = Place::new(loaded, label("source", &table.name, index), problems);
-            sources.extend(source::source(table, open_files_max, &mut place));
+            sources.extend(source::source(table, open_files_each, &mut place));
         }
         for (index, table) in loaded.file.endpoint.iter().enumerate() {
             let mut place = Place::new(loaded, label("endpoint", &table.name, index), problems);

@@ -7,7 +7,7 @@ use super::value;
 use super::written::Key;
 use crate::event::{self, CallSettings};
 use crate::parser::encoding::Decoder;
-use crate::parser::format::{ColumnTable, Format, FormatTable, LayoutTable, Reader};
+use crate::parser::format::{ColumnTable, Format, FormatTable, LayoutTable};
 use crate::parser::{self, Header, presets};
 use crate::source::{self, LINE_BYTES_MAX_DEFAULT, Start, listing};
 use jiff::tz::TimeZone;
@@ -19,16 +19,12 @@ use std::time::Duration;
 /// Time between two looks where the configuration says nothing.
 const POLL_DEFAULT: Duration = Duration::from_secs(1);
 
-/// Most files held open by one source where the configuration says nothing: a quarter of the
-/// 1,024 descriptors a service gets on old systems.
-const OPEN_FILES_MAX_DEFAULT: usize = 256;
-
 /// Shortest and longest time between two looks.
 const POLLS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3_600);
 
 /// Shortest and longest line that can be allowed, in bytes. Every byte of a row may take six in
 /// JSON, and an event may have 1 MiB.
-const LINES: RangeInclusive<u64> = 1_024..=(128 << 10);
+const LINES: RangeInclusive<u64> = 1_024..=(96 << 10);
 
 /// Longest currency, in bytes: ISO 4217 has three, operators' own units a few more.
 const CURRENCY_BYTES_MAX: usize = 16;
@@ -54,7 +50,7 @@ pub struct SourceConfig {
 /// Checks one table; `None` where something stands in the way, which is then noted.
 pub fn source(
     table: &SourceTable,
-    open_files_max: Option<usize>,
+    open_files_max: usize,
     place: &mut Place<'_>,
 ) -> Option<SourceConfig> {
     let before = place.problems();
@@ -115,7 +111,7 @@ pub fn source(
             exclude,
             start,
             line_max: usize::try_from(line_max).ok()?,
-            open_files_max: open_files_max.unwrap_or(OPEN_FILES_MAX_DEFAULT),
+            open_files_max,
         },
         parser: parser::Settings {
             format: format?,
@@ -303,11 +299,10 @@ fn timezone(
 ) -> Option<TimeZone> {
     const LIKE: &str = "\"Asia/Dhaka\", \"Europe/Berlin\" or \"UTC\"";
     let Some(name) = place.given("timezone", &table.timezone, LIKE) else {
-        // The billing server writes epoch times; the other formats' times carry no zone.
+        // The billing server writes epoch times; whether an operator's own columns hold times with
+        // a zone only the rows can tell, and those without one are set aside saying so.
         let needs = |format: &Format| {
-            format.has_times()
-                && format.name != "vos3000-csv"
-                && !matches!(format.reader, Reader::JsonLines)
+            presets::names().any(|name| name == format.name) && format.name != "vos3000-csv"
         };
         if table.timezone.is_none() && format.is_some_and(needs) {
             place.problem("timezone", &table.timezone, format!("missing; this format's times may carry no zone: write timezone = {LIKE}, the zone the switch's clock shows"));
@@ -459,6 +454,16 @@ pub fn show(config: &SourceConfig) -> toml::Table {
     put("event", config.parser.format.event.clone().into());
     if let Some(layout) = &config.layout {
         put("columns", layout.clone().into());
+    }
+    let format = &config.parser.format;
+    if presets::find(&format.name).is_none()
+        && let Some(layout) = format.layouts.first()
+    {
+        // The operator's own columns, as they were understood.
+        let own = presets::as_source(format, &layout.name).unwrap_or_default();
+        for (key, value) in own.parse::<toml::Table>().unwrap_or_default() {
+            put(&key, value);
+        }
     }
     let start = match config.files.start {
         Start::Now => "now".to_string(),

@@ -104,7 +104,7 @@ fn text_that_is_not_toml_is_reported_with_its_line() {
 #[test]
 fn a_secret_open_to_everybody_is_refused_and_no_secret_is_ever_shown() {
     let dir = directory(&format!(
-        "{SOURCE}\n{ENDPOINT}previous_secret = \"hush-hush\"\nheaders = {{ X-Token = \"hush-hush\" }}\n"
+        "{SOURCE}\n{ENDPOINT}headers = {{ X-Token = \"hush-hush\" }}\n"
     ));
     let path = dir.path().join("switchhook.toml");
     let config = Config::load(&path).unwrap();

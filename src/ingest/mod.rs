@@ -27,11 +27,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Most events of one commit: where the cost of the sync is spread thin enough (measured: from
-/// 1,024 on, a bare append gains little more), and a few hundred kilobytes of memory.
-pub const GROUP_EVENTS_MAX: usize = 1_024;
+/// Most rows of one commit, set aside or not: where the cost of the sync is spread thin enough
+/// (measured: from 1,024 on, a bare append gains little more), and some hundred kilobytes of memory.
+pub const GROUP_ROWS_MAX: usize = 1_024;
 
-/// Most bytes of rows of one commit, beside [`GROUP_EVENTS_MAX`]: bounds memory with wide rows.
+/// Most bytes of rows of one commit, beside [`GROUP_ROWS_MAX`]: bounds memory with wide rows.
 pub const GROUP_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes asked of a source at a time.
@@ -178,7 +178,7 @@ impl Following {
 struct Group {
     batches: Vec<SourceBatch>,
     set_aside: Vec<Entry>,
-    events: usize,
+    rows: usize,
     bytes: usize,
 }
 
@@ -309,12 +309,20 @@ impl Ingest {
         let now = self.clock.now();
         let wall = self.clock.wall();
         let mut group = Group::default();
+        let mut grown = false;
+        if heard == Changed::Content {
+            for following in &mut self.feeds {
+                grown |= following.feed.source.glance(wall);
+            }
+        }
+        // Something happened that no open file explains. Looks are spaced even so: a directory
+        // in which names change all the time must not cost more than one that is quiet.
+        let calls = heard == Changed::Names || (heard == Changed::Content && !grown);
         for following in &mut self.feeds {
-            if heard == Changed::Content && !following.feed.source.glance(wall) {
-                // Something grew that is not open; looks are spaced even so.
+            if calls {
                 following.look_at = following.look_at.min(following.looked_at + LOOK_PAUSE);
             }
-            if now >= following.look_at || heard == Changed::Names {
+            if now >= following.look_at {
                 following.look(now, wall, &mut group);
             }
             following.report.tell(now);
@@ -335,6 +343,10 @@ impl Ingest {
                     }
                 }
             }
+        }
+        if group.is_full() && !self.feeds.is_empty() {
+            // The next group begins with another source: a backlog starves nobody.
+            self.feeds.rotate_left(1);
         }
         group
     }
@@ -390,7 +402,7 @@ impl Ingest {
 
 impl Group {
     fn is_full(&self) -> bool {
-        self.events >= GROUP_EVENTS_MAX || self.bytes >= GROUP_BYTES_MAX
+        self.rows >= GROUP_ROWS_MAX || self.bytes >= GROUP_BYTES_MAX
     }
 
     /// The batch of the source called `name`.
@@ -454,6 +466,7 @@ impl Group {
         let line = (oversized.line > 0).then_some(oversized.line);
         let place = place(&oversized.path, line, oversized.offset);
         following.report.set_aside(&place, &reason);
+        self.rows += 1;
         self.set_aside.push(Entry {
             source: following.feed.name.to_string(),
             file: oversized.path.display().to_string(),
@@ -493,10 +506,10 @@ impl Group {
                         },
                     );
                     counts.rows += 1;
+                    self.rows += 1;
                     if matches!(feed.start, Start::At(start) if event.time.unix < start) {
                         counts.filtered += 1;
                     } else {
-                        self.events += 1;
                         events.push(event);
                     }
                     (bytes, lines)
@@ -508,6 +521,7 @@ impl Group {
                     lines: taken,
                 } => {
                     counts.rows += 1;
+                    self.rows += 1;
                     counts.rejected += 1;
                     let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
                     report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());

@@ -43,68 +43,67 @@ pub struct Entry {
     pub row: String,
 }
 
-/// The file of rows set aside.
+/// The file of rows set aside. It is opened by its path for every group, so that it may be removed
+/// or rotated by others at any time.
 #[derive(Debug)]
 pub struct SetAside {
     path: PathBuf,
-    file: File,
-    bytes: u64,
 }
 
 impl SetAside {
-    /// Opens the file under `state_dir`, or makes it.
+    /// The file under `state_dir`; checks that it can be written.
     ///
     /// # Errors
     ///
     /// When it can be neither opened nor made.
     pub fn open(state_dir: &Path) -> io::Result<SetAside> {
         let path = state_dir.join("set-aside.jsonl");
-        let file = append(&path)?;
-        let bytes = file.metadata()?.len();
-        Ok(SetAside { path, file, bytes })
+        append(&path)?;
+        Ok(SetAside { path })
     }
 
     /// Adds `entries`; they survive loss of power after `Ok`.
     ///
     /// # Errors
     ///
-    /// When they could not be written or synced: the rows must then not be counted as read.
-    pub fn add(&mut self, entries: &[Entry]) -> io::Result<()> {
+    /// When they could not be written or synced: the rows must then not be counted as read. None
+    /// of them is left in the file, as far as the system lets it be mended.
+    pub fn add(&self, entries: &[Entry]) -> io::Result<()> {
         if entries.is_empty() {
             return Ok(());
-        }
-        if self.bytes >= SET_ASIDE_BYTES_MAX {
-            self.turn()?;
         }
         let mut text = Vec::new();
         for entry in entries {
             serde_json::to_writer(&mut text, entry)?;
             text.push(b'\n');
         }
-        self.file.write_all(&text)?;
-        self.file.sync_data()?;
-        self.bytes = self.bytes.saturating_add(text.len() as u64);
-        Ok(())
+        let mut file = append(&self.path)?;
+        let mut before = file.metadata()?.len();
+        if before > 0 && before.saturating_add(text.len() as u64) > SET_ASIDE_BYTES_MAX {
+            fs::rename(&self.path, self.before())?;
+            file = append(&self.path)?;
+            before = 0;
+        }
+        let written = file.write_all(&text).and_then(|()| file.sync_data());
+        if written.is_err() {
+            // Half a line would spoil the file; the rows come again with the next try.
+            let _cut = file.set_len(before);
+        } else if before == 0 {
+            // A file that was made now is found after a loss of power only once its directory is
+            // synced too.
+            File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        written
     }
 
     /// Bytes on disk of this file and the one before it.
     pub fn bytes(&self) -> u64 {
-        let before =
-            fs::metadata(self.path.with_extension("jsonl.1")).map_or(0, |before| before.len());
-        self.bytes.saturating_add(before)
+        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        size(&self.path).saturating_add(size(&self.before()))
     }
 
-    /// The path, for messages.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn turn(&mut self) -> io::Result<()> {
-        let before = self.path.with_extension("jsonl.1");
-        fs::rename(&self.path, before)?;
-        self.file = append(&self.path)?;
-        self.bytes = 0;
-        Ok(())
+    fn before(&self) -> PathBuf {
+        self.path.with_extension("jsonl.1")
     }
 }
 
@@ -143,9 +142,9 @@ mod tests {
     #[test]
     fn a_row_set_aside_can_be_read_back_with_its_place_and_reason() {
         let dir = tempfile::tempdir().unwrap();
-        let mut aside = SetAside::open(dir.path()).unwrap();
+        let aside = SetAside::open(dir.path()).unwrap();
         aside.add(&[entry("a|b\"|c\r\n")]).unwrap();
-        let text = fs::read_to_string(aside.path()).unwrap();
+        let text = fs::read_to_string(dir.path().join("set-aside.jsonl")).unwrap();
         assert_eq!(
             text,
             "{\"source\":\"cdr\",\"file\":\"/var/cdr/2026041014.txt\",\"line\":7,\"offset\":1204,\
@@ -156,16 +155,15 @@ mod tests {
     #[test]
     fn it_never_takes_more_than_two_files_of_the_cap() {
         let dir = tempfile::tempdir().unwrap();
-        let mut aside = SetAside::open(dir.path()).unwrap();
+        let aside = SetAside::open(dir.path()).unwrap();
         let group = vec![entry(&"x".repeat(2 * ROW_BYTES_MAX)); 64];
         for _ in 0..64 {
             aside.add(&group).unwrap();
         }
-        let group_bytes = 64 * (ROW_BYTES_MAX as u64 + 256);
         let mut total = 0;
         for found in fs::read_dir(dir.path()).unwrap() {
             let size = found.unwrap().metadata().unwrap().len();
-            assert!(size <= SET_ASIDE_BYTES_MAX + group_bytes, "{size}");
+            assert!(size <= SET_ASIDE_BYTES_MAX, "{size}");
             total += size;
         }
         assert!(total > SET_ASIDE_BYTES_MAX, "{total}");
@@ -184,5 +182,18 @@ mod tests {
             .unwrap();
         let text = fs::read_to_string(dir.path().join("set-aside.jsonl")).unwrap();
         assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn it_may_be_removed_at_any_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set-aside.jsonl");
+        let aside = SetAside::open(dir.path()).unwrap();
+        aside.add(&[entry("one")]).unwrap();
+        fs::remove_file(&path).unwrap();
+        aside.add(&[entry("two")]).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("two") && text.lines().count() == 1, "{text}");
+        assert_eq!(aside.bytes(), text.len() as u64);
     }
 }

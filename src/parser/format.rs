@@ -428,16 +428,6 @@ impl Format {
     pub fn timed_by(&self) -> &'static [Meaning] {
         timed_by(&self.event)
     }
-
-    /// Whether some of its columns are times.
-    pub fn has_times(&self) -> bool {
-        self.layouts.iter().any(|layout| {
-            layout
-                .columns
-                .iter()
-                .any(|column| column.kind == Kind::Time)
-        })
-    }
 }
 
 fn reader(table: &FormatTable, problem: &mut impl FnMut(&'static str, String)) -> Option<Reader> {

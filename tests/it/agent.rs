@@ -76,9 +76,9 @@ fn a_body_and_its_headers_are_what_the_contract_says() {
     assert_eq!(
         body,
         format!(
-            "{{\"event\":\"cdr\",\"timestamp\":\"2026-04-15T01:50:35.534Z\",\"data\":{{\"call_id\":\"330000001\",\
-             \"caller_id\":\"12025550117\",\"called_id\":\"447700900999\",\"start_time\":\"2026-04-15T01:47:59.732Z\",\
-             \"answer_time\":\"2026-04-15T01:48:08.534Z\",\"end_time\":\"2026-04-15T01:50:35.534Z\",\"duration\":155,\
+            "{{\"event\":\"cdr\",\"timestamp\":\"2026-04-14T01:43:55.534Z\",\"data\":{{\"call_id\":\"330000001\",\
+             \"caller_id\":\"12025550117\",\"called_id\":\"447700900999\",\"start_time\":\"2026-04-14T01:41:19.732Z\",\
+             \"answer_time\":\"2026-04-14T01:41:28.534Z\",\"end_time\":\"2026-04-14T01:43:55.534Z\",\"duration\":155,\
              \"bill_duration\":180,\"rate\":\"0.012267\",\"cost\":\"0.0368\",\"currency\":\"USD\",\"account_id\":\"CLIENT002\",\
              \"gateway_id\":\"GW-IN-CLIENT002\",\"disconnect_reason\":\"200\",\"codec\":\"g729\",\"callee_gateway_id\":\"GW-OUT-UK-B\",\
              \"end_reason\":200,\"end_direction\":1,\"dialled_id\":\"900447700900999\",\"caller_ip\":\"192.0.2.12\",\
@@ -170,8 +170,8 @@ fn an_event_that_is_refused_becomes_a_dead_letter_after_its_attempts() {
     wait_until("both events to be tried three times", || {
         receiver.account().requests == 6
     });
-    wait_until("both to be given up", || {
-        agent.log().matches("event buried").count() == 2 || agent.log().contains("count=2")
+    wait_until("the first to be given up", || {
+        agent.log().contains("events buried endpoint=billing")
     });
     assert_eq!(agent.stop(), 0);
     let billing = bench.ledger().endpoint("billing").unwrap().clone();
