@@ -114,17 +114,18 @@ impl Switch {
         let flowno = 330_455_201 + self.rows;
         let mut row = String::with_capacity(600);
         // The columns of the 52-column layout, in order; text quoted, numbers bare.
-        let _infallible = write!(
+        let written = writeln!(
             row,
             "\"{caller}\",\"{caller}\",\"{callee}\",\"{dialled}\",\"192.0.2.11\",\"g729\",\"{gateway}\",\"Asterisk PBX\",\
              \"{caller}\",1,\"203.0.113.21\",\"g729\",\"{callee_gateway}\",\"\",\"{callee}\",1,1,5,0,{start},{stop},{pdd_ms},\
              {pdd_ms},{hold_secs},\"\",{fee_secs},{}.{:04},0.0,0.0,0,0.0,0.0,\"{account}\",\"{account}\",\"\",0.0,0.0,0.0,0,\
              \"\",\"\",{flowno},\"MBX3000\",6288012166477870{:03},\"demo{flowno}@192.0.2.11\",\"demo{flowno}@203.0.113.5\",1,\
-             {direction},{reason},0,0,-1\n",
+             {direction},{reason},0,0,-1",
             fee / 10_000,
             fee % 10_000,
             self.rows % 1_000,
         );
+        written.expect("a String takes everything");
         row
     }
 

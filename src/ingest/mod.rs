@@ -10,7 +10,7 @@
 mod report;
 mod set_aside;
 
-pub use set_aside::{Entry, SetAside};
+pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::{Maker, Origin};

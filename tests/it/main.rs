@@ -1,6 +1,11 @@
 //! The one integration binary: the agent as its users meet it, a process with files and sockets.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+#![allow(clippy::print_stdout, reason = "a failing run says how it is repeated")]
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
 mod agent;

@@ -219,7 +219,10 @@ pub fn switch(
         let mut file: Option<(PathBuf, File)> = None;
         for number in 0..rows {
             if number % per_file == 0 {
-                if let Some((path, _)) = file.take().filter(|_| number / per_file % 2 == 0) {
+                if let Some((path, _)) = file
+                    .take()
+                    .filter(|_| (number / per_file).is_multiple_of(2))
+                {
                     fs::rename(&path, path.with_extension("rotated.csv")).unwrap();
                 }
                 let path = directory.join(format!("cdr_{:06}.csv", number / per_file));
