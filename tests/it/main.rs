@@ -12,5 +12,6 @@ mod agent;
 mod cli;
 mod crash;
 mod interop;
+mod shape;
 mod support;
 mod syslog;
