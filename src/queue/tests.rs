@@ -645,6 +645,40 @@ fn what_cannot_be_settled_is_refused_whole() {
 }
 
 #[test]
+fn what_waits_already_may_be_kept_again_when_no_more_may_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    let most = WAITING_MAX as u64;
+    queue.commit(&[batch(events(WAITING_MAX + 1, 10))]).unwrap();
+    let event = queue.read(Sequence(1), 1).unwrap().remove(0);
+    let keep = |sequence| {
+        let event = event.clone();
+        settled(
+            sequence,
+            Settlement::Keep {
+                due: UnixMs(5),
+                attempts: 1,
+                reason: "422".into(),
+                event,
+            },
+        )
+    };
+    let mut all: Vec<Settled> = (1..=most).map(keep).collect();
+    all.push(keep(1));
+    queue.settle(all).unwrap();
+    assert_eq!(queue.count_waiting("billing"), most);
+    queue.settle(vec![keep(7), keep(7)]).unwrap();
+    assert!(matches!(
+        queue.settle(vec![keep(most + 1)]),
+        Err(QueueError::WaitingFull { .. })
+    ));
+    queue.settle(delivered(9..10)).unwrap();
+    queue.settle(vec![keep(9), keep(most + 1)]).unwrap();
+    assert!(queue.ledger().balances());
+}
+
+#[test]
 fn an_event_too_long_is_refused_and_nothing_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let queue = open(&directory);
