@@ -699,10 +699,14 @@ fn after_a_failed_write_the_queue_reads_and_writes_on() {
     queue.fail_now().unwrap();
     assert_eq!(queue.read(Sequence(1), 10).unwrap().len(), 3);
     queue.fail_now().unwrap();
+    assert_eq!(queue.positions("cdr").unwrap(), []);
+    // It is said once, after a write that succeeds.
+    assert!(locked(&queue.0.writer).opened_again.is_some());
     assert_eq!(
         queue.commit(&[batch(events(1, 60))]).unwrap().first,
         Sequence(4)
     );
+    assert!(locked(&queue.0.writer).opened_again.is_none());
     queue.fail_now().unwrap();
     queue.settle(delivered(1..5)).unwrap();
     assert!(queue.ledger().balances());
