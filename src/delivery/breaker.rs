@@ -93,6 +93,14 @@ impl Breaker {
         matches!(self.state, State::Failing { .. })
     }
 
+    /// Since when the endpoint is failing, if it is.
+    pub fn failing_since(&self) -> Option<Moment> {
+        match self.state {
+            State::Working { .. } => None,
+            State::Failing { since, .. } => Some(since),
+        }
+    }
+
     /// Whether the latest answer was one.
     pub fn is_sound(&self) -> bool {
         matches!(self.state, State::Working { run: 0 })

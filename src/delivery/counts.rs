@@ -1,5 +1,6 @@
 //! Counts: what has become of attempts and events since the start, per endpoint.
 
+use std::fmt;
 use std::time::Duration;
 
 /// What has become of an endpoint's attempts and events since the start.
@@ -21,10 +22,37 @@ pub struct Counts {
     pub retrying: u64,
     /// Whether the endpoint is failing now.
     pub is_failing: bool,
+    /// How things stand with the endpoint now.
+    pub state: EndpointState,
     /// What the last attempt that was not delivered came to.
     pub last_error: Option<String>,
     /// Time of all attempts together.
     pub latency_sum: Duration,
     /// Time of the longest attempt.
     pub latency_max: Duration,
+}
+
+/// How things stand with an endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EndpointState {
+    /// It is sent what there is.
+    #[default]
+    Working,
+    /// It does not take events; it is probed.
+    Failing,
+    /// It asked for a pause longer than the time between probes, and is left alone until then.
+    Paused,
+    /// It said twice that it is no more; nothing is sent until the agent is restarted.
+    Stopped,
+}
+
+impl fmt::Display for EndpointState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Working => "working",
+            Self::Failing => "failing",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        })
+    }
 }

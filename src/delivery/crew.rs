@@ -66,16 +66,17 @@ impl Crew {
     pub(super) fn next(&self, worker: usize, bell: &Bell) -> Option<Entry> {
         while !self.shutdown.is_requested() {
             let now = self.clock.now();
-            let (turn, has_more, notices) = {
+            let (turn, has_more, next_look, notices) = {
                 let mut lane = self.lane();
                 let turn = lane.take(now, self.clock.wall());
-                (turn, lane.has_more(now), lane.notices())
+                let (has_more, next_look) = (lane.has_more(now), lane.next_look(now));
+                (turn, has_more, next_look, lane.notices())
             };
             self.log(&notices);
             match turn {
                 Turn::Stopped => return None,
                 Turn::Attempt(entry) => {
-                    self.call(has_more);
+                    self.call(has_more, next_look);
                     return Some(*entry);
                 }
                 Turn::Wait(span) => self.wait(worker, bell, now + span),
@@ -104,7 +105,12 @@ impl Crew {
 
     /// Sends every worker home after the attempt it has under way.
     pub(super) fn stop(&self) {
-        self.lane().stop();
+        let notices = {
+            let mut lane = self.lane();
+            lane.stop();
+            lane.notices()
+        };
+        self.log(&notices);
         self.bell.ring();
         let idle = {
             let mut roster = self.roster();
@@ -122,7 +128,7 @@ impl Crew {
 
     /// What has become of attempts and events.
     pub(super) fn counts(&self) -> Counts {
-        self.lane().counts()
+        self.lane().counts(self.clock.now())
     }
 
     /// The endpoint's name.
@@ -130,14 +136,16 @@ impl Crew {
         &self.name
     }
 
-    /// A worker leaves to send. If there is more to send, someone else is called for it; if
-    /// nobody is on the lookout, someone is called to be. When nobody is idle either, the bell
+    /// A worker leaves to send. If there is more to send, someone else is called for it; if there
+    /// will be at `next_look`, the lookout is called when it does not know of that yet; if nobody is on the lookout, someone is called to be. When nobody is idle either, the bell
     /// keeps the call for a worker that has looked already and is about to wait.
-    fn call(&self, has_more: bool) {
+    fn call(&self, has_more: bool, next_look: Option<Moment>) {
         let called = {
             let mut roster = self.roster();
             match roster.lookout_until {
-                Some(_) if has_more => Some(self.bell.clone()),
+                Some(until) if has_more || next_look.is_some_and(|look| look < until) => {
+                    Some(self.bell.clone())
+                }
                 Some(_) => None,
                 None => match roster.idle.pop() {
                     Some((_, bell)) => Some(bell),
@@ -188,5 +196,51 @@ impl Crew {
 
     fn roster(&self) -> MutexGuard<'_, Roster> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::delivery::endpoint::Endpoint;
+    use crate::delivery::event_queue::memory::MemoryQueue;
+    use crate::delivery::outcome::Failure;
+    use crate::delivery::profile::Profile;
+    use crate::delivery::profile::samples::queued;
+    use crate::delivery::url::Url;
+    use std::sync::mpsc;
+    use std::thread;
+
+    #[test]
+    fn the_lookout_does_not_sleep_past_a_retry_of_a_worker_that_is_sending() {
+        let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+        let url = Url::parse("https://a/").unwrap();
+        let endpoint = Arc::new(Endpoint::new("a", url, Profile::Standard));
+        let name = Arc::clone(&endpoint.name);
+        let lane = Lane::new(endpoint, Arc::new(queue.clone()), Arc::default(), 1);
+        let clock = Arc::new(SystemClock::new());
+        let crew = Arc::new(Crew::new(name, lane, clock, Shutdown::default()));
+        let bell = Bell::default();
+        let first = crew.next(1, &bell).unwrap();
+        let (tell, told) = mpsc::channel();
+        let lookout = {
+            let crew = Arc::clone(&crew);
+            thread::spawn(move || tell.send(crew.next(2, &Bell::default())).unwrap())
+        };
+        while crew.roster().lookout_until.is_none() {
+            bell.wait(Duration::from_millis(1));
+        }
+        let busy = Outcome::Unavailable {
+            failure: Failure::default(),
+            after: None,
+        };
+        crew.finish(first, busy, Duration::ZERO);
+        // Nobody rings for this one: the lookout sleeps on.
+        queue.add(queued(2, "cdr", "{}"));
+        assert_eq!(crew.next(1, &bell).unwrap().queued.sequence, Sequence(2));
+        let again = told.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(again.unwrap().queued.sequence, Sequence(1));
+        lookout.join().unwrap();
     }
 }

@@ -8,10 +8,11 @@ use crate::queue::Queued;
 pub struct Entry {
     /// The event and its place.
     pub queued: Queued,
-    /// Attempts that counted. Those that met a failing endpoint do not.
+    /// Attempts that counted. Those that met a failing endpoint, or were followed by a quick
+    /// retry, do not.
     pub attempts: u32,
-    /// It waits in the queue for its own retry, beside the cursor.
-    pub is_kept: bool,
+    /// Quick retries it has had, in this process.
+    pub quick: u32,
     /// It is out as a probe of a failing endpoint.
     pub is_probe: bool,
     /// It has been a probe since the endpoint began to fail.
@@ -28,7 +29,7 @@ impl Entry {
         Entry {
             queued,
             attempts: 0,
-            is_kept: false,
+            quick: 0,
             is_probe: false,
             was_probe: false,
             is_doubtful: false,
@@ -37,8 +38,13 @@ impl Entry {
     }
 
     /// Number of the attempt that is next or under way, from 1. During an outage it stays the
-    /// same, because those attempts do not count.
+    /// same, because those attempts do not count; nor do those before a quick retry.
     pub fn attempt(&self) -> u32 {
         self.attempts.saturating_add(1)
+    }
+
+    /// Number of the request as its receiver is told it, from 1: quick retries are numbered too.
+    pub fn request(&self) -> u32 {
+        self.attempt().saturating_add(self.quick)
     }
 }

@@ -95,6 +95,7 @@ pub(in crate::delivery) mod memory {
         pub delivered: Vec<Sequence>,
         pub skipped: Vec<Sequence>,
         pub settle_fails: bool,
+        pub settle_panics: bool,
         bells: Vec<Bell>,
     }
 
@@ -138,6 +139,8 @@ pub(in crate::delivery) mod memory {
         }
 
         fn settle(&self, settled: Vec<Settled>) -> Result<(), QueueTrouble> {
+            let panics = self.contents().settle_panics;
+            assert!(!panics, "a bug in the queue");
             let mut contents = self.contents();
             if contents.settle_fails {
                 return Err("the disk is full".into());

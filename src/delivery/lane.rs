@@ -21,7 +21,7 @@
 //! parameter.
 
 use super::breaker::{Breaker, Gate, OPEN_AFTER, Unavailable};
-use super::counts::Counts;
+use super::counts::{Counts, EndpointState};
 use super::endpoint::Endpoint;
 use super::entry::Entry;
 use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement};
@@ -58,6 +58,10 @@ const GONE_APART: Duration = Duration::from_secs(60);
 
 /// Shortest time between two notices about dead letters: the network must not fill the log.
 const BURIED_NOTICE_EVERY: Duration = Duration::from_secs(60);
+
+/// How long the endpoint must have been failing, or the lane have held back, before that is said.
+/// Failures at random open the breaker, for a round trip, many times a second.
+const SAID_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a lane with nothing to do waits for its bell before it looks again by itself.
 pub const IDLE_WAIT: Duration = Duration::from_secs(60);
@@ -100,7 +104,15 @@ pub struct Lane {
     is_gone: bool,
     is_stopping: bool,
     is_unreadable: bool,
+    is_failing_said: bool,
+    /// The end of a pause, asked for by the endpoint, that is longer than its time between probes.
+    paused_until: Moment,
+    /// Nothing new is taken since then, because of [`KEPT_MAX`].
+    held_since: Option<Moment>,
+    is_held_said: bool,
     buried_since_notice: u64,
+    /// The latest of these: its id, attempts and error.
+    buried_last: (String, u32, String),
     buried_noticed_at: Option<Moment>,
     notices: Vec<Notice>,
     counts: Counts,
@@ -131,7 +143,12 @@ impl Lane {
             is_gone: false,
             is_stopping: false,
             is_unreadable: false,
+            is_failing_said: false,
+            paused_until: Moment::default(),
+            held_since: None,
+            is_held_said: false,
             buried_since_notice: 0,
+            buried_last: Default::default(),
             buried_noticed_at: None,
             notices: Vec::new(),
             counts: Counts::default(),
@@ -143,13 +160,14 @@ impl Lane {
         if self.is_stopping {
             return Turn::Stopped;
         }
+        self.observe(now);
         if self.is_gone || self.unsettled >= WINDOW_EVENTS {
             return Turn::Wait(IDLE_WAIT);
         }
         let is_probe = match self.breaker.gate(now) {
             Gate::Open => false,
             Gate::Probe => true,
-            Gate::ShutUntil(moment) => return Turn::Wait(moment.since(now)),
+            Gate::ShutUntil(moment) => return Turn::Wait(self.look_by(moment).since(now)),
         };
         let picked = self
             .load_retries(now, wall)
@@ -186,6 +204,7 @@ impl Lane {
         if std::mem::take(&mut entry.is_doubtful) {
             self.is_doubt_out = false;
         }
+        self.observe(now);
         self.counts.attempts += 1;
         self.counts.latency_sum += elapsed;
         self.counts.latency_max = self.counts.latency_max.max(elapsed);
@@ -234,9 +253,23 @@ impl Lane {
                 || self.next_due().is_some_and(|due| due <= now))
     }
 
+    /// When there may be something to send next, as far as is known at `now`; none when that
+    /// depends on something else than time.
+    pub fn next_look(&self, now: Moment) -> Option<Moment> {
+        if self.is_stopping || self.is_gone {
+            return None;
+        }
+        match self.breaker.gate(now) {
+            Gate::ShutUntil(moment) => Some(self.look_by(moment)),
+            Gate::Open | Gate::Probe => self.next_due(),
+        }
+    }
+
     /// Gives out nothing any more.
     pub fn stop(&mut self) {
         self.is_stopping = true;
+        self.buried_noticed_at = None;
+        self.tell_buried(Moment::default());
     }
 
     /// Sends again to an endpoint that was gone.
@@ -249,12 +282,54 @@ impl Lane {
         std::mem::take(&mut self.notices)
     }
 
-    /// What has become of attempts and events since the start.
-    pub fn counts(&self) -> Counts {
+    /// What has become of attempts and events since the start, and how things stand at `now`.
+    pub fn counts(&self, now: Moment) -> Counts {
+        let is_failing = self.breaker.is_failing();
+        let state = match () {
+            () if self.is_gone => EndpointState::Stopped,
+            () if self.paused_until > now => EndpointState::Paused,
+            () if is_failing => EndpointState::Failing,
+            () => EndpointState::Working,
+        };
         Counts {
             retrying: self.retries.len() as u64,
-            is_failing: self.breaker.is_failing(),
+            is_failing,
+            state,
             ..self.counts.clone()
+        }
+    }
+
+    /// Says what has gone on for long enough to be said.
+    fn observe(&mut self, now: Moment) {
+        let is_failing = self
+            .breaker
+            .failing_since()
+            .is_some_and(|since| now.since(since) >= SAID_AFTER);
+        if is_failing && !std::mem::replace(&mut self.is_failing_said, true) {
+            self.notices.push(Notice::Failing {
+                attempts: OPEN_AFTER,
+                error: self.counts.last_error.clone().unwrap_or_default(),
+            });
+        }
+        if self.retries.len() >= KEPT_MAX {
+            let since = *self.held_since.get_or_insert(now);
+            if now.since(since) >= SAID_AFTER && !std::mem::replace(&mut self.is_held_said, true) {
+                self.notices.push(Notice::HoldsBack);
+            }
+        } else if self.retries.len() <= KEPT_MAX / 2 {
+            self.held_since = None;
+            if std::mem::take(&mut self.is_held_said) {
+                self.notices.push(Notice::TakesOn);
+            }
+        }
+        self.tell_buried(now);
+    }
+
+    /// `moment`, or earlier when there is something to say before.
+    fn look_by(&self, moment: Moment) -> Moment {
+        match self.breaker.failing_since() {
+            Some(since) if !self.is_failing_said => moment.min(since + SAID_AFTER),
+            _ => moment,
         }
     }
 
@@ -354,7 +429,6 @@ impl Lane {
                 key,
                 Entry {
                     attempts: waiting.attempts,
-                    is_kept: true,
                     last,
                     ..entry
                 },
@@ -389,10 +463,12 @@ impl Lane {
         self.gone_since = None;
         if let Some(recovered) = self.breaker.answered(now) {
             let (failing_for, probes) = (recovered.failing_for, recovered.probes);
-            self.notices.push(Notice::Recovered {
-                failing_for,
-                probes,
-            });
+            if std::mem::take(&mut self.is_failing_said) {
+                self.notices.push(Notice::Recovered {
+                    failing_for,
+                    probes,
+                });
+            }
             // Probes took turns; what is sent now goes in its order again.
             self.first
                 .make_contiguous()
@@ -402,10 +478,10 @@ impl Lane {
                 .for_each(|entry| entry.was_probe = false);
         }
         for (_, entry) in std::mem::take(&mut self.suspects) {
-            let next = self
-                .endpoint
-                .retries
-                .after_accident(entry.attempt(), &mut self.rng);
+            let next =
+                self.endpoint
+                    .retries
+                    .after_accident(entry.attempt(), entry.quick, &mut self.rng);
             self.charge(entry, next, now, wall);
         }
     }
@@ -418,6 +494,13 @@ impl Lane {
         now: Moment,
     ) {
         let entry = self.failed(entry, failure);
+        if let Some(after) = after.filter(|after| *after > self.endpoint.probe_max) {
+            if self.paused_until <= now && !self.is_gone {
+                let error = entry.last.reason.clone();
+                self.notices.push(Notice::Paused { after, error });
+            }
+            self.paused_until = self.paused_until.max(now + after);
+        }
         match self
             .breaker
             .unavailable(now, entry.is_probe, after, &mut self.rng)
@@ -427,11 +510,6 @@ impl Lane {
                 .push((now + draw(SUSPECT_WAIT, &mut self.rng), entry)),
             Unavailable::StillFailing => self.first.push_back(entry),
             Unavailable::Opened => {
-                let error = entry.last.reason.clone();
-                self.notices.push(Notice::Failing {
-                    attempts: OPEN_AFTER,
-                    error,
-                });
                 self.first
                     .extend(self.suspects.drain(..).map(|(_, suspect)| suspect));
                 self.first.push_back(entry);
@@ -458,10 +536,9 @@ impl Lane {
         }
     }
 
-    /// An attempt counted against the event.
+    /// The failure was the event's: an attempt counts against it, or a quick retry is used up.
     fn charge(&mut self, entry: Entry, next: Next, now: Moment, wall: UnixMs) {
         let mut entry = Entry {
-            attempts: entry.attempt(),
             is_probe: false,
             was_probe: false,
             ..entry
@@ -469,9 +546,11 @@ impl Lane {
         let sequence = entry.queued.sequence;
         match next {
             Next::Soon(wait) => {
+                entry.quick = entry.quick.saturating_add(1);
                 self.retries.insert((now + wait, sequence), entry);
             }
             Next::Keep(wait) => {
+                entry.attempts = entry.attempt();
                 let keep = Settlement::Keep {
                     due: wall.after(wait),
                     attempts: entry.attempts,
@@ -479,10 +558,12 @@ impl Lane {
                     event: entry.queued.clone(),
                 };
                 self.settle(sequence, keep);
-                entry.is_kept = true;
                 self.retries.insert((now + wait, sequence), entry);
             }
-            Next::Bury => self.bury(entry, now, wall),
+            Next::Bury => {
+                entry.attempts = entry.attempt();
+                self.bury(entry, now, wall);
+            }
         }
     }
 
@@ -495,20 +576,8 @@ impl Lane {
         } = entry;
         self.counts.buried += 1;
         self.buried_since_notice += 1;
-        let is_quiet = self
-            .buried_noticed_at
-            .is_some_and(|at| now.since(at) < BURIED_NOTICE_EVERY);
-        if !is_quiet {
-            self.buried_noticed_at = Some(now);
-            let count = std::mem::take(&mut self.buried_since_notice);
-            let (id, error) = (queued.event.id.to_string(), last.reason.clone());
-            self.notices.push(Notice::Buried {
-                count,
-                id,
-                attempts,
-                error,
-            });
-        }
+        self.buried_last = (queued.event.id.to_string(), attempts, last.reason.clone());
+        self.tell_buried(now);
         let letter = DeadLetter {
             attempts,
             status: last.status,
@@ -518,6 +587,23 @@ impl Lane {
             queued,
         };
         self.settle(letter.queued.sequence, Settlement::Bury(letter));
+    }
+
+    fn tell_buried(&mut self, now: Moment) {
+        let is_quiet = self
+            .buried_noticed_at
+            .is_some_and(|at| now.since(at) < BURIED_NOTICE_EVERY);
+        if is_quiet || self.buried_since_notice == 0 {
+            return;
+        }
+        self.buried_noticed_at = Some(now);
+        let (id, attempts, error) = std::mem::take(&mut self.buried_last);
+        self.notices.push(Notice::Buried {
+            count: std::mem::take(&mut self.buried_since_notice),
+            id,
+            attempts,
+            error,
+        });
     }
 
     fn settle(&mut self, sequence: Sequence, settlement: Settlement) {

@@ -45,7 +45,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use transport::Transport;
+use transport::{Answer, Transport};
 
 /// Stack of a sending thread, in bytes.
 ///
@@ -68,6 +68,7 @@ pub struct Delivery {
     outbox: Arc<Outbox>,
     leaving: Arc<Leaving>,
     clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
 }
 
 /// Delivery could not be started. Nothing runs.
@@ -112,8 +113,8 @@ impl std::error::Error for StartError {
 
 impl Delivery {
     /// Starts sending what `queue` holds for `endpoints`. When `shutdown` is requested, no new
-    /// attempt begins; [`stop`](Delivery::stop) waits for those under way. `seed` decides all
-    /// jitter.
+    /// attempt begins; [`stop`](Delivery::stop) waits for those under way. A thread that panics
+    /// requests it. `seed` decides all jitter.
     ///
     /// # Errors
     ///
@@ -134,6 +135,7 @@ impl Delivery {
             outbox: Arc::default(),
             leaving: Arc::default(),
             clock,
+            shutdown: shutdown.clone(),
         };
         let mut rng = fastrand::Rng::with_seed(seed);
         let started = delivery.start_settler(&queue).and_then(|known| {
@@ -197,6 +199,16 @@ impl Delivery {
             .collect()
     }
 
+    /// Whether a thread has ended though nobody asked for the stop: events would stay queued.
+    pub fn has_ended(&self) -> bool {
+        // The order matters: threads end right after the stop was asked for.
+        self.workers
+            .iter()
+            .chain(&self.settler)
+            .any(JoinHandle::is_finished)
+            && !self.shutdown.is_requested()
+    }
+
     /// Sends again to an endpoint that answered 410 twice. False when there is no such endpoint.
     pub fn resume(&self, endpoint: &str) -> bool {
         let crew = self.crews.iter().find(|crew| **crew.name() == *endpoint);
@@ -216,7 +228,11 @@ impl Delivery {
                 crew.committed(count, cursor);
             }
         };
-        self.settler = Some(spawn("settle".to_string(), move || settler.run(committed))?);
+        let alarm = Alarm(self.shutdown.clone());
+        self.settler = Some(spawn("settle".to_string(), move || {
+            let _until_the_end = alarm;
+            settler.run(committed);
+        })?);
         Ok(crews)
     }
 
@@ -260,7 +276,7 @@ impl Delivery {
     fn start_workers(&mut self, mates: &Arc<Mates>) -> Result<(), StartError> {
         for worker in 1..=mates.endpoint.concurrency.get() {
             let mates = Arc::clone(mates);
-            let present = Present::enter(&self.leaving);
+            let present = Present::enter(&self.leaving, &mates.shutdown);
             let name = format!("send-{}-{worker}", mates.endpoint.name);
             self.workers
                 .push(spawn(name, move || mates.work(worker, &present))?);
@@ -300,20 +316,42 @@ impl Leaving {
     }
 }
 
+/// Has the agent stop when the thread that holds it panics: with a worker missing, its event is
+/// not sent again; without the settler, nothing is written down any more.
+struct Alarm(Shutdown);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            log::error!(
+                "thread of delivery panicked, stopping thread={}",
+                thread::current().name().unwrap_or_default()
+            );
+            self.0.request();
+        }
+    }
+}
+
 /// A worker counts as present while it holds this, also when it panics.
-struct Present(Arc<Leaving>);
+struct Present {
+    leaving: Arc<Leaving>,
+    _alarm: Alarm,
+}
 
 impl Present {
-    fn enter(leaving: &Arc<Leaving>) -> Present {
+    fn enter(leaving: &Arc<Leaving>, shutdown: &Shutdown) -> Present {
         leaving.present.fetch_add(1, Ordering::SeqCst);
-        Present(Arc::clone(leaving))
+        Present {
+            leaving: Arc::clone(leaving),
+            _alarm: Alarm(shutdown.clone()),
+        }
     }
 }
 
 impl Drop for Present {
     fn drop(&mut self) {
-        self.0.present.fetch_sub(1, Ordering::SeqCst);
-        self.0.bell.ring();
+        self.leaving.present.fetch_sub(1, Ordering::SeqCst);
+        self.leaving.bell.ring();
     }
 }
 
@@ -352,14 +390,16 @@ impl Mates {
             &self.endpoint,
             signer,
             &entry.queued,
-            entry.attempt(),
+            entry.request(),
             wall,
             body,
         );
         let answer = self.transport.send(&request);
         drop(request);
-        if present.0.is_abandoned.load(Ordering::SeqCst) {
+        let is_abandoned = present.leaving.is_abandoned.load(Ordering::SeqCst);
+        if is_abandoned && matches!(answer, Answer::Trouble(_)) {
             // We ended it ourselves: that says nothing about the endpoint. The event stays queued.
+            // An answer that came all the same counts.
             return;
         }
         let elapsed = answer.elapsed();

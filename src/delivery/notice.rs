@@ -19,6 +19,17 @@ pub enum Notice {
         /// Probes sent meanwhile.
         probes: u32,
     },
+    /// It asked for a pause, longer than the time between probes.
+    Paused {
+        /// How long.
+        after: Duration,
+        /// What came of the attempt.
+        error: String,
+    },
+    /// Too many of its events wait for their own retry: nothing new is taken.
+    HoldsBack,
+    /// So few of its events wait again that new ones are taken.
+    TakesOn,
     /// Events became dead letters since the last such notice.
     Buried {
         /// How many.
@@ -30,7 +41,7 @@ pub enum Notice {
         /// What came of the last one.
         error: String,
     },
-    /// It said twice that it is no more; nothing is sent until it is resumed by hand.
+    /// It said twice that it is no more; nothing is sent until the agent is restarted.
     Stopped,
     /// The queue cannot be read for it.
     Unreadable {
@@ -59,6 +70,16 @@ impl Notice {
                     "endpoint recovered endpoint={endpoint} failing_secs={secs:.1} probes={probes}"
                 );
             }
+            Notice::Paused { after, error } => {
+                let secs = after.as_secs();
+                log::warn!("endpoint paused endpoint={endpoint} for_secs={secs} error={error:?}");
+            }
+            Notice::HoldsBack => {
+                log::warn!(
+                    "endpoint holds back, too many events wait for their own retry endpoint={endpoint}"
+                );
+            }
+            Notice::TakesOn => log::info!("endpoint takes new events again endpoint={endpoint}"),
             Notice::Buried {
                 count,
                 id,
@@ -71,7 +92,7 @@ impl Notice {
             }
             Notice::Stopped => {
                 log::error!(
-                    "endpoint stopped endpoint={endpoint} error=\"status 410 twice\": it is gone; resume it when it is back"
+                    "endpoint stopped endpoint={endpoint} error=\"status 410 twice\": it is gone; restart the agent when it is back"
                 );
             }
             Notice::Unreadable { error } => {

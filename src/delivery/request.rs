@@ -9,14 +9,10 @@ use std::borrow::Cow;
 /// What every request says about its sender.
 pub const USER_AGENT: &str = concat!("switchhook/", env!("CARGO_PKG_VERSION"));
 
-/// A request as it goes out. Only what the transfer itself needs is added: `Host` and
-/// `Content-Length`.
+/// A `POST` to the endpoint's address as it goes out. Only what the transfer itself needs is
+/// added: `Host` and `Content-Length`.
 #[derive(Debug)]
 pub struct SignedRequest<'a> {
-    /// Where it goes.
-    pub url: &'a str,
-    /// How: `POST` and its like.
-    pub method: &'a str,
     /// Names and values in the order they are sent.
     pub headers: Vec<Header<'a>>,
     /// What the signature is over.
@@ -28,7 +24,7 @@ pub struct SignedRequest<'a> {
 const HEADERS_CAPACITY: usize = 12;
 
 impl<'a> SignedRequest<'a> {
-    /// Signs `body` for `endpoint` as attempt number `attempt` (from 1), made at `wall`.
+    /// Signs `body` for `endpoint` as request number `attempt` (from 1), made at `wall`.
     pub fn new(
         endpoint: &'a Endpoint,
         signer: &'a Signer,
@@ -59,12 +55,7 @@ impl<'a> SignedRequest<'a> {
                 .iter()
                 .map(|own| (own.name(), Cow::Borrowed(own.value()))),
         );
-        SignedRequest {
-            url: endpoint.url.as_str(),
-            method: "POST",
-            headers,
-            body,
-        }
+        SignedRequest { headers, body }
     }
 }
 

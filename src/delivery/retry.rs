@@ -33,7 +33,7 @@ pub struct RetrySchedule {
 /// What becomes of an event after an attempt that counts against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// It is tried again soon; not worth writing down.
+    /// It is tried again soon; not worth writing down, and no attempt is spent.
     Soon(Duration),
     /// It is kept, and tried again after this time.
     Keep(Duration),
@@ -59,18 +59,20 @@ impl RetrySchedule {
         Next::Keep(draw(self.cap(made), rng))
     }
 
-    /// What follows after `made` attempts when the endpoint failed at this event while others
-    /// passed: a few quick retries, then the schedule.
+    /// What follows after `made` attempts and `quick` quick retries when the endpoint failed at
+    /// this event while others passed: quick retries while there are any left, then the schedule.
     ///
-    /// Mostly such a failure was an accident and the next attempt passes. The last wait is
-    /// always one of the schedule, so that an event is not given up within a second.
-    pub fn after_accident(&self, made: u32, rng: &mut fastrand::Rng) -> Next {
-        let quick = QUICK_MAX.min(self.attempts.saturating_sub(2));
-        if made > quick || made >= self.attempts {
-            return self.after_refusal(made, rng);
+    /// Mostly such a failure was an accident and the next attempt passes. Quick retries are no
+    /// attempts of the schedule: an endpoint that fails at random, however often, would else use
+    /// them up within a second, and its waits would grow with each. An event that may be tried
+    /// once only is not tried again.
+    pub fn after_accident(&self, made: u32, quick: u32, rng: &mut fastrand::Rng) -> Next {
+        if self.attempts > 1 && quick < QUICK_MAX {
+            let cap = QUICK_INITIAL.saturating_mul(2_u32.saturating_pow(quick));
+            Next::Soon(draw(cap.min(self.max), rng))
+        } else {
+            self.after_refusal(made, rng)
         }
-        let cap = QUICK_INITIAL.saturating_mul(2_u32.saturating_pow(made.saturating_sub(1)));
-        Next::Soon(draw(cap.min(self.max), rng))
     }
 
     /// Cap of the wait after attempt number `made` (from 1).
@@ -153,28 +155,31 @@ mod tests {
     fn an_accident_is_retried_quickly_before_the_schedule_begins() {
         let mut rng = fastrand::Rng::with_seed(1);
         let schedule = of(Profile::Vos3000);
-        for made in 1..=3 {
-            let next = schedule.after_accident(made, &mut rng);
+        for quick in 0..QUICK_MAX {
+            let next = schedule.after_accident(1, quick, &mut rng);
             assert!(
                 matches!(next, Next::Soon(wait) if wait <= Duration::from_millis(400)),
-                "{made}: {next:?}"
+                "{quick}: {next:?}"
             );
         }
-        assert!(matches!(
-            schedule.after_accident(4, &mut rng),
-            Next::Keep(_)
-        ));
-        assert_eq!(schedule.after_accident(5, &mut rng), Next::Bury);
+        for _ in 0..100 {
+            let next = schedule.after_accident(1, QUICK_MAX, &mut rng);
+            assert!(
+                matches!(next, Next::Keep(wait) if wait <= Duration::from_secs(1)),
+                "the schedule begins at its first wait: {next:?}"
+            );
+        }
+        assert_eq!(schedule.after_accident(5, QUICK_MAX, &mut rng), Next::Bury);
     }
 
     #[test]
     fn the_last_wait_is_never_a_quick_one() {
         let mut rng = fastrand::Rng::with_seed(1);
-        let three = RetrySchedule::new(3, Duration::from_secs(1), Duration::from_secs(60));
-        assert!(matches!(three.after_accident(1, &mut rng), Next::Soon(_)));
-        assert!(matches!(three.after_accident(2, &mut rng), Next::Keep(_)));
-        assert_eq!(three.after_accident(3, &mut rng), Next::Bury);
+        let two = RetrySchedule::new(2, Duration::from_secs(1), Duration::from_secs(60));
+        assert!(matches!(two.after_accident(1, 2, &mut rng), Next::Soon(_)));
+        assert!(matches!(two.after_accident(1, 3, &mut rng), Next::Keep(_)));
+        assert_eq!(two.after_accident(2, 3, &mut rng), Next::Bury);
         let one = RetrySchedule::new(0, Duration::from_secs(1), Duration::from_secs(60));
-        assert_eq!(one.after_accident(1, &mut rng), Next::Bury);
+        assert_eq!(one.after_accident(1, 0, &mut rng), Next::Bury);
     }
 }

@@ -70,15 +70,21 @@ impl Outbox {
         std::mem::take(&mut self.contents().settled)
     }
 
-    /// What has been handed over, and whether more can come. Waits for it.
-    fn collect(&self) -> (Vec<Settled>, bool) {
+    /// What has been handed over, and whether more can come. Waits up to `idle_wait` for the
+    /// first and then for company.
+    fn collect(&self, idle_wait: Duration) -> (Vec<Settled>, bool) {
         let (is_empty, is_closed) = {
             let contents = self.contents();
             (contents.settled.is_empty(), contents.is_closed)
         };
-        if is_empty && !is_closed {
-            self.bell.wait(IDLE_WAIT);
-        }
+        let first_wait = if is_empty && !is_closed {
+            idle_wait
+        } else {
+            Duration::ZERO
+        };
+        // Also takes a ring that was meant for what is looked at next: left in place, it would end
+        // the wait for company.
+        self.bell.wait(first_wait);
         let is_waiting = {
             let contents = self.contents();
             !contents.settled.is_empty()
@@ -104,7 +110,8 @@ pub struct Settler {
     outbox: Arc<Outbox>,
     /// Collected and not durable yet.
     pending: Vec<Settled>,
-    failures: u32,
+    /// Why the last commit failed, if it did.
+    trouble: Option<String>,
 }
 
 impl Settler {
@@ -114,7 +121,7 @@ impl Settler {
             queue,
             outbox,
             pending: Vec::new(),
-            failures: 0,
+            trouble: None,
         }
     }
 
@@ -125,7 +132,12 @@ impl Settler {
     /// events are sent again after the restart.
     pub fn run(mut self, mut committed: impl FnMut(&str, u64, Sequence)) {
         loop {
-            let (collected, is_closed) = self.outbox.collect();
+            let idle_wait = if self.pending.is_empty() {
+                IDLE_WAIT
+            } else {
+                Duration::ZERO
+            };
+            let (collected, is_closed) = self.outbox.collect(idle_wait);
             self.pending.extend(collected);
             let is_done = self.commit(&mut committed);
             if is_closed && (is_done || !self.commit(&mut committed)) {
@@ -144,19 +156,19 @@ impl Settler {
         }
         match self.queue.settle(self.pending.clone()) {
             Ok(()) => {
-                if std::mem::take(&mut self.failures) > 0 {
+                if self.trouble.take().is_some() {
                     log::info!("settlements written again count={}", self.pending.len());
                 }
             }
             Err(error) => {
-                if self.failures == 0 {
+                let error = error.to_string();
+                if self.trouble.as_ref() != Some(&error) {
                     log::error!(
-                        "settlements not written count={} error={:?}",
-                        self.pending.len(),
-                        error.to_string()
+                        "settlements not written count={} error={error:?}",
+                        self.pending.len()
                     );
                 }
-                self.failures = self.failures.saturating_add(1);
+                self.trouble = Some(error);
                 return false;
             }
         }
@@ -178,6 +190,7 @@ mod tests {
     use crate::delivery::event_queue::memory::MemoryQueue;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Instant;
 
     fn delivered(sequence: u64) -> Settled {
         Settled {
@@ -231,14 +244,47 @@ mod tests {
         let (outbox, mut settler) = settler(&queue);
         queue.contents().settle_fails = true;
         outbox.push(delivered(1));
-        settler.pending = outbox.collect().0;
+        settler.pending = outbox.collect(IDLE_WAIT).0;
         assert!(!settler.commit(&mut |_, _, _| panic!("nothing was written")));
         outbox.push(delivered(2));
-        settler.pending.extend(outbox.collect().0);
+        settler.pending.extend(outbox.collect(IDLE_WAIT).0);
         queue.contents().settle_fails = false;
         let mut told = 0;
         assert!(settler.commit(&mut |_, count, _| told = count));
         assert_eq!((told, queue.contents().cursor), (2, 3));
+    }
+
+    #[test]
+    fn what_came_during_a_commit_waits_for_company() {
+        let queue = MemoryQueue::with(Vec::new());
+        let (outbox, _) = settler(&queue);
+        for first in [1, 3] {
+            outbox.push(delivered(first));
+            let started = Instant::now();
+            let late = {
+                let outbox = Arc::clone(&outbox);
+                thread::spawn(move || outbox.push(delivered(first + 1)))
+            };
+            let collected = outbox.collect(IDLE_WAIT).0;
+            assert!(started.elapsed() >= COMMIT_EVERY, "{:?}", started.elapsed());
+            late.join().unwrap();
+            assert_eq!(collected.len() + outbox.drain().len(), 2);
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_not_left_until_something_new_comes() {
+        let queue = MemoryQueue::with(Vec::new());
+        let (outbox, settler) = settler(&queue);
+        queue.contents().settle_fails = true;
+        outbox.push(delivered(1));
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || settler.run(|_, count, _| tell.send(count).unwrap()));
+        assert!(told.recv_timeout(FAILED_WAIT / 4).is_err());
+        queue.contents().settle_fails = false;
+        assert_eq!(told.recv_timeout(FAILED_WAIT * 10), Ok(1));
+        outbox.close();
+        thread.join().unwrap();
     }
 
     #[test]

@@ -257,3 +257,87 @@ fn a_worker_s_panic_is_passed_on() {
     }));
     assert_eq!(*stopped.unwrap_err().downcast::<&str>().unwrap(), "a bug");
 }
+
+#[test]
+fn a_worker_s_panic_has_the_agent_stop() {
+    let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+    let shutdown = Shutdown::default();
+    let delivery = start(
+        endpoint("a", 2),
+        &queue,
+        Scripted(|_| panic!("a bug")),
+        &shutdown,
+    );
+    assert!(shutdown.wait(Duration::from_secs(60)));
+    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        delivery.stop(Duration::from_secs(5))
+    }));
+    assert!(stopped.is_err());
+}
+
+#[test]
+fn a_panic_of_the_settler_has_the_agent_stop() {
+    let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+    queue.contents().settle_panics = true;
+    let shutdown = Shutdown::default();
+    let delivery = start(
+        endpoint("a", 2),
+        &queue,
+        Scripted(|_| status(200)),
+        &shutdown,
+    );
+    assert!(shutdown.wait(Duration::from_secs(60)));
+    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        delivery.stop(Duration::from_secs(5))
+    }));
+    assert!(stopped.is_err());
+}
+
+#[test]
+fn only_threads_that_end_by_themselves_have_ended() {
+    let queue = MemoryQueue::with(Vec::new());
+    let shutdown = Shutdown::default();
+    let delivery = start(
+        endpoint("a", 2),
+        &queue,
+        Scripted(|_| status(200)),
+        &shutdown,
+    );
+    assert!(!delivery.has_ended());
+    // The settler ends, and nobody asked for the stop.
+    delivery.outbox.close();
+    let started = Instant::now();
+    while !delivery.has_ended() {
+        assert!(started.elapsed() < Duration::from_secs(30));
+        thread::yield_now();
+    }
+    shutdown.request();
+    assert!(!delivery.has_ended());
+    delivery.stop(Duration::from_secs(5));
+}
+
+/// A transport whose attempts are answered when they are abandoned, and not before.
+#[derive(Debug, Default)]
+struct AnswersLate(Hanging);
+
+impl Transport for AnswersLate {
+    fn send(&self, request: &SignedRequest<'_>) -> Answer {
+        let _abandoned = self.0.send(request);
+        status(200)
+    }
+
+    fn abandon(&self) {
+        self.0.abandon();
+    }
+}
+
+#[test]
+fn an_answer_that_comes_while_attempts_are_abandoned_counts() {
+    let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+    let transport = AnswersLate::default();
+    let begun = transport.0.begun.clone();
+    let delivery = start(endpoint("a", 1), &queue, transport, &Shutdown::default());
+    begun.wait(Duration::from_secs(60));
+    delivery.stop(Duration::from_millis(50));
+    assert_eq!(queue.contents().delivered.len(), 1);
+}

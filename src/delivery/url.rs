@@ -140,7 +140,10 @@ fn parse_host(host: &str) -> Result<Host, UrlError> {
         return Ok(Host::Literal(address));
     }
     let is_label = |label: &str| {
+        // A certificate's name has no label with a hyphen at either end.
         (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
             && label
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
@@ -230,6 +233,8 @@ mod tests {
         refused("https://:443", UrlError::Host);
         refused("https://[::1", UrlError::Host);
         refused("https://a..b", UrlError::Host);
+        refused("https://-a.example/", UrlError::Host);
+        refused("https://a-.example/", UrlError::Host);
         refused("https://2130706433/", UrlError::Host);
         refused("https://0x7f.1/", UrlError::Host);
         refused("https://a:0", UrlError::Port);

@@ -108,6 +108,22 @@ pub(super) fn pack(events: &[Event]) -> Result<Vec<Unplaced>, QueueError> {
     Ok(blocks)
 }
 
+/// Whether a commit would take the event: it is not longer than [`EVENT_BYTES_MAX`] as encoded.
+pub fn accepts(event: &Event) -> bool {
+    let label_bytes: usize = labels(&event.labels)
+        .into_iter()
+        .flatten()
+        .map(str::len)
+        .sum();
+    let bytes = event.data.len() + event.kind.len() + event.node.len() + label_bytes;
+    // What is added to these is far less than half: only a very long event is encoded for this.
+    bytes <= EVENT_BYTES_MAX / 2 || {
+        let mut raw = Vec::with_capacity(bytes);
+        put_event(&mut raw, event);
+        raw.len() <= EVENT_BYTES_MAX
+    }
+}
+
 /// One event as a block of its own, in its place.
 ///
 /// # Errors
@@ -380,6 +396,8 @@ pub(super) mod tests {
     fn an_event_too_long_is_refused_and_the_longest_is_not() {
         let room = EVENT_BYTES_MAX - 16 - 4 - 5 - 8 - 1 - 3;
         let longest = event_of_bytes(room);
+        assert!(accepts(&event_of_bytes(9)) && accepts(&longest));
+        assert!(!accepts(&event_of_bytes(room + 1)));
         assert_eq!(unpacked(Sequence(1), pack(&[longest]).unwrap()).len(), 1);
         assert!(matches!(
             pack(&[event_of_bytes(room + 1)]),

@@ -75,6 +75,11 @@ impl Endpoint {
         sequence < next && self.cursor.covers(sequence)
     }
 
+    /// Whether the event is settled or waits.
+    pub(super) fn has_taken(&self, sequence: Sequence) -> bool {
+        self.cursor.is_settled(sequence)
+    }
+
     /// How many events wait.
     pub(super) fn waiting_count(&self) -> usize {
         self.waiting.len()

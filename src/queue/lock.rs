@@ -52,24 +52,26 @@ impl Lock {
 }
 
 /// Refuses a directory written by a newer agent, before anything in it is opened: the database
-/// writes to its files when it opens them. A directory without a version gets ours.
+/// writes to its files when it opens them. A directory without a version, or with an empty one,
+/// gets ours; one whose version is no number is not ours to write to.
 pub(super) fn check_version(directory: &Path) -> Result<(), QueueError> {
     let path = directory.join("version");
-    match File::open(&path).and_then(read_number) {
-        Ok(found) if found > u32::from(FORMAT_VERSION) => Err(QueueError::NewerVersion {
-            found: u16::try_from(found).unwrap_or(u16::MAX),
-        }),
-        Ok(_) => Ok(()),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::InvalidData
-            ) =>
-        {
-            write_version(directory)
-        }
-        Err(error) => Err(disk("read", &path)(error)),
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return write_version(directory),
+        Err(error) => return Err(disk("open", &path)(error)),
+    };
+    let is_empty = file.metadata().map_err(disk("read", &path))?.len() == 0;
+    if is_empty {
+        return write_version(directory);
     }
+    let found = read_number(file).map_err(disk("read", &path))?;
+    if found > u32::from(FORMAT_VERSION) {
+        return Err(QueueError::NewerVersion {
+            found: u16::try_from(found).unwrap_or(u16::MAX),
+        });
+    }
+    Ok(())
 }
 
 /// A crash on the way leaves no version file or a whole one; each generation names it again.
@@ -124,5 +126,25 @@ mod tests {
             Err(QueueError::NewerVersion { found: 2 })
         ));
         assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
+    }
+
+    #[test]
+    fn a_version_that_is_no_number_is_left_alone_and_an_empty_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("version");
+        for text in ["v7\n", "99999999999\n", "\0\0"] {
+            fs::write(&path, text).unwrap();
+            assert!(
+                matches!(
+                    check_version(directory.path()),
+                    Err(QueueError::Disk { .. })
+                ),
+                "{text:?}"
+            );
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        fs::write(&path, "").unwrap();
+        check_version(directory.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1\n");
     }
 }

@@ -70,7 +70,7 @@ mod tests;
 mod waiting;
 mod write;
 
-pub use block::EVENT_BYTES_MAX;
+pub use block::{EVENT_BYTES_MAX, accepts};
 pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch};
 pub use cursor::WINDOW;
 pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};

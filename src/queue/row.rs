@@ -8,7 +8,7 @@
 use super::error::QueueError;
 use super::generation::{self, Found, Generation, disk, sync_directory};
 use super::key;
-use super::meta::{FORMAT_VERSION, Meta, MetaError, Standing};
+use super::meta::{Meta, MetaError, Standing};
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
@@ -166,7 +166,7 @@ fn open_whole(parent: &Path, number: u32) -> Result<Option<(Generation, Meta)>, 
 
 fn remove_half_made(parent: &Path, half_made: &[u32]) -> Result<(), QueueError> {
     for &number in half_made {
-        log::warn!("half-made generation removed generation={number:08} version={FORMAT_VERSION}");
+        log::warn!("half-made generation removed generation={number:08}");
         remove(parent, number)?;
     }
     Ok(())

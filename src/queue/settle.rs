@@ -233,7 +233,8 @@ impl Queue {
 
 /// Refuses what cannot be settled, before anything changes.
 fn check(state: &State, settled: &[Settled]) -> Result<(), QueueError> {
-    let mut kept = BTreeMap::new();
+    // What waits already, and what is settled, adds nothing to what waits; nor does a repeat.
+    let mut kept: BTreeMap<&Arc<str>, BTreeSet<Sequence>> = BTreeMap::new();
     for Settled {
         endpoint: name,
         sequence,
@@ -249,11 +250,10 @@ fn check(state: &State, settled: &[Settled]) -> Result<(), QueueError> {
                 sequence: *sequence,
             });
         }
-        if matches!(settlement, Settlement::Keep { .. }) {
-            // Counts one that waits already once more, which only matters near the limit.
-            let kept = kept.entry(name).or_insert(endpoint.waiting_count());
-            *kept += 1;
-            if *kept > WAITING_MAX {
+        if matches!(settlement, Settlement::Keep { .. }) && !endpoint.has_taken(*sequence) {
+            let kept = kept.entry(name).or_default();
+            kept.insert(*sequence);
+            if endpoint.waiting_count() + kept.len() > WAITING_MAX {
                 return Err(QueueError::WaitingFull {
                     endpoint: name.to_string(),
                 });

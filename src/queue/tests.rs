@@ -645,6 +645,40 @@ fn what_cannot_be_settled_is_refused_whole() {
 }
 
 #[test]
+fn what_waits_already_may_be_kept_again_when_no_more_may_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    let most = WAITING_MAX as u64;
+    queue.commit(&[batch(events(WAITING_MAX + 1, 10))]).unwrap();
+    let event = queue.read(Sequence(1), 1).unwrap().remove(0);
+    let keep = |sequence| {
+        let event = event.clone();
+        settled(
+            sequence,
+            Settlement::Keep {
+                due: UnixMs(5),
+                attempts: 1,
+                reason: "422".into(),
+                event,
+            },
+        )
+    };
+    let mut all: Vec<Settled> = (1..=most).map(keep).collect();
+    all.push(keep(1));
+    queue.settle(all).unwrap();
+    assert_eq!(queue.count_waiting("billing"), most);
+    queue.settle(vec![keep(7), keep(7)]).unwrap();
+    assert!(matches!(
+        queue.settle(vec![keep(most + 1)]),
+        Err(QueueError::WaitingFull { .. })
+    ));
+    queue.settle(delivered(9..10)).unwrap();
+    queue.settle(vec![keep(9), keep(most + 1)]).unwrap();
+    assert!(queue.ledger().balances());
+}
+
+#[test]
 fn an_event_too_long_is_refused_and_nothing_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let queue = open(&directory);
@@ -665,10 +699,14 @@ fn after_a_failed_write_the_queue_reads_and_writes_on() {
     queue.fail_now().unwrap();
     assert_eq!(queue.read(Sequence(1), 10).unwrap().len(), 3);
     queue.fail_now().unwrap();
+    assert_eq!(queue.positions("cdr").unwrap(), []);
+    // It is said once, after a write that succeeds.
+    assert!(locked(&queue.0.writer).opened_again.is_some());
     assert_eq!(
         queue.commit(&[batch(events(1, 60))]).unwrap().first,
         Sequence(4)
     );
+    assert!(locked(&queue.0.writer).opened_again.is_none());
     queue.fail_now().unwrap();
     queue.settle(delivered(1..5)).unwrap();
     assert!(queue.ledger().balances());

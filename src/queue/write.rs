@@ -33,6 +33,10 @@ pub(super) struct Writer {
     /// State to go with the next commit. One value for each key its users have: thresholds by
     /// account, alarms by object.
     pub(super) staged: BTreeMap<String, Vec<u8>>,
+    /// Opened again after a write that failed, and not written since: how many half-made
+    /// generations were found on the way. Said when a write succeeds: on a full disk, every try
+    /// opens it again.
+    pub(super) opened_again: Option<usize>,
     /// Rolling on failed; not before the head's file has this length, in bytes.
     roll_again_at: u64,
 }
@@ -45,6 +49,7 @@ impl Writer {
             state: State::empty(node),
             dead: DeadLetters::at(dead),
             staged: BTreeMap::new(),
+            opened_again: None,
             roll_again_at: 0,
         }
     }
@@ -116,10 +121,8 @@ impl Queue {
         if writer.head.is_none() {
             let mut view = View::default();
             let opened = writer.open(&self.0.parent, &self.0.node, &mut view)?;
-            log::info!(
-                "queue opened again after a failed write half_made={}",
-                opened.half_made.len()
-            );
+            let half_made = writer.opened_again.unwrap_or(0) + opened.half_made.len();
+            writer.opened_again = Some(half_made);
             *locked(&self.0.view) = view;
         }
         Ok(writer)
@@ -138,6 +141,9 @@ impl Queue {
         if let Err(error) = written {
             self.fail(writer);
             return Err(error);
+        }
+        if let Some(half_made) = writer.opened_again.take() {
+            log::info!("queue written again, opened after a failed write half_made={half_made}");
         }
         writer.state.dropped.clear();
         self.show(writer);

@@ -96,6 +96,10 @@ impl<'s> Scene<'s> {
         self.clock.now()
     }
 
+    fn counts(&self) -> Counts {
+        self.lane.counts(self.now())
+    }
+
     /// Sends until `span` has passed.
     fn run(&mut self, span: Duration) {
         let end = self.now() + span;
@@ -108,7 +112,7 @@ impl<'s> Scene<'s> {
     fn drain(&mut self, at_most: Duration) {
         let end = self.now() + at_most;
         while !self.is_drained() {
-            assert!(self.now() < end, "not drained: {:?}", self.lane.counts());
+            assert!(self.now() < end, "not drained: {:?}", self.counts());
             self.step(end);
         }
     }
@@ -200,7 +204,7 @@ fn an_outage_of_hours_spends_no_attempts_and_leaves_no_dead_letters() {
     let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 1, script);
     scene.concurrency = 4;
     scene.run(outage.end.0);
-    let probes = scene.lane.counts().unavailable;
+    let probes = scene.counts().unavailable;
     assert!(
         (4_000..20_000).contains(&probes),
         "one probe each 2.5 s on average, not {probes}"
@@ -208,7 +212,7 @@ fn an_outage_of_hours_spends_no_attempts_and_leaves_no_dead_letters() {
     scene.drain(Duration::from_secs(20));
     let contents = queue.contents();
     assert_eq!((contents.dead.len(), contents.delivered.len()), (0, 10_000));
-    assert_eq!(scene.lane.counts().buried, 0);
+    assert_eq!(scene.counts().buried, 0);
     let failing = scene
         .notices
         .iter()
@@ -327,7 +331,7 @@ fn two_failures_in_a_hundred_lose_nothing_repeat_nothing_and_cost_little_time() 
         };
         let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, seed, script);
         scene.drain(undisturbed.mul_f64(1.25));
-        let counts = scene.lane.counts();
+        let counts = scene.counts();
         assert_eq!((counts.delivered, counts.buried), (100_000, 0));
         assert_eq!(counts.attempts, counts.delivered + counts.unavailable);
         drop(scene);
@@ -538,4 +542,130 @@ fn a_stopped_lane_gives_out_nothing() {
     });
     scene.lane.stop();
     assert_eq!(scene.lane.take(scene.now(), START), Turn::Stopped);
+}
+
+#[test]
+fn one_failure_in_five_at_random_leaves_no_dead_letter_and_little_that_waits() {
+    let queue = MemoryQueue::with(events(20_000));
+    let mut rng = fastrand::Rng::with_seed(4);
+    let script = move |_, _| {
+        if rng.u8(0..5) == 0 {
+            busy()
+        } else {
+            Outcome::Delivered
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 4, script);
+    let mut most = 0;
+    while !scene.is_drained() {
+        scene.run(Duration::from_millis(20));
+        most = most.max(scene.counts().retrying);
+        assert!(scene.now() < at_secs(600), "{:?}", scene.counts());
+    }
+    assert!(most < KEPT_MAX as u64 / 2, "{most}");
+    assert_eq!(
+        (scene.counts().delivered, scene.counts().buried),
+        (20_000, 0)
+    );
+    assert!(
+        scene.notices.len() <= 2,
+        "the breaker opens many times a second: {:?}",
+        scene.notices
+    );
+}
+
+#[test]
+fn a_failure_is_said_after_a_second_and_with_its_recovery() {
+    let queue = MemoryQueue::with(events(1_000));
+    let script = |_, now: Moment| {
+        if (at_secs(1)..at_secs(3)).contains(&now) || now < Moment(Duration::from_millis(20)) {
+            busy()
+        } else {
+            Outcome::Delivered
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 1, script);
+    scene.run(Duration::from_millis(1_000));
+    assert_eq!(scene.notices, []);
+    let mut more = 1_001..;
+    let end = at_secs(6);
+    while scene.now() < end {
+        queue.add(queued(more.next().unwrap(), "cdr", "{}"));
+        scene.run(Duration::from_millis(50));
+        let is_said = !scene.notices.is_empty();
+        assert!(is_said || scene.now() < Moment(Duration::from_millis(2_500)));
+    }
+    assert!(
+        matches!(
+            scene.notices.as_slice(),
+            [
+                Notice::Failing { error, .. },
+                Notice::Recovered { failing_for, .. }
+            ] if error == "status 503" && *failing_for >= Duration::from_millis(1_500)
+        ),
+        "{:?}",
+        scene.notices
+    );
+}
+
+#[test]
+fn a_long_pause_and_a_stop_are_seen_and_said_once() {
+    let queue = MemoryQueue::with(events(100));
+    let pause = Duration::from_secs(120);
+    let script = |_, now| {
+        let failure = Failure {
+            reason: "status 503".into(),
+            ..Failure::default()
+        };
+        if now < at_secs(60) {
+            let after = Some(pause);
+            Outcome::Unavailable { failure, after }
+        } else {
+            Outcome::Gone(failure)
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, script);
+    assert_eq!(scene.counts().state, EndpointState::Working);
+    scene.run(Duration::from_secs(100));
+    assert_eq!(scene.counts().state, EndpointState::Paused);
+    let paused = |notice: &&Notice| matches!(notice, Notice::Paused { .. });
+    assert_eq!(scene.notices.iter().filter(paused).count(), 1);
+    scene.run(hours(1));
+    assert_eq!(scene.counts().state, EndpointState::Stopped);
+    let stopped = |notice: &&Notice| **notice == Notice::Stopped;
+    assert_eq!(scene.notices.iter().filter(stopped).count(), 1);
+    assert_eq!(scene.notices.iter().filter(paused).count(), 2);
+    assert_eq!(EndpointState::Paused.to_string(), "paused");
+}
+
+#[test]
+fn an_endpoint_that_holds_back_says_so_and_every_burial_is_told() {
+    let queue = MemoryQueue::with(events(2_000));
+    let script = |sequence, _| {
+        if sequence <= 1_500 {
+            refused()
+        } else {
+            Outcome::Delivered
+        }
+    };
+    let mut scene = Scene::new(endpoint(Profile::Vos3000), &queue, 1, script);
+    scene.drain(hours(4));
+    scene.run(Duration::from_secs(150));
+    let holding: Vec<&Notice> = scene
+        .notices
+        .iter()
+        .filter(|notice| matches!(notice, Notice::HoldsBack | Notice::TakesOn))
+        .collect();
+    assert_eq!(holding.first(), Some(&&Notice::HoldsBack));
+    assert_eq!(holding.last(), Some(&&Notice::TakesOn));
+    assert!(holding.len() <= 6, "{holding:?}");
+    let told: u64 = scene
+        .notices
+        .iter()
+        .filter_map(|notice| match notice {
+            Notice::Buried { count, .. } => Some(*count),
+            _ => None,
+        })
+        .sum();
+    assert_eq!((told, scene.counts().buried), (1_500, 1_500));
 }

@@ -5,7 +5,9 @@
 //!
 //! * One the other side has closed is seen when it is taken out again (`Wire::is_open`), and a
 //!   new one is dialled before anything is sent. This is the quiet reconnect.
-//! * One that a firewall forgot cannot be seen; the endpoint's `idle_timeout` closes it before.
+//! * One that a firewall forgot cannot be seen; the endpoint's `idle_timeout` closes it before it
+//!   is used again. Nobody looks at idle connections in between: one is closed when its agent is
+//!   taken again, and those of agents that are not stay open until the other side closes them.
 //! * In the moment between, the request is lost and the attempt comes back as
 //!   [`TroubleClass::Closed`]. Whether the receiver has it, nobody can know, so the attempt is
 //!   counted and the event goes out again with the same id, as any other.
@@ -41,7 +43,7 @@ pub struct HttpTransport {
     dialler: Dialler,
     clock: Arc<dyn Clock>,
     /// The endpoint's own address, parsed once.
-    home: (String, Uri),
+    home: Uri,
     agents: Mutex<Agents>,
 }
 
@@ -79,9 +81,11 @@ impl HttpTransport {
             .max_idle_age(endpoint.idle_timeout)
             .build();
         let dialler = Dialler::new(endpoint, Arc::clone(&clock))?;
-        let url = endpoint.url.as_str();
-        let uri = url.parse().expect("a checked url is a uri");
-        let home = (url.to_string(), uri);
+        let home = endpoint
+            .url
+            .as_str()
+            .parse()
+            .expect("a checked url is a uri");
         Ok(HttpTransport {
             config,
             dialler,
@@ -91,27 +95,14 @@ impl HttpTransport {
         })
     }
 
-    /// The endpoint's own address.
-    #[cfg(test)]
-    pub(super) fn home_url(&self) -> &str {
-        &self.home.0
-    }
-
     fn exchange(
         &self,
         agent: &Agent,
         request: &SignedRequest<'_>,
     ) -> Result<Response, ureq::Error> {
         let mut outgoing = http::Request::new(request.body);
-        *outgoing.uri_mut() = if request.url == self.home.0 {
-            self.home.1.clone()
-        } else {
-            parsed(Uri::try_from(request.url))?
-        };
-        *outgoing.method_mut() = match request.method {
-            "POST" => Method::POST,
-            other => parsed(Method::from_bytes(other.as_bytes()))?,
-        };
+        *outgoing.uri_mut() = self.home.clone();
+        *outgoing.method_mut() = Method::POST;
         let headers = outgoing.headers_mut();
         headers.reserve(request.headers.len() + 1);
         for (name, value) in &request.headers {

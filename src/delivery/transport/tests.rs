@@ -97,13 +97,7 @@ fn send_body(transport: &HttpTransport, body: &[u8]) -> Answer {
         ("Content-Type", Cow::Borrowed("application/json")),
         ("X-Two", Cow::Borrowed("2")),
     ];
-    let url = transport.home_url().to_string();
-    transport.send(&SignedRequest {
-        url: &url,
-        method: "POST",
-        headers,
-        body,
-    })
+    transport.send(&SignedRequest { headers, body })
 }
 
 fn send(transport: &HttpTransport) -> Answer {
@@ -516,8 +510,11 @@ fn attempts_under_way_can_be_abandoned() {
     check_trouble(send(&transport), TroubleClass::Closed);
 }
 
-/// A TLS listener for `localhost` and the certificate to trust it by.
-fn tls_listener() -> (Listener, Vec<u8>) {
+type TlsStream = StreamOwned<ServerConnection, TcpStream>;
+
+/// A TLS listener for `localhost` that does `after` after each answer, and the certificate to
+/// trust it by.
+fn tls_listener(after: impl Fn(&mut TlsStream) + Send + Sync + 'static) -> (Listener, Vec<u8>) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(vec!["localhost".to_string()]).unwrap();
     let der = cert.der().clone();
@@ -535,6 +532,7 @@ fn tls_listener() -> (Listener, Vec<u8>) {
             StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
         while read_request(&mut stream).is_some() {
             stream.write_all(OK).unwrap();
+            after(&mut stream);
         }
     });
     (listener, der.to_vec())
@@ -542,7 +540,7 @@ fn tls_listener() -> (Listener, Vec<u8>) {
 
 #[test]
 fn a_certificate_of_the_extra_ca_is_trusted_and_the_connection_used_again() {
-    let (listener, root) = tls_listener();
+    let (listener, root) = tls_listener(|_| {});
     let transport = transport(
         &format!("https://localhost:{}/", listener.port),
         |endpoint| endpoint.extra_roots = vec![root],
@@ -563,7 +561,7 @@ fn a_certificate_of_the_extra_ca_is_trusted_and_the_connection_used_again() {
 
 #[test]
 fn a_large_body_arrives_over_tls_too() {
-    let (listener, root) = tls_listener();
+    let (listener, root) = tls_listener(|_| {});
     let transport = transport(
         &format!("https://localhost:{}/", listener.port),
         |endpoint| endpoint.extra_roots = vec![root],
@@ -573,7 +571,7 @@ fn a_large_body_arrives_over_tls_too() {
 
 #[test]
 fn a_certificate_nobody_vouches_for_is_refused() {
-    let (listener, _) = tls_listener();
+    let (listener, _) = tls_listener(|_| {});
     let transport = transport(&format!("https://localhost:{}/", listener.port), |_| {});
     let trouble = check_trouble(send(&transport), TroubleClass::Tls);
     assert!(trouble.text.contains("UnknownIssuer"), "{}", trouble.text);
@@ -581,7 +579,7 @@ fn a_certificate_nobody_vouches_for_is_refused() {
 
 #[test]
 fn a_certificate_for_another_name_is_refused() {
-    let (listener, root) = tls_listener();
+    let (listener, root) = tls_listener(|_| {});
     let transport = transport(
         &format!("https://127.0.0.1:{}/", listener.port),
         |endpoint| endpoint.extra_roots = vec![root],
@@ -613,4 +611,28 @@ fn a_handshake_that_hangs_ends_with_the_connect_timeout() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[test]
+fn what_tls_sends_of_its_own_after_an_attempt_s_time_does_not_cost_the_connection() {
+    let timeout = Duration::from_millis(500);
+    let (tell, told) = mpsc::channel();
+    let (listener, root) = tls_listener(move |stream| {
+        thread::sleep(timeout * 2);
+        stream.conn.refresh_traffic_keys().unwrap();
+        stream.flush().unwrap();
+        tell.send(()).unwrap();
+    });
+    let transport = transport(
+        &format!("https://localhost:{}/", listener.port),
+        |endpoint| {
+            endpoint.extra_roots = vec![root];
+            endpoint.timeout = timeout;
+        },
+    );
+    for _ in 0..2 {
+        assert_eq!(status(send(&transport)).status, 200);
+        told.recv().unwrap();
+    }
+    assert_eq!(listener.accepted(), 1);
 }

@@ -172,6 +172,8 @@ impl Transport for Wire {
 
 /// Reads what has arrived; true when it was of TLS's own and the connection goes on.
 fn took_no_data(tls: &mut ClientConnection, socket: &mut Socket) -> bool {
+    // The attempt's own time may be over long since, and there is nothing to wait for.
+    socket.deadline = None;
     if !tls.read_tls(socket).is_ok_and(|amount| amount > 0) {
         return false;
     }
