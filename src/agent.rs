@@ -170,7 +170,10 @@ impl Agent {
     /// Waits until somebody asks for the stop: a signal, or a thread that has ended by itself.
     pub fn wait(&self) {
         while !self.shutdown.wait(Duration::from_millis(500)) {
-            if self.ingest.is_finished() || self.attendant.is_finished() {
+            if self.ingest.is_finished()
+                || self.attendant.is_finished()
+                || self.delivery.has_ended()
+            {
                 return; // It panicked: the stop passes that on.
             }
         }

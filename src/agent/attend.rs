@@ -159,11 +159,7 @@ fn summarise(ledger: &Ledger, delivery: &Delivery) {
             .find(|(name, _)| *name == endpoint.name)
             .map(|(_, counts)| counts);
         let attempts = counts.map_or(0, |counts| counts.attempts);
-        let state = match counts {
-            None => "off",
-            Some(counts) if counts.is_failing => "failing",
-            Some(_) => "working",
-        };
+        let state = counts.map_or_else(|| "off".to_string(), |counts| counts.state.to_string());
         let latency_ms = counts.map_or(0, |counts| {
             counts.latency_sum.as_millis() / u128::from(counts.attempts.max(1))
         });

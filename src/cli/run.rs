@@ -39,6 +39,9 @@ pub fn run(path: &Path) -> Exit {
             );
         }
     }
+    // The text of a bug belongs where the operator looks; what the queue catches on a damaged
+    // store is said there too.
+    panic::set_hook(Box::new(|bug| log::error!("bug: {bug}")));
     // A bug anywhere ends the process with its own exit code; the service manager restarts it.
     panic::catch_unwind(AssertUnwindSafe(|| attend(config))).unwrap_or(Exit::Bug)
 }

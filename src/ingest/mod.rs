@@ -13,9 +13,9 @@ mod set_aside;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
-use crate::event::{Maker, Origin};
-use crate::parser::{Format, Parser, Reject, Step};
-use crate::queue::{Queue, SourceBatch, SourceCounts};
+use crate::event::{Event, Maker, Origin};
+use crate::parser::{Format, Parser, Problem, Reject, Step};
+use crate::queue::{self, Queue, SourceBatch, SourceCounts};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
     Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, Start,
@@ -484,65 +484,34 @@ impl Group {
 
     fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk) {
         let Following { feed, report, .. } = following;
-        let (mut at, mut lines, mut counts, mut events) =
-            (0, 0_u32, SourceCounts::default(), Vec::new());
+        let (mut at, mut lines) = (0, 0);
+        let (mut counts, mut events) = (SourceCounts::default(), Vec::new());
         while !self.is_full() && at < chunk.bytes.len() {
-            let rest = chunk.bytes.get(at..).unwrap_or_default();
-            let offset = chunk.offset + at as u64;
-            let (bytes, taken) = match feed.parser.next(rest, offset == 0, chunk.last) {
-                Step::Record {
-                    record,
-                    bytes,
-                    lines,
-                } => {
-                    let raw = rest.get(..bytes).unwrap_or_default();
-                    let event = feed.maker.make(
-                        &record,
-                        &feed.format,
-                        Origin {
-                            first_row: &chunk.first_row,
-                            offset,
-                            raw,
-                        },
-                    );
-                    counts.rows += 1;
-                    self.rows += 1;
-                    if matches!(feed.start, Start::At(start) if event.time.unix < start) {
-                        counts.filtered += 1;
-                    } else {
-                        events.push(event);
-                    }
-                    (bytes, lines)
-                }
-                Step::Skipped { bytes, lines } => (bytes, lines),
-                Step::Rejected {
-                    reject,
-                    bytes,
-                    lines: taken,
-                } => {
-                    counts.rows += 1;
-                    self.rows += 1;
+            let Some((understood, bytes, taken)) = feed.understand(chunk, at) else {
+                break;
+            };
+            match understood {
+                Understood::Event(event) => events.push(event),
+                Understood::Early => counts.filtered += 1,
+                Understood::Misfit(reject) => {
                     counts.rejected += 1;
                     let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
+                    let offset = chunk.offset + at as u64;
                     report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
-                    self.set_aside.push(entry(
-                        &feed.name,
-                        chunk,
-                        line,
-                        offset,
-                        &reject,
-                        rest.get(..bytes).unwrap_or_default(),
-                    ));
-                    (bytes, taken)
+                    let row = chunk.bytes.get(at..at + bytes).unwrap_or_default();
+                    self.set_aside
+                        .push(entry(&feed.name, chunk, line, offset, &reject, row));
                 }
-                Step::More => break,
-            };
+                Understood::Nothing => {}
+            }
             at += bytes;
             lines += taken;
             self.bytes += bytes;
+            self.rows += 1;
         }
         let position = feed.source.consumed(chunk.file, at, lines);
         if at > 0 {
+            counts.rows = events.len() as u64 + counts.filtered + counts.rejected;
             let batch = self.batch(&feed.name);
             batch.events.append(&mut events);
             batch.counts.rows += counts.rows;
@@ -550,6 +519,55 @@ impl Group {
             batch.counts.filtered += counts.filtered;
             remember(batch, position);
         }
+    }
+}
+
+/// What the first line, or lines, of some bytes came to.
+#[derive(Debug)]
+enum Understood {
+    /// An event.
+    Event(Event),
+    /// A row of a time before the one that following begins at.
+    Early,
+    /// A row that does not fit.
+    Misfit(Reject),
+    /// A blank line or a header.
+    Nothing,
+}
+
+impl Feed {
+    /// Understands what begins `at` bytes into the chunk, and says how many bytes and lines that
+    /// takes; `None` when a quote is open and more may follow.
+    fn understand(&mut self, chunk: &Chunk, at: usize) -> Option<(Understood, usize, u32)> {
+        let rest = chunk.bytes.get(at..).unwrap_or_default();
+        let offset = chunk.offset + at as u64;
+        let (record, bytes, lines) = match self.parser.next(rest, offset == 0, chunk.last) {
+            Step::Record {
+                record,
+                bytes,
+                lines,
+            } => (record, bytes, lines),
+            Step::Skipped { bytes, lines } => return Some((Understood::Nothing, bytes, lines)),
+            Step::Rejected {
+                reject,
+                bytes,
+                lines,
+            } => return Some((Understood::Misfit(reject), bytes, lines)),
+            Step::More => return None,
+        };
+        let raw = rest.get(..bytes).unwrap_or_default();
+        let origin = Origin {
+            first_row: &chunk.first_row,
+            offset,
+            raw,
+        };
+        let event = self.maker.make(&record, &self.format, origin);
+        let understood = match self.start {
+            Start::At(start) if event.time.unix < start => Understood::Early,
+            _ if queue::accepts(&event) => Understood::Event(event),
+            _ => Understood::Misfit(Reject::row(Problem::TooLong)),
+        };
+        Some((understood, bytes, lines))
     }
 }
 

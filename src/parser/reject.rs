@@ -50,6 +50,8 @@ pub enum Problem {
     NoTimeZone,
     /// There is neither a beginning nor an end: nothing says when it happened.
     MissingTime,
+    /// What would be told of the row is longer than the queue keeps.
+    TooLong,
     /// The line is not a JSON object; what the reader says of it.
     NotJson(String),
 }
@@ -109,6 +111,7 @@ impl fmt::Display for Problem {
             Self::NotTime(value) => write!(f, "{value:?} is not a time"),
             Self::NoTimeZone => f.write_str("a local time, but the source has no timezone"),
             Self::MissingTime => f.write_str("neither a beginning nor an end of the call"),
+            Self::TooLong => f.write_str("too long for an event"),
             Self::NotJson(what) => write!(f, "not a JSON object: {what}"),
         }
     }
