@@ -32,6 +32,7 @@ use super::settler::Outbox;
 use super::window::{WINDOW_EVENTS, Window};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
+use crate::queue::Queued;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +67,13 @@ const SAID_AFTER: Duration = Duration::from_secs(1);
 /// How long a lane with nothing to do waits for its bell before it looks again by itself.
 pub const IDLE_WAIT: Duration = Duration::from_secs(60);
 
+/// How long an attempt at the front of a full window may take before its event is written down as
+/// waiting, so that the cursor, and everything behind it, goes on.
+///
+/// Healthy receivers answer well within it; one event that hangs would else hold back all others
+/// for the endpoint's whole timeout.
+const PARK_AFTER: Duration = Duration::from_secs(1);
+
 /// How long a lane waits when the queue cannot be read.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(1);
 
@@ -98,6 +106,8 @@ pub struct Lane {
     /// At most [`KEPT_MAX`] and what was under way; at the start what the queue had.
     retries: BTreeMap<(Moment, Sequence), Entry>,
     has_loaded_retries: bool,
+    /// What is under way, by its place: at most the endpoint's concurrency.
+    out: BTreeMap<Sequence, Out>,
     /// Settlements handed to the outbox and not known to be durable.
     unsettled: u64,
     gone_since: Option<Moment>,
@@ -116,6 +126,16 @@ pub struct Lane {
     buried_noticed_at: Option<Moment>,
     notices: Vec<Notice>,
     counts: Counts,
+}
+
+/// What is under way.
+#[derive(Debug)]
+struct Out {
+    queued: Queued,
+    attempts: u32,
+    since: Moment,
+    /// It is written down as waiting, and holds nothing back.
+    is_parked: bool,
 }
 
 impl Lane {
@@ -138,6 +158,7 @@ impl Lane {
             suspects: Vec::new(),
             retries: BTreeMap::new(),
             has_loaded_retries: false,
+            out: BTreeMap::new(),
             unsettled: 0,
             gone_since: None,
             is_gone: false,
@@ -174,11 +195,19 @@ impl Lane {
             .and_then(|()| self.pick(now, is_probe));
         match self.heard(picked) {
             None => Turn::Wait(UNREADABLE_WAIT),
-            Some(None) => Turn::Wait(
-                self.next_due()
-                    .map_or(IDLE_WAIT, |due| due.since(now).min(IDLE_WAIT)),
-            ),
+            Some(None) => {
+                self.park(now, wall);
+                let next = self.next_due().into_iter().chain(self.next_park()).min();
+                Turn::Wait(next.map_or(IDLE_WAIT, |next| next.since(now).min(IDLE_WAIT)))
+            }
             Some(Some(mut entry)) => {
+                let out = Out {
+                    queued: entry.queued.clone(),
+                    attempts: entry.attempts,
+                    since: now,
+                    is_parked: false,
+                };
+                self.out.insert(entry.queued.sequence, out);
                 if is_probe {
                     self.breaker.probe_sent(now);
                     entry.was_probe = true;
@@ -204,6 +233,7 @@ impl Lane {
         if std::mem::take(&mut entry.is_doubtful) {
             self.is_doubt_out = false;
         }
+        self.out.remove(&entry.queued.sequence);
         self.observe(now);
         self.counts.attempts += 1;
         self.counts.latency_sum += elapsed;
@@ -261,7 +291,7 @@ impl Lane {
         }
         match self.breaker.gate(now) {
             Gate::ShutUntil(moment) => Some(self.look_by(moment)),
-            Gate::Open | Gate::Probe => self.next_due(),
+            Gate::Open | Gate::Probe => self.next_due().into_iter().chain(self.next_park()).min(),
         }
     }
 
@@ -401,6 +431,42 @@ impl Lane {
             self.settle(sequence, Settlement::Skipped);
         }
         Ok(next?.map(Entry::new))
+    }
+
+    /// Writes down as waiting what holds the cursor back for long, so that the window moves on.
+    ///
+    /// The attempt goes on; whatever it comes to settles the event as any other. A crash before
+    /// that means that the event goes out again, with the same id, as it would have anyway.
+    fn park(&mut self, now: Moment, wall: UnixMs) {
+        if !self.window.is_at_end() {
+            return;
+        }
+        let due = wall.after(self.endpoint.timeout);
+        let mut parked = Vec::new();
+        for (sequence, out) in &mut self.out {
+            if !out.is_parked && now.since(out.since) >= PARK_AFTER {
+                out.is_parked = true;
+                let settlement = Settlement::Keep {
+                    due,
+                    attempts: out.attempts,
+                    reason: "still under way".to_string(),
+                    event: out.queued.clone(),
+                };
+                parked.push((*sequence, settlement));
+            }
+        }
+        for (sequence, settlement) in parked {
+            self.settle(sequence, settlement);
+        }
+    }
+
+    /// When there is something to park next.
+    fn next_park(&self) -> Option<Moment> {
+        if !self.window.is_at_end() {
+            return None;
+        }
+        let waiting = self.out.values().filter(|out| !out.is_parked);
+        waiting.map(|out| out.since + PARK_AFTER).min()
     }
 
     fn next_due(&self) -> Option<Moment> {

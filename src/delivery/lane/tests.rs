@@ -669,3 +669,35 @@ fn an_endpoint_that_holds_back_says_so_and_every_burial_is_told() {
         .sum();
     assert_eq!((told, scene.counts().buried), (1_500, 1_500));
 }
+
+#[test]
+fn an_attempt_that_hangs_holds_back_no_more_than_itself() {
+    let queue = MemoryQueue::with(events(20_000));
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, |_, _| {
+        Outcome::Delivered
+    });
+    let Turn::Attempt(hanging) = scene.lane.take(scene.now(), scene.clock.wall()) else {
+        panic!("there are events to send");
+    };
+    assert_eq!(hanging.queued.sequence, Sequence(1));
+    for _ in 0..8 {
+        scene.run(Duration::from_secs(1));
+    }
+    assert_eq!(scene.queue.contents().delivered.len(), 19_999);
+    assert_eq!(
+        scene.queue.contents().cursor,
+        20_001,
+        "the cursor has gone on"
+    );
+    let parked = scene.queue.contents().waiting.contains_key(&Sequence(1));
+    assert!(parked, "a restart would find it");
+    let (now, wall) = (scene.now(), scene.clock.wall());
+    let elapsed = Duration::from_secs(8);
+    scene
+        .lane
+        .finish(*hanging, Outcome::Delivered, elapsed, now, wall);
+    scene.drain(Duration::from_secs(1));
+    assert_eq!(scene.queue.contents().delivered.len(), 20_000);
+    assert!(scene.queue.contents().dead.is_empty());
+    assert_eq!(scene.sent.len(), 19_999, "nothing was sent twice");
+}
