@@ -18,7 +18,7 @@ use attend::Attendant;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -29,6 +29,9 @@ pub const STOP_GRACE: Duration = Duration::from_secs(20);
 
 /// Stack of the threads that pump and wait; the parser's and the store's buffers are on the heap.
 const STACK_BYTES: usize = 1 << 20;
+
+/// Longest wait for the attendant to hear signals.
+const READY_WAIT: Duration = Duration::from_secs(5);
 
 /// A running agent.
 #[derive(Debug)]
@@ -135,6 +138,7 @@ impl Agent {
         let bell = Bell::default();
         shutdown.ring_at_stop(&bell);
         let hint = Hint::new(bell);
+        let (ready, attending) = mpsc::channel();
         let attendant = Attendant {
             globs,
             hint: hint.clone(),
@@ -143,11 +147,14 @@ impl Agent {
             summary_every: config.summary_every,
             queue: queue.clone(),
             delivery: Arc::clone(&delivery),
+            ready,
         };
         let attendant = spawn("attend", move || attendant.run()).map_err(AgentError::Thread)?;
         let stopping = shutdown.clone();
         let ingest =
             spawn("ingest", move || ingest.run(&hint, &stopping)).map_err(AgentError::Thread)?;
+        // Where signals cannot be had, the attendant has the agent stop; that is seen soon enough.
+        let _ready = attending.recv_timeout(READY_WAIT);
         Ok(Agent {
             queue,
             shutdown,

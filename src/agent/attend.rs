@@ -6,12 +6,12 @@ use crate::queue::{Ledger, Queue};
 use crate::shutdown::Shutdown;
 use crate::source::{Changed, Watch, WatchProblem};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 /// How soon the attendant hears of a stop that did not come by a signal.
@@ -36,6 +36,8 @@ pub(super) struct Attendant {
     pub(super) summary_every: Duration,
     pub(super) queue: Queue,
     pub(super) delivery: Arc<Delivery>,
+    /// Told once signals are heard: before that they would end the process as they stand.
+    pub(super) ready: mpsc::Sender<()>,
 }
 
 impl Attendant {
@@ -52,32 +54,20 @@ impl Attendant {
             .enable_all()
             .build()?;
         runtime.block_on(async {
+            let heard = match self.signals {
+                Signals::Heed => Some(Heard::register()?),
+                Signals::Ignore => None,
+            };
+            // Whoever started the agent may have given up waiting.
+            let _waited_for = self.ready.send(());
             tokio::select! {
-                signalled = self.signals() => signalled,
-                () = self.watched() => Ok(()),
-                () = self.summaries() => Ok(()),
-                () = self.stopped() => Ok(()),
+                () = signalled(heard) => {}
+                () = self.watched() => {}
+                () = self.summaries() => {}
+                () = self.stopped() => {}
             }
+            Ok(())
         })
-    }
-
-    /// Ends on SIGTERM or SIGINT. SIGHUP is heard and changes nothing.
-    async fn signals(&self) -> io::Result<()> {
-        if self.signals == Signals::Ignore {
-            std::future::pending::<()>().await;
-        }
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => log::warn!("configuration not read again, restart the agent for that"),
-            }
-        }
-        log::info!("stopping");
-        Ok(())
     }
 
     /// Watches the directories; when that is not possible, the poll has to do.
@@ -131,6 +121,41 @@ impl Attendant {
             sleep(STOP_POLL).await;
         }
     }
+}
+
+/// The signals that are answered.
+#[derive(Debug)]
+struct Heard {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Heard {
+    fn register() -> io::Result<Heard> {
+        Ok(Heard {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Ends on SIGTERM or SIGINT. SIGHUP is heard and changes nothing.
+async fn signalled(heard: Option<Heard>) {
+    let Some(mut heard) = heard else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = heard.terminate.recv() => break,
+            _ = heard.interrupt.recv() => break,
+            _ = heard.hangup.recv() => {
+                log::warn!("configuration not read again, restart the agent for that");
+            }
+        }
+    }
+    log::info!("stopping");
 }
 
 fn tell(problems: &[WatchProblem]) {

@@ -1,6 +1,7 @@
 //! The agent killed at random moments: nothing is missing afterwards.
 
 use crate::support::{Bench, receiver, switch, wait_until};
+use std::fs;
 use std::thread;
 use std::time::Duration;
 use switchhook::receiver::Profile;
@@ -38,7 +39,14 @@ fn nothing_is_missing_after_kills_at_random_moments() {
         agent.kill();
     }
     switch.join().unwrap();
+    // Before it has started, a signal ends it as any other program.
+    let starts = || {
+        fs::read_to_string(bench.path("agent.log")).map_or(0, |log| log.matches(" started").count())
+    };
+    let starts_before = starts();
     let agent = bench.agent();
+    let is_started = || starts() > starts_before;
+    wait_until("the last agent to start", is_started);
     wait_until("every row to arrive", || {
         receiver.account().distinct == rows
     });
