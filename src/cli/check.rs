@@ -5,11 +5,11 @@ use super::{Exit, screen};
 use crate::config::{Config, SourceConfig};
 use crate::event::{Event, Maker, Origin};
 use crate::parser::{Parser, Record, Step};
-use crate::source::listing;
-use sha2::{Digest, Sha256};
+use crate::source::{FirstRow, HeaderTest, listing};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Bytes of a sample file that are read: the first rows are in there.
 const SAMPLE_BYTES: u64 = 256 << 10;
@@ -172,7 +172,7 @@ impl Tally {
     fn read(
         &mut self,
         source: &SourceConfig,
-        node: &std::sync::Arc<str>,
+        node: &Arc<str>,
         bytes: &[u8],
         is_whole: bool,
     ) -> Option<(Vec<String>, Event)> {
@@ -184,7 +184,11 @@ impl Tally {
             format,
             source.calls.clone(),
         );
-        let mut first_row = None;
+        // The same first row as the agent's, so that the id shown is the one delivered.
+        let headers = Parser::new(source.parser.clone());
+        let is_header: HeaderTest =
+            Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
+        let first_row = FirstRow::among(bytes, 0, &is_header).map_or([0; 32], |first| first.hash);
         let (mut at, mut line, mut shown) = (0, 1_u64, None);
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -197,13 +201,11 @@ impl Tally {
                     self.good += 1;
                     let raw = rest.get(..bytes).unwrap_or_default();
                     if shown.is_none() {
-                        let first_row = first_row
-                            .get_or_insert_with(|| Sha256::digest(raw.trim_ascii_end()).into());
                         let event = maker.make(
                             &record,
                             format,
                             Origin {
-                                first_row,
+                                first_row: &first_row,
                                 offset: at as u64,
                                 raw,
                             },

@@ -35,7 +35,7 @@ mod window;
 mod tests;
 
 pub use change::{Change, Looked, Rewrite, Skip, SourceError};
-pub use identity::HeaderTest;
+pub use identity::{FirstRow, HeaderTest};
 pub use listing::FILES_FOLLOWED_MAX;
 pub use look::FILES_REMEMBERED_MAX;
 pub use position::{FileKey, FilePosition, HEAD_BYTES_MAX, TAIL_BYTES_MAX};

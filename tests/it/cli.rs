@@ -1,6 +1,6 @@
 //! Exit codes and texts of the commands.
 
-use crate::support::{Bench, receiver, row, run, switchhook, text, wait_until};
+use crate::support::{Bench, PATIENCE, receiver, row, run, switchhook, text, wait_until};
 use std::fs;
 use std::process::Stdio;
 use std::time::Instant;
@@ -125,6 +125,45 @@ fn check_shows_what_is_in_force_and_a_row_beside_its_event() {
         "{}",
         text(&output.stdout)
     );
+}
+
+#[test]
+fn the_id_that_check_shows_is_the_id_that_is_delivered() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Standard, &[], 0);
+    let arrivals = receiver.arrivals();
+    bench.configure(&format!("url = \"{}\"", receiver.url()));
+    // A format without a key: the id comes from the first row, good or not, and the row's place.
+    let config = fs::read_to_string(bench.path("switchhook.toml")).unwrap();
+    let config = config.replace(
+        "format = \"vos3000-csv\"",
+        "format = \"vos3000-pipe\"\ntimezone = \"UTC\"",
+    );
+    fs::write(bench.path("switchhook.toml"), config).unwrap();
+    let fixture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/nasty/bad-numbers-and-times.txt"
+    );
+    fs::copy(fixture, bench.path("cdr/cdr_1.csv")).unwrap();
+    let check = switchhook()
+        .args(["check", "--config"])
+        .arg(bench.path("switchhook.toml"))
+        .output()
+        .unwrap();
+    let out = text(&check.stdout);
+    let shown = out
+        .lines()
+        .find_map(|line| line.strip_prefix("event cdr ")?.split(' ').next())
+        .unwrap()
+        .to_string();
+    let agent = bench.agent();
+    let mut first = None;
+    while first.is_none() {
+        let arrival = arrivals.recv_timeout(PATIENCE).unwrap().callback.unwrap();
+        first = (arrival.sequence == Some(1)).then(|| arrival.id.to_string());
+    }
+    assert_eq!(first, Some(shown));
+    assert_eq!(agent.stop(), 0);
 }
 
 #[test]
