@@ -162,8 +162,9 @@ impl Following {
         match self.feed.source.look(wall) {
             Ok(looked) => {
                 self.report.no_trouble();
-                if !std::mem::replace(&mut self.seen, true) {
+                if !self.seen && self.feed.source.is_placed() {
                     // Even with no file there: files that appear from now on are new ones.
+                    self.seen = true;
                     group.batch(&self.feed.name);
                 }
                 group.note(&self.feed.name, looked, &mut self.report);

@@ -169,7 +169,11 @@ impl Known {
             changed_at: UnixMs::default(),
             presence: Presence::Remembered,
             listed_in: 0,
-            standing: Standing::Doubtful,
+            standing: if position.offset == 0 && position.lines.is_none() {
+                Standing::Unplaced
+            } else {
+                Standing::Doubtful
+            },
             end_seen: position.offset,
             unread_as: None,
             parked_at: None,

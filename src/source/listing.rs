@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Most files of one source that are followed at a time: a year of hourly files, twice over.
 ///
 /// Beyond it the files modified longest ago are left out, and that is reported: one pass over the
 /// directory must stay below the poll time, and a source below ten megabytes of memory.
 pub const FILES_FOLLOWED_MAX: usize = 20_000;
+
+/// Most paths that hide something told apart; a switch has a handful of directories.
+pub const HIDDEN_MAX: usize = 1_000;
 
 /// Endings of names that are not rows as they stand.
 const COMPRESSED: [&[u8]; 5] = [b".gz", b".bz2", b".xz", b".zst", b".zip"];
@@ -27,8 +30,9 @@ pub struct Listing {
     pub skipped: BTreeMap<Skip, (usize, PathBuf)>,
     /// Directories, files and links that could not be followed.
     pub unreadable: Vec<(PathBuf, io::Error)>,
-    /// One of them may hide files: what is missing may only be out of sight.
-    pub hides_files: bool,
+    /// Those of them that may hide files: what is missing below may only be out of sight. At most
+    /// [`HIDDEN_MAX`].
+    pub hidden: Vec<PathBuf>,
     /// Files beyond [`FILES_FOLLOWED_MAX`].
     pub left_out: usize,
 }
@@ -62,6 +66,13 @@ pub fn list(files: &[String], exclude: &[String]) -> Result<Listing, SourceError
     let mut listing = Listing::default();
     let mut keys = HashSet::new();
     for glob in files {
+        // Of a directory that cannot be searched the matching says nothing at all.
+        let base = base_of(glob);
+        if let Err(error) = fs::read_dir(&base)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            listing.miss(base, error);
+        }
         let paths = glob::glob_with(glob, options()).map_err(|error| bad_glob(glob, &error))?;
         for path in paths {
             match path {
@@ -104,7 +115,9 @@ impl Listing {
             error.raw_os_error().map(Errno::from_raw),
             Some(Errno::ENOENT | Errno::ELOOP)
         );
-        self.hides_files |= !leads_nowhere;
+        if !leads_nowhere && self.hidden.len() < HIDDEN_MAX {
+            self.hidden.push(path.clone());
+        }
         self.unreadable.push((path, error));
     }
 
@@ -169,6 +182,17 @@ fn bad_glob(glob: &str, error: &PatternError) -> SourceError {
         glob: glob.to_owned(),
         problem: error.msg,
     }
+}
+
+/// The directory a glob begins in: its path up to the first part with a wildcard, or to the name.
+fn base_of(glob: &str) -> PathBuf {
+    let path = Path::new(glob);
+    let is_plain = |part: &Component<'_>| {
+        let bytes = part.as_os_str().as_encoded_bytes();
+        !bytes.iter().any(|byte| b"*?[".contains(byte))
+    };
+    let parents = path.parent().unwrap_or(Path::new("."));
+    parents.components().take_while(is_plain).collect()
 }
 
 /// Checks that `text` is a glob of an absolute path.
@@ -292,7 +316,7 @@ mod tests {
         fs::write(dir.path().join("c.txt"), "1\n").unwrap();
         let listing = list(&[format!("{}/*.txt", dir.path().display())], &[]).unwrap();
         assert_eq!((listing.found.len(), listing.unreadable.len()), (1, 2));
-        assert!(!listing.hides_files);
+        assert!(listing.hidden.is_empty());
     }
 
     #[test]

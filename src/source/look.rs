@@ -11,6 +11,7 @@ use super::{Change, FileKey, Looked, Rewrite, Source, SourceError, Start, start}
 use crate::clock::UnixMs;
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,10 +50,14 @@ impl Source {
         for found in listing.found {
             self.meet(found);
         }
-        if !listing.hides_files {
-            self.start_applies = false;
-            self.miss(found_any);
+        // What the first look could not see is not new when it comes to light.
+        if std::mem::take(&mut self.start_applies) {
+            self.unplaced_under.clone_from(&listing.hidden);
+        } else {
+            self.unplaced_under
+                .retain(|path| listing.hidden.contains(path));
         }
+        self.miss(found_any, &listing.hidden);
         self.settle_doubts()?;
         self.arrange();
         self.close_quiet();
@@ -127,7 +132,8 @@ impl Source {
                 }
             }
             None => {
-                let standing = if self.start_applies {
+                let is_below = |hidden: &PathBuf| found.path.starts_with(hidden);
+                let standing = if self.start_applies || self.unplaced_under.iter().any(is_below) {
                     Standing::Unplaced
                 } else {
                     Standing::Sure
@@ -141,10 +147,13 @@ impl Source {
     }
 
     /// Finds out about the files that this look did not list. A look that lists nothing at all
-    /// ages no position: then the whole directory is away.
-    fn miss(&mut self, found_any: bool) {
+    /// ages no position: then the whole directory is away. Nothing is known of what is `hidden`.
+    fn miss(&mut self, found_any: bool, hidden: &[PathBuf]) {
         let (look, now) = (self.looks, self.looked_at);
-        let missed = |(key, known): (&FileKey, &Known)| (known.listed_in != look).then_some(*key);
+        let missed = |(key, known): (&FileKey, &Known)| {
+            let is_hidden = hidden.iter().any(|path| known.path.starts_with(path));
+            (known.listed_in != look && !is_hidden).then_some(*key)
+        };
         let missed: Vec<FileKey> = self.files.iter().filter_map(missed).collect();
         for key in missed {
             if self.tails.set_unlisted(key, true) && self.observe_open(key, now).is_ok() {
@@ -208,11 +217,26 @@ impl Source {
             match self.settle(key) {
                 Ok(()) => self.tell_readable(key),
                 Err(TailError::Moved) => {}
-                Err(TailError::Unreadable(error)) => self.park(key, error),
+                Err(TailError::Unreadable(error)) => {
+                    self.leave_unplaced(key);
+                    self.park(key, error);
+                }
                 Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
             }
         }
         Ok(())
+    }
+
+    /// A file in which the start could not be found yet: a position without a line count at offset
+    /// 0, which nothing else has, says so after a restart.
+    fn leave_unplaced(&mut self, key: FileKey) {
+        let unplaced = |known: &&mut Known| known.standing == Standing::Unplaced;
+        if let Some(known) = self.files.get_mut(&key).filter(unplaced) {
+            known.position.lines = None;
+            let position = known.position.clone();
+            self.supersede(key);
+            self.untold.positions.push(position);
+        }
     }
 
     fn settle(&mut self, key: FileKey) -> Result<(), TailError> {
@@ -227,6 +251,7 @@ impl Source {
         };
         let is_new = known.standing == Standing::Unplaced;
         if is_new && is_wanted_whole {
+            known.position.lines = Some(0);
             known.standing = Standing::Sure;
             return Ok(());
         }

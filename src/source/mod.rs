@@ -106,6 +106,8 @@ pub struct Source {
     looked_at: UnixMs,
     /// New files are still subject to [`Settings::start`].
     start_applies: bool,
+    /// Paths that the first look could not see into, and no look since.
+    unplaced_under: Vec<PathBuf>,
     /// To be told by the next look.
     untold: Looked,
     /// What was reported and has not been mended.
@@ -148,6 +150,7 @@ impl Source {
             looks: 0,
             looked_at: UnixMs::default(),
             start_applies: !seen_before,
+            unplaced_under: Vec::new(),
             untold: Looked::default(),
             unreadable_paths: BTreeSet::new(),
             skips_told: BTreeSet::new(),
@@ -187,6 +190,13 @@ impl Source {
             });
         }
         known.position.clone()
+    }
+
+    /// Whether it is settled for every file where following begins: false until the first look, and
+    /// while that could not see into some directory. A source for which it is false must not be
+    /// taken for one that has been seen.
+    pub fn is_placed(&self) -> bool {
+        !self.start_applies && self.unplaced_under.is_empty()
     }
 
     /// How often a file was opened so far: quiet files cost none.

@@ -129,7 +129,7 @@ fn a_file_that_may_not_be_read_is_told_once_and_tried_again() {
 }
 
 /// Root may read everything: does `act` with the file access of nobody, where there is the choice.
-fn as_nobody(act: impl FnOnce()) {
+pub(super) fn as_nobody(act: impl FnOnce()) {
     let nobody = nix::unistd::Uid::from_raw(65_534);
     let before = nix::unistd::setfsuid(nobody);
     act();
