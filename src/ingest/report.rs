@@ -57,12 +57,12 @@ impl Report {
             Change::Appeared { path } => {
                 log::debug!("file appeared source={source} file={path:?}");
             }
-            Change::Readable { path } => {
-                log::info!("file readable again source={source} file={path:?}");
+            Change::Readable { path, count } => {
+                log::info!("file readable again source={source} file={path:?} count={count}");
             }
-            Change::Unreadable { path, error } => {
-                log::warn!("file cannot be read source={source} file={path:?} error=\"{error}\"");
-            }
+            Change::Unreadable { path, error, count } => log::warn!(
+                "file cannot be read source={source} file={path:?} count={count} error=\"{error}; the agent's user must be in the file's group\""
+            ),
             Change::Rewritten {
                 path,
                 how,

@@ -44,17 +44,21 @@ pub enum Change {
         /// was not running.
         unread_bytes: Option<u64>,
     },
-    /// A file or directory cannot be read. It is tried again every few seconds.
+    /// Files or directories cannot be read since this look. They are tried again every few seconds.
     Unreadable {
-        /// Which.
+        /// The first of them.
         path: Arc<Path>,
-        /// What the system says.
+        /// What the system says of it.
         error: io::Error,
+        /// How many there are; at least 1.
+        count: usize,
     },
     /// What was unreadable is not so any more, or is gone.
     Readable {
-        /// Which.
+        /// The first of them.
         path: Arc<Path>,
+        /// How many there are; at least 1.
+        count: usize,
     },
     /// Paths that the globs name are passed over, now for this reason too.
     Skipped {

@@ -159,6 +159,7 @@ impl Known {
 
     /// A file remembered from an earlier run.
     pub fn remembered(position: FilePosition) -> Known {
+        let is_unplaced = position.offset == 0 && position.lines.is_none();
         Known {
             path: Path::new(&position.path).into(),
             came: Came::Stayed,
@@ -169,7 +170,7 @@ impl Known {
             changed_at: UnixMs::default(),
             presence: Presence::Remembered,
             listed_in: 0,
-            standing: if position.offset == 0 && position.lines.is_none() {
+            standing: if is_unplaced {
                 Standing::Unplaced
             } else {
                 Standing::Doubtful

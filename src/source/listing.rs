@@ -1,5 +1,6 @@
 //! Listing: what the globs of a source name right now.
 
+use super::hidden::Hidden;
 use super::{FileKey, Skip, SourceError};
 use glob::{MatchOptions, Pattern, PatternError};
 use nix::errno::Errno;
@@ -15,9 +16,6 @@ use std::path::{Component, Path, PathBuf};
 /// directory must stay below the poll time, and a source below ten megabytes of memory.
 pub const FILES_FOLLOWED_MAX: usize = 20_000;
 
-/// Most paths that hide something told apart; a switch has a handful of directories.
-pub const HIDDEN_MAX: usize = 1_000;
-
 /// Endings of names that are not rows as they stand.
 const COMPRESSED: [&[u8]; 5] = [b".gz", b".bz2", b".xz", b".zst", b".zip"];
 
@@ -30,11 +28,10 @@ pub struct Listing {
     pub skipped: BTreeMap<Skip, (usize, PathBuf)>,
     /// Directories, files and links that could not be followed.
     pub unreadable: Vec<(PathBuf, io::Error)>,
-    /// Those of them that may hide files: what is missing below may only be out of sight. At most
-    /// [`HIDDEN_MAX`].
-    pub hidden: Vec<PathBuf>,
+    /// Those of them that may hide files: what is missing there may only be out of sight.
+    pub hidden: Hidden,
     /// Files beyond [`FILES_FOLLOWED_MAX`].
-    pub left_out: usize,
+    pub left_out: HashSet<FileKey>,
 }
 
 /// One regular file as it was when it was listed.
@@ -66,13 +63,6 @@ pub fn list(files: &[String], exclude: &[String]) -> Result<Listing, SourceError
     let mut listing = Listing::default();
     let mut keys = HashSet::new();
     for glob in files {
-        // Of a directory that cannot be searched the matching says nothing at all.
-        let base = base_of(glob);
-        if let Err(error) = fs::read_dir(&base)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            listing.miss(base, error);
-        }
         let paths = glob::glob_with(glob, options()).map_err(|error| bad_glob(glob, &error))?;
         for path in paths {
             match path {
@@ -80,6 +70,7 @@ pub fn list(files: &[String], exclude: &[String]) -> Result<Listing, SourceError
                 Err(error) => listing.miss(error.path().to_owned(), error.into()),
             }
         }
+        listing.check_base(glob);
     }
     listing.keep_newest(FILES_FOLLOWED_MAX);
     Ok(listing)
@@ -110,13 +101,35 @@ impl Listing {
         }
     }
 
+    /// A glob passes in silence over a path that it may not look up, as if nothing were there.
+    fn check_base(&mut self, glob: &str) {
+        let base = base_of(glob);
+        let is_whole = base == Path::new(glob);
+        let looked_up = if is_whole {
+            fs::metadata(&base).map(drop)
+        } else {
+            fs::read_dir(&base).map(drop)
+        };
+        let Err(error) = looked_up else {
+            return;
+        };
+        let is_told = match error.kind() {
+            io::ErrorKind::NotFound => true,
+            io::ErrorKind::PermissionDenied => false,
+            _ => is_whole,
+        };
+        if !is_told && !self.unreadable.iter().any(|(path, _)| *path == base) {
+            self.miss(base, error);
+        }
+    }
+
     fn miss(&mut self, path: PathBuf, error: io::Error) {
         let leads_nowhere = matches!(
             error.raw_os_error().map(Errno::from_raw),
-            Some(Errno::ENOENT | Errno::ELOOP)
+            Some(Errno::ENOENT | Errno::ELOOP | Errno::ENOTDIR)
         );
-        if !leads_nowhere && self.hidden.len() < HIDDEN_MAX {
-            self.hidden.push(path.clone());
+        if !leads_nowhere {
+            self.hidden.add(path.clone());
         }
         self.unreadable.push((path, error));
     }
@@ -126,11 +139,11 @@ impl Listing {
     }
 
     fn keep_newest(&mut self, most: usize) {
-        self.left_out = self.found.len().saturating_sub(most);
-        if self.left_out > 0 {
+        if self.found.len() > most {
             self.found
                 .sort_unstable_by_key(|found| std::cmp::Reverse(found.modified_ns));
-            self.found.truncate(most);
+            let left_out = self.found.drain(most..).map(|found| found.key);
+            self.left_out = left_out.collect();
         }
     }
 }
@@ -159,6 +172,23 @@ pub fn options() -> MatchOptions {
     }
 }
 
+/// The part of a glob before its first wildcard: a directory, or the whole of a glob without one.
+pub fn base_of(glob: &str) -> PathBuf {
+    let components = Path::new(glob).components();
+    components
+        .take_while(|component| !has_wildcard(component))
+        .collect()
+}
+
+/// Whether a component of a glob may stand for several names.
+pub fn has_wildcard(component: &Component<'_>) -> bool {
+    component
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .any(|byte| b"*?[".contains(byte))
+}
+
 fn skip_by_name(path: &Path, excluded: &[Pattern]) -> Option<Skip> {
     let name = path.file_name()?;
     let is_excluded = |pattern: &Pattern| match pattern.as_str().contains('/') {
@@ -182,17 +212,6 @@ fn bad_glob(glob: &str, error: &PatternError) -> SourceError {
         glob: glob.to_owned(),
         problem: error.msg,
     }
-}
-
-/// The directory a glob begins in: its path up to the first part with a wildcard, or to the name.
-fn base_of(glob: &str) -> PathBuf {
-    let path = Path::new(glob);
-    let is_plain = |part: &Component<'_>| {
-        let bytes = part.as_os_str().as_encoded_bytes();
-        !bytes.iter().any(|byte| b"*?[".contains(byte))
-    };
-    let parents = path.parent().unwrap_or(Path::new("."));
-    parents.components().take_while(is_plain).collect()
 }
 
 /// Checks that `text` is a glob of an absolute path.
@@ -320,6 +339,18 @@ mod tests {
     }
 
     #[test]
+    fn a_glob_that_begins_where_no_directory_can_be_is_named_and_hides_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.txt"), "1\n").unwrap();
+        let globs = ["a.txt/*.txt", "none/*.txt", "none.txt"]
+            .map(|glob| format!("{}/{glob}", dir.path().display()));
+        let listing = list(&globs, &[]).unwrap();
+        let unreadable: Vec<&Path> = listing.unreadable.iter().map(|(path, _)| &**path).collect();
+        assert_eq!(unreadable, [dir.path().join("a.txt")]);
+        assert!(listing.hidden.is_empty());
+    }
+
+    #[test]
     fn a_glob_that_cannot_be_understood_is_named() {
         let error = list(&["/cdr/[".to_owned()], &[]).unwrap_err();
         assert!(error.to_string().contains("/cdr/["), "{error}");
@@ -331,7 +362,7 @@ mod tests {
             path: PathBuf::new(),
             key: FileKey {
                 device: 1,
-                inode: 1,
+                inode: u64::try_from(modified_ns).unwrap(),
             },
             size: 0,
             modified_ns,
@@ -346,6 +377,8 @@ mod tests {
             .iter()
             .map(|found| found.modified_ns)
             .collect();
-        assert_eq!((kept, listing.left_out), (vec![9, 8, 7, 6], 6));
+        let mut left_out: Vec<u64> = listing.left_out.iter().map(|key| key.inode).collect();
+        left_out.sort_unstable();
+        assert_eq!((kept, left_out), (vec![9, 8, 7, 6], vec![0, 1, 2, 3, 4, 5]));
     }
 }

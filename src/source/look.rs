@@ -3,15 +3,15 @@
 //! A look costs one pass over the directories and one `stat` for each path. Only files that are
 //! new to this run, or changed in a way that growing does not explain, are opened for it.
 
+use super::hidden::Hidden;
 use super::identity::{self, Likeness};
 use super::known::{Came, Known, Presence, Standing};
 use super::listing::{self, FILES_FOLLOWED_MAX, Found, Listing};
 use super::tail::TailError;
 use super::{Change, FileKey, Looked, Rewrite, Source, SourceError, Start, start};
 use crate::clock::UnixMs;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,20 +50,34 @@ impl Source {
         for found in listing.found {
             self.meet(found);
         }
-        // What the first look could not see is not new when it comes to light.
-        if std::mem::take(&mut self.start_applies) {
-            self.unplaced_under.clone_from(&listing.hidden);
-        } else {
-            self.unplaced_under
-                .retain(|path| listing.hidden.contains(path));
-        }
-        self.miss(found_any, &listing.hidden);
+        self.unplaced_under = match std::mem::take(&mut self.start_applies) {
+            true => listing.hidden.clone(),
+            false => self.unplaced_under.still(&listing.hidden),
+        };
+        self.miss(found_any, &listing.hidden, &listing.left_out);
         self.settle_doubts()?;
         self.arrange();
         self.close_quiet();
         self.hold_unread()?;
         self.forget_gone();
-        Ok(std::mem::take(&mut self.untold))
+        Ok(self.take_untold())
+    }
+
+    fn take_untold(&mut self) -> Looked {
+        let mut looked = std::mem::take(&mut self.untold);
+        let unreadable = self.untold_unreadable.take();
+        looked
+            .changes
+            .extend(unreadable.map(|(path, error, count)| Change::Unreadable {
+                path,
+                error,
+                count,
+            }));
+        let readable = self.untold_readable.take();
+        looked
+            .changes
+            .extend(readable.map(|(path, count)| Change::Readable { path, count }));
+        looked
     }
 
     /// Looks only at the files that are open: whether one has grown, and nothing else calls for a
@@ -86,16 +100,13 @@ impl Source {
         for (path, error) in listing.unreadable.drain(..) {
             let is_new = !self.unreadable_paths.contains(&path);
             if paths.len() < UNREADABLE_PATHS_MAX && paths.insert(path.clone()) && is_new {
-                self.untold.changes.push(Change::Unreadable {
-                    path: path.into(),
-                    error,
-                });
+                self.tell_unreadable(path.into(), error);
             }
         }
-        for path in self.unreadable_paths.difference(&paths) {
-            self.untold.changes.push(Change::Readable {
-                path: path.as_path().into(),
-            });
+        for path in std::mem::take(&mut self.unreadable_paths) {
+            if !paths.contains(&path) {
+                self.tell_readable(path.into());
+            }
         }
         self.unreadable_paths = paths;
         let skips = listing.skipped.keys().copied().collect();
@@ -109,10 +120,10 @@ impl Source {
             }
         }
         self.skips_told = skips;
-        let are_too_many = listing.left_out > 0;
+        let are_too_many = !listing.left_out.is_empty();
         if are_too_many && !self.too_many_told {
             self.untold.changes.push(Change::TooMany {
-                left_out: listing.left_out,
+                left_out: listing.left_out.len(),
             });
         }
         self.too_many_told = are_too_many;
@@ -132,8 +143,8 @@ impl Source {
                 }
             }
             None => {
-                let is_below = |hidden: &PathBuf| found.path.starts_with(hidden);
-                let standing = if self.start_applies || self.unplaced_under.iter().any(is_below) {
+                let is_unplaced = self.start_applies || self.unplaced_under.hides(&found.path);
+                let standing = if is_unplaced {
                     Standing::Unplaced
                 } else {
                     Standing::Sure
@@ -146,16 +157,20 @@ impl Source {
         }
     }
 
-    /// Finds out about the files that this look did not list. A look that lists nothing at all
-    /// ages no position: then the whole directory is away. Nothing is known of what is `hidden`.
-    fn miss(&mut self, found_any: bool, hidden: &[PathBuf]) {
+    /// Finds out about the files that this look did not list, other than those that may only be
+    /// out of sight. A look that lists nothing at all ages no position: then the whole directory
+    /// is away.
+    fn miss(&mut self, found_any: bool, hidden: &Hidden, left_out: &HashSet<FileKey>) {
         let (look, now) = (self.looks, self.looked_at);
         let missed = |(key, known): (&FileKey, &Known)| {
-            let is_hidden = hidden.iter().any(|path| known.path.starts_with(path));
-            (known.listed_in != look && !is_hidden).then_some(*key)
+            (known.listed_in != look && !hidden.hides(&known.path)).then_some(*key)
         };
         let missed: Vec<FileKey> = self.files.iter().filter_map(missed).collect();
         for key in missed {
+            if left_out.contains(&key) {
+                self.leave_out(key);
+                continue;
+            }
             if self.tails.set_unlisted(key, true) && self.observe_open(key, now).is_ok() {
                 let known = self.files.get_mut(&key);
                 known
@@ -170,6 +185,24 @@ impl Source {
                 _ => self.lose(key),
             }
         }
+    }
+
+    /// The file is there, but there are too many: it is followed no more once it has been read as
+    /// far as is known. Its position is kept while there is room for it.
+    fn leave_out(&mut self, key: FileKey) {
+        let is_open = self.tails.open_tail(key).is_some();
+        let Some(known) = self.files.get_mut(&key) else {
+            return;
+        };
+        if is_open || known.has_unread() || matches!(known.presence, Presence::Gone { .. }) {
+            return;
+        }
+        known.presence = Presence::Gone {
+            since: self.looked_at,
+            looks: 0,
+        };
+        self.distrust(key);
+        self.enqueue(key);
     }
 
     /// The file cannot be read any more.
@@ -215,10 +248,10 @@ impl Source {
         }
         for key in doubtful {
             match self.settle(key) {
-                Ok(()) => self.tell_readable(key),
+                Ok(()) => self.tell_read(key),
                 Err(TailError::Moved) => {}
                 Err(TailError::Unreadable(error)) => {
-                    self.leave_unplaced(key);
+                    self.keep_unplaced(key);
                     self.park(key, error);
                 }
                 Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
@@ -227,15 +260,14 @@ impl Source {
         Ok(())
     }
 
-    /// A file in which the start could not be found yet: a position without a line count at offset
-    /// 0, which nothing else has, says so after a restart.
-    fn leave_unplaced(&mut self, key: FileKey) {
-        let unplaced = |known: &&mut Known| known.standing == Standing::Unplaced;
-        if let Some(known) = self.files.get_mut(&key).filter(unplaced) {
-            known.position.lines = None;
-            let position = known.position.clone();
-            self.supersede(key);
-            self.untold.positions.push(position);
+    /// Has the queue remember that it is still to be found where to start in the file, if it is:
+    /// after a restart the file would be read from its beginning otherwise.
+    fn keep_unplaced(&mut self, key: FileKey) {
+        if let Some(known) = self.files.get_mut(&key)
+            && known.standing == Standing::Unplaced
+            && known.position.lines.take().is_some()
+        {
+            self.untold.positions.push(known.position.clone());
         }
     }
 
@@ -251,8 +283,8 @@ impl Source {
         };
         let is_new = known.standing == Standing::Unplaced;
         if is_new && is_wanted_whole {
-            known.position.lines = Some(0);
             known.standing = Standing::Sure;
+            known.position.lines = Some(0);
             return Ok(());
         }
         let line_max = self.settings.line_max.max(1);

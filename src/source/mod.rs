@@ -17,6 +17,7 @@
 //! first row, so that their events have the same ids.
 
 mod change;
+mod hidden;
 mod identity;
 mod known;
 mod lines;
@@ -44,11 +45,13 @@ pub use status::{FileLag, Lag, PartialLine};
 pub use watch::{Changed, WATCHES_MAX, Watch, WatchProblem};
 
 use crate::clock::UnixMs;
+use hidden::Hidden;
 use known::Known;
 use order::Age;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tail::Tails;
 use window::Window;
@@ -106,10 +109,16 @@ pub struct Source {
     looked_at: UnixMs,
     /// New files are still subject to [`Settings::start`].
     start_applies: bool,
-    /// Paths that the first look could not see into, and no look since.
-    unplaced_under: Vec<PathBuf>,
+    /// What was out of sight at the first look of all and still is: what is found in it is subject
+    /// to [`Settings::start`].
+    unplaced_under: Hidden,
     /// To be told by the next look.
     untold: Looked,
+    /// Likewise: the first of the files that became unreadable, and how many did. One message
+    /// for each of a year of hourly files would hide every other.
+    untold_unreadable: Option<(Arc<Path>, io::Error, usize)>,
+    /// Likewise for those that became readable again.
+    untold_readable: Option<(Arc<Path>, usize)>,
     /// What was reported and has not been mended.
     unreadable_paths: BTreeSet<PathBuf>,
     skips_told: BTreeSet<Skip>,
@@ -129,8 +138,9 @@ impl Source {
     /// [`Source::look`].
     ///
     /// `seen_before` says that the queue knows the source, even if no position of it is left:
-    /// otherwise [`Settings::start`] applies to the files that are there at the first look. Files
-    /// that appear later are read from their beginning.
+    /// otherwise [`Settings::start`] applies to the files that are there at the first look, and to
+    /// those that were out of sight then, once they can be seen. Files that appear later are read
+    /// from their beginning.
     pub fn open(
         settings: Settings,
         is_header: HeaderTest,
@@ -150,8 +160,10 @@ impl Source {
             looks: 0,
             looked_at: UnixMs::default(),
             start_applies: !seen_before,
-            unplaced_under: Vec::new(),
+            unplaced_under: Hidden::default(),
             untold: Looked::default(),
+            untold_unreadable: None,
+            untold_readable: None,
             unreadable_paths: BTreeSet::new(),
             skips_told: BTreeSet::new(),
             too_many_told: false,
@@ -192,11 +204,21 @@ impl Source {
         known.position.clone()
     }
 
-    /// Whether it is settled for every file where following begins: false until the first look, and
-    /// while that could not see into some directory. A source for which it is false must not be
-    /// taken for one that has been seen.
+    /// Whether the source may count as seen from now on: false until [`Settings::start`] has been
+    /// applied, which it has not while a directory that its globs begin with, or every file of it,
+    /// is out of sight.
+    ///
+    /// An unreadable directory beside files that are followed does not hold this back: if it did,
+    /// every start of the agent would be the first, and files that appeared while it was down
+    /// would be passed over.
     pub fn is_placed(&self) -> bool {
-        !self.start_applies && self.unplaced_under.is_empty()
+        let hides_a_glob = || {
+            let mut globs = self.settings.files.iter();
+            globs.any(|glob| self.unplaced_under.hides(&listing::base_of(glob)))
+        };
+        let is_in_sight =
+            self.unplaced_under.is_empty() || !(self.files.is_empty() || hides_a_glob());
+        !self.start_applies && is_in_sight
     }
 
     /// How often a file was opened so far: quiet files cost none.
@@ -220,15 +242,31 @@ impl Source {
     }
 
     /// Sets the file aside until a later look tries it again; reports it unless that was done.
-    fn park(&mut self, key: FileKey, error: std::io::Error) {
+    fn park(&mut self, key: FileKey, error: io::Error) {
         if let Some(known) = self.files.get_mut(&key) {
             known.parked_at = Some(self.looked_at);
             if !std::mem::replace(&mut known.told_unreadable, true) {
                 let path = Arc::clone(&known.path);
-                self.untold.changes.push(Change::Unreadable { path, error });
+                self.tell_unreadable(path, error);
             }
         }
         self.enqueue(key);
+    }
+
+    /// Has the next look tell that `path` cannot be read.
+    fn tell_unreadable(&mut self, path: Arc<Path>, error: io::Error) {
+        match &mut self.untold_unreadable {
+            Some((_, _, count)) => *count += 1,
+            none => *none = Some((path, error, 1)),
+        }
+    }
+
+    /// Has the next look tell that `path` can be read again, or is gone.
+    fn tell_readable(&mut self, path: Arc<Path>) {
+        match &mut self.untold_readable {
+            Some((_, count)) => *count += 1,
+            none => *none = Some((path, 1)),
+        }
     }
 
     /// The caller gets a later position of the file than the one the next look would tell.

@@ -23,7 +23,8 @@ pub struct FilePosition {
     /// Offset of the first byte not yet consumed, in the uncompressed file.
     pub offset: u64,
     /// Lines before `offset`, counted from the file's start; `None` when following began in the
-    /// middle of a file too long to count.
+    /// middle of a file too long to count, and, with an offset of 0, when where to begin is still
+    /// to be found because the file could not be read so far.
     pub lines: Option<u64>,
     /// SHA-256 of the first line that is neither blank nor a header nor longer than a line may
     /// be, without its line end, a UTF-8 byte order mark and leading NUL bytes; `None` until that

@@ -7,7 +7,7 @@ use super::listing::modified_ns_of;
 use super::look;
 use super::tail::TailError;
 use super::window::Window;
-use super::{Change, FileKey, FilePosition, HEAD_BYTES_MAX, Handed, Source, SourceError};
+use super::{FileKey, FilePosition, HEAD_BYTES_MAX, Handed, Source, SourceError};
 use crate::clock::UnixMs;
 use memchr::memchr;
 use std::fs::File;
@@ -84,7 +84,7 @@ impl Source {
         while let Some(key) = self.unread.first().map(|age| age.key) {
             match self.next_of(key, max_bytes) {
                 Ok(Some(piece)) => {
-                    self.tell_readable(key);
+                    self.tell_read(key);
                     return Ok(Some(piece));
                 }
                 Ok(None) | Err(TailError::Moved) => self.leave(key),
@@ -148,13 +148,13 @@ impl Source {
     }
 
     /// Reports a file that was unreadable as readable again.
-    pub(super) fn tell_readable(&mut self, key: FileKey) {
+    pub(super) fn tell_read(&mut self, key: FileKey) {
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
         if std::mem::take(&mut known.told_unreadable) {
             let path = Arc::clone(&known.path);
-            self.untold.changes.push(Change::Readable { path });
+            self.tell_readable(path);
         }
     }
 }

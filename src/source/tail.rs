@@ -109,9 +109,9 @@ impl Tails {
     /// See [`TailError`].
     pub fn tail(&mut self, key: FileKey, path: &Path) -> Result<&Tail, TailError> {
         if !self.open.contains_key(&key) {
+            self.make_room();
             self.opens += 1;
             let tail = Tail::open(path, key)?;
-            self.make_room();
             self.open.insert(key, tail);
         }
         self.uses += 1;
@@ -120,7 +120,9 @@ impl Tails {
         Ok(tail)
     }
 
-    /// Has `use_it` do something with the file known as `key` that need not stay open for it.
+    /// Has `use_it` do something with the file known as `key` that need not stay open for it. When
+    /// there is no room, the file used longest ago is closed, but none whose name is gone: for a
+    /// moment there is one descriptor too many rather than rows that can never be read.
     ///
     /// # Errors
     ///
@@ -134,6 +136,9 @@ impl Tails {
         match self.open.get(&key) {
             Some(tail) => Ok(use_it(&tail.file)?),
             None => {
+                if self.open.values().any(|tail| !tail.unlisted) {
+                    self.make_room();
+                }
                 self.opens += 1;
                 Ok(use_it(&Tail::open(path, key)?.file)?)
             }
@@ -224,6 +229,31 @@ mod tests {
             [true, true, false],
             "a file without a name stays open"
         );
+    }
+
+    #[test]
+    fn room_is_made_before_a_file_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| write(dir.path(), name));
+        let held = || {
+            let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+            descriptors
+                .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+                .filter(|path| path.starts_with(dir.path()))
+                .count()
+        };
+        let mut tails = Tails::new(1);
+        tails.tail(a.1, &a.0).unwrap();
+        let during = tails.with_file(b.1, &b.0, |_| Ok(held())).unwrap();
+        assert_eq!(during, 1);
+        tails.tail(a.1, &a.0).unwrap();
+        let absent = tails.tail(b.1, &dir.path().join("absent"));
+        assert!(matches!(absent, Err(TailError::Moved)));
+        assert_eq!(held(), 0, "it was closed before the other was tried");
+        tails.tail(a.1, &a.0).unwrap();
+        tails.set_unlisted(a.1, true);
+        tails.with_file(b.1, &b.0, |_| Ok(())).unwrap();
+        assert_eq!(held(), 1, "a file without a name stays open");
     }
 
     #[test]

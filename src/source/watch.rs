@@ -201,7 +201,7 @@ fn directories_of(glob: &str) -> Vec<PathBuf> {
         .map_or(&[][..], |(_, parents)| parents);
     let fixed = parents
         .iter()
-        .take_while(|component| !has_wildcard(component))
+        .take_while(|component| !listing::has_wildcard(component))
         .count();
     let base: PathBuf = parents.iter().take(fixed).collect();
     let is_there = |path: &&Path| path.is_dir() || path.as_os_str().is_empty();
@@ -221,14 +221,6 @@ fn directories_of(glob: &str) -> Vec<PathBuf> {
         directories.extend(paths.flatten().take(WATCHES_MAX + 1));
     }
     directories
-}
-
-fn has_wildcard(component: &Component<'_>) -> bool {
-    component
-        .as_os_str()
-        .as_encoded_bytes()
-        .iter()
-        .any(|byte| b"*?[".contains(byte))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a look costs, tells and forgets.
 
 use super::*;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 
 #[test]
 fn two_thousand_quiet_files_cost_no_opens() {
@@ -76,22 +76,14 @@ fn a_path_that_cannot_be_followed_is_told_when_it_begins_and_when_it_ends() {
     scene.look();
     assert_eq!(
         scene.changes(),
-        [
-            "unreadable link.txt",
-            "unreadable loop.txt",
-            "appeared cdr.txt"
-        ]
+        ["appeared cdr.txt", "unreadable 2: link.txt"]
     );
     scene.append("target", "2\n");
     fs::remove_file(scene.path("loop.txt")).unwrap();
     assert_eq!(scene.follow(), ["link.txt: 2"]);
     assert_eq!(
         scene.changes(),
-        [
-            "readable link.txt",
-            "readable loop.txt",
-            "appeared link.txt"
-        ]
+        ["appeared link.txt", "readable 2: link.txt"]
     );
 }
 
@@ -100,40 +92,28 @@ fn a_file_that_may_not_be_read_is_told_once_and_tried_again() {
     let mut scene = Scene::new();
     scene.append("a.txt", "1\n");
     scene.append("b.txt", "2\n");
-    let set_mode =
-        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    set_mode(scene.dir.path(), 0o755);
-    set_mode(&scene.path("a.txt"), 0o000);
-    set_mode(&scene.path("b.txt"), 0o644);
-    as_nobody(|| {
-        assert_eq!(scene.follow(), ["b.txt: 2"]);
-        for _ in 0..10 {
-            scene.wait(1);
-            assert_eq!(scene.follow(), [""; 0]);
-        }
-    });
+    scene.set_mode("", 0o755);
+    scene.set_mode("a.txt", 0o000);
+    scene.set_mode("b.txt", 0o644);
+    assert_eq!(scene.follow_as_nobody(), ["b.txt: 2"]);
+    for _ in 0..10 {
+        scene.wait(1);
+        assert_eq!(scene.follow_as_nobody(), [""; 0]);
+    }
     assert_eq!(
         scene.changes(),
-        ["appeared a.txt", "appeared b.txt", "unreadable a.txt"]
+        ["appeared a.txt", "appeared b.txt", "unreadable 1: a.txt"]
     );
     assert!(
         scene.source.opens() <= 4,
         "{} opens in 10 s",
         scene.source.opens()
     );
-    set_mode(&scene.path("a.txt"), 0o644);
+    scene.set_mode("a.txt", 0o644);
     scene.wait(5);
     assert_eq!(scene.follow(), ["a.txt: 1"]);
     scene.look();
-    assert_eq!(scene.changes(), ["readable a.txt"]);
-}
-
-/// Root may read everything: does `act` with the file access of nobody, where there is the choice.
-pub(super) fn as_nobody(act: impl FnOnce()) {
-    let nobody = nix::unistd::Uid::from_raw(65_534);
-    let before = nix::unistd::setfsuid(nobody);
-    act();
-    nix::unistd::setfsuid(before);
+    assert_eq!(scene.changes(), ["readable 1: a.txt"]);
 }
 
 #[test]
@@ -222,4 +202,89 @@ fn a_glob_that_cannot_be_understood_stops_the_look() {
         scene.source.look(scene.now),
         Err(SourceError::Glob { .. })
     ));
+}
+
+#[test]
+fn many_unreadable_files_are_told_in_one_change() {
+    let mut scene = Scene::with(|settings| settings.start = Start::Now);
+    scene.set_mode("", 0o755);
+    for n in 0..50 {
+        scene.append(&format!("{n:02}.txt"), "1\n");
+        scene.set_mode(&format!("{n:02}.txt"), 0o000);
+    }
+    let told = |scene: &mut Scene| -> Vec<String> {
+        let told = scene.changes().into_iter();
+        told.filter(|change| change.contains("readable")).collect()
+    };
+    scene.follow_as_nobody();
+    scene.follow_as_nobody();
+    let counted = told(&mut scene);
+    let [line] = &counted[..] else {
+        panic!("{counted:?}")
+    };
+    assert!(line.starts_with("unreadable 50: "), "{line}");
+    scene.wait(5);
+    scene.follow();
+    let counted = told(&mut scene);
+    let [line] = &counted[..] else {
+        panic!("{counted:?}")
+    };
+    assert!(line.starts_with("readable 50: "), "{line}");
+}
+
+#[test]
+fn a_directory_that_may_not_be_read_hides_only_what_is_in_it() {
+    let mut scene = Scene::with(|settings| {
+        let glob = settings.files[0].replace("/*.txt*", "/**/*.txt");
+        (settings.files, settings.start) = (vec![glob], Start::Now);
+    });
+    scene.set_mode("", 0o755);
+    fs::create_dir(scene.path("lost+found")).unwrap();
+    scene.append("1.txt", "1\n");
+    scene.append("lost+found/old.txt", "2\n");
+    scene.set_mode("lost+found", 0o000);
+    assert_eq!(scene.follow_as_nobody(), [""; 0]);
+    assert_eq!(
+        scene.changes(),
+        ["appeared 1.txt", "unreadable 1: lost+found"]
+    );
+    assert!(scene.source.is_placed(), "there are files to go on from");
+    scene.append("2.txt", "3\n");
+    assert_eq!(scene.follow_as_nobody(), ["2.txt: 3"], "it is new");
+    fs::remove_file(scene.path("1.txt")).unwrap();
+    scene.follow_as_nobody();
+    assert_eq!(scene.changes(), ["appeared 2.txt", "vanished 1.txt 0"]);
+    scene.set_mode("lost+found", 0o755);
+    assert_eq!(scene.follow(), [""; 0], "it was there at the first look");
+    scene.append("lost+found/old.txt", "4\n");
+    scene.append("lost+found/new.txt", "5\n");
+    let mut lines = scene.follow();
+    lines.sort();
+    assert_eq!(lines, ["new.txt: 5", "old.txt: 4"]);
+    scene.changes();
+    scene.set_mode("lost+found", 0o000);
+    scene.wait(61);
+    scene.follow_as_nobody();
+    assert_eq!(scene.changes(), ["unreadable 1: lost+found"]);
+}
+
+#[test]
+fn a_file_left_out_because_there_are_too_many_is_not_told_as_vanished() {
+    let mut scene = Scene::new();
+    scene.append("old.txt", "1\n");
+    scene.age("old.txt", 1_000);
+    assert_eq!(scene.follow(), ["old.txt: 1"]);
+    scene.changes();
+    for n in 0..FILES_FOLLOWED_MAX {
+        File::create(scene.path(&format!("{n}.txt"))).unwrap();
+    }
+    for _ in 0..12 {
+        scene.wait(600);
+        scene.look();
+    }
+    scene
+        .changes
+        .retain(|change| !change.starts_with("appeared"));
+    assert_eq!(scene.changes(), ["too many 1"]);
+    fs::remove_file(scene.path("old.txt")).unwrap();
 }

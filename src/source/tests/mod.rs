@@ -11,6 +11,7 @@ use super::*;
 use crate::clock::{Clock, Moment, SystemClock};
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
@@ -80,6 +81,20 @@ impl Scene {
 
     fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    /// Sets the mode of a file, or of the directory when `name` is empty.
+    fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// As [`Scene::follow`], with the file access of nobody: root may read everything.
+    fn follow_as_nobody(&mut self) -> Vec<String> {
+        let nobody = nix::unistd::Uid::from_raw(65_534);
+        let before = nix::unistd::setfsuid(nobody);
+        let lines = self.follow();
+        nix::unistd::setfsuid(before);
+        lines
     }
 
     /// Sets a file's last modification to `secs` seconds before the scene's time.
@@ -186,8 +201,8 @@ fn short(change: &Change) -> String {
             Some(bytes) => format!("vanished {} {bytes}", name(path)),
             None => format!("vanished {} ?", name(path)),
         },
-        Change::Unreadable { path, .. } => format!("unreadable {}", name(path)),
-        Change::Readable { path } => format!("readable {}", name(path)),
+        Change::Unreadable { path, count, .. } => format!("unreadable {count}: {}", name(path)),
+        Change::Readable { path, count } => format!("readable {count}: {}", name(path)),
         Change::Skipped { reason, count, .. } => format!("skipped {count} {reason:?}"),
         Change::TooMany { left_out } => format!("too many {left_out}"),
     }

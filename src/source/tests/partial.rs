@@ -196,3 +196,46 @@ fn the_first_row_is_known_behind_headers_and_in_every_later_chunk() {
         (Some(expected), 23, Some(5))
     );
 }
+
+#[test]
+fn an_open_quote_at_the_end_of_a_full_window_stalls_nothing() {
+    // Every cut of the file by the window, and a line after which no quote is ever closed.
+    let rows = ["1|a\n", "\"open\nclosed\"\n", "2|b\n", "\"never\n"];
+    let text = rows.concat() + &"line\n".repeat(30);
+    for max_bytes in 1..text.len() + 2 {
+        let mut scene = Scene::with(|settings| settings.line_max = 40);
+        scene.append("cdr.txt", &text);
+        scene.look();
+        let mut consumed = String::new();
+        while let Some(piece) = scene.source.read(max_bytes).unwrap() {
+            let Piece::Lines(chunk) = piece else {
+                panic!("{piece:?} instead of lines")
+            };
+            assert_eq!(chunk.offset, consumed.len() as u64);
+            let lines = std::str::from_utf8(&chunk.bytes).unwrap();
+            let (mut at, mut count) = (0, 0);
+            while let Some(taken) = row_bytes(&lines[at..], chunk.last) {
+                count += u32::try_from(lines[at..at + taken].lines().count()).unwrap();
+                at += taken;
+            }
+            consumed.push_str(&lines[..at]);
+            let position = scene.source.consumed(chunk.file, at, count);
+            let counted = consumed.lines().count() as u64;
+            assert_eq!(position.lines, Some(counted), "{max_bytes} bytes at a time");
+        }
+        assert_eq!(consumed, text, "{max_bytes} bytes at a time");
+    }
+}
+
+/// Bytes of the row at the start of `lines`: up to the line end outside quotes, or, when a quote
+/// is still open where nothing follows, of its first line. `None` when more is needed.
+fn row_bytes(lines: &str, last: bool) -> Option<usize> {
+    let mut quoted = false;
+    for (at, byte) in lines.bytes().enumerate() {
+        quoted ^= byte == b'"';
+        if byte == b'\n' && !quoted {
+            return Some(at + 1);
+        }
+    }
+    lines.find('\n').filter(|_| last).map(|at| at + 1)
+}

@@ -1,8 +1,6 @@
 //! Where following begins.
 
-use super::looks::as_nobody;
 use super::*;
-use std::os::unix::fs::PermissionsExt;
 
 /// The lines read at the first look and after one more line for each file, with a file of half an
 /// hour ago and one of now.
@@ -76,50 +74,93 @@ fn a_known_source_reads_files_that_appeared_while_it_was_down() {
     assert_eq!(scene.follow(), ["2.txt: 2"]);
 }
 
-#[test]
-fn what_the_first_look_could_not_see_into_is_not_new_when_it_comes_to_light() {
-    let mut scene = Scene::with(|settings| {
-        settings.start = Start::Now;
-        settings.files = vec![settings.files[0].replace("*.txt", "day/*.txt")];
-    });
-    // A directory that cannot be listed, whoever looks.
-    fs::write(scene.path("day"), "").unwrap();
-    assert_eq!(scene.follow(), [""; 0]);
-    assert!(
-        !scene.source.is_placed(),
-        "where to start is open for what is hidden"
-    );
-    assert_eq!(scene.changes(), ["unreadable day"]);
-    fs::remove_file(scene.path("day")).unwrap();
-    fs::create_dir(scene.path("day")).unwrap();
-    scene.append("day/old.txt", "1\n2\n");
-    // It is seen for the first time in the look in which it comes to light.
-    assert_eq!(scene.follow(), [""; 0]);
-    assert!(scene.source.is_placed());
-    scene.append("day/old.txt", "3\n");
-    scene.wait(1);
-    assert_eq!(scene.follow(), ["old.txt: 3"]);
-    scene.append("day/new.txt", "4\n");
-    scene.wait(1);
-    assert_eq!(scene.follow(), ["new.txt: 4"]);
+/// The lines read when two files that were there at the first look, but could not be read, can be
+/// read after a restart, and of those the ones added then.
+#[track_caller]
+fn check_unreadable(start: fn(UnixMs) -> Start, first: &[&str], then: &[&str]) {
+    let mut scene = Scene::new();
+    scene.settings.start = start(scene.now);
+    scene.source = Source::open(scene.settings.clone(), is_header(), Vec::new(), false);
+    scene.set_mode("", 0o755);
+    for (name, age) in [("old.txt", 1_800), ("new.txt", 0)] {
+        scene.append(name, "1\n2\n");
+        scene.set_mode(name, 0o000);
+        scene.age(name, age);
+    }
+    for _ in 0..2 {
+        assert_eq!(scene.follow_as_nobody(), [""; 0]);
+        scene.restart();
+    }
+    scene.set_mode("old.txt", 0o644);
+    scene.set_mode("new.txt", 0o644);
+    let mut lines = scene.follow();
+    lines.sort();
+    assert_eq!(lines, first);
+    scene.append("old.txt", "3\n");
+    scene.restart();
+    assert_eq!(scene.follow(), then);
 }
 
 #[test]
-fn a_file_that_could_not_be_read_at_first_still_starts_at_its_end_after_a_restart() {
+fn a_file_unreadable_at_the_first_look_is_subject_to_start_when_it_can_be_read() {
+    check_unreadable(|_| Start::Now, &[], &["old.txt: 3"]);
+    check_unreadable(
+        |now| Start::At(UnixMs(now.0 - 600_000)),
+        &["new.txt: 1", "new.txt: 2"],
+        &["old.txt: 3"],
+    );
+    check_unreadable(
+        |_| Start::Beginning,
+        &["new.txt: 1", "new.txt: 2", "old.txt: 1", "old.txt: 2"],
+        &["old.txt: 3"],
+    );
+}
+
+#[test]
+fn a_file_wanted_whole_after_all_has_its_lines_numbered() {
     let mut scene = Scene::with(|settings| settings.start = Start::Now);
-    scene.append("a.txt", "1\n2\n");
-    let set_mode = |path: &Path, mode| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    };
-    set_mode(scene.dir.path(), 0o755);
-    set_mode(&scene.path("a.txt"), 0o000);
-    as_nobody(|| assert_eq!(scene.follow(), [""; 0]));
-    assert_eq!(scene.positions.len(), 1, "what is open is written down");
-    set_mode(&scene.path("a.txt"), 0o644);
+    scene.set_mode("", 0o755);
+    scene.append("cdr.txt", "1\n");
+    scene.set_mode("cdr.txt", 0o000);
+    assert_eq!(scene.follow_as_nobody(), [""; 0]);
+    let lines: Vec<_> = scene.positions.values().map(|known| known.lines).collect();
+    assert_eq!(lines, [None], "it is to be remembered as unplaced");
+    scene.settings.start = Start::Beginning;
     scene.restart();
-    scene.wait(10);
-    assert_eq!(scene.follow(), [""; 0]);
-    scene.append("a.txt", "3\n");
-    scene.wait(1);
-    assert_eq!(scene.follow(), ["a.txt: 3"]);
+    scene.look();
+    let chunk = scene.read_lines();
+    assert_eq!((chunk.offset, chunk.line), (0, 1));
+}
+
+#[test]
+fn a_directory_that_may_not_be_searched_is_told_and_keeps_the_source_unplaced() {
+    for name in ["*.txt", "cdr.txt"] {
+        let mut scene = Scene::new();
+        let glob = format!("{}/home/cdr/{name}", scene.dir.path().display());
+        scene.settings.files = vec![glob];
+        scene.settings.start = Start::Now;
+        scene.source = Source::open(scene.settings.clone(), is_header(), Vec::new(), false);
+        assert!(!scene.source.is_placed(), "nothing was looked at");
+        fs::create_dir_all(scene.path("home/cdr")).unwrap();
+        scene.append("home/cdr/cdr.txt", "1\n");
+        scene.set_mode("", 0o755);
+        scene.set_mode("home", 0o000);
+        assert_eq!(scene.follow_as_nobody(), [""; 0]);
+        assert_eq!(scene.follow_as_nobody(), [""; 0]);
+        let hidden = if name == "cdr.txt" { "cdr.txt" } else { "cdr" };
+        assert_eq!(scene.changes(), [format!("unreadable 1: {hidden}")]);
+        assert!(!scene.source.is_placed(), "{name} is out of sight");
+        scene.set_mode("home", 0o755);
+        assert_eq!(scene.follow(), [""; 0], "{name} was there already");
+        assert!(scene.source.is_placed());
+        scene.append("home/cdr/cdr.txt", "2\n");
+        assert_eq!(scene.follow(), ["cdr.txt: 2"]);
+    }
+}
+
+#[test]
+fn a_source_without_files_is_placed_by_its_first_look() {
+    let mut scene = Scene::with(|settings| settings.start = Start::Now);
+    scene.look();
+    assert!(scene.source.is_placed());
 }
