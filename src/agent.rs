@@ -17,7 +17,10 @@ use crate::source::Source;
 use attend::Attendant;
 use std::error::Error;
 use std::fmt;
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -46,6 +49,13 @@ pub struct Agent {
 /// Why an agent cannot start.
 #[derive(Debug)]
 pub enum AgentError {
+    /// The state directory could not be made.
+    StateDir {
+        /// Where it should be.
+        directory: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// The queue could not be opened or written.
     Queue(QueueError),
     /// Rows that do not fit have nowhere to be kept.
@@ -59,6 +69,9 @@ pub enum AgentError {
 impl fmt::Display for AgentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::StateDir { directory, .. } => {
+                write!(f, "cannot make state_dir {}", directory.display())
+            }
             Self::Queue(_) => f.write_str("the queue cannot be used"),
             Self::Ingest(error) => error.fmt(f),
             Self::Delivery(_) => f.write_str("delivery cannot start"),
@@ -72,6 +85,7 @@ impl fmt::Display for AgentError {
 impl Error for AgentError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            Self::StateDir { cause, .. } => Some(cause),
             Self::Queue(error) => Some(error),
             Self::Ingest(_) => None,
             Self::Delivery(error) => Some(error),
@@ -90,6 +104,15 @@ impl Agent {
     pub fn start(config: Config, signals: Signals) -> Result<Agent, AgentError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
+        // Calls are nobody else's business. A directory that is there keeps the mode it was given.
+        let private = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&config.state_dir);
+        private.map_err(|cause| AgentError::StateDir {
+            directory: config.state_dir.clone(),
+            cause,
+        })?;
         let queue = Queue::open(&config.state_dir, &config.node).map_err(AgentError::Queue)?;
         warn_of_backlogs(&queue, &config);
         for endpoint in &config.endpoints {

@@ -52,7 +52,9 @@ fn attend(config: Config) -> Exit {
         Err(error) => {
             log::error!("cannot start error={:?}", chain(&error));
             return match error {
-                AgentError::Queue(_) | AgentError::Ingest(_) => Exit::Store,
+                AgentError::StateDir { .. } | AgentError::Queue(_) | AgentError::Ingest(_) => {
+                    Exit::Store
+                }
                 AgentError::Delivery(_) | AgentError::Thread(_) => Exit::Bug,
             };
         }

@@ -3,6 +3,7 @@
 use crate::support::{Bench, SECRET, receiver, row, switch, wait_until};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 use switchhook::receiver::Profile;
 
@@ -237,6 +238,11 @@ fn rows_that_do_not_fit_are_set_aside_with_their_place_and_work_goes_on() {
         agent.log().contains("lines set aside source=cdr")
     });
     assert_eq!(agent.stop(), 0);
+    let mode = fs::metadata(bench.path("state"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o077, 0, "calls are nobody else's business");
     let kept = fs::read_to_string(bench.path("state/set-aside.jsonl")).unwrap();
     let entries: Vec<serde_json::Value> = kept
         .lines()
