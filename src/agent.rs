@@ -7,7 +7,7 @@ pub use attend::Signals;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, SourceConfig};
 use crate::delivery::transport::{HttpTransport, Transport};
-use crate::delivery::{self, Delivery, counts::Counts};
+use crate::delivery::{self, Delivery};
 use crate::event::Maker;
 use crate::ingest::{Feed, Hint, Ingest, IngestError};
 use crate::parser::Parser;
@@ -190,11 +190,6 @@ impl Agent {
     /// The account, as it is on disk.
     pub fn ledger(&self) -> Ledger {
         self.queue.ledger()
-    }
-
-    /// What has become of attempts since the start, by endpoint.
-    pub fn counts(&self) -> Vec<(Arc<str>, Counts)> {
-        self.delivery.counts()
     }
 
     /// Waits until somebody asks for the stop: a signal, or a thread that has ended by itself.

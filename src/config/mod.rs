@@ -27,6 +27,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use written::Written;
 
 /// Where the queue is kept when the configuration says nothing.
 const STATE_DIR_DEFAULT: &str = "/var/lib/switchhook";
@@ -383,10 +384,8 @@ fn check_names(loaded: &[Loaded], problems: &mut Problems) {
             .iter()
             .map(|table| ("endpoint", &table.name));
         for (kind, written) in sources.chain(endpoints) {
-            let Some(name) = Place::new(loaded, kind, problems)
-                .given("name", written, "\"…\"")
-                .cloned()
-            else {
+            // A name that is missing or no text has been reported with its table.
+            let Some(Written::As(name)) = written.as_ref().map(toml::Spanned::get_ref) else {
                 continue;
             };
             if let Some(first) = seen.insert((kind, name.clone()), loaded.path.clone()) {

@@ -93,6 +93,15 @@ fn what_is_missing_is_named_with_what_to_write() {
 }
 
 #[test]
+fn a_name_of_the_wrong_type_is_reported_once() {
+    let text = format!("{SOURCE}\n{}", ENDPOINT.replace("\"billing\"", "5"));
+    check(
+        &text,
+        &["endpoint 1: name: the number 5 does not belong here; write name = \"billing\""],
+    );
+}
+
+#[test]
 fn text_that_is_not_toml_is_reported_with_its_line() {
     check("node = \"a\"\n[[source]\n", &["2:"]);
     check(

@@ -20,8 +20,6 @@ pub struct Counts {
     pub skipped: u64,
     /// Events that wait for their own retry now.
     pub retrying: u64,
-    /// Whether the endpoint is failing now.
-    pub is_failing: bool,
     /// How things stand with the endpoint now.
     pub state: EndpointState,
     /// What the last attempt that was not delivered came to.

@@ -314,16 +314,14 @@ impl Lane {
 
     /// What has become of attempts and events since the start, and how things stand at `now`.
     pub fn counts(&self, now: Moment) -> Counts {
-        let is_failing = self.breaker.is_failing();
         let state = match () {
             () if self.is_gone => EndpointState::Stopped,
             () if self.paused_until > now => EndpointState::Paused,
-            () if is_failing => EndpointState::Failing,
+            () if self.breaker.is_failing() => EndpointState::Failing,
             () => EndpointState::Working,
         };
         Counts {
             retrying: self.retries.len() as u64,
-            is_failing,
             state,
             ..self.counts.clone()
         }
