@@ -5,6 +5,7 @@
 
 pub mod endpoint;
 pub mod file;
+mod format;
 pub mod place;
 pub mod problem;
 pub mod secret;
