@@ -11,6 +11,7 @@ pub mod delimited;
 pub mod document;
 pub mod encoding;
 pub mod format;
+pub mod guess;
 mod json;
 mod key_value;
 pub mod presets;

@@ -280,3 +280,75 @@ fn document(settings: Settings, bytes: &[u8], name: &str) -> [usize; 3] {
         DocumentStep::Incomplete => unreachable!("no more will come"),
     }
 }
+#[test]
+fn dump() {
+    use crate::event::{CallSettings, Maker, Origin};
+    for (preset, name) in [
+        ("vos3000-udp", "vos3000/realtime-udp/datagrams.txt"),
+        (
+            "asterisk-cdr-custom",
+            "asterisk/cdr-custom/Master-real-19col.csv",
+        ),
+        ("asterisk-cel", "asterisk/cel/Master.csv"),
+        ("asterisk-queue-log", "asterisk/logs/queue_log"),
+        (
+            "freeswitch-csv",
+            "freeswitch/cdr-csv/Master-builtin-template.csv",
+        ),
+        ("freeswitch-csv", "nasty/freeswitch-unescaped-quotes.csv"),
+        (
+            "freeswitch-csv",
+            "freeswitch/cdr-csv/Master-real-resaved.csv",
+        ),
+        ("kamailio-acc", "kamailio/acc-syslog.log"),
+        ("opensips-acc", "opensips/acc-syslog.log"),
+        ("acc-flatstore", "opensips/acc_flatstore_1.log"),
+    ] {
+        println!("== {preset}");
+        let s = settings(preset);
+        let format = s.format.clone();
+        let mut parser = Parser::new(s);
+        let bytes = fixture(name);
+        let mut at = 0;
+        let mut n = 0;
+        while at < bytes.len() && n < 8 {
+            n += 1;
+            let step = parser.next(&bytes[at..], at == 0, true);
+            at += match step {
+                Step::Record {
+                    record, bytes: b, ..
+                } => {
+                    let m = Maker::new(
+                        "n".into(),
+                        "s".into(),
+                        CallSettings {
+                            extra: true,
+                            ..Default::default()
+                        },
+                    );
+                    let e = m.make(
+                        &record,
+                        &format,
+                        Origin {
+                            first_row: &[0; 32],
+                            offset: 0,
+                            raw: b"",
+                        },
+                    );
+                    println!("{} {} {}", e.kind, e.time, String::from_utf8_lossy(&e.data));
+                    b
+                }
+                Step::Unwanted { bytes, .. } => {
+                    println!("unwanted");
+                    bytes
+                }
+                Step::Skipped { bytes, .. } => bytes,
+                Step::Rejected { reject, bytes, .. } => {
+                    println!("{reject}");
+                    bytes
+                }
+                Step::More => break,
+            };
+        }
+    }
+}
