@@ -141,6 +141,19 @@ fn read(path: &Path) -> Result<(Vec<u8>, bool), String> {
             "{shown} is compressed; unpack it first: gzip -dc {shown} > rows"
         ));
     }
+    if guess::is_utf16(&bytes) {
+        return Err(format!(
+            "{shown} is UTF-16, in which lines cannot be found; have it written as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 {shown} > rows"
+        ));
+    }
+    if bytes
+        .get(..11)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"INSERT INTO"))
+    {
+        return Err(format!(
+            "{shown} holds SQL statements, as FreeSWITCH's template \"sql\" writes them; give the switch the template \"example\""
+        ));
+    }
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(format!("{shown} has no rows"));
     }
@@ -186,7 +199,9 @@ impl View<'_> {
 
     /// Says which formats fit some of the rows.
     fn near(&self, fits: &[Fit]) {
-        for fit in fits.iter().take(NEAR_MAX) {
+        let mut told = HashSet::new();
+        let first = |fit: &&Fit| told.insert(fit.settings.format.name.clone());
+        for fit in fits.iter().filter(first).take(NEAR_MAX) {
             let tally = &fit.tally;
             let layout = tally.layout.as_deref().unwrap_or_default();
             let rows = tally.good + tally.bad;
@@ -265,8 +280,13 @@ impl View<'_> {
     fn own(&self, guessed: &Guessed) -> bool {
         if let Some(like) = &guessed.like {
             let what = format!(
-                "its columns are like {} {:?}: {} of the layout's {} columns, behind {} others; GUESSED, check each",
-                like.format, like.layout, like.common, like.of, like.before
+                "its {} columns are like {} {:?}: {} of that layout's {}, behind {} others; GUESSED, check each",
+                guessed.columns.len(),
+                like.format,
+                like.layout,
+                like.common,
+                like.of,
+                like.before
             );
             screen::line(screen::styled(screen::WAIT, what));
         } else {

@@ -113,7 +113,7 @@ const TYPED_MIN: usize = 5;
 fn like(rows: &[Vec<String>], zone: &TimeZone) -> Option<Like> {
     const BEFORE_MAX: usize = 2;
     let count = rows.first()?.len();
-    let mut best: Option<(usize, Like)> = None;
+    let mut best: Option<((usize, bool, usize), Like)> = None;
     for format in presets::names().filter_map(presets::find) {
         if format.reader.has_names() || !format.layouts.iter().all(|layout| layout.when.is_empty())
         {
@@ -124,7 +124,7 @@ fn like(rows: &[Vec<String>], zone: &TimeZone) -> Option<Like> {
             for before in 0..=BEFORE_MAX.min(count) {
                 let common = of.min(count - before);
                 // A prefix counts where most of the layout is there.
-                if common * 2 < of || common == of && common + before == count && before == 0 {
+                if common * 2 < of {
                     continue;
                 }
                 let (mut filled, mut fit) = (0, 0);
@@ -141,11 +141,10 @@ fn like(rows: &[Vec<String>], zone: &TimeZone) -> Option<Like> {
                 let timed = layout.columns.iter().take(common).any(|column| {
                     matches!(column.meaning, Some(Meaning::StartTime | Meaning::EndTime))
                 });
-                if nearly_all
-                    && timed
-                    && filled >= TYPED_MIN * rows.len()
-                    && best.as_ref().is_none_or(|(most, _)| filled > *most)
-                {
+                // Of layouts with as much in common: one that is all there, and the shortest.
+                let worth = (filled, common == of, usize::MAX - of);
+                let is_best = best.as_ref().is_none_or(|(most, _)| worth > *most);
+                if nearly_all && timed && filled >= TYPED_MIN * rows.len() && is_best {
                     let like = Like {
                         format: format.name.clone(),
                         layout: layout.name.clone(),
@@ -153,7 +152,7 @@ fn like(rows: &[Vec<String>], zone: &TimeZone) -> Option<Like> {
                         common,
                         of,
                     };
-                    best = Some((filled, like));
+                    best = Some((worth, like));
                 }
             }
         }
@@ -199,6 +198,7 @@ fn columns(shape: &Shape, like: Option<&Like>, zone: &TimeZone) -> Vec<Guess> {
     once_each(&mut guesses);
     if like.is_none() {
         by_values(&mut guesses, &shape.rows, zone);
+        tell_answered(&mut guesses);
     }
     guesses
 }
@@ -245,9 +245,9 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], zone: &TimeZone) {
     };
     let times: Vec<usize> = (0..guesses.len())
         .filter(|index| {
-            guesses
-                .get(*index)
-                .is_some_and(|guess| matches!(guess.looks, Looks::Time { .. }))
+            guesses.get(*index).is_some_and(|guess| {
+                guess.meaning.is_none() && matches!(guess.looks, Looks::Time { .. })
+            })
         })
         .collect();
     let give = |guesses: &mut [Guess], index: usize, meaning: Meaning, kind: Kind| {
@@ -327,6 +327,29 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], zone: &TimeZone) {
         if let Some(first) = numbers(guesses).first() {
             give(guesses, *first, meaning, Kind::Text);
         }
+    }
+}
+
+/// Where a length of time is all there is, it is what tells that a call was answered.
+fn tell_answered(guesses: &mut [Guess]) {
+    let telling = [
+        Meaning::AnswerTime,
+        Meaning::BillDuration,
+        Meaning::HoldDuration,
+    ];
+    let told = |guess: &Guess| {
+        guess
+            .meaning
+            .is_some_and(|meaning| telling.contains(&meaning))
+    };
+    if guesses.iter().any(told) {
+        return;
+    }
+    let length = guesses
+        .iter_mut()
+        .find(|guess| guess.meaning == Some(Meaning::Duration));
+    if let Some(length) = length {
+        length.meaning = Some(Meaning::HoldDuration);
     }
 }
 

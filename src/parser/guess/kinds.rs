@@ -61,7 +61,11 @@ impl Looks {
     /// The column's type, where its values are surely of one.
     pub(super) fn kind(self, meaning: Option<Meaning>) -> Kind {
         match (self, meaning) {
-            (Looks::Time { .. }, _) => Kind::Time,
+            (
+                Looks::Time { .. },
+                Some(Meaning::StartTime | Meaning::AnswerTime | Meaning::EndTime),
+            )
+            | (Looks::Empty, Some(Meaning::AnswerTime)) => Kind::Time,
             (Looks::Amount | Looks::Small, Some(Meaning::Cost | Meaning::Rate)) => Kind::Money,
             (
                 Looks::Small | Looks::Amount,
@@ -273,8 +277,10 @@ fn suits(meaning: Meaning, looks: Looks) -> bool {
         Meaning::StartTime | Meaning::EndTime | Meaning::EventTime => {
             matches!(looks, Looks::Time { .. })
         }
-        // Nobody may have answered in the rows looked at; a column without a time has no such type.
-        Meaning::AnswerTime => matches!(looks, Looks::Time { .. }),
+        // Nobody may have answered in the rows looked at.
+        Meaning::AnswerTime => matches!(looks, Looks::Time { .. } | Looks::Empty),
+        // Asterisk's looks like a decimal number.
+        Meaning::CallId => !matches!(looks, Looks::Time { local: true }),
         Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration => {
             matches!(looks, Looks::Small | Looks::Amount)
         }

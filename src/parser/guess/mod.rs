@@ -10,7 +10,7 @@ mod shape;
 pub use columns::{Guessed, guess};
 
 use super::encoding::Decoder;
-use super::format::Format;
+use super::format::{Format, Meaning};
 use super::record::Record;
 use super::{DocumentStep, Header, Parser, Settings, Step, Value, presets};
 use jiff::tz::TimeZone;
@@ -47,6 +47,8 @@ pub struct Tally {
     pub reasons: Vec<(usize, String)>,
     /// Typed columns that held something, over all rows that fit: the more, the surer.
     typed: usize,
+    /// Rows with a call id, less those with a column for one and nothing in it.
+    named: isize,
     /// The layout of the first row that fits.
     pub layout: Option<String>,
 }
@@ -94,8 +96,10 @@ pub fn by_presets(sample: Sample<'_>, zone: &TimeZone) -> Vec<Fit> {
     }
     // The order of the list breaks ties: it is stable.
     fits.sort_by_key(|fit| {
-        let Tally { good, typed, .. } = fit.tally;
-        std::cmp::Reverse((fit.fits(), good, typed))
+        let Tally {
+            good, typed, named, ..
+        } = fit.tally;
+        std::cmp::Reverse((fit.fits(), good, typed, named))
     });
     fits
 }
@@ -204,6 +208,12 @@ impl Tally {
             Row::Good { record, .. } => {
                 self.good += 1;
                 self.typed += typed(&record);
+                let has_column = record.layout().column_of(Meaning::CallId).is_some();
+                self.named += match (has_column, record.text_of(Meaning::CallId)) {
+                    (false, _) => 0,
+                    (true, Some(_)) => 1,
+                    (true, None) => -1,
+                };
                 let name = || record.layout().name.clone();
                 self.layout.get_or_insert_with(name);
             }
@@ -254,3 +264,15 @@ pub fn encoding(bytes: &[u8]) -> &'static str {
         (false, false) => "latin1",
     }
 }
+
+/// Whether `bytes` begin like UTF-16, in which lines cannot be found.
+pub fn is_utf16(bytes: &[u8]) -> bool {
+    let first = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    super::encoding::is_utf16(first)
+}
+
+#[cfg(test)]
+mod tests;
