@@ -233,6 +233,12 @@ impl Queue {
         Ok(attached.map_or_else(Vec::new, |endpoint| endpoint.settled_beyond()))
     }
 
+    /// How often something was made durable since the start: whoever copies the state need not
+    /// when this has not moved.
+    pub fn writes(&self) -> u64 {
+        locked(&self.0.view).writes
+    }
+
     /// Ids of events that were saved from damage since the start: their rows may be read again,
     /// and are not to be told again.
     ///

@@ -44,6 +44,8 @@ pub(super) struct View {
     pub(super) ledger: Ledger,
     spans: Vec<Span>,
     voids: Voids,
+    /// How often something was made durable since the start.
+    pub(super) writes: u64,
 }
 
 /// Older generations that are open, the one used last at the end.
@@ -62,6 +64,7 @@ impl Default for View {
             ledger,
             spans: Vec::new(),
             voids: Voids::default(),
+            writes: 0,
         }
     }
 }
@@ -73,6 +76,7 @@ impl View {
         self.ledger = state.ledger();
         self.spans.clone_from(&state.spans);
         self.voids.clone_from(&state.voids);
+        self.writes += 1;
     }
 
     /// Bytes of the older generations, and the head's number.
