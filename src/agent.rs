@@ -114,6 +114,7 @@ impl Agent {
             cause,
         })?;
         let queue = Queue::open(&config.state_dir, &config.node).map_err(AgentError::Queue)?;
+        queue.limit(config.queue.disk);
         warn_of_backlogs(&queue, &config);
         for endpoint in &config.endpoints {
             queue
@@ -127,13 +128,14 @@ impl Agent {
             .collect();
         let mut feeds = Vec::new();
         for source in config.sources {
-            feeds.push(feed(source, &config.node, &queue).map_err(AgentError::Queue)?);
+            let reserve_for = &config.queue.reserve_for;
+            feeds.push(feed(source, &config.node, &queue, reserve_for).map_err(AgentError::Queue)?);
         }
         let mut ingest = Ingest::new(
             feeds,
             queue.clone(),
             &config.state_dir,
-            config.disk_max,
+            &config.queue.disk,
             Arc::clone(&clock),
         )
         .map_err(AgentError::Ingest)?;
@@ -251,13 +253,19 @@ fn warn_of_backlogs(queue: &Queue, config: &Config) {
 }
 
 /// What turns one source's bytes into events, going on where it left off.
-fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, QueueError> {
+fn feed(
+    config: SourceConfig,
+    node: &Arc<str>,
+    queue: &Queue,
+    reserve_for: &[Arc<str>],
+) -> Result<Feed, QueueError> {
     let name = Arc::clone(&config.files.name);
     let (positions, seen_before) = (queue.positions(&name)?, queue.seen(&name));
     let headers = Parser::new(config.parser.clone());
     let is_header = Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
     let start = config.files.start;
     let format = config.parser.format.clone();
+    let reserved = reserve_for.iter().any(|kind| **kind == *format.event);
     Ok(Feed {
         source: Source::open(config.files, is_header, positions, seen_before),
         parser: Parser::new(config.parser),
@@ -266,6 +274,7 @@ fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, Qu
         format,
         poll: config.poll,
         start,
+        reserved,
     })
 }
 

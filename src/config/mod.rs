@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod file;
 pub mod place;
 pub mod problem;
+pub mod queue;
 pub mod secret;
 pub mod source;
 pub mod value;
@@ -14,6 +15,7 @@ pub mod written;
 
 pub use endpoint::EndpointConfig;
 pub use problem::{Problem, Problems};
+pub use queue::QueueConfig;
 pub use source::SourceConfig;
 
 use crate::delivery::endpoint::EventFilter;
@@ -31,13 +33,6 @@ use written::Written;
 
 /// Where the queue is kept when the configuration says nothing.
 const STATE_DIR_DEFAULT: &str = "/var/lib/switchhook";
-
-/// All the bytes the state directory may take when the configuration says nothing.
-const DISK_MAX_DEFAULT: u64 = 512 << 20;
-
-/// Least and most bytes the state directory can be allowed: below 32 MiB a few generations of the
-/// queue, the rows set aside and the dead letters do not fit beside each other.
-const DISK_MAX: RangeInclusive<u64> = (32 << 20)..=(1 << 40);
 
 /// Time between summary lines when the configuration says nothing.
 const SUMMARY_DEFAULT: Duration = Duration::from_secs(300);
@@ -62,8 +57,8 @@ pub struct Config {
     pub node: Arc<str>,
     /// Where the queue is kept.
     pub state_dir: PathBuf,
-    /// All the bytes the state directory may take before reading pauses.
-    pub disk_max: u64,
+    /// What the queue may take, and what happens then.
+    pub queue: QueueConfig,
     /// The sources.
     pub sources: Vec<SourceConfig>,
     /// The endpoints.
@@ -106,11 +101,7 @@ impl Config {
             "state_dir".to_string(),
             self.state_dir.display().to_string().into(),
         );
-        let queue = toml::Table::from_iter([(
-            "disk_max".to_string(),
-            value::show_bytes(self.disk_max).into(),
-        )]);
-        top.insert("queue".to_string(), queue.into());
+        top.insert("queue".to_string(), queue::show(&self.queue).into());
         top.insert("log".to_string(), self.show_log().into());
         let tables = |tables: Vec<toml::Table>| {
             toml::Value::from(
@@ -256,15 +247,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
             "\"/var/lib/switchhook\"",
         )
     });
-    let disk_max = queue.and_then(|loaded| {
-        let mut place = Place::new(loaded, "queue", problems);
-        Some(place.bytes(
-            "disk_max",
-            &loaded.file.queue.as_ref()?.disk_max,
-            DISK_MAX_DEFAULT,
-            DISK_MAX,
-        ))
-    });
+    let queue = queue.and_then(|loaded| queue::of_file(loaded, problems));
     let (log, summary_every) = log_settings(log, problems);
     let mut sources = Vec::new();
     let mut endpoints = Vec::new();
@@ -285,7 +268,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     Some(Config {
         node: node.unwrap_or_else(host_name).into(),
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(STATE_DIR_DEFAULT)),
-        disk_max: disk_max.unwrap_or(DISK_MAX_DEFAULT),
+        queue: queue.unwrap_or_default(),
         sources,
         endpoints,
         log,

@@ -79,6 +79,20 @@ impl Cursor {
         true
     }
 
+    /// Settles everything before `first`; returns how many events of that were not settled yet.
+    pub(super) fn settle_before(&mut self, first: Sequence) -> u64 {
+        let mut newly = 0;
+        while self.next < first {
+            if self.ahead_count == 0 {
+                newly += first.0 - self.next.0;
+                self.next = first;
+            } else {
+                newly += u64::from(self.settle(self.next));
+            }
+        }
+        newly
+    }
+
     /// Appends the cursor: `next`, then the bits from it on, without the zero bytes at their end.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.next.0.to_be_bytes());
@@ -176,6 +190,19 @@ mod tests {
         check(&[100 + WINDOW - 1], 100, 1);
         check(&[100 + WINDOW], 100, 0);
         check(&[u64::MAX], 100, 0);
+    }
+
+    #[test]
+    fn settling_a_stretch_counts_only_what_was_not_settled() {
+        let mut cursor = Cursor::at(Sequence(100));
+        for sequence in [101, 105, 120] {
+            cursor.settle(Sequence(sequence));
+        }
+        assert_eq!(cursor.settle_before(Sequence(90)), 0);
+        assert_eq!(cursor.settle_before(Sequence(110)), 8);
+        assert_eq!((cursor.next(), cursor.ahead_count()), (Sequence(110), 1));
+        assert_eq!(cursor.settle_before(Sequence(1_000_120)), 1_000_009);
+        assert_eq!(cursor.next(), Sequence(1_000_120));
     }
 
     proptest! {

@@ -24,6 +24,8 @@ pub(super) struct Endpoint {
     delivered: u64,
     skipped: u64,
     dead: u64,
+    dropped: u64,
+    dead_removed: u64,
     /// Where the events that wait are found; the cursor counts them as settled.
     waiting: BTreeMap<Sequence, Place>,
 }
@@ -55,6 +57,8 @@ impl Endpoint {
             delivered: 0,
             skipped: 0,
             dead: 0,
+            dropped: 0,
+            dead_removed: 0,
             waiting: BTreeMap::new(),
         }
     }
@@ -78,6 +82,12 @@ impl Endpoint {
     /// Whether the event is settled or waits.
     pub(super) fn has_taken(&self, sequence: Sequence) -> bool {
         self.cursor.is_settled(sequence)
+    }
+
+    /// Whether nothing was committed since it was attached, `next` being the sequence the next
+    /// event gets.
+    pub(super) fn is_untouched(&self, next: Sequence) -> bool {
+        self.since == next
     }
 
     /// How many events wait.
@@ -110,6 +120,18 @@ impl Endpoint {
         }
     }
 
+    /// Gives up what comes before `first` and is not settled nor waits; how many events that was.
+    pub(super) fn drop_before(&mut self, first: Sequence) -> u64 {
+        let count = self.cursor.settle_before(first);
+        self.dropped += count;
+        count
+    }
+
+    /// Dead letters of it were removed from the disk.
+    pub(super) fn letters_removed(&mut self, count: u64) {
+        self.dead_removed += count;
+    }
+
     /// Notes that an event that was [taken](Endpoint::take) waits at `place`.
     pub(super) fn wait(&mut self, sequence: Sequence, place: Place) {
         self.waiting.insert(sequence, place);
@@ -126,6 +148,8 @@ impl Endpoint {
             delivered: self.delivered,
             skipped: self.skipped,
             dead: self.dead,
+            dropped: self.dropped,
+            dead_removed: self.dead_removed,
             waiting: self.waiting.len() as u64,
             queued: to_come.saturating_sub(self.cursor.ahead_count()),
         }
@@ -135,7 +159,13 @@ impl Endpoint {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.extend_from_slice(&self.since.0.to_be_bytes());
-        for count in [self.delivered, self.skipped, self.dead] {
+        for count in [
+            self.delivered,
+            self.skipped,
+            self.dead,
+            self.dropped,
+            self.dead_removed,
+        ] {
             put_count(&mut out, count);
         }
         self.cursor.put(&mut out);
@@ -153,6 +183,8 @@ impl Endpoint {
             delivered: fields.count()?,
             skipped: fields.count()?,
             dead: fields.count()?,
+            dropped: fields.count()?,
+            dead_removed: fields.count()?,
             cursor: Cursor::take(&mut fields)?,
             waiting: BTreeMap::new(),
         };

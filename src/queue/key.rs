@@ -8,6 +8,7 @@
 //! | `r/` endpoint, due time 8 bytes, sequence 8 bytes | an event that waits for its own retry |
 //! | `a/c/` source | what the source has brought, in numbers |
 //! | `a/s/` key | a piece of durable small state |
+//! | `a/d` | the first generation of dead letters that was not removed, 4 bytes |
 //! | `g/` generation, 4 bytes | the first sequence of a generation |
 //! | `meta` | version, node, how far the sequence has come |
 //! | `d/` endpoint, sequence 8 bytes | a dead letter (in the generations of dead letters only) |
@@ -37,6 +38,7 @@ pub(super) const STATE: &[u8] = b"a/s/";
 pub(super) const GENERATIONS: &[u8] = b"g/";
 pub(super) const META: &[u8] = b"meta";
 pub(super) const DEAD: &[u8] = b"d/";
+pub(super) const DEAD_FIRST: &[u8] = b"a/d";
 
 /// The kinds of keys a new generation starts with: all the small state of the one before.
 pub(super) const CARRIED: [&[u8]; 5] = [b"a/", ENDPOINTS, GENERATIONS, POSITIONS, WAITING];

@@ -131,6 +131,10 @@ pub struct EndpointTotals {
     pub skipped: u64,
     /// Events given up.
     pub dead: u64,
+    /// Events dropped because the queue was full; see [`Dropped`](super::Dropped).
+    pub dropped: u64,
+    /// Of its dead letters, those that outlived `dead_letters_max` or `dead_letters_keep`.
+    pub dead_removed: u64,
     /// Events that wait for their own retry.
     pub waiting: u64,
     /// Events not settled in any way yet.
@@ -140,7 +144,16 @@ pub struct EndpointTotals {
 impl EndpointTotals {
     /// Whether every event is accounted for.
     pub fn balances(&self) -> bool {
-        self.added == self.delivered + self.skipped + self.dead + self.waiting + self.queued
+        let Self {
+            delivered,
+            skipped,
+            dead,
+            dropped,
+            waiting,
+            queued,
+            ..
+        } = self;
+        self.added == delivered + skipped + dead + dropped + waiting + queued
     }
 }
 
@@ -216,6 +229,8 @@ mod tests {
             delivered: 3,
             skipped: 2,
             dead: 1,
+            dropped: 0,
+            dead_removed: 0,
             waiting: 1,
             queued: 3,
         };

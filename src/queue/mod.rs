@@ -38,13 +38,16 @@
 //! # Locks
 //!
 //! One mutex for whoever writes, held through the sync; one, held briefly, for what readers see,
-//! replaced after each sync; one for the open older generations. They are taken in the order
-//! writer, older generations, view.
+//! replaced after each sync; one for the open older generations; one for the account of the disk.
+//! They are taken in the order writer, older generations, disk, view.
 
+mod adopt;
+mod ballast;
 mod block;
 mod commit;
 mod cursor;
 mod dead_letter;
+mod disk;
 mod encoding;
 mod endpoint;
 mod error;
@@ -59,6 +62,8 @@ mod lock;
 mod meta;
 #[cfg(test)]
 mod model;
+mod outlived;
+mod overflow;
 mod piece;
 mod position;
 mod read;
@@ -70,21 +75,25 @@ mod tests;
 mod waiting;
 mod write;
 
+pub use adopt::Adopted;
 pub use block::{EVENT_BYTES_MAX, accepts};
 pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch};
 pub use cursor::WINDOW;
 pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};
+pub use disk::{DiskLimits, Partition, Room, Shortage, WhenFull};
 pub use endpoint::WAITING_MAX;
 pub use error::QueueError;
 pub use key::NAME_BYTES_MAX;
 pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
 pub use meta::FORMAT_VERSION;
+pub use overflow::Dropped;
 pub use settle::{AttachFrom, Settled, Settlement};
 pub use state::Irregularity;
 pub use waiting::{REASON_BYTES_MAX, Waiting};
 
 use crate::event::{Event, Sequence};
 use crate::shutdown::Bell;
+use disk::Disk;
 use lock::Lock;
 use read::{Readers, View};
 use std::fs;
@@ -109,12 +118,11 @@ pub struct Queue(Arc<Parts>);
 struct Parts {
     /// Where the queue's generations are.
     parent: PathBuf,
-    /// Where those of the dead letters are.
-    dead: PathBuf,
     node: String,
     writer: Mutex<Writer>,
     readers: Mutex<Readers>,
     view: Mutex<View>,
+    disk: Mutex<Disk>,
     /// One for each lane of delivery.
     bells: Mutex<Vec<Bell>>,
     opened: Opened,
@@ -154,14 +162,21 @@ impl Queue {
         let dead = directory.join("dead");
         let mut writer = Writer::new(node, &dead);
         let mut view = View::default();
-        let opened = writer.open(&parent, node, &mut view)?;
+        let mut disk = Disk::of(directory);
+        let opened = match writer.open(&parent, node, &mut view) {
+            // The database writes to what it opens.
+            Err(error) if ballast::release_after(&mut disk, &error) => {
+                writer.open(&parent, node, &mut view)?
+            }
+            opened => opened?,
+        };
         Ok(Queue(Arc::new(Parts {
             parent,
-            dead,
             node: node.to_owned(),
             writer: Mutex::new(writer),
             readers: Mutex::new(Readers::default()),
             view: Mutex::new(view),
+            disk: Mutex::new(disk),
             bells: Mutex::new(Vec::new()),
             opened,
             _lock: lock,
@@ -209,16 +224,6 @@ impl Queue {
         let writer = self.writer()?;
         let attached = writer.state.endpoints.get(endpoint);
         Ok(attached.map_or_else(Vec::new, |endpoint| endpoint.settled_beyond()))
-    }
-
-    /// Bytes that the queue and its dead letters take on disk. Looks at the directories of the
-    /// head and of the dead letters; the older generations were measured when they were sealed.
-    pub fn disk_bytes(&self) -> u64 {
-        let (sealed, head) = locked(&self.0.view).sealed_bytes_and_head();
-        let head = head.map_or(0, |number| {
-            row::directory_bytes(&generation::directory(&self.0.parent, number))
-        });
-        sealed + head + row::directory_bytes(&self.0.dead)
     }
 
     /// Marks the queue as closed in order. Whoever has it may still write; the mark is then gone.

@@ -1,11 +1,13 @@
 //! Read: events in order, from the generation they are in.
 
+use super::disk::HeadGrowth;
 use super::error::QueueError;
 use super::generation::Generation;
 use super::ledger::Ledger;
 use super::state::{Span, State};
 use super::{Queue, Queued, block, key, locked};
 use crate::event::Sequence;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,11 +28,17 @@ pub(super) struct View {
     pub(super) head: Option<Arc<Generation>>,
     pub(super) ledger: Ledger,
     spans: Vec<Span>,
+    /// Length of the head's file when everything carried over was in it, in bytes.
+    carried_bytes: u64,
 }
 
 /// Older generations that are open, the one used last at the end.
 #[derive(Debug, Default)]
-pub(super) struct Readers(Vec<Arc<Generation>>);
+pub(super) struct Readers {
+    open: Vec<Arc<Generation>>,
+    /// Opened since their sizes were asked for: the database writes to what it opens.
+    touched: BTreeSet<u32>,
+}
 
 impl Default for View {
     fn default() -> View {
@@ -43,6 +51,7 @@ impl Default for View {
             head: None,
             ledger,
             spans: Vec::new(),
+            carried_bytes: 0,
         }
     }
 }
@@ -52,15 +61,21 @@ impl View {
     pub(super) fn show(&mut self, head: &Arc<Generation>, state: &State) {
         self.head = Some(Arc::clone(head));
         self.ledger = state.ledger();
-        self.spans.clone_from(&state.spans);
+        // There is one for each generation of the backlog; they change by one at either end.
+        let ends = |spans: &[Span]| (spans.len(), spans.first().copied(), spans.last().copied());
+        if ends(&self.spans) != ends(&state.spans) {
+            self.spans.clone_from(&state.spans);
+        }
+        self.carried_bytes = state.carried_bytes;
     }
 
-    /// Bytes of the older generations, and the head's number.
-    pub(super) fn sealed_bytes_and_head(&self) -> (u64, Option<u32>) {
-        (
-            self.spans.iter().map(|span| span.bytes).sum(),
-            self.spans.last().map(|head| head.number),
-        )
+    /// Which generation is the head, and how far it has grown.
+    pub(super) fn head_growth(&self) -> HeadGrowth {
+        HeadGrowth {
+            number: self.spans.last().map(|head| head.number),
+            file_bytes: self.head.as_ref().map_or(0, |head| head.file_bytes()),
+            carried_bytes: self.carried_bytes,
+        }
     }
 
     /// The generation that holds `from`, and the first event behind it.
@@ -78,20 +93,31 @@ impl View {
 impl Readers {
     /// An older generation, opened when it is not open; the one not used for longest makes room.
     fn reader(&mut self, parent: &Path, number: u32) -> Result<Arc<Generation>, QueueError> {
-        let generation = match self.0.iter().position(|open| open.number() == number) {
-            Some(at) => self.0.remove(at),
-            None => Arc::new(Generation::open(parent, number)?),
+        let generation = match self.open.iter().position(|open| open.number() == number) {
+            Some(at) => self.open.remove(at),
+            None => {
+                self.touched.insert(number);
+                Arc::new(Generation::open(parent, number)?)
+            }
         };
-        if self.0.len() >= READERS_MAX {
-            self.0.remove(0);
+        if self.open.len() >= READERS_MAX {
+            self.open.remove(0);
         }
-        self.0.push(Arc::clone(&generation));
+        self.open.push(Arc::clone(&generation));
         Ok(generation)
     }
 
     /// Closes a generation that is about to be removed.
     pub(super) fn close(&mut self, number: u32) {
-        self.0.retain(|open| open.number() != number);
+        self.open.retain(|open| open.number() != number);
+    }
+
+    /// The generations whose size may have changed since this was asked for.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<u32> {
+        let open = self.open.iter().map(|open| open.number()).collect();
+        // What is open now is still to be looked at once it is closed.
+        let touched = std::mem::replace(&mut self.touched, open);
+        touched.union(&self.touched).copied().collect()
     }
 }
 

@@ -109,6 +109,9 @@ impl Queue {
     /// one that waits. One that is settled already is left as it is and counted once. After `Ok`
     /// this survives loss of power; after a crash on the way the events are given out again.
     ///
+    /// Where `disk_max` leaves no room for the copy of an event that is to wait, the event stays
+    /// where it is, unsettled: after a restart it is given out as one that was not tried yet.
+    ///
     /// # Errors
     ///
     /// [`QueueError::OutsideWindow`], [`QueueError::WaitingFull`] and [`QueueError::TooLong`]
@@ -118,14 +121,20 @@ impl Queue {
         let mut writer = self.writer()?;
         check(&writer.state, &settled)?;
         let waiting = encode_waiting(&settled)?;
+        let is_keep = |settled: &Settled| matches!(settled.settlement, Settlement::Keep { .. });
+        let may_keep = !settled.iter().any(is_keep) || self.has_room_to_keep();
         let mut writes = Writes::default();
         let mut touched = BTreeSet::new();
         let mut buried = Vec::new();
         for (settled, waiting) in settled.into_iter().zip(waiting) {
+            let is_copy = is_keep(&settled);
             let (name, sequence) = (settled.endpoint, settled.sequence);
             let Some(endpoint) = writer.state.endpoints.get_mut(&name) else {
                 continue;
             };
+            if is_copy && !may_keep && !endpoint.has_taken(sequence) {
+                continue;
+            }
             let Some(waited) = endpoint.take(sequence) else {
                 continue;
             };
@@ -155,10 +164,18 @@ impl Queue {
                 writes.put(&key::endpoint(&name), &endpoint.encode());
             }
         }
-        if !buried.is_empty() {
-            self.bury(&mut writer, &buried)?;
+        if buried.is_empty() {
+            return self.write(&mut writer, writes);
         }
-        self.write(&mut writer, writes)
+        self.bury(&mut writer, &buried)?;
+        self.write(&mut writer, writes)?;
+        if writer.dead.take_has_begun()
+            && let Err(error) = self.remove_outlived_by(&mut writer, None)
+        {
+            // What was settled is; they are looked at again soon.
+            log::debug!("dead letters not removed error=\"{error}\"");
+        }
+        Ok(())
     }
 
     /// At most `count_max` events that wait for the endpoint's own retry, earliest due first.
