@@ -1,6 +1,7 @@
 //! The agent: builds the parts, starts the threads, stops them in order.
 
 mod attend;
+mod prepare;
 
 pub use attend::Signals;
 
@@ -17,9 +18,7 @@ use crate::source::Source;
 use attend::Attendant;
 use std::error::Error;
 use std::fmt;
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -104,23 +103,7 @@ impl Agent {
     pub fn start(config: Config, signals: Signals) -> Result<Agent, AgentError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
-        // Calls are nobody else's business. A directory that is there keeps the mode it was given.
-        let private = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&config.state_dir);
-        private.map_err(|cause| AgentError::StateDir {
-            directory: config.state_dir.clone(),
-            cause,
-        })?;
-        let queue = Queue::open(&config.state_dir, &config.node).map_err(AgentError::Queue)?;
-        queue.limit(config.queue.disk);
-        warn_of_backlogs(&queue, &config);
-        for endpoint in &config.endpoints {
-            queue
-                .attach(&endpoint.endpoint.name, endpoint.from)
-                .map_err(AgentError::Queue)?;
-        }
+        let queue = prepare::queue(&config)?;
         let globs = config
             .sources
             .iter()
@@ -229,26 +212,6 @@ impl Agent {
         }
         self.queue.close()?;
         Ok(self.queue.ledger())
-    }
-}
-
-/// What waits for endpoints that get nothing now takes room that the others need.
-fn warn_of_backlogs(queue: &Queue, config: &Config) {
-    for kept in &queue.ledger().endpoints {
-        let (name, queued) = (&kept.name, kept.queued + kept.waiting);
-        let configured = config
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.endpoint.name == *name);
-        match configured {
-            None => log::warn!(
-                "endpoint not configured any more, its backlog is kept endpoint={name} queued={queued}"
-            ),
-            Some(endpoint) if !endpoint.enabled => log::warn!(
-                "endpoint not enabled, its backlog grows endpoint={name} queued={queued}"
-            ),
-            Some(_) => {}
-        }
     }
 }
 

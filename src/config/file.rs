@@ -141,6 +141,8 @@ pub struct EndpointTable {
     pub enabled: Key<bool>,
     /// `now` or `oldest`: what a new endpoint gets of the events already queued (default: `now`).
     pub from: Key<String>,
+    /// The name it had before: it takes over that one's place, backlog and dead letters.
+    pub adopt: Key<String>,
     /// `none` to send unsigned.
     pub signature: Key<String>,
     /// The signing secret itself; prefer a file.

@@ -413,6 +413,19 @@ fn check_whole(
         problems.add(path, None, "endpoint", format!("no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events"));
     }
     for endpoint in endpoints {
+        if let Some(old) = &endpoint.adopt
+            && endpoints.iter().any(|other| *other.endpoint.name == **old)
+        {
+            let key = format!("endpoint {:?}: adopt", endpoint.endpoint.name);
+            problems.add(
+                path,
+                None,
+                key,
+                format!(
+                    "endpoint {old:?} is still configured; take its table out, or leave adopt out"
+                ),
+            );
+        }
         if let EventFilter::Kinds(kinds) = &endpoint.endpoint.events
             && !kinds.iter().any(|kind| made.contains(&**kind))
         {
