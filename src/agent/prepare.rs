@@ -52,7 +52,9 @@ fn attempt(config: &Config) -> Result<Queue, AgentError> {
         directory: config.state_dir.clone(),
         cause,
     })?;
-    let queue = Queue::open(&config.state_dir, &config.node).map_err(AgentError::Queue)?;
+    let quarantine_max = config.queue.disk.quarantine_max;
+    let queue = Queue::open_within(&config.state_dir, &config.node, quarantine_max)
+        .map_err(AgentError::Queue)?;
     queue.limit(config.queue.disk);
     for endpoint in &config.endpoints {
         adopt(&queue, endpoint)

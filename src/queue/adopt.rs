@@ -1,7 +1,6 @@
 //! Adopt: an endpoint's place, with what waits for it and its dead letters, under another name;
 //! and forgetting one.
 
-use super::endpoint::Endpoint;
 use super::error::QueueError;
 use super::generation::Writes;
 use super::ledger::EndpointTotals;
@@ -61,7 +60,11 @@ impl Queue {
         if let Some(own) = writer.state.endpoints.get(new)
             && !own.is_untouched(next)
         {
-            return Ok(Adopted::HasOwn(own.totals(&new.into(), next)));
+            return Ok(Adopted::HasOwn(own.totals(
+                &new.into(),
+                next,
+                &writer.state.voids,
+            )));
         }
         writer.dead.rename(old, new)?;
         let mut writes = Writes::default();
@@ -89,7 +92,7 @@ impl Queue {
         };
         writes.remove(&key::endpoint(old), 0);
         writes.put(&key::endpoint(new), &adopted.encode());
-        let totals = Endpoint::totals(&adopted, &new.into(), next);
+        let totals = adopted.totals(&new.into(), next, &writer.state.voids);
         writer.state.endpoints.insert(new.into(), adopted);
         self.write(&mut writer, writes)?;
         Ok(Adopted::Done(totals))

@@ -22,10 +22,7 @@ const FULL_BYTES: u64 = 1 << 20;
 pub(super) fn release_after(disk: &mut Disk, error: &QueueError) -> bool {
     let is_for_want = match error {
         QueueError::Disk { source, .. } if is_for_want_of_space(source) => true,
-        QueueError::Disk { .. } | QueueError::Damaged { .. } => Partition::of(&disk.directory)
-            .is_ok_and(|partition| {
-                partition.free_bytes < FULL_BYTES || partition.free_inodes == Some(0)
-            }),
+        QueueError::Disk { .. } | QueueError::Damaged { .. } => is_full(&disk.directory),
         _ => false,
     };
     is_for_want && release(disk)
@@ -74,6 +71,14 @@ pub(super) fn restore(disk: &mut Disk) {
             }
         }
     }
+}
+
+/// Whether the partition that holds `directory` has nothing left.
+pub(super) fn is_full(directory: &Path) -> bool {
+    let is_full = |partition: Partition| {
+        partition.free_bytes < FULL_BYTES || partition.free_inodes == Some(0)
+    };
+    Partition::of(directory).is_ok_and(is_full)
 }
 
 /// Whether the partition or the quota is full, of bytes or of inodes.

@@ -71,26 +71,35 @@ impl Cursor {
         }
         self.turn(sequence);
         self.ahead_count += 1;
+        self.catch_up();
+        true
+    }
+
+    /// Moves over what is settled from `next` on.
+    fn catch_up(&mut self) {
         while self.bit(self.next) {
             self.turn(self.next);
             self.ahead_count -= 1;
             self.next = self.next.plus(1);
         }
-        true
     }
 
-    /// Settles everything before `first`; returns how many events of that were not settled yet.
-    pub(super) fn settle_before(&mut self, first: Sequence) -> u64 {
-        let mut newly = 0;
-        while self.next < first {
-            if self.ahead_count == 0 {
-                newly += first.0 - self.next.0;
-                self.next = first;
-            } else {
-                newly += u64::from(self.settle(self.next));
+    /// Moves to `end`, whatever lies before it; returns how many of the events passed over were
+    /// not settled.
+    pub(super) fn pass(&mut self, end: Sequence) -> u64 {
+        let passed = end.0.saturating_sub(self.next.0);
+        let mut settled = 0;
+        for beyond in 0..passed.min(WINDOW) {
+            let sequence = self.next.plus(beyond);
+            if self.bit(sequence) {
+                self.turn(sequence);
+                settled += 1;
             }
         }
-        newly
+        self.ahead_count -= settled;
+        self.next = self.next.max(end);
+        self.catch_up();
+        passed - settled
     }
 
     /// Appends the cursor: `next`, then the bits from it on, without the zero bytes at their end.
@@ -193,16 +202,20 @@ mod tests {
     }
 
     #[test]
-    fn settling_a_stretch_counts_only_what_was_not_settled() {
+    fn passing_over_counts_what_was_not_settled() {
         let mut cursor = Cursor::at(Sequence(100));
-        for sequence in [101, 105, 120] {
+        for sequence in [101, 103, 104, 110] {
             cursor.settle(Sequence(sequence));
         }
-        assert_eq!(cursor.settle_before(Sequence(90)), 0);
-        assert_eq!(cursor.settle_before(Sequence(110)), 8);
-        assert_eq!((cursor.next(), cursor.ahead_count()), (Sequence(110), 1));
-        assert_eq!(cursor.settle_before(Sequence(1_000_120)), 1_000_009);
-        assert_eq!(cursor.next(), Sequence(1_000_120));
+        assert_eq!(cursor.pass(Sequence(103)), 2);
+        assert_eq!((cursor.next(), cursor.ahead_count()), (Sequence(105), 1));
+        assert_eq!(cursor.pass(Sequence(100)), 0);
+        assert_eq!(cursor.pass(Sequence(1_000_000)), 999_894);
+        assert_eq!(
+            (cursor.next(), cursor.ahead_count()),
+            (Sequence(1_000_000), 0)
+        );
+        assert!(cursor.settle(Sequence(1_000_000 + WINDOW - 1)));
     }
 
     proptest! {

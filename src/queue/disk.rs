@@ -383,7 +383,17 @@ impl Disk {
         for entry in entries(&directory) {
             match entry.file_name().to_str() {
                 Some("queue") => self.measure_queue(&entry.path(), &mut before, &mut measured),
-                Some("dead") => measured.dead = bytes_of(&entry),
+                Some("dead") => {
+                    for entry in self::entries(&entry.path()) {
+                        let is_aside = entry.file_name().to_str().is_some_and(is_quarantine);
+                        let part = if is_aside {
+                            &mut measured.quarantine
+                        } else {
+                            &mut measured.dead
+                        };
+                        *part += bytes_of(&entry);
+                    }
+                }
                 Some(ballast::NAME) => measured.ballast = bytes_of(&entry),
                 Some(name) if is_quarantine(name) => measured.quarantine += bytes_of(&entry),
                 _ => measured.others += bytes_of(&entry),

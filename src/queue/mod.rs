@@ -5,9 +5,11 @@
 //! # What is on disk
 //!
 //! ```text
+//! positions        the side checkpoint: a copy of the small state, for a head that cannot be read
 //! lock             held while an agent runs; its process id
 //! version          of everything below
 //! queue/00000017/  generations: small databases in sequence, each with a run of events
+//! queue/00000016.bad-1775745045/  a damaged one that was set aside
 //! queue/00000018/  the newest, the head: the only one written, holding all the small state
 //! dead/00000001/   generations of dead letters
 //! ```
@@ -44,7 +46,9 @@
 mod adopt;
 mod ballast;
 mod block;
+mod checkpoint;
 mod commit;
+mod coverage;
 mod cursor;
 mod dead_letter;
 mod disk;
@@ -59,6 +63,9 @@ mod history;
 mod key;
 mod ledger;
 mod lock;
+mod mend;
+#[cfg(test)]
+mod mend_tests;
 mod meta;
 #[cfg(test)]
 mod model;
@@ -66,18 +73,22 @@ mod outlived;
 mod overflow;
 mod piece;
 mod position;
+mod quarantine;
 mod read;
 mod row;
+mod salvage;
 mod settle;
 mod state;
 #[cfg(test)]
 mod tests;
+mod void;
 mod waiting;
 mod write;
 
 pub use adopt::Adopted;
 pub use block::{EVENT_BYTES_MAX, accepts};
 pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch};
+pub use coverage::Covered;
 pub use cursor::WINDOW;
 pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};
 pub use disk::{DiskLimits, Partition, Room, Shortage, WhenFull};
@@ -85,19 +96,24 @@ pub use endpoint::WAITING_MAX;
 pub use error::QueueError;
 pub use key::NAME_BYTES_MAX;
 pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
+pub use mend::{Mended, Remedy};
 pub use meta::FORMAT_VERSION;
 pub use overflow::Dropped;
+pub use quarantine::QUARANTINE_BYTES_DEFAULT;
 pub use settle::{AttachFrom, Settled, Settlement};
-pub use state::Irregularity;
+pub use void::{Void, VoidCause};
 pub use waiting::{REASON_BYTES_MAX, Waiting};
 
-use crate::event::{Event, Sequence};
+use crate::event::{Event, EventId, Sequence};
 use crate::shutdown::Bell;
 use disk::Disk;
 use lock::Lock;
+use mend::Site;
 use read::{Readers, View};
+use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use write::Writer;
 
@@ -116,8 +132,8 @@ pub struct Queue(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    /// Where the queue's generations are.
-    parent: PathBuf,
+    /// Where the queue is.
+    site: Site,
     node: String,
     writer: Mutex<Writer>,
     readers: Mutex<Readers>,
@@ -137,8 +153,10 @@ pub struct Opened {
     pub clean: bool,
     /// Generations that a crash left half-made; they held nothing yet and were removed.
     pub half_made: Vec<u32>,
-    /// What is not as it should be. Reading a missing event is an error.
-    pub irregularities: Vec<Irregularity>,
+    /// What was not as it was written, and what was done about it.
+    pub mended: Vec<Mended>,
+    /// Older generations that are not there, and their events.
+    missing: Vec<(u32, Range<Sequence>)>,
 }
 
 impl Queue {
@@ -150,28 +168,46 @@ impl Queue {
     /// # Errors
     ///
     /// [`QueueError::InUse`] and [`QueueError::NewerVersion`] leave the directory untouched.
-    /// [`QueueError::Damaged`] when the head cannot be read; [`QueueError::Disk`].
+    /// [`QueueError::Disk`]. A damaged store is no error: it is [mended](Mended).
     pub fn open(directory: &Path, node: &str) -> Result<Queue, QueueError> {
+        Queue::open_within(directory, node, QUARANTINE_BYTES_DEFAULT)
+    }
+
+    /// The same, with what is set aside of a damaged store taking at most `quarantine_max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Queue::open).
+    pub fn open_within(
+        directory: &Path,
+        node: &str,
+        quarantine_max: u64,
+    ) -> Result<Queue, QueueError> {
         key::check_name(node)?;
         fs::create_dir_all(directory).map_err(generation::disk("create", directory))?;
         let lock = Lock::take(directory)?;
         lock::check_version(directory)?;
-        let parent = directory.join("queue");
-        fs::create_dir_all(&parent).map_err(generation::disk("create", &parent))?;
+        let site = Site {
+            directory: directory.to_owned(),
+            parent: directory.join("queue"),
+            // Generations of the queue and of dead letters are set aside in different places.
+            quarantine_max: quarantine_max / 4 * 3,
+        };
+        fs::create_dir_all(&site.parent).map_err(generation::disk("create", &site.parent))?;
         generation::sync_directory(directory)?;
         let dead = directory.join("dead");
-        let mut writer = Writer::new(node, &dead);
+        let mut writer = Writer::new(node, &dead, quarantine_max / 4);
         let mut view = View::default();
         let mut disk = Disk::of(directory);
-        let opened = match writer.open(&parent, node, &mut view) {
+        let opened = match writer.open(&site, node, &mut view) {
             // The database writes to what it opens.
             Err(error) if ballast::release_after(&mut disk, &error) => {
-                writer.open(&parent, node, &mut view)?
+                writer.open(&site, node, &mut view)?
             }
             opened => opened?,
         };
         Ok(Queue(Arc::new(Parts {
-            parent,
+            site,
             node: node.to_owned(),
             writer: Mutex::new(writer),
             readers: Mutex::new(Readers::default()),
@@ -224,6 +260,35 @@ impl Queue {
         let writer = self.writer()?;
         let attached = writer.state.endpoints.get(endpoint);
         Ok(attached.map_or_else(Vec::new, |endpoint| endpoint.settled_beyond()))
+    }
+
+    /// How often something was made durable since the start: whoever copies the state need not
+    /// when this has not moved.
+    pub fn writes(&self) -> u64 {
+        locked(&self.0.view).writes
+    }
+
+    /// Ids of events that were saved from damage since the start: their rows may be read again,
+    /// and are not to be told again.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn saved_ids(&self) -> Result<Arc<HashSet<EventId>>, QueueError> {
+        Ok(Arc::clone(&self.writer()?.saved))
+    }
+
+    /// Bytes of the switch's files that are to be read again, by their number.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn to_read_again(&self) -> Result<Vec<(u64, Covered)>, QueueError> {
+        let writer = self.writer()?;
+        let tasks = writer.state.tasks.iter();
+        Ok(tasks
+            .map(|(&number, covered)| (number, covered.clone()))
+            .collect())
     }
 
     /// Marks the queue as closed in order. Whoever has it may still write; the mark is then gone.

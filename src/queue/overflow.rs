@@ -46,8 +46,9 @@ impl Queue {
             generation: oldest.number,
             endpoints: Vec::new(),
         };
-        for (name, endpoint) in &mut writer.state.endpoints {
-            let count = endpoint.drop_before(following.first);
+        let state = &mut writer.state;
+        for (name, endpoint) in &mut state.endpoints {
+            let count = endpoint.drop_before(following.first, &state.voids);
             if count > 0 {
                 dropped.endpoints.push((Arc::clone(name), count));
             }
