@@ -19,6 +19,8 @@ pub use queue::QueueConfig;
 pub use source::SourceConfig;
 
 use crate::delivery::endpoint::EventFilter;
+use crate::delivery::memory::Share;
+use crate::ingest;
 use crate::logging;
 use file::Loaded;
 use place::{Place, label, listed};
@@ -44,6 +46,12 @@ const SUMMARIES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 /// the 1,024 descriptors a service gets on old systems.
 const OPEN_FILES_MAX_DEFAULT: usize = 256;
 
+/// Memory for rows and events under way when the configuration says nothing.
+const MEMORY_MAX_DEFAULT: u64 = 64 << 20;
+
+/// Least and most memory for rows and events under way.
+const MEMORY_MAX: RangeInclusive<u64> = (16 << 20)..=(16 << 30);
+
 /// Fewest files a source can hold open: the one being read and the newest, before and after a turn.
 const OPEN_FILES_EACH_MIN: usize = 4;
 
@@ -59,6 +67,9 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What the queue may take, and what happens then.
     pub queue: QueueConfig,
+    /// Memory for rows and events under way, in bytes: what reading takes, and a share for each
+    /// endpoint, which is in its settings.
+    pub memory_max: u64,
     /// The sources.
     pub sources: Vec<SourceConfig>,
     /// The endpoints.
@@ -102,6 +113,11 @@ impl Config {
             self.state_dir.display().to_string().into(),
         );
         top.insert("queue".to_string(), queue::show(&self.queue).into());
+        let limits = toml::Table::from_iter([(
+            "memory_max".to_string(),
+            value::show_bytes(self.memory_max).into(),
+        )]);
+        top.insert("limits".to_string(), limits.into());
         top.insert("log".to_string(), self.show_log().into());
         let tables = |tables: Vec<toml::Table>| {
             toml::Value::from(
@@ -218,6 +234,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         let most = place.number("open_files_max", written, default, 4..=65_536);
         usize::try_from(most).unwrap_or(OPEN_FILES_MAX_DEFAULT)
     });
+    let memory_max = memory_max(limits, problems);
     // The limit is the agent's: its sources share it.
     let count = loaded
         .iter()
@@ -261,6 +278,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
             endpoints.extend(endpoint::endpoint(table, &mut place));
         }
     }
+    divide(memory_max, limits, &mut endpoints, path, problems);
     check_names(loaded, problems);
     if problems.is_empty() {
         check_whole(&sources, &endpoints, path, problems);
@@ -269,12 +287,46 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         node: node.unwrap_or_else(host_name).into(),
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(STATE_DIR_DEFAULT)),
         queue: queue.unwrap_or_default(),
+        memory_max,
         sources,
         endpoints,
         log,
         summary_every,
         files: loaded.iter().map(|loaded| loaded.path.clone()).collect(),
     })
+}
+
+fn memory_max(limits: Option<&Loaded>, problems: &mut Problems) -> u64 {
+    let Some(loaded) = limits else {
+        return MEMORY_MAX_DEFAULT;
+    };
+    let written = loaded.file.limits.as_ref();
+    let written = written.map_or(&None, |limits| &limits.memory_max);
+    let mut place = Place::new(loaded, "limits", problems);
+    place.bytes("memory_max", written, MEMORY_MAX_DEFAULT, MEMORY_MAX)
+}
+
+/// Gives each endpoint that is delivered to its share of the memory that reading leaves.
+fn divide(
+    memory_max: u64,
+    limits: Option<&Loaded>,
+    endpoints: &mut [EndpointConfig],
+    path: &Path,
+    problems: &mut Problems,
+) {
+    let count = endpoints.iter().filter(|endpoint| endpoint.enabled).count();
+    let total = usize::try_from(memory_max).unwrap_or(usize::MAX);
+    let left = total.saturating_sub(ingest::MEMORY_BYTES);
+    let Some(share) = Share::of(left, count) else {
+        let least = (ingest::MEMORY_BYTES + Share::least(count)).div_ceil(1 << 20);
+        let what = format!("is too little for {count} endpoints; write at least \"{least}MiB\"");
+        let path = limits.map_or(path, |loaded| &loaded.path);
+        problems.add(path, None, "limits: memory_max", what);
+        return;
+    };
+    for endpoint in endpoints {
+        endpoint.endpoint.memory = share.clone();
+    }
 }
 
 /// The one file that has a key or table; a problem where there are more.

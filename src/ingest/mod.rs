@@ -39,8 +39,14 @@ use std::time::Duration;
 /// some hundred kilobytes of memory.
 pub const GROUP_ROWS_MAX: usize = 1_024;
 
-/// Most bytes of rows of one commit, beside [`GROUP_ROWS_MAX`]: bounds memory with wide rows.
-pub const GROUP_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of one commit's rows and the events made of them, beside [`GROUP_ROWS_MAX`]: bounds
+/// memory with wide rows.
+pub const GROUP_BYTES_MAX: usize = 2 << 20;
+
+/// Memory that reading takes at most, of the agent's budget: a group of [`GROUP_BYTES_MAX`] and a
+/// row beyond it, the blocks packed of it, the batch they are written in, and what the database
+/// holds of that until it is synced; beside it what a source has read and not yet given out.
+pub const MEMORY_BYTES: usize = 4 * GROUP_BYTES_MAX + (2 << 20);
 
 /// Bytes asked of a source at a time.
 const READ_BYTES: usize = 128 << 10;
@@ -555,7 +561,10 @@ impl Group {
             };
             match understood {
                 Understood::Event(event) if self.saved.contains(&event.id) => counts.repeated += 1,
-                Understood::Event(event) => events.push(event),
+                Understood::Event(event) => {
+                    self.bytes += event.data.len();
+                    events.push(event);
+                }
                 Understood::Early => counts.filtered += 1,
                 Understood::Misfit(reject) => {
                     counts.rejected += 1;

@@ -74,11 +74,19 @@ pub(super) fn restore(disk: &mut Disk) {
 }
 
 /// Whether the partition that holds `directory` has nothing left.
-pub(super) fn is_full(directory: &Path) -> bool {
-    let is_full = |partition: Partition| {
-        partition.free_bytes < FULL_BYTES || partition.free_inodes == Some(0)
-    };
-    Partition::of(directory).is_ok_and(is_full)
+fn is_full(directory: &Path) -> bool {
+    Partition::of(directory).is_ok_and(|partition| has_nothing(&partition))
+}
+
+fn has_nothing(partition: &Partition) -> bool {
+    partition.free_bytes < FULL_BYTES || partition.free_inodes == Some(0)
+}
+
+/// Whether nothing can be written at `directory` now: on such a disk the database fails as if it
+/// were damaged, because it writes to what it opens, and nothing is to be mended.
+pub(super) fn is_unwritable(directory: &Path) -> bool {
+    Partition::of(directory)
+        .is_ok_and(|partition| partition.is_read_only || has_nothing(&partition))
 }
 
 /// Whether the partition or the quota is full, of bytes or of inodes.

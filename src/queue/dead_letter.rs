@@ -17,7 +17,7 @@ use super::error::QueueError;
 use super::generation::{self, Generation, Writes};
 use super::meta::{Meta, Standing};
 use super::waiting::REASON_BYTES_MAX;
-use super::{key, quarantine, row, salvage};
+use super::{ballast, key, quarantine, row, salvage};
 use crate::clock::UnixMs;
 use crate::event::Sequence;
 use std::collections::BTreeMap;
@@ -376,7 +376,11 @@ impl DeadLetters {
         // Each mending takes a damaged generation away, and makes one that is whole.
         for _ in row::list(&self.directory)? {
             match work(self) {
-                Err(QueueError::Damaged { generation, .. }) => self.mend(generation)?,
+                Err(QueueError::Damaged { generation, .. })
+                    if !ballast::is_unwritable(&self.directory) =>
+                {
+                    self.mend(generation)?;
+                }
                 done => return done,
             }
         }

@@ -20,7 +20,7 @@ use super::ballast;
 use super::row::{self, bytes_of};
 use super::{Queue, locked};
 use crate::clock::Moment;
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::{FsFlags, statvfs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
@@ -215,6 +215,8 @@ pub struct Partition {
     pub free_bytes: u64,
     /// Free inodes; `None` where the file system does not count them.
     pub free_inodes: Option<u64>,
+    /// Nothing can be written to it.
+    pub is_read_only: bool,
 }
 
 impl Partition {
@@ -233,6 +235,7 @@ impl Partition {
             free_bytes: u64::from(found.blocks_available())
                 .saturating_mul(u64::from(found.fragment_size())),
             free_inodes: (found.files() > 0).then(|| u64::from(found.files_available())),
+            is_read_only: found.flags().contains(FsFlags::ST_RDONLY),
         })
     }
 
@@ -557,6 +560,7 @@ mod tests {
             let partition = Partition {
                 free_bytes,
                 free_inodes,
+                is_read_only: false,
             };
             partition
                 .shortage(&limits, 0, is_short)

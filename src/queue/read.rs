@@ -6,7 +6,7 @@ use super::generation::Generation;
 use super::ledger::Ledger;
 use super::state::{Span, State};
 use super::void::Voids;
-use super::{Queue, Queued, block, key, locked};
+use super::{Queue, Queued, ballast, block, key, locked};
 use crate::event::Sequence;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -18,8 +18,8 @@ use std::sync::Arc;
 /// is a database of some megabytes of memory; opening one takes 4 to 7 ms.
 const READERS_MAX: usize = 2;
 
-/// Most bytes of blocks, as stored, that one read takes; with CDR events about 2,000 events. One
-/// block is always read.
+/// Most bytes of blocks, decoded, that one read takes; with CDR events about 900 events. One block
+/// is always read.
 const READ_BYTES_MAX: usize = 512 << 10;
 
 /// How often one read mends a generation before it gives up: a head that is made anew may leave
@@ -163,18 +163,38 @@ impl Queue {
     /// [`QueueError::Damaged`] when the next event cannot be read and mending did not help.
     /// [`QueueError::Disk`].
     pub fn read(&self, from: Sequence, count_max: usize) -> Result<Vec<Queued>, QueueError> {
+        self.read_within(from, count_max, READ_BYTES_MAX)
+    }
+
+    /// The same, of blocks that are decoded to about `bytes_max` bytes together, and never more
+    /// than fit the read buffer; one block, of one event or of 10 KiB, is always read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Queue::read).
+    pub fn read_within(
+        &self,
+        from: Sequence,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Queued>, QueueError> {
+        let bytes_max = bytes_max.min(READ_BYTES_MAX);
         let mut mends = 0;
         loop {
             let Some(place) = self.place(from) else {
                 return Ok(Vec::new());
             };
-            let found = match self.try_read(&place, count_max) {
+            let found = match self.try_read(&place, count_max, bytes_max) {
                 Ok(Some(read)) => return Ok(read),
                 Ok(None) => continue,
                 Err(error) => error,
             };
+            // The database writes to what it opens.
+            if ballast::release_after(&mut locked(&self.0.disk), &found) {
+                continue;
+            }
             let is_damage = matches!(found, QueueError::Damaged { .. });
-            if !is_damage || mends >= MENDS_MAX {
+            if !is_damage || mends >= MENDS_MAX || ballast::is_unwritable(&self.0.site.directory) {
                 return Err(found);
             }
             mends += 1;
@@ -201,7 +221,12 @@ impl Queue {
     }
 
     /// Reads from a place; `None` when it is not there any more, or the head had to be opened.
-    fn try_read(&self, place: &Place, count_max: usize) -> Result<Option<Vec<Queued>>, QueueError> {
+    fn try_read(
+        &self,
+        place: &Place,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<Queued>>, QueueError> {
         let generation = match &place.head {
             Some(Some(head)) => Arc::clone(head),
             Some(None) => {
@@ -219,7 +244,7 @@ impl Queue {
                 }
             }
         };
-        read_blocks(&generation, place.from, place.end, count_max).map(Some)
+        read_blocks(&generation, place.from, place.end, count_max, bytes_max).map(Some)
     }
 
     fn has_span(&self, span: Span) -> bool {
@@ -234,6 +259,7 @@ fn read_blocks(
     from: Sequence,
     end: Sequence,
     count_max: usize,
+    bytes_max: usize,
 ) -> Result<Vec<Queued>, QueueError> {
     let start = generation.block_before(from)?.unwrap_or(from);
     let mut blocks = Vec::new();
@@ -242,7 +268,7 @@ fn read_blocks(
         let Some(first) = key::block_first(&found.key).filter(|&first| first < end) else {
             return ControlFlow::Break(());
         };
-        bytes += found.value.len();
+        bytes += block::raw_bytes(&found.value).unwrap_or(0);
         count += block::count(&found.value).map_or(0, |events| {
             match first.plus(events).0.checked_sub(from.0) {
                 Some(behind) => behind.min(events),
@@ -250,7 +276,7 @@ fn read_blocks(
             }
         });
         blocks.push((first, found.value));
-        let enough = count >= count_max as u64 || (count > 0 && bytes >= READ_BYTES_MAX);
+        let enough = count >= count_max as u64 || (count > 0 && bytes >= bytes_max);
         if enough {
             ControlFlow::Break(())
         } else {

@@ -180,6 +180,48 @@ impl Queue {
         Ok(())
     }
 
+    /// Due time and place of the events that wait for the endpoint's own retry, earliest due first.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn waiting_places(&self, endpoint: &str) -> Result<Vec<(UnixMs, Sequence)>, QueueError> {
+        let writer = self.writer()?;
+        let attached = writer.state.endpoints.get(endpoint).into_iter();
+        let mut places: Vec<(UnixMs, Sequence)> = attached
+            .flat_map(Endpoint::waiting)
+            .map(|(sequence, place)| (place.due, sequence))
+            .collect();
+        places.sort_unstable();
+        Ok(places)
+    }
+
+    /// The event that waits at `due` for the endpoint's own retry; `None` when it does not any more.
+    ///
+    /// # Errors
+    ///
+    /// When the head cannot be read.
+    pub fn waiting_event(
+        &self,
+        endpoint: &str,
+        due: UnixMs,
+        sequence: Sequence,
+    ) -> Result<Option<Waiting>, QueueError> {
+        let writer = self.writer()?;
+        let head = writer.head()?;
+        let Some(value) = head.get(&key::waiting(endpoint, due, sequence))? else {
+            return Ok(None);
+        };
+        match Waiting::decode(due, sequence, &value) {
+            Some(waiting) => Ok(Some(waiting)),
+            None => Err(QueueError::Damaged {
+                generation: head.number(),
+                sequence: Some(sequence),
+                what: format!("an event that waits for endpoint {endpoint} cannot be read"),
+            }),
+        }
+    }
+
     /// At most `count_max` events that wait for the endpoint's own retry, earliest due first.
     ///
     /// # Errors

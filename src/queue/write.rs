@@ -82,8 +82,7 @@ impl Writer {
         fs::create_dir_all(&site.parent).map_err(generation::disk("create", &site.parent))?;
         row::finish_mended(&site.parent)?;
         let mut opened = match self.try_open(site, node) {
-            // On a full disk the database fails as if it were damaged.
-            Err(found @ QueueError::Damaged { .. }) if !ballast::is_full(&site.directory) => {
+            Err(found @ QueueError::Damaged { .. }) if !ballast::is_unwritable(&site.directory) => {
                 self.climb(site, node, &found)?
             }
             opened => opened?,
