@@ -6,7 +6,7 @@ use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::config::Config;
 use crate::queue::{Adopted, EndpointTotals, Queue, QueueError};
 use clap::Subcommand;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// What to do.
@@ -52,10 +52,7 @@ pub fn endpoints(command: &EndpointsCommand) -> Exit {
 }
 
 /// Opens the queue that the configuration at `path` names, where there is one.
-fn with_queue(
-    path: &PathBuf,
-    work: impl FnOnce(&Queue, &Config) -> Result<Exit, QueueError>,
-) -> Exit {
+fn with_queue(path: &Path, work: impl FnOnce(&Queue, &Config) -> Result<Exit, QueueError>) -> Exit {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(problems) => {

@@ -48,6 +48,8 @@ mod ballast;
 mod block;
 mod checkpoint;
 mod commit;
+#[cfg(test)]
+mod cost;
 mod coverage;
 mod cursor;
 mod dead_letter;
@@ -73,6 +75,8 @@ mod outlived;
 mod overflow;
 mod piece;
 mod position;
+#[cfg(test)]
+mod probe;
 mod quarantine;
 mod read;
 mod row;

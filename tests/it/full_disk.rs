@@ -115,8 +115,8 @@ fn append(bench: &Bench, rows: std::ops::Range<u64>) {
 
 /// Fills the partition before the start and again with a backlog, and looks at all of it.
 fn survives_a_full_partition(bench: &Bench) {
-    const FIRST: u64 = 4_000;
-    const SECOND: u64 = 4_000;
+    const FIRST: u64 = 2_000;
+    const SECOND: u64 = 10_000;
     let mut receiver = receiver(Profile::Standard, &[], 0);
     let config = fs::read_to_string(bench.path("switchhook.toml")).unwrap();
     let config = config.replace("http://receiver.invalid/", &receiver.url().to_string());

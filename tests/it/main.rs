@@ -9,8 +9,10 @@
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
 mod agent;
+mod bounds;
 mod cli;
 mod crash;
+mod endpoints;
 mod full_disk;
 mod interop;
 mod shape;

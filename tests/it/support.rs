@@ -107,6 +107,11 @@ impl Bench {
         Agent::start(self)
     }
 
+    /// The agent, with more in its environment.
+    pub fn agent_with(&self, environment: &[(&str, &str)]) -> Agent {
+        Agent::start_with(self, environment)
+    }
+
     /// The ledger as the agent left it.
     pub fn ledger(&self) -> Ledger {
         let queue = Queue::open(&self.path("state"), "vos-1").unwrap();
@@ -123,6 +128,10 @@ pub struct Agent {
 
 impl Agent {
     pub fn start(bench: &Bench) -> Agent {
+        Agent::start_with(bench, &[])
+    }
+
+    pub fn start_with(bench: &Bench, environment: &[(&str, &str)]) -> Agent {
         let log = bench.path("agent.log");
         let errors = OpenOptions::new()
             .create(true)
@@ -132,6 +141,7 @@ impl Agent {
         let child = switchhook()
             .args(["run", "--config"])
             .arg(bench.path("switchhook.toml"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(errors)
