@@ -1,7 +1,7 @@
 //! Bounds: memory, disk and open files of the running agent, sampled all the time, under a load
 //! that reaches each of them.
 
-use crate::support::{Bench, receiver, row, wait_until};
+use crate::support::{Bench, receiver, wait_until, wide_row};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -88,20 +88,16 @@ fn memory_disk_and_open_files_stay_below_their_limits_while_all_of_them_are_reac
             receiver.url()
         ),
     );
-    // Names in which lz4 finds little to shorten, or no backlog would be big; and rows that do
-    // not fit.
+    // Rows that fit, and some that do not.
     let mut random = fastrand::Rng::with_seed(11);
     for file in 0..FILES {
         let path = bench.path(&format!("cdr/cdr_{file:03}.csv"));
         let mut file_of_rows = File::create(path).unwrap();
         for number in file * ROWS / FILES..(file + 1) * ROWS / FILES {
-            let name: String = std::iter::repeat_with(|| random.alphanumeric())
-                .take(500)
-                .collect();
-            let text = row(number).replace("\"CLIENT002\"", &format!("\"{name}\""));
+            let text = wide_row(number, &mut random);
             file_of_rows.write_all(text.as_bytes()).unwrap();
             if number % 50 == 0 {
-                writeln!(file_of_rows, "{name},{name}").unwrap();
+                writeln!(file_of_rows, "not,a,row,{}", text.len()).unwrap();
             }
         }
     }

@@ -3,13 +3,13 @@
 //!
 //! On real small file systems, mounted for the test.
 
-use crate::support::{Agent, Bench, receiver, row, run, skip, switch, text, wait_until};
+use crate::support::{Agent, Bench, receiver, run, skip, switch, text, wait_until, wide_row};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use switchhook::queue::Partition;
 use switchhook::receiver::Profile;
 
@@ -103,20 +103,34 @@ fn said(agent: &Agent, what: &str) -> usize {
     agent.log().matches(what).count()
 }
 
+/// Waits until nothing has been written under `state` for a second: everything there is was read.
+fn wait_until_quiet(state: &Path) {
+    let mut free = 0;
+    let mut since = Instant::now();
+    wait_until("the state directory to be quiet", || {
+        let now = Partition::of(state).unwrap().free_bytes;
+        if std::mem::replace(&mut free, now) != now {
+            since = Instant::now();
+        }
+        since.elapsed() > Duration::from_secs(1)
+    });
+}
+
 fn append(bench: &Bench, rows: std::ops::Range<u64>) {
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
         .open(bench.path("cdr/cdr_1.csv"))
         .unwrap();
-    let rows: String = rows.map(row).collect();
+    let mut random = fastrand::Rng::with_seed(rows.start);
+    let rows: String = rows.map(|number| wide_row(number, &mut random)).collect();
     file.write_all(rows.as_bytes()).unwrap();
 }
 
 /// Fills the partition before the start and again with a backlog, and looks at all of it.
 fn survives_a_full_partition(bench: &Bench) {
     const FIRST: u64 = 2_000;
-    const SECOND: u64 = 10_000;
+    const SECOND: u64 = 8_000;
     let mut receiver = receiver(Profile::Standard, &[], 0);
     let config = fs::read_to_string(bench.path("switchhook.toml")).unwrap();
     let config = config.replace("http://receiver.invalid/", &receiver.url().to_string());
@@ -138,9 +152,10 @@ fn survives_a_full_partition(bench: &Bench) {
     wait_until("the outage to be seen", || {
         said(&agent, "endpoint failing") == 1
     });
+    wait_until_quiet(&state);
     let filler = Filler::all_of(&state);
-    wait_until("reading to pause", || said(&agent, "reading paused") == 1);
     append(bench, FIRST + SECOND..FIRST + SECOND + 100);
+    wait_until("reading to pause", || said(&agent, "reading paused") == 1);
     receiver.listen().unwrap();
     wait_until("the backlog to be delivered on a full disk", || {
         receiver.account().distinct == FIRST + SECOND
@@ -235,6 +250,7 @@ fn a_partition_without_inodes_pauses_reading_and_nothing_else() {
     wait_until("the outage to be seen", || {
         said(&agent, "endpoint failing") == 1
     });
+    wait_until_quiet(&state);
     let others = state.join("others");
     fs::create_dir(&others).unwrap();
     let count = (0..).take_while(|number| File::create(others.join(number.to_string())).is_ok());
@@ -258,7 +274,7 @@ fn a_partition_without_inodes_pauses_reading_and_nothing_else() {
 #[test]
 fn a_read_only_disk_is_waited_for() {
     const TEST: &str = "a_read_only_disk_is_waited_for";
-    const ROWS: u64 = 40_000;
+    const ROWS: u64 = 12_000;
     let receiver = receiver(Profile::Standard, &[], 0);
     let bench = bench(&receiver.url().to_string());
     let state = bench.path("state");

@@ -213,6 +213,15 @@ pub fn row(flowno: u64) -> String {
     )
 }
 
+/// The same with 500 characters in which lz4 finds little to shorten: ten rows of [`row`] take
+/// hardly more than one.
+pub fn wide_row(flowno: u64, random: &mut fastrand::Rng) -> String {
+    let name: String = std::iter::repeat_with(|| random.alphanumeric())
+        .take(500)
+        .collect();
+    row(flowno).replace("\"CLIENT002\"", &format!("\"{name}\""))
+}
+
 /// A switch that writes `rows` rows at `per_second`, into a new file every `per_file` rows; every
 /// second file is renamed once it is full, and rows are torn at random places into two writes.
 pub fn switch(
