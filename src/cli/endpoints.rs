@@ -80,12 +80,11 @@ fn with_queue(path: &Path, work: impl FnOnce(&Queue, &Config) -> Result<Exit, Qu
             screen::complaint(format_args!(
                 "the agent runs, process {pid}; stop it first, its queue can only be changed here while it does not"
             ));
-            Exit::Busy
+            Exit::Unavailable
         }
         Err(error) => {
-            let cause = std::error::Error::source(&error)
-                .map_or_else(String::new, |cause| format!(": {cause}"));
-            screen::complaint(format_args!("the queue cannot be used: {error}{cause}"));
+            let what = super::chain(&error);
+            screen::complaint(format_args!("the queue cannot be used: {what}"));
             Exit::Store
         }
     }

@@ -8,8 +8,10 @@ mod receive;
 mod run;
 mod screen;
 mod secret;
+mod store;
 
 use clap::{Parser, Subcommand};
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,8 +29,8 @@ pub enum Exit {
     Bug = 70,
     /// The queue's store could not be opened or written.
     Store = 74,
-    /// The agent runs, and this can only be done while it does not.
-    Busy = 75,
+    /// An agent runs where none may, or none where one has to.
+    Unavailable = 75,
     /// The configuration stands in the way; a restart would not help.
     Configuration = 78,
 }
@@ -74,6 +76,9 @@ enum Command {
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
+    /// The queue on disk: check it, take events out of it, mend it. While no agent runs.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 }
 
 /// The one argument of the commands that work with a configuration.
@@ -107,5 +112,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Formats(command) => formats::formats(&command),
         Command::Endpoints(command) => endpoints::endpoints(&command),
         Command::Secret(command) => secret::secret(&command),
+        Command::Store(command) => store::store(&command),
     }
+}
+
+/// An error with its causes, as one text.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -85,7 +85,8 @@ impl DeadLetter {
         Ok(out)
     }
 
-    fn decode(sequence: Sequence, value: &[u8]) -> Option<DeadLetter> {
+    /// Reads what [`encode`](DeadLetter::encode) made of the event `sequence`.
+    pub(super) fn decode(sequence: Sequence, value: &[u8]) -> Option<DeadLetter> {
         let (_, mut fields) = burial_of(value)?;
         Some(DeadLetter {
             attempts: u32::try_from(fields.count()?).ok()?,

@@ -83,6 +83,7 @@ mod row;
 mod salvage;
 mod settle;
 mod state;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod void;
@@ -100,11 +101,12 @@ pub use endpoint::WAITING_MAX;
 pub use error::QueueError;
 pub use key::NAME_BYTES_MAX;
 pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
-pub use mend::{Mended, Remedy};
+pub use mend::{MENDED_MAX, Mended, Remedy};
 pub use meta::FORMAT_VERSION;
 pub use overflow::Dropped;
 pub use quarantine::QUARANTINE_BYTES_DEFAULT;
 pub use settle::{AttachFrom, Settled, Settlement};
+pub use survey::{Survey, Surveyed, Whole};
 pub use void::{Void, VoidCause};
 pub use waiting::{REASON_BYTES_MAX, Waiting};
 
@@ -264,6 +266,16 @@ impl Queue {
         let writer = self.writer()?;
         let attached = writer.state.endpoints.get(endpoint);
         Ok(attached.map_or_else(Vec::new, |endpoint| endpoint.settled_beyond()))
+    }
+
+    /// What was found damaged since the start, and what was done about it; the first
+    /// [`MENDED_MAX`] of it.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn mended(&self) -> Result<Vec<Mended>, QueueError> {
+        Ok(self.writer()?.mended.clone())
     }
 
     /// How often something was made durable since the start: whoever copies the state need not

@@ -185,6 +185,16 @@ impl State {
         Ok((state, irregularities))
     }
 
+    /// Whether the side checkpoint knows of events that are not there.
+    pub(super) fn outdated_by(&self, checkpoint: Option<Meta>) -> Option<Irregularity> {
+        let checkpoint = checkpoint.filter(|checkpoint| checkpoint.next > self.next)?;
+        Some(Irregularity::Outdated {
+            generation: self.spans.last().map_or(0, |head| head.number),
+            next: self.next,
+            checkpoint: checkpoint.next,
+        })
+    }
+
     /// The meta to write with the next batch.
     pub(super) fn meta(&self, standing: Standing) -> Meta {
         let first = self.spans.last().map_or(self.next, |head| head.first);

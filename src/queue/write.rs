@@ -37,6 +37,8 @@ pub(super) struct Writer {
     /// generations were found on the way. Said when a write succeeds: on a full disk, every try
     /// opens it again.
     pub(super) opened_again: Option<usize>,
+    /// What was mended since the start.
+    pub(super) mended: Vec<Mended>,
     /// Ids of events that were saved from damage since the start: as many as the damaged
     /// generations held, some thousand of 16 bytes each.
     pub(super) saved: Arc<HashSet<EventId>>,
@@ -53,6 +55,7 @@ impl Writer {
             dead: DeadLetters::at(dead, quarantine_max),
             staged: BTreeMap::new(),
             opened_again: None,
+            mended: Vec::new(),
             saved: Arc::default(),
             roll_again_at: 0,
         }
@@ -89,7 +92,9 @@ impl Writer {
         };
         let missing = std::mem::take(&mut opened.missing);
         opened.mended.extend(self.give_up_missing(missing)?);
-        opened.mended.iter().for_each(Mended::tell);
+        for mended in &opened.mended {
+            self.report(mended.clone());
+        }
         view.show(self.head()?, &self.state);
         Ok(opened)
     }
@@ -153,13 +158,7 @@ impl Writer {
                 _ => return Err(irregularity.damage(number)),
             }
         }
-        if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.next > state.next) {
-            let (next, checkpoint) = (state.next, checkpoint.next);
-            let outdated = Irregularity::Outdated {
-                generation: number,
-                next,
-                checkpoint,
-            };
+        if let Some(outdated) = state.outdated_by(checkpoint) {
             return Err(outdated.damage(number));
         }
         self.state = state;

@@ -12,6 +12,7 @@ mod agent;
 mod bounds;
 mod cli;
 mod crash;
+mod damage;
 mod endpoints;
 mod full_disk;
 mod interop;
