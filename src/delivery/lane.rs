@@ -200,7 +200,11 @@ impl Lane {
         };
         let picked = self
             .load_stored(now, wall)
-            .and_then(|()| self.pick(now, is_probe));
+            .and_then(|()| self.pick(now, is_probe))
+            .and_then(|picked| match picked {
+                None if self.let_go(now)? => self.pick(now, is_probe),
+                picked => Ok(picked),
+            });
         match self.heard(picked) {
             None => Turn::Wait(UNREADABLE_WAIT),
             Some(None) => {
@@ -453,6 +457,35 @@ impl Lane {
             last,
             ..Entry::new(waiting.queued)
         }))
+    }
+
+    /// Leaves the events that wait for long to the disk, where they are too, when there is no memory
+    /// for others; true when that gave something back.
+    ///
+    /// Only while everything decided is durable: what waits on disk is then what it says there.
+    fn let_go(&mut self, now: Moment) -> Result<bool, QueueTrouble> {
+        let soon = now + MEMORY_WAIT;
+        let waits_long = |(due, _): &(Moment, Sequence)| *due > soon;
+        let is_worth_it = self.retries.keys().next_back().is_some_and(waits_long);
+        if !self.memory.is_short() || self.unsettled > 0 || !is_worth_it {
+            return Ok(false);
+        }
+        let places = self.queue.waiting_places(&self.endpoint.name)?;
+        let on_disk: BTreeMap<Sequence, UnixMs> = places
+            .into_iter()
+            .map(|(due, sequence)| (sequence, due))
+            .collect();
+        let before = self.retries.len();
+        let (memory, stored) = (&mut self.memory, &mut self.stored);
+        self.retries.retain(|key, entry| {
+            let due = on_disk.get(&key.1).filter(|_| waits_long(key));
+            if let Some(&due) = due {
+                memory.give_back(&entry.queued.event);
+                stored.insert(*key, due);
+            }
+            due.is_none()
+        });
+        Ok(self.retries.len() < before)
     }
 
     /// How many events wait for their own retry.

@@ -63,7 +63,7 @@ fn command(program: &str, arguments: &[&str], path: &Path) -> bool {
 fn not_permitted(test: &str) {
     skip(
         &format!("full_disk::{test}"),
-        "file systems cannot be mounted here (it takes root, mkfs.ext4 and loop devices)",
+        "file systems cannot be mounted here, which takes root, mkfs.ext4 and loop devices",
     );
 }
 
