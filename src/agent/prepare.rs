@@ -2,11 +2,12 @@
 
 use super::AgentError;
 use crate::config::{Config, EndpointConfig};
-use crate::queue::{Adopted, Queue, QueueError};
+use crate::queue::{Adopted, Partition, Queue, QueueError};
 use crate::shutdown::Shutdown;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// Wait before a disk that cannot be written is tried again.
@@ -25,7 +26,7 @@ pub(super) fn queue(config: &Config) -> Result<Queue, AgentError> {
     let mut is_said = false;
     loop {
         match attempt(config) {
-            Err(error) if is_for_want_of_a_disk(&error) => {
+            Err(error) if is_for_want_of_a_disk(&error, &config.state_dir) => {
                 if !std::mem::replace(&mut is_said, true) {
                     let cause = std::error::Error::source(&error)
                         .and_then(|cause| cause.source())
@@ -65,10 +66,14 @@ fn attempt(config: &Config) -> Result<Queue, AgentError> {
     Ok(queue)
 }
 
-fn is_for_want_of_a_disk(error: &AgentError) -> bool {
+fn is_for_want_of_a_disk(error: &AgentError, state_dir: &Path) -> bool {
     let cause = match error {
         AgentError::StateDir { cause, .. } => cause,
         AgentError::Queue(QueueError::Disk { source, .. }) => source,
+        // The database does not pass on every error of the system as one.
+        AgentError::Queue(QueueError::Damaged { .. }) => {
+            return Partition::of(state_dir).is_ok_and(|partition| partition.is_unwritable());
+        }
         _ => return false,
     };
     matches!(

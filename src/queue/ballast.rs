@@ -14,15 +14,13 @@ use std::path::Path;
 /// Its name under the state directory.
 pub(super) const NAME: &str = "ballast";
 
-/// Free bytes below which a failure of the database is taken to be for want of space: it does not
-/// pass on every error of the system as one.
-const FULL_BYTES: u64 = 1 << 20;
-
 /// Lets go of it after `error`, where that was for want of space; see [`release`].
 pub(super) fn release_after(disk: &mut Disk, error: &QueueError) -> bool {
     let is_for_want = match error {
         QueueError::Disk { source, .. } if is_for_want_of_space(source) => true,
-        QueueError::Disk { .. } | QueueError::Damaged { .. } => is_full(&disk.directory),
+        QueueError::Disk { .. } | QueueError::Damaged { .. } => {
+            Partition::of(&disk.directory).is_ok_and(|partition| partition.is_full())
+        }
         _ => false,
     };
     is_for_want && release(disk)
@@ -73,20 +71,10 @@ pub(super) fn restore(disk: &mut Disk) {
     }
 }
 
-/// Whether the partition that holds `directory` has nothing left.
-fn is_full(directory: &Path) -> bool {
-    Partition::of(directory).is_ok_and(|partition| has_nothing(&partition))
-}
-
-fn has_nothing(partition: &Partition) -> bool {
-    partition.free_bytes < FULL_BYTES || partition.free_inodes == Some(0)
-}
-
 /// Whether nothing can be written at `directory` now: on such a disk the database fails as if it
 /// were damaged, because it writes to what it opens, and nothing is to be mended.
 pub(super) fn is_unwritable(directory: &Path) -> bool {
-    Partition::of(directory)
-        .is_ok_and(|partition| partition.is_read_only || has_nothing(&partition))
+    Partition::of(directory).is_ok_and(|partition| partition.is_unwritable())
 }
 
 /// Whether the partition or the quota is full, of bytes or of inodes.

@@ -37,6 +37,10 @@ const COMMIT_BYTES: u64 = 3 << 20;
 /// Room for the small files and a segment of the database's log that a generation begins with.
 const FRESH_BYTES: u64 = 1 << 20;
 
+/// Free bytes below which a failure of the database is taken to be for want of space: it does not
+/// pass on every error of the system as one.
+const FULL_BYTES: u64 = 1 << 20;
+
 /// Share of `disk_max` that only reserved types of events may take: a twentieth, 5 %.
 const RESERVE_SHARE: u64 = 20;
 
@@ -238,6 +242,16 @@ impl Partition {
             free_inodes: (found.files() > 0).then(|| u64::from(found.files_available())),
             is_read_only: found.flags().contains(FsFlags::ST_RDONLY),
         })
+    }
+
+    /// Whether there is nothing left: less than a megabyte, or no inode.
+    pub fn is_full(&self) -> bool {
+        self.free_bytes < FULL_BYTES || self.free_inodes == Some(0)
+    }
+
+    /// Whether nothing can be written to it now.
+    pub fn is_unwritable(&self) -> bool {
+        self.is_read_only || self.is_full()
     }
 
     /// What `limits` leave too little of; `spare` and a share of the limit are wanted beside it.

@@ -56,6 +56,7 @@ fn an_endpoint_that_is_gone_keeps_its_backlog_until_it_is_forgotten() {
             "endpoint not configured any more, its backlog is kept endpoint=billing queued=40",
         )
     });
+    wait_until("the start", || agent.log().matches(" started").count() == 2);
     assert_eq!(agent.stop(), 0);
     let list = text(&endpoints(&bench, &["list"]).stdout);
     let line = list.lines().find(|line| line.starts_with("billing"));
