@@ -9,6 +9,7 @@ pub mod place;
 pub mod problem;
 pub mod queue;
 pub mod secret;
+mod signature;
 pub mod source;
 pub mod value;
 pub mod written;

@@ -389,7 +389,7 @@ impl Mates {
     fn pass(&self, entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
         body.clear();
         body.shrink_to(BODY_BYTES_KEPT);
-        self.endpoint.profile.render(&entry.queued, body);
+        self.endpoint.body.render(&entry.queued, body);
         let wall = self.clock.wall();
         let request = SignedRequest::new(
             &self.endpoint,
