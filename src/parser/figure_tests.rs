@@ -2,7 +2,7 @@
 //! yardstick: run by hand, never judged.
 //!
 //! ```text
-//! cargo test --release --lib parser::figures -- --ignored --nocapture --test-threads 1
+//! cargo test --release --lib parser::figure_tests -- --ignored --nocapture --test-threads 1
 //! ```
 
 use super::tests::{fixture, settings};
@@ -11,6 +11,7 @@ use crate::event::{CallSettings, Maker, Origin};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use std::hint::black_box;
+use std::io::Write;
 use std::time::Duration;
 
 /// Bytes read in one go, made of a sample again and again.
@@ -54,12 +55,14 @@ const DOCUMENTS: [(&str, &str); 2] = [
 
 #[test]
 #[ignore = "a figure, not a test"]
-#[expect(clippy::print_stdout, reason = "a figure is printed")]
 fn rows_read_per_second() {
-    println!(
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
         "{:<21}{:>12}{:>14}{:>14}{:>10}",
         "", "csv alone", "records", "events", "bytes/row"
-    );
+    )
+    .unwrap();
     for (preset, sample) in SAMPLES {
         let bytes = fixture(sample).repeat(BYTES / fixture(sample).len());
         let rows = memchr::memchr_iter(b'\n', &bytes).count();
@@ -73,7 +76,11 @@ fn rows_read_per_second() {
         let records = per_second(rows, || read(preset, &bytes, false));
         let events = per_second(rows, || read(preset, &bytes, true));
         let width = bytes.len() / rows;
-        println!("{preset:<21}{csv:>12}{records:>14.0}{events:>14.0}{width:>10}");
+        writeln!(
+            out,
+            "{preset:<21}{csv:>12}{records:>14.0}{events:>14.0}{width:>10}"
+        )
+        .unwrap();
     }
     for (preset, sample) in DOCUMENTS {
         let bytes = fixture(sample);
@@ -82,12 +89,14 @@ fn rows_read_per_second() {
             let step = parser.document(black_box(&bytes), sample, true);
             assert!(matches!(step, DocumentStep::Record(_)));
         });
-        println!(
+        writeln!(
+            out,
             "{preset:<21}{:>12}{records:>14.0}{:>14}{:>10}",
             "-",
             "-",
             bytes.len()
-        );
+        )
+        .unwrap();
     }
 }
 
