@@ -59,7 +59,7 @@ pub struct DeadPlace {
 }
 
 impl DeadLetter {
-    fn encode(&self, burial: u64) -> Result<Vec<u8>, QueueError> {
+    pub(super) fn encode(&self, burial: u64) -> Result<Vec<u8>, QueueError> {
         let mut out = vec![VERSION];
         out.extend_from_slice(&burial.to_be_bytes());
         put_count(&mut out, u64::from(self.attempts));
@@ -81,7 +81,7 @@ impl DeadLetter {
         Ok(out)
     }
 
-    fn decode(sequence: Sequence, value: &[u8]) -> Option<DeadLetter> {
+    pub(super) fn decode(sequence: Sequence, value: &[u8]) -> Option<DeadLetter> {
         let (_, mut fields) = burial_of(value)?;
         Some(DeadLetter {
             attempts: u32::try_from(fields.count()?).ok()?,

@@ -24,6 +24,8 @@
 //! sled panics on some kinds of damage, and in its destructor when a sync fails. Every call into
 //! it runs where a panic is caught and becomes [`QueueError::Damaged`].
 
+#[cfg(test)]
+use super::drill;
 use super::error::QueueError;
 use super::{key, piece};
 use crate::event::Sequence;
@@ -253,15 +255,28 @@ impl Generation {
     /// all of it. After an error: all or nothing, and which of them shows only when the
     /// generation is opened again; this object must not be written any more.
     pub(super) fn write(&self, writes: Writes) -> Result<(), QueueError> {
+        #[cfg(test)]
+        drill::reached(drill::Point::Begun);
         self.guarded("write", |db| {
             db.apply_batch(writes.batch)?;
+            #[cfg(test)]
+            drill::reached(drill::Point::Applied);
             db.flush()?;
             Ok(())
         })?;
-        self.sync()
+        #[cfg(test)]
+        drill::reached(drill::Point::Flushed);
+        self.sync()?;
+        #[cfg(test)]
+        drill::reached(drill::Point::Synced);
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), QueueError> {
+        #[cfg(test)]
+        if !drill::syncs() {
+            return Ok(());
+        }
         self.file
             .sync_data()
             .map_err(disk("sync", &file_of(&self.directory)))

@@ -45,14 +45,22 @@ mod block;
 mod commit;
 mod cursor;
 mod dead_letter;
+#[cfg(test)]
+mod drill;
 mod encoding;
 mod endpoint;
 mod error;
 #[cfg(test)]
 mod figures;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod generation;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+#[path = "../../tests/it/disk.rs"]
+mod image;
 mod key;
 mod ledger;
 mod lock;
@@ -63,6 +71,8 @@ mod piece;
 mod position;
 mod read;
 mod row;
+#[cfg(test)]
+mod seen;
 mod settle;
 mod state;
 #[cfg(test)]
