@@ -256,19 +256,19 @@ impl Generation {
     /// generation is opened again; this object must not be written any more.
     pub(super) fn write(&self, writes: Writes) -> Result<(), QueueError> {
         #[cfg(test)]
-        drill::reached(drill::Point::Begun);
+        drill::reached(drill::Point::Begun, &self.directory);
         self.guarded("write", |db| {
             db.apply_batch(writes.batch)?;
             #[cfg(test)]
-            drill::reached(drill::Point::Applied);
+            drill::reached(drill::Point::Applied, &self.directory);
             db.flush()?;
             Ok(())
         })?;
         #[cfg(test)]
-        drill::reached(drill::Point::Flushed);
+        drill::reached(drill::Point::Flushed, &self.directory);
         self.sync()?;
         #[cfg(test)]
-        drill::reached(drill::Point::Synced);
+        drill::reached(drill::Point::Synced, &self.directory);
         Ok(())
     }
 
@@ -338,6 +338,7 @@ pub(super) fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -
 }
 
 fn start(directory: PathBuf, number: u32) -> Result<Generation, QueueError> {
+    remove_half_snapshots(&directory).map_err(disk("clean", &directory))?;
     let db = guarded(number, &directory, "open", || open_unlocked(&directory))?;
     let path = file_of(&directory);
     let file = File::options()
@@ -351,6 +352,24 @@ fn start(directory: PathBuf, number: u32) -> Result<Generation, QueueError> {
         db: Some(db),
         file,
     })
+}
+
+/// Removes what an opening that was cut short left of its snapshot.
+///
+/// sled writes one each time it opens a database, under a name that ends in `.generating` until
+/// it is whole, and takes such a file for a snapshot the next time: it does not open then. What
+/// is in it is in the log too.
+fn remove_half_snapshots(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "generating")
+        {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn open_unlocked(directory: &Path) -> sled::Result<sled::Db> {

@@ -247,7 +247,7 @@ impl Pair {
     }
 
     fn compare(&self) {
-        let seen = Seen::of_queue(self.queue(), &NAMES, &KEYS);
+        let seen = Seen::of_queue(self.queue(), &NAMES, &KEYS).unwrap();
         assert_eq!(seen, Seen::of_model(&self.model, &NAMES, &KEYS));
         for name in NAMES {
             let known = self.model.sources.contains_key(name);

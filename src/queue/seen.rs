@@ -1,7 +1,7 @@
 //! Seen: everything a queue tells about itself, and what the [`Model`] says it should tell.
 
 use super::model::{Fate, Model, ModelEndpoint};
-use super::{DeadLetter, Queue, Queued, SourceTotals, Waiting};
+use super::{DeadLetter, Queue, QueueError, Queued, SourceTotals, Waiting};
 use crate::event::Sequence;
 use crate::source::FilePosition;
 use std::sync::Arc;
@@ -38,8 +38,16 @@ impl Seen {
     ///
     /// # Panics
     ///
-    /// When something cannot be read or the account does not balance.
-    pub(super) fn of_queue(queue: &Queue, names: &[&str], keys: &[&str]) -> Seen {
+    /// When the account does not balance.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be read.
+    pub(super) fn of_queue(
+        queue: &Queue,
+        names: &[&str],
+        keys: &[&str],
+    ) -> Result<Seen, QueueError> {
         let ledger = queue.ledger();
         assert!(ledger.balances(), "{ledger:?}");
         let from = ledger
@@ -47,10 +55,11 @@ impl Seen {
             .iter()
             .map(|endpoint| endpoint.cursor)
             .min();
-        let endpoints = ledger.endpoints.iter().map(|totals| {
-            let waiting = queue.waiting(&totals.name, usize::MAX).unwrap();
+        let mut endpoints = Vec::new();
+        for totals in &ledger.endpoints {
+            let waiting = queue.waiting(&totals.name, usize::MAX)?;
             assert_eq!(totals.waiting, waiting.len() as u64);
-            SeenEndpoint {
+            endpoints.push(SeenEndpoint {
                 name: Arc::clone(&totals.name),
                 since: totals.since,
                 cursor: totals.cursor,
@@ -58,30 +67,30 @@ impl Seen {
                 skipped: totals.skipped,
                 dead: totals.dead,
                 waiting,
-            }
-        });
+            });
+        }
         let dead = |name: &&str| {
-            let page = queue.dead_letters(name, None, usize::MAX).unwrap();
-            assert_eq!(queue.count_dead(name).unwrap(), page.len() as u64);
+            let page = queue.dead_letters(name, None, usize::MAX)?;
+            assert_eq!(queue.count_dead(name)?, page.len() as u64);
             let mut letters: Vec<_> = page.into_iter().map(|(_, letter)| letter).collect();
             letters.sort_by_key(|letter| letter.queued.sequence);
-            letters
+            Ok(letters)
         };
-        Seen {
+        Ok(Seen {
             next: queue.next_sequence(),
-            endpoints: endpoints.collect(),
+            endpoints,
             sources: ledger.sources.clone(),
             positions: names
                 .iter()
-                .map(|name| queue.positions(name).unwrap())
-                .collect(),
-            dead: names.iter().map(dead).collect(),
+                .map(|name| queue.positions(name))
+                .collect::<Result<_, _>>()?,
+            dead: names.iter().map(dead).collect::<Result<_, QueueError>>()?,
             state: keys
                 .iter()
-                .map(|key| queue.state_get(key).unwrap())
-                .collect(),
-            events: from.map_or_else(Vec::new, |from| read_all(queue, from)),
-        }
+                .map(|key| queue.state_get(key))
+                .collect::<Result<_, _>>()?,
+            events: from.map_or_else(|| Ok(Vec::new()), |from| read_all(queue, from))?,
+        })
     }
 
     /// What the queue should tell.
@@ -176,14 +185,16 @@ impl Seen {
     }
 }
 
-fn read_all(queue: &Queue, from: Sequence) -> Vec<Queued> {
+/// All events from `from` on, read in small pieces first and then in ever bigger ones.
+fn read_all(queue: &Queue, from: Sequence) -> Result<Vec<Queued>, QueueError> {
     let mut all: Vec<Queued> = Vec::new();
-    loop {
+    for doubled in 0_u32.. {
         let next = all.last().map_or(from, |last| last.sequence.plus(1));
-        let some = queue.read(next, 7).unwrap();
+        let some = queue.read(next, 7 << doubled.min(7))?;
         if some.is_empty() {
-            return all;
+            break;
         }
         all.extend(some);
     }
+    Ok(all)
 }

@@ -11,7 +11,9 @@
 mod agent;
 mod cli;
 mod crash;
+mod disk;
 mod interop;
 mod shape;
+mod strace;
 mod support;
 mod syslog;

@@ -42,6 +42,9 @@ fn whatever_returned_is_there_after_a_kill_at_any_moment() {
             assert_eq!(checked, Ok(()), "kill {done}, commits of {group}; {repeat}");
         }
         steps += drill.steps;
+        super::say(&format!(
+            "{done} kills, {steps} steps, commits of {group} events"
+        ));
     }
     // Kills of a process that had hardly begun would show nothing.
     assert!(steps > kills, "{steps} steps; {repeat}");

@@ -12,6 +12,7 @@ mod kill;
 mod power;
 mod round;
 mod step;
+mod torn;
 mod worker;
 
 pub(super) use worker::{Point, reached, syncs};
@@ -22,6 +23,11 @@ use std::io::Write;
 fn skip(test: &str, why: &str) {
     let line = format!("\nSKIPPED queue::drill::{test}: {why}; .ci/run installs it\n");
     let _told = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// What a drill came to, for whoever runs it with `--nocapture`.
+fn say(text: &str) {
+    let _told = writeln!(std::io::stderr(), "{text}");
 }
 
 /// A number from the environment.

@@ -19,7 +19,8 @@ const CUTS_UNSYNCED: u64 = 12;
 /// Longest a worker runs.
 const RUN_MAX: Duration = Duration::from_millis(300);
 
-const DISK_MIB: u64 = 64;
+/// A sparse file; more than the histories of one disk ever fill.
+const DISK_MIB: u64 = 512;
 
 /// Cuts the power `rounds` times under one history, on a disk of its own; returns how many cuts
 /// it took until something was not as it must be, and what.
@@ -51,6 +52,10 @@ fn cuts(
             return Some((round, what));
         }
     }
+    let (steps, state) = (drill.steps, if syncs { "synced" } else { "unsynced" });
+    super::say(&format!(
+        "{rounds} cuts of a queue that is {state}, {steps} steps, commits of {group} events"
+    ));
     None
 }
 
@@ -99,7 +104,8 @@ fn without_the_sync_a_power_cut_loses_what_had_returned() {
                 );
             }
         };
-        if cuts(&mut rng, &disk, 2, 256, false).is_some() {
+        if let Some((cut, what)) = cuts(&mut rng, &disk, 2, 256, false) {
+            super::say(&format!("cut {cut} of an unsynced queue: {what}"));
             return;
         }
     }

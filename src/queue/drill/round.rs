@@ -62,25 +62,7 @@ impl Drill {
         let under_way = first + returned;
         self.steps += returned;
         step::follow(&mut self.model, seed, first..under_way, group);
-        let queue = Queue::open(&self.order.state, "node")
-            .map_err(|error| format!("it does not open: {error}"))?;
-        let irregularities = &queue.opened().irregularities;
-        if !irregularities.is_empty() {
-            return Err(format!("irregularities: {irregularities:?}"));
-        }
-        // Said apart from the comparison below, being what everything rests on.
-        for source in NAMES {
-            let (read, events) = (
-                step::events_read(&queue, source),
-                step::Known::source_events(&queue, source),
-            );
-            if read != events {
-                return Err(format!(
-                    "source {source} was read as far as event {read}, and {events} are queued"
-                ));
-            }
-        }
-        let seen = Seen::of_queue(&queue, &NAMES, &KEYS);
+        let seen = see(&self.order.state)?;
         let before = Seen::of_model(&self.model, &NAMES, &KEYS);
         self.order.first = under_way;
         let Some(from_before) = seen.difference(&before) else {
@@ -96,6 +78,29 @@ impl Drill {
             )),
         }
     }
+}
+
+/// Opens the queue at `state` and says what is seen of it, when that is possible without a loss.
+pub(super) fn see(state: &Path) -> Result<Seen, String> {
+    let queue =
+        Queue::open(state, "node").map_err(|error| format!("it does not open: {error:?}"))?;
+    let irregularities = &queue.opened().irregularities;
+    if !irregularities.is_empty() {
+        return Err(format!("irregularities: {irregularities:?}"));
+    }
+    // Said apart from the comparison that follows, being what everything rests on.
+    for source in NAMES {
+        let (read, events) = (
+            step::events_read(&queue, source),
+            step::Known::source_events(&queue, source),
+        );
+        if read != events {
+            return Err(format!(
+                "source {source} was read as far as event {read}, and {events} are queued"
+            ));
+        }
+    }
+    Seen::of_queue(&queue, &NAMES, &KEYS).map_err(|error| format!("it does not read: {error:?}"))
 }
 
 /// A random moment, most of them early: of 0 to `most`.

@@ -140,6 +140,8 @@ impl Step {
 
 /// Often a full group, else fewer: by one source or by both.
 fn commit(number: u64, group: u64, known: &dyn Known, rng: &mut fastrand::Rng) -> Step {
+    // As many bytes as a group may have: several segments of the database's log.
+    let wide = rng.u8(..3) == 0;
     let events = if rng.bool() {
         group
     } else {
@@ -157,7 +159,7 @@ fn commit(number: u64, group: u64, known: &dyn Known, rng: &mut fastrand::Rng) -
         let offset = (known.source_events(source) + each) * ROW_BYTES;
         SourceBatch {
             source: source.into(),
-            events: (0..each).map(|_| event(rng)).collect(),
+            events: (0..each).map(|_| event(wide, rng)).collect(),
             positions: vec![position(inode, offset)],
             forgotten: Vec::new(),
             counts,
@@ -234,17 +236,17 @@ fn bury(queued: Queued, rng: &mut fastrand::Rng) -> Settlement {
     })
 }
 
-/// An event in half of which lz4 finds nothing to shorten, as in a real call's; now and then one
-/// that takes further pieces.
-fn event(rng: &mut fastrand::Rng) -> Event {
-    let length = if rng.u16(..2_000) == 0 {
-        20_000
-    } else {
-        rng.usize(200..900)
+/// An event in half of which lz4 finds nothing to shorten, as in a real call's, or in none of it;
+/// now and then one that takes further pieces.
+fn event(wide: bool, rng: &mut fastrand::Rng) -> Event {
+    let length = match rng.u16(..2_000) {
+        0 => 20_000,
+        _ if wide => rng.usize(1_000..3_000),
+        _ => rng.usize(200..900),
     };
-    let data: Vec<u8> = std::iter::repeat_with(|| rng.digit(16) as u8)
-        .take(length)
-        .collect();
+    let mut data = vec![b'x'; length];
+    let random = if wide { length } else { length / 2 };
+    rng.fill(&mut data[..random]);
     Event {
         id: EventId(rng.u128(..).to_be_bytes()),
         kind: "cdr".into(),

@@ -117,8 +117,14 @@ pub(in super::super) fn syncs() -> bool {
     *SYNCS.get_or_init(|| std::env::var_os("SWITCHHOOK_DRILL_NO_SYNC").is_none())
 }
 
-/// A write of this process has come to `point`; a worker that was told so ends here.
-pub(in super::super) fn reached(point: Point) {
+/// A write to the generation in `directory` has come to `point`.
+pub(in super::super) fn reached(point: Point, directory: &Path) {
+    super::torn::reached(point, directory);
+    end_at(point);
+}
+
+/// Ends a worker that was told to end here.
+fn end_at(point: Point) {
     static END: OnceLock<Option<u64>> = OnceLock::new();
     static PASSED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let end = END.get_or_init(|| std::env::var("SWITCHHOOK_DRILL_END").ok()?.parse().ok());
