@@ -13,6 +13,7 @@ mod cli;
 mod crash;
 mod disk;
 mod interop;
+mod power;
 mod shape;
 mod strace;
 mod support;
