@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 root=$PWD
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target} CARGO_TERM_COLOR=never RUST_BACKTRACE=0
+# Of its own: cargo tells copies of one tree apart by time alone.
+export CARGO_TARGET_DIR=$root/target/mutate CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 wanted=${1:-}
 unnoticed=0
 
@@ -37,6 +38,7 @@ mutation() {
             return
         fi
         if (cd "$copy/tree" && SWITCHHOOK_SEED=1 cargo test --locked $test) >"$copy/log" 2>&1; then
+            grep '^SKIPPED' "$copy/log"
             echo "$name: NOT noticed by $test"
             unnoticed=$((unnoticed + 1))
         else

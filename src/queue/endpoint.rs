@@ -149,10 +149,10 @@ impl Endpoint {
             return None;
         }
         let endpoint = Endpoint {
-            since: Sequence(fields.u64()?),
-            delivered: fields.count()?,
-            skipped: fields.count()?,
-            dead: fields.count()?,
+            since: fields.sequence()?,
+            delivered: fields.tally()?,
+            skipped: fields.tally()?,
+            dead: fields.tally()?,
             cursor: Cursor::take(&mut fields)?,
             waiting: BTreeMap::new(),
         };
