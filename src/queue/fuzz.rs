@@ -2,16 +2,20 @@
 //! panics when what was read does not come back the same once it is written again.
 
 use super::block::{self, EVENT_BYTES_MAX};
+use super::checkpoint::Rows;
+use super::coverage::{Covered, Entry};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
 use super::encoding::Fields;
 use super::endpoint::Endpoint;
 use super::ledger::SourceTotals;
 use super::meta::Meta;
+use super::void::Void;
 use super::waiting::Waiting;
 use super::{key, piece, position};
 use crate::clock::UnixMs;
 use crate::event::{Event, Sequence};
+use crate::source::FilePosition;
 
 const HERE: Sequence = Sequence(7);
 
@@ -40,13 +44,43 @@ pub fn block(bytes: &[u8]) {
 
 /// How far a file was read.
 pub fn position(bytes: &[u8]) {
-    if let Some(position) = position::decode(bytes) {
-        // A path longer than any path is cut when it is written.
-        if position.path.len() <= 4_096 {
-            assert_eq!(
-                position::decode(&position::encode(&position)),
-                Some(position)
-            );
+    if let Some((position, behind)) = position::decode(bytes)
+        && fits(&position)
+    {
+        let written = position::encode(&position, behind);
+        assert_eq!(position::decode(&written), Some((position, behind)));
+    }
+}
+
+/// Which bytes of which files a generation's events came from.
+pub fn coverage(bytes: &[u8]) {
+    if let Some(covered) = Covered::decode(bytes)
+        && fits(&covered.origin)
+    {
+        assert_eq!(Covered::decode(&covered.encode()), Some(covered));
+    }
+    if let Some(entry) = Entry::decode(bytes)
+        && entry.covered.iter().all(|covered| fits(&covered.origin))
+    {
+        assert_eq!(Entry::decode(&entry.encode()), Some(entry));
+    }
+}
+
+/// Sequences without an event.
+pub fn void(bytes: &[u8]) {
+    if let Some(void) = Void::decode(HERE, bytes) {
+        assert_eq!(Void::decode(HERE, &void.encode()), Some(void));
+    }
+}
+
+/// The side checkpoint, as found and with the checksum it should have.
+pub fn checkpoint(bytes: &[u8]) {
+    let checksum = crc32c::crc32c(bytes).to_be_bytes();
+    for file in [bytes.to_vec(), [bytes, &checksum].concat()] {
+        if let Some(rows) = Rows::decode(&file) {
+            let _ = (rows.head(), rows.meta());
+            let back = Rows::decode(&rows.encode()).expect("it was just written");
+            assert_eq!(back.0, rows.0);
         }
     }
 }
@@ -119,6 +153,7 @@ pub fn source_totals(bytes: &[u8]) {
 pub fn key(bytes: &[u8]) {
     let _ = key::block_first(bytes);
     let _ = key::read_generation(bytes);
+    let _ = (key::read_void(bytes), key::read_task(bytes));
     let _ = key::read_name(key::SOURCES, bytes);
     let _ = key::read_name(key::ENDPOINTS, bytes);
     let _ = piece::start(bytes);
@@ -132,6 +167,11 @@ pub fn key(bytes: &[u8]) {
     {
         assert_eq!(key::dead(name, sequence), bytes);
     }
+}
+
+/// A path longer than any path is cut when it is written.
+fn fits(position: &FilePosition) -> bool {
+    position.path.len() <= 4_096
 }
 
 /// The bytes as they are; and with their first byte telling how many of them are in front of a

@@ -30,6 +30,7 @@ struct SeenEndpoint {
     delivered: u64,
     skipped: u64,
     dead: u64,
+    lost: u64,
     waiting: Vec<Waiting>,
 }
 
@@ -66,6 +67,7 @@ impl Seen {
                 delivered: totals.delivered,
                 skipped: totals.skipped,
                 dead: totals.dead,
+                lost: totals.lost,
                 waiting,
             });
         }
@@ -103,6 +105,7 @@ impl Seen {
             delivered: endpoint.count(|fate| *fate == Fate::Delivered),
             skipped: endpoint.count(|fate| *fate == Fate::Skipped),
             dead: endpoint.count(|fate| *fate == Fate::Dead),
+            lost: 0,
             waiting: endpoint.waiting(),
         });
         let positions = |name: &&str| {

@@ -116,7 +116,7 @@ fn every_row_arrives_whenever_the_power_of_the_agents_disk_is_cut() {
 
 fn ledger(state: &Path) -> Ledger {
     let queue = Queue::open(state, "vos-1").unwrap();
-    assert_eq!(queue.opened().irregularities, []);
+    assert_eq!(queue.opened().mended, []);
     queue.ledger()
 }
 

@@ -84,9 +84,10 @@ impl Drill {
 pub(super) fn see(state: &Path) -> Result<Seen, String> {
     let queue =
         Queue::open(state, "node").map_err(|error| format!("it does not open: {error:?}"))?;
-    let irregularities = &queue.opened().irregularities;
-    if !irregularities.is_empty() {
-        return Err(format!("irregularities: {irregularities:?}"));
+    // Mending would hide what went wrong: after a crash there is nothing to mend.
+    let mended = &queue.opened().mended;
+    if !mended.is_empty() {
+        return Err(format!("mended: {mended:?}"));
     }
     // Said apart from the comparison that follows, being what everything rests on.
     for source in NAMES {
@@ -100,7 +101,21 @@ pub(super) fn see(state: &Path) -> Result<Seen, String> {
             ));
         }
     }
-    Seen::of_queue(&queue, &NAMES, &KEYS).map_err(|error| format!("it does not read: {error:?}"))
+    let seen = Seen::of_queue(&queue, &NAMES, &KEYS)
+        .map_err(|error| format!("it does not read: {error:?}"))?;
+    match set_aside(&state.join("queue")) {
+        Some(name) => Err(format!("mended while it was read: {name}")),
+        None => Ok(seen),
+    }
+}
+
+fn set_aside(parent: &Path) -> Option<String> {
+    let names = fs::read_dir(parent)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .find(|name| name.contains(".bad-"))
 }
 
 /// A random moment, most of them early: of 0 to `most`.
