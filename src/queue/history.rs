@@ -1,8 +1,9 @@
 //! History: random sequences of everything that can happen to a queue, restarts and crashes
-//! among them, against the [`Model`]. A failing one is written to `proptest-regressions` by its
-//! seed and tried first from then on; `PROPTEST_CASES` in the environment asks for more of them.
+//! among them, against the [`Model`]. A failing one is made as short as it can be, and says the
+//! one line that repeats it; `PROPTEST_CASES` in the environment asks for more of them.
 
 use super::block::tests::any_event;
+use super::drill;
 use super::model::Model;
 use super::position::tests::any_position;
 use super::seen::Seen;
@@ -11,6 +12,7 @@ use crate::clock::UnixMs;
 use crate::source::{FileKey, FilePosition};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tempfile::TempDir;
 
 /// What can happen.
@@ -256,19 +258,45 @@ impl Pair {
     }
 }
 
-proptest! {
+#[test]
+fn whatever_happens_the_queue_knows_what_the_model_knows() {
+    let seed = drill::number("SWITCHHOOK_SEED", fastrand::u64(..1_000_000));
     // A quarter of what is usual: each of them opens and syncs real files.
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
+    let cases = ProptestConfig::default().cases / 4;
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let config = ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let histories = proptest::collection::vec(any_action(), 1..24);
+    let ran = TestRunner::new_with_rng(config, rng).run(&histories, |actions| {
+        live(actions);
+        Ok(())
+    });
+    if let Err(failed) = ran {
+        panic!(
+            "{failed}\nrepeat with SWITCHHOOK_SEED={seed} PROPTEST_CASES={}",
+            cases * 4
+        );
+    }
+}
 
-    #[test]
-    fn whatever_happens_the_queue_knows_what_the_model_knows(actions in proptest::collection::vec(any_action(), 1..24)) {
-        let mut pair = Pair::new();
-        for action in actions {
-            pair.act(action);
-            pair.compare();
-        }
-        pair.act(Action::Commit { source: 0, events: Vec::new(), positions: Vec::new(), forgotten: Vec::new(), rejected: 0 });
-        pair.act(Action::CrashAndOpen);
+fn live(actions: Vec<Action>) {
+    let mut pair = Pair::new();
+    for action in actions {
+        pair.act(action);
         pair.compare();
     }
+    pair.act(Action::Commit {
+        source: 0,
+        events: Vec::new(),
+        positions: Vec::new(),
+        forgotten: Vec::new(),
+        rejected: 0,
+    });
+    pair.act(Action::CrashAndOpen);
+    pair.compare();
 }

@@ -223,6 +223,6 @@ fn leb128(mut count: u64) -> Vec<u8> {
         bytes.push((count & 0x7f) as u8 | 0x80);
         count >>= 7;
     }
-    bytes.push(count as u8);
+    bytes.push((count & 0x7f) as u8);
     bytes
 }

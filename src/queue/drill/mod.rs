@@ -31,7 +31,7 @@ fn say(text: &str) {
 }
 
 /// A number from the environment.
-fn number(name: &str, default: u64) -> u64 {
+pub(super) fn number(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).ok();
     text.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
