@@ -35,6 +35,7 @@ pub(super) enum Fate {
     Delivered,
     Skipped,
     Dead,
+    Dropped,
     Waits(Waiting),
 }
 
@@ -76,6 +77,35 @@ impl Model {
         self.endpoints.remove(endpoint);
     }
 
+    /// Whether `new` takes over from `old`.
+    pub(super) fn adopt(&mut self, old: &Arc<str>, new: &Arc<str>) -> bool {
+        let next = self.next();
+        let gives_way = self.endpoints.get(new).is_none_or(|own| own.since == next);
+        if old == new || !gives_way {
+            return false;
+        }
+        let Some(endpoint) = self.endpoints.remove(old) else {
+            return false;
+        };
+        self.endpoints.insert(Arc::clone(new), endpoint);
+        for ((name, sequence), letter) in std::mem::take(&mut self.dead) {
+            let name = if name == *old { Arc::clone(new) } else { name };
+            self.dead.insert((name, sequence), letter);
+        }
+        true
+    }
+
+    /// Everything before `oldest` is gone.
+    pub(super) fn drop_before(&mut self, oldest: Sequence) {
+        for endpoint in self.endpoints.values_mut() {
+            for sequence in endpoint.since.0..oldest.0 {
+                let fate = endpoint.fates.entry(Sequence(sequence));
+                fate.or_insert(Fate::Dropped);
+            }
+            endpoint.advance();
+        }
+    }
+
     pub(super) fn settle(&mut self, settled: Vec<Settled>) {
         for Settled {
             endpoint: name,
@@ -110,9 +140,7 @@ impl Model {
                 }
             };
             endpoint.fates.insert(sequence, fate);
-            while endpoint.fates.contains_key(&endpoint.cursor) {
-                endpoint.cursor = endpoint.cursor.plus(1);
-            }
+            endpoint.advance();
         }
     }
 
@@ -160,6 +188,12 @@ impl ModelEndpoint {
     /// The first event without a fate.
     pub(super) fn cursor(&self) -> Sequence {
         self.cursor
+    }
+
+    fn advance(&mut self) {
+        while self.fates.contains_key(&self.cursor) {
+            self.cursor = self.cursor.plus(1);
+        }
     }
 
     pub(super) fn count(&self, of: impl Fn(&Fate) -> bool) -> u64 {

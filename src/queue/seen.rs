@@ -30,6 +30,7 @@ struct SeenEndpoint {
     delivered: u64,
     skipped: u64,
     dead: u64,
+    dropped: u64,
     lost: u64,
     waiting: Vec<Waiting>,
 }
@@ -67,6 +68,7 @@ impl Seen {
                 delivered: totals.delivered,
                 skipped: totals.skipped,
                 dead: totals.dead,
+                dropped: totals.dropped,
                 lost: totals.lost,
                 waiting,
             });
@@ -105,6 +107,7 @@ impl Seen {
             delivered: endpoint.count(|fate| *fate == Fate::Delivered),
             skipped: endpoint.count(|fate| *fate == Fate::Skipped),
             dead: endpoint.count(|fate| *fate == Fate::Dead),
+            dropped: endpoint.count(|fate| *fate == Fate::Dropped),
             lost: 0,
             waiting: endpoint.waiting(),
         });

@@ -9,10 +9,13 @@
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
 mod agent;
+mod bounds;
 mod cli;
 mod crash;
 mod damage;
 mod disk;
+mod endpoints;
+mod full_disk;
 mod interop;
 mod power;
 mod shape;
