@@ -23,7 +23,7 @@ use switchhook::event::{CallSettings, Maker};
 use switchhook::ingest::{Feed, GROUP_ROWS_MAX, Ingest, Passed};
 use switchhook::parser::encoding::Decoder;
 use switchhook::parser::{self, Header, Parser, presets};
-use switchhook::queue::{AttachFrom, Queue};
+use switchhook::queue::{AttachFrom, DiskLimits, Queue};
 use switchhook::source::{self, Changed, Source, Start};
 
 const GROUPS: [usize; 3] = [64, 256, GROUP_ROWS_MAX];
@@ -133,7 +133,7 @@ fn ingest(dir: &Path, chunks: &[Vec<u8>]) -> Duration {
         vec![feed(&cdr, &queue)],
         queue.clone(),
         &state,
-        u64::MAX,
+        &DiskLimits::of(u64::MAX),
         clock,
     )
     .unwrap();
@@ -189,6 +189,7 @@ fn feed(cdr: &Path, queue: &Queue) -> Feed {
         parser: Parser::new(settings),
         poll: Duration::from_secs(3_600),
         start: Start::Beginning,
+        reserved: false,
     }
 }
 
