@@ -261,8 +261,43 @@ meanings! {
     Application = "application",
     /// A route named by the line: for routing.
     RouteTag = "route_tag",
-    /// When it happened, for events other than calls.
+    /// When it happened, for events other than calls, and for the lines of a call that is told in
+    /// several.
     EventTime = "event_time",
+    /// The SIP method of the line's transaction (`INVITE`, `BYE`, …): lines that have one are
+    /// joined into calls, see `derive::join`. The answer's code is the end reason, its phrase the
+    /// disconnect reason.
+    Method = "method",
+    /// The tag of the From header.
+    FromTag = "from_tag",
+    /// The tag of the To header; empty where no dialog came to be.
+    ToTag = "to_tag",
+    /// The alarm's type, as number or name.
+    AlarmType = "alarm_type",
+    /// The alarm's type in words.
+    AlarmName = "alarm_name",
+    /// How grave it is.
+    AlarmLevel = "level",
+    /// What the alarm is about: a gateway, an account, a disk.
+    AlarmObject = "object",
+    /// The value that caused it.
+    AlarmValue = "value",
+    /// The bound it went above.
+    AlarmUpper = "upper",
+    /// The bound it went below.
+    AlarmLower = "lower",
+    /// `raised` or `cleared`.
+    State = "state",
+    /// What the line says, for people.
+    Message = "message",
+    /// The account's balance.
+    Balance = "current_balance",
+    /// The threshold the switch itself compares the balance with.
+    Threshold = "alert_threshold",
+    /// `prepaid` or `postpaid`, as written.
+    AccountType = "account_type",
+    /// How far below zero the balance may go.
+    CreditLimit = "credit_limit",
 }
 
 impl Meaning {
@@ -555,7 +590,11 @@ fn kind_of(meaning: Meaning) -> Option<Kind> {
         }
         Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration => Some(Kind::Seconds),
         Meaning::PddMs => Some(Kind::Millis),
-        Meaning::Cost | Meaning::Rate => Some(Kind::Money),
+        Meaning::Cost
+        | Meaning::Rate
+        | Meaning::Balance
+        | Meaning::Threshold
+        | Meaning::CreditLimit => Some(Kind::Money),
         Meaning::EndReason | Meaning::EndDirection => Some(Kind::Integer),
         _ => None,
     }

@@ -27,6 +27,15 @@ pub struct SourceBatch {
     pub counts: SourceCounts,
 }
 
+/// A change of one piece of small state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// What it is called; at most [`NAME_BYTES_MAX`](super::NAME_BYTES_MAX) bytes.
+    pub name: String,
+    /// What it says from now on, at most [`STATE_BYTES_MAX`] bytes; `None` removes it.
+    pub value: Option<Vec<u8>>,
+}
+
 /// What a commit added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
@@ -49,6 +58,24 @@ impl Queue {
     /// [`QueueError::Disk`] or [`QueueError::Damaged`] it is not known whether it happened; the
     /// caller repeats it until it succeeds, which at worst queues the events twice with their ids.
     pub fn commit(&self, batches: &[SourceBatch]) -> Result<Committed, QueueError> {
+        self.commit_with(batches, &[])
+    }
+
+    /// As [`commit`](Queue::commit), and changes small state with it: what a machine made of the
+    /// rows is on disk exactly when its events and the rows' positions are.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Queue::commit); [`QueueError::TooLong`] also for a change whose name or value
+    /// is too long.
+    pub fn commit_with(
+        &self,
+        batches: &[SourceBatch],
+        state: &[StateChange],
+    ) -> Result<Committed, QueueError> {
+        for change in state {
+            check_state(&change.name, change.value.as_deref().unwrap_or_default())?;
+        }
         let mut packed = Vec::with_capacity(batches.len());
         for batch in batches {
             key::check_name(&batch.source)?;
@@ -74,6 +101,12 @@ impl Queue {
         }
         for (name, value) in &writer.staged {
             writes.put(&key::state(name), value);
+        }
+        for change in state {
+            match &change.value {
+                Some(value) => _ = writes.put(&key::state(&change.name), value),
+                None => writes.remove(&key::state(&change.name), 0),
+            }
         }
         let events = writer.state.next.0 - first.0;
         self.write(&mut writer, writes)?;
@@ -134,19 +167,30 @@ impl Queue {
     /// [`QueueError::TooLong`] for a key of more than [`NAME_BYTES_MAX`](super::NAME_BYTES_MAX)
     /// or a value of more than [`STATE_BYTES_MAX`] bytes; when the head cannot be read.
     pub fn state_put(&self, name: &str, value: &[u8]) -> Result<(), QueueError> {
-        key::check_name(name)?;
-        if value.len() > STATE_BYTES_MAX {
-            let (what, bytes) = ("a state value", value.len());
-            return Err(QueueError::TooLong {
-                what,
-                bytes,
-                bytes_max: STATE_BYTES_MAX,
-            });
-        }
+        check_state(name, value)?;
         self.writer()?
             .staged
             .insert(name.to_owned(), value.to_vec());
         Ok(())
+    }
+
+    /// The pieces of small state on disk whose names begin with `prefix`, by name. Goes through all
+    /// of the small state: for opening, not for looking something up.
+    ///
+    /// # Errors
+    ///
+    /// When the head cannot be read.
+    pub fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
+        let writer = self.writer()?;
+        let mut states = Vec::new();
+        writer.head()?.scan(key::STATE, key::STATE, |found| {
+            let name = key::read_name(key::STATE, &found.key);
+            if let Some(name) = name.filter(|name| name.starts_with(prefix)) {
+                states.push((name.to_owned(), found.value));
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(states)
     }
 
     /// A piece of small state, when it was ever put.
@@ -161,6 +205,20 @@ impl Queue {
             None => writer.head()?.get(&key::state(name)),
         }
     }
+}
+
+/// Refuses a piece of state whose name or value is too long.
+fn check_state(name: &str, value: &[u8]) -> Result<(), QueueError> {
+    key::check_name(name)?;
+    if value.len() > STATE_BYTES_MAX {
+        let (what, bytes) = ("a state value", value.len());
+        return Err(QueueError::TooLong {
+            what,
+            bytes,
+            bytes_max: STATE_BYTES_MAX,
+        });
+    }
+    Ok(())
 }
 
 fn put_positions(writes: &mut Writes, batch: &SourceBatch) {

@@ -71,7 +71,7 @@ mod waiting;
 mod write;
 
 pub use block::{EVENT_BYTES_MAX, accepts};
-pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch};
+pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch, StateChange};
 pub use cursor::WINDOW;
 pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};
 pub use endpoint::WAITING_MAX;
