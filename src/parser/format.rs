@@ -3,11 +3,16 @@
 //! [`FormatTable`] is the TOML as written, the same for the presets shipped with the agent and for
 //! what an operator writes; [`Format`] is what can be used.
 
+use super::pattern::{self, Pairing, PatternTable, Patterns};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The type of events that are calls.
 pub const CALL: &str = "cdr";
+
+/// The type of events that are alarms.
+pub const ALARM: &str = "alarm";
 
 /// A format as written: nothing checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +45,9 @@ pub struct FormatTable {
     /// The layouts.
     #[serde(default)]
     pub layout: Vec<LayoutTable>,
+    /// The patterns (`pattern`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pattern: Vec<PatternTable>,
 }
 
 /// A layout as written.
@@ -53,6 +61,9 @@ pub struct LayoutTable {
     /// Another layout has as many columns: used only when `columns` names it.
     #[serde(default)]
     pub only_by_name: bool,
+    /// Type of the events of such rows (default: the format's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
     /// The columns, in order.
     pub columns: Vec<ColumnTable>,
 }
@@ -90,6 +101,8 @@ pub struct Format {
     pub id_keys: Vec<Vec<String>>,
     /// What the start column means.
     pub start_is: StartIs,
+    /// The patterns of a text log, each with the layout at the same place.
+    pub patterns: Option<Patterns>,
     /// The layouts; never empty.
     pub layouts: Vec<Layout>,
 }
@@ -101,6 +114,8 @@ pub enum Reader {
     Delimited(Dialect),
     /// One JSON object per line.
     JsonLines,
+    /// Lines that a regular expression matches.
+    Pattern,
 }
 
 impl Reader {
@@ -146,6 +161,10 @@ pub struct Layout {
     pub only_by_name: bool,
     /// The columns, in order; never empty.
     pub columns: Vec<Column>,
+    /// Type of the events its rows make.
+    pub event: Arc<str>,
+    /// How its rows belong together, where they tell of things that begin and end or repeat.
+    pub pairing: Option<Pairing>,
     /// For each of [`Meaning::ALL`], the column that has it.
     meanings: Vec<Option<usize>>,
     /// For each of the format's `id_keys` that the layout has whole, its columns.
@@ -156,6 +175,11 @@ impl Layout {
     /// The column that means `meaning`, from 0.
     pub fn column_of(&self, meaning: Meaning) -> Option<usize> {
         self.meanings.get(meaning as usize).copied().flatten()
+    }
+
+    /// The meanings of which a row must have at least one, so that it says when it happened.
+    pub fn timed_by(&self) -> &'static [Meaning] {
+        timed_by(&self.event)
     }
 }
 
@@ -323,6 +347,9 @@ impl Format {
     ///
     /// Everything that stands in the way, at once.
     pub fn from_table(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> {
+        if table.reader == PATTERN {
+            return pattern::format(table);
+        }
         let mut problems = Vec::new();
         let mut problem = |key, what: String| problems.push(FormatProblem { key, what });
         let reader = reader(table, &mut problem);
@@ -360,7 +387,7 @@ impl Format {
                     .iter()
                     .map(|column| check_column(column, reader, &mut problem)),
             );
-            layouts.push(layout(written, columns, &table.id_keys, &mut problem));
+            layouts.push(layout(written, columns, table, &event, &mut problem));
         }
         if layouts.is_empty() {
             problem("columns", "there are no columns; write columns = [{ name = \"caller\", as = \"caller_id\" }, …]".to_string());
@@ -385,7 +412,7 @@ impl Format {
                 );
             }
         }
-        check_event(&event, &layouts, &mut problem);
+        check_event(&layouts, &mut problem);
         check_choice(reader, &layouts, &mut problem);
         match (reader, problems.is_empty()) {
             (Some(reader), true) => Ok(Format {
@@ -397,6 +424,7 @@ impl Format {
                 reader,
                 id_keys: table.id_keys.clone(),
                 start_is,
+                patterns: None,
                 layouts,
             }),
             _ => Err(problems),
@@ -459,11 +487,19 @@ impl Format {
             .collect()
     }
 
-    /// The meanings of which a row must have at least one, so that it says when it happened.
-    pub fn timed_by(&self) -> &'static [Meaning] {
-        timed_by(&self.event)
+    /// Whether a record that is whole may be continued by lines that are not there yet.
+    pub fn may_continue(&self) -> bool {
+        self.patterns.as_ref().is_some_and(Patterns::may_continue)
+    }
+
+    /// The types of events that its rows make.
+    pub fn events(&self) -> impl Iterator<Item = &str> {
+        self.layouts.iter().map(|layout| &*layout.event)
     }
 }
+
+/// The word for the family of text logs.
+pub const PATTERN: &str = "pattern";
 
 fn reader(table: &FormatTable, problem: &mut impl FnMut(&'static str, String)) -> Option<Reader> {
     let byte = |text: &str| match text.as_bytes() {
@@ -516,7 +552,7 @@ fn reader(table: &FormatTable, problem: &mut impl FnMut(&'static str, String)) -
     }
 }
 
-fn check_column(
+pub(super) fn check_column(
     written: &ColumnTable,
     reader: Option<Reader>,
     problem: &mut impl FnMut(&'static str, String),
@@ -583,7 +619,7 @@ fn check_column(
 }
 
 /// The type that the values of a meaning must have, where it matters.
-fn kind_of(meaning: Meaning) -> Option<Kind> {
+pub fn kind_of(meaning: Meaning) -> Option<Kind> {
     match meaning {
         Meaning::StartTime | Meaning::AnswerTime | Meaning::EndTime | Meaning::EventTime => {
             Some(Kind::Time)
@@ -608,10 +644,11 @@ pub fn word_of(kind: Kind) -> &'static str {
         .map_or("text", |(word, _)| word)
 }
 
-fn layout(
+pub(super) fn layout(
     written: &LayoutTable,
     columns: Vec<Column>,
-    id_keys: &[Vec<String>],
+    table: &FormatTable,
+    event: &str,
     problem: &mut impl FnMut(&'static str, String),
 ) -> Layout {
     let mut names = HashSet::new();
@@ -646,13 +683,16 @@ fn layout(
         );
     }
     let find = |name: &String| columns.iter().position(|column| column.name == *name);
-    let keys = id_keys
+    let keys = table
+        .id_keys
         .iter()
         .filter_map(|key| key.iter().map(find).collect())
         .collect();
     Layout {
         name: written.name.clone(),
         only_by_name: written.only_by_name,
+        event: written.event.as_deref().unwrap_or(event).into(),
+        pairing: None,
         columns,
         meanings,
         keys,
@@ -690,13 +730,13 @@ fn check_choice(
 }
 
 /// An event needs something that says when it happened, and no key of its `data` may stand twice.
-fn check_event(event: &str, layouts: &[Layout], problem: &mut impl FnMut(&'static str, String)) {
-    let needed = timed_by(event);
+pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static str, String)) {
     for layout in layouts {
         // In a call's data, the columns' own names stand apart, in `extra`.
-        if event != CALL {
+        if &*layout.event != CALL {
             check_keys(layout, problem);
         }
+        let needed = layout.timed_by();
         if needed
             .iter()
             .all(|meaning| layout.column_of(*meaning).is_none())
@@ -736,7 +776,8 @@ fn check_keys(layout: &Layout, problem: &mut impl FnMut(&'static str, String)) {
 /// The meanings of which a row must have at least one.
 fn timed_by(event: &str) -> &'static [Meaning] {
     match event {
-        CALL => &[Meaning::StartTime, Meaning::EndTime],
+        // A line of a call told in several says when its own transaction was.
+        CALL => &[Meaning::StartTime, Meaning::EndTime, Meaning::EventTime],
         _ => &[Meaning::EventTime],
     }
 }

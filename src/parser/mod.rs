@@ -11,6 +11,7 @@ pub mod delimited;
 pub mod encoding;
 pub mod format;
 pub mod json_lines;
+pub mod pattern;
 pub mod presets;
 pub mod record;
 pub mod reject;
@@ -20,6 +21,7 @@ pub use format::{Column, Format, Layout, Meaning};
 pub use record::{Record, Value};
 pub use reject::{Problem, Reject};
 
+use crate::clock::UnixMs;
 use delimited::{Split, Splitter};
 use encoding::Decoder;
 use format::Reader;
@@ -77,6 +79,13 @@ pub enum Step<'a> {
         /// Lines it takes.
         lines: u32,
     },
+    /// A row that the format does not want: no pattern matches it. To be counted.
+    Unwanted {
+        /// Bytes it takes.
+        bytes: usize,
+        /// Lines it takes.
+        lines: u32,
+    },
     /// A row that does not fit; to be set aside.
     Rejected {
         /// What does not fit, and where in the row.
@@ -97,6 +106,10 @@ pub struct Parser {
     /// What splits rows, for delimited formats.
     splitter: Option<Splitter>,
     scratch: Scratch,
+    /// About when the lines were written: for dates without a year.
+    reference: UnixMs,
+    /// Lines that may continue a record are not waited for any more.
+    impatient: bool,
 }
 
 /// How a candidate for a record turned out.
@@ -121,13 +134,22 @@ impl Parser {
     pub fn new(settings: Settings) -> Parser {
         let splitter = match settings.format.reader {
             Reader::Delimited(dialect) => Some(Splitter::new(dialect)),
-            Reader::JsonLines => None,
+            Reader::JsonLines | Reader::Pattern => None,
         };
         Parser {
             settings,
             splitter,
             scratch: Scratch::default(),
+            reference: UnixMs::default(),
+            impatient: false,
         }
+    }
+
+    /// Takes in about when the lines to come were written, for dates without a year; and whether a
+    /// record that is whole as it stands is given out even where lines that continue it may follow.
+    pub fn set_circumstances(&mut self, reference: UnixMs, impatient: bool) {
+        self.reference = reference;
+        self.impatient = impatient;
     }
 
     /// The format it reads by.
@@ -147,6 +169,13 @@ impl Parser {
             bytes: first,
             lines: 1,
         };
+        if self.settings.format.reader == Reader::Pattern {
+            return if is_blank(line) {
+                skipped
+            } else {
+                self.next_by_pattern(bytes, last)
+            };
+        }
         let announced = self.settings.header == Header::Present && self.is_header(line, at_start);
         if announced || is_blank(line) {
             return skipped;
@@ -186,6 +215,62 @@ impl Parser {
             reject,
             bytes: first,
             lines: 1,
+        }
+    }
+
+    /// Reads the first record of `bytes` by the format's patterns.
+    fn next_by_pattern(&mut self, bytes: &[u8], last: bool) -> Step<'_> {
+        let format = &self.settings.format;
+        let zone = self.settings.timezone.as_ref();
+        let first = line_end(bytes);
+        let (line, flawed) = text_of(bytes.get(..first).unwrap_or(bytes), &self.settings.decoder);
+        let line = pattern::without_colours(&line);
+        let found = format
+            .patterns
+            .as_ref()
+            .and_then(|patterns| Some((patterns, patterns.find(&line)?)));
+        let Some((patterns, index)) = found else {
+            return Step::Unwanted {
+                bytes: first,
+                lines: 1,
+            };
+        };
+        let (mut taken, mut lines, mut text) = (first, 1, Cow::Borrowed(&*line));
+        while patterns.can_continue(index) && lines < RECORD_LINES_MAX {
+            let rest = bytes.get(taken..).unwrap_or_default();
+            if rest.is_empty() && !last && !self.impatient {
+                return Step::More;
+            }
+            let next = rest.get(..line_end(rest)).unwrap_or(rest);
+            let (more, _) = text_of(next, &self.settings.decoder);
+            if next.is_empty() || patterns.continues(index, &more) != Some(true) {
+                break;
+            }
+            (taken, lines) = (taken + next.len(), lines + 1);
+            let text = text.to_mut();
+            text.push('\n');
+            text.push_str(&more);
+        }
+        self.scratch.flawed = flawed;
+        let Some(layout) = format.layouts.get(index) else {
+            return Step::Unwanted {
+                bytes: first,
+                lines: 1,
+            };
+        };
+        let fields = &mut self.scratch.fields;
+        patterns.fill(index, &line, &text, layout, self.reference, zone, fields);
+        match self.scratch.judge_as(format, index, zone) {
+            Ok(()) => Step::Record {
+                record: self.scratch.record(format),
+                bytes: taken,
+                lines,
+            },
+            Err(reject) => Step::Rejected {
+                reject,
+                bytes: taken,
+                lines,
+            },
         }
     }
 

@@ -4,9 +4,10 @@ use super::format::{Column, Format, FormatTable, Reader, StartIs, word_of};
 use std::fmt::Write;
 
 /// The presets' names and texts, in the order in which they are listed.
-const PRESETS: [(&str, &str); 3] = [
+const PRESETS: [(&str, &str); 4] = [
     ("vos3000-pipe", include_str!("presets/vos3000-pipe.toml")),
     ("vos3000-csv", include_str!("presets/vos3000-csv.toml")),
+    ("vos3000-alarm", include_str!("presets/vos3000-alarm.toml")),
     ("asterisk-cdr", include_str!("presets/asterisk-cdr.toml")),
 ];
 
@@ -31,6 +32,7 @@ pub fn as_source(format: &Format, layout: &str) -> Option<String> {
     };
     match format.reader {
         Reader::JsonLines => put("format", "json-lines".into()),
+        Reader::Pattern => return patterns_as_source(format),
         Reader::Delimited(dialect) => {
             put("format", "delimited".into());
             put(
@@ -71,6 +73,21 @@ pub fn as_source(format: &Format, layout: &str) -> Option<String> {
     Some(text)
 }
 
+/// The patterns of `format` as `[[source.pattern]]` tables, all of them: they are tried in turn.
+fn patterns_as_source(format: &Format) -> Option<String> {
+    let mut text = "format = \"pattern\"\n".to_owned();
+    for table in format.patterns.as_ref()?.tables() {
+        let table = toml::to_string(table).ok()?;
+        // Tables inside are written in the line.
+        let table: toml::Table = table.parse().ok()?;
+        text.push_str("\n[[source.pattern]]\n");
+        for (key, value) in table {
+            writeln!(text, "{key} = {value}").expect("a String takes everything");
+        }
+    }
+    Some(text)
+}
+
 fn inline(column: &Column) -> String {
     let mut text = format!("{{ name = {}", toml::Value::from(column.name.clone()));
     if word_of(column.kind) != "text" {
@@ -97,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_layouts_have_the_counts_their_names_say() {
-        for name in names() {
+        for name in names().filter(|name| find(name).unwrap().patterns.is_none()) {
             for layout in find(name).unwrap().layouts {
                 let count: String = layout
                     .name
@@ -129,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_pasted_and_reads_the_same() {
-        for name in names() {
+        for name in names().filter(|name| find(name).unwrap().patterns.is_none()) {
             let format = find(name).unwrap();
             for layout in &format.layouts {
                 let pasted: toml::Table =
@@ -162,6 +179,21 @@ mod tests {
                 );
                 assert_eq!(again.layouts[0].keys, layout.keys, "{name} {}", layout.name);
             }
+        }
+    }
+
+    #[test]
+    fn patterns_that_are_shown_can_be_pasted_and_are_the_same() {
+        for name in names() {
+            let format = find(name).unwrap();
+            let Some(patterns) = &format.patterns else {
+                continue;
+            };
+            let shown = as_source(&format, &format.layouts[0].name).unwrap();
+            let pasted: toml::Table = format!("[[source]]\n{shown}").parse().unwrap();
+            let tables = pasted["source"][0]["pattern"].clone();
+            let again: Vec<super::super::pattern::PatternTable> = tables.try_into().unwrap();
+            assert!(again.iter().eq(patterns.tables()), "{shown}");
         }
     }
 }

@@ -151,14 +151,24 @@ impl Scratch {
         let Some(index) = format.layout_for(count) else {
             return Err(Reject::row(no_layout(format, count)));
         };
+        if self.fields.text.trim().is_empty() {
+            return Err(Reject::row(Problem::Empty));
+        }
+        self.judge_as(format, index, zone)
+    }
+
+    /// Checks the fields against the layout at `index`.
+    pub(super) fn judge_as(
+        &mut self,
+        format: &Format,
+        index: usize,
+        zone: Option<&TimeZone>,
+    ) -> Result<(), Reject> {
         self.layout = index;
         let layout = format
             .layouts
             .get(index)
-            .expect("layout_for gave its index");
-        if self.fields.text.trim().is_empty() {
-            return Err(Reject::row(Problem::Empty));
-        }
+            .expect("the index is one of the layouts");
         self.values.clear();
         self.doubtful = false;
         for (index, column) in layout.columns.iter().enumerate() {
@@ -171,7 +181,7 @@ impl Scratch {
                 .column_of(meaning)
                 .is_some_and(|index| matches!(self.values.get(index), Some(Value::Time(_))))
         };
-        if format.timed_by().iter().any(|meaning| has(*meaning)) {
+        if layout.timed_by().iter().any(|meaning| has(*meaning)) {
             return Ok(());
         }
         Err(Reject::row(Problem::MissingTime))
