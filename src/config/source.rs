@@ -1,17 +1,18 @@
 //! `[[source]]` as written → [`SourceConfig`].
 
+use super::derive;
 use super::endpoint::name;
 use super::file::SourceTable;
-use super::place::Place;
+use super::place::{Place, listed};
 use super::value;
 use super::written::Key;
 use crate::event::{self, CallSettings};
 use crate::parser::encoding::Decoder;
-use crate::parser::format::{ColumnTable, Format, FormatTable, LayoutTable};
+use crate::parser::format::{ColumnTable, Format, FormatTable, LayoutTable, PATTERN};
 use crate::parser::{self, Header, presets};
 use crate::source::{self, LINE_BYTES_MAX_DEFAULT, Start, listing};
 use jiff::tz::TimeZone;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct SourceConfig {
     pub parser: parser::Settings,
     /// What is told beside what the rows say.
     pub calls: CallSettings,
+    /// What rows mean together, and with time.
+    pub derive: crate::derive::Settings,
     /// Time between two looks beside inotify.
     pub poll: Duration,
     /// The layout chosen by name.
@@ -91,6 +94,7 @@ pub fn source(
     );
     let poll = place.duration("poll", &table.poll, POLL_DEFAULT, POLLS);
     let calls = calls(table, place);
+    let derive = derive::settings(table, format.as_ref(), start, place);
     if let Some(format) = format
         .as_ref()
         .filter(|format| calls.extra && !format.equals().is_empty())
@@ -120,6 +124,7 @@ pub fn source(
             header,
         },
         calls,
+        derive,
         poll,
         layout,
     })
@@ -170,7 +175,7 @@ fn start(table: &SourceTable, place: &mut Place<'_>) -> Start {
 /// The format, and the layout chosen by name.
 fn format(table: &SourceTable, place: &mut Place<'_>) -> (Option<Format>, Option<String>) {
     let names = presets::names()
-        .chain(["delimited", "json-lines"])
+        .chain(["delimited", "json-lines", PATTERN])
         .collect::<Vec<_>>()
         .join(", ");
     let Some(word) = place.required("format", &table.format, "\"vos3000-csv\"") else {
@@ -178,6 +183,12 @@ fn format(table: &SourceTable, place: &mut Place<'_>) -> (Option<Format>, Option
     };
     if word == "delimited" || word == "json-lines" {
         return (own_format(word, table, place), None);
+    }
+    if word == PATTERN {
+        return (derive::own_patterns(table, place), None);
+    }
+    if !table.pattern.is_empty() {
+        place.problem("pattern", &table.format, format!("{word} reads by its own description; write format = \"pattern\" for patterns of your own"));
     }
     for (key, given) in [
         ("delimiter", &table.delimiter),
@@ -197,6 +208,7 @@ fn format(table: &SourceTable, place: &mut Place<'_>) -> (Option<Format>, Option
         );
         return (None, None);
     };
+    derive::set_repeats(&mut format);
     if table.id_keys.is_some() {
         place.problem("id_keys", &table.id_keys, format!("the preset {word} decides this; to change it, copy the preset with `switchhook formats show {word}`"));
     }
@@ -451,12 +463,16 @@ pub fn show(config: &SourceConfig) -> toml::Table {
     put("files", texts(&config.files.files));
     put("exclude", texts(&config.files.exclude));
     put("format", config.parser.format.name.clone().into());
-    put("event", config.parser.format.event.clone().into());
+    put(
+        "event",
+        listed(config.parser.format.events().collect::<BTreeSet<_>>()).into(),
+    );
     if let Some(layout) = &config.layout {
         put("columns", layout.clone().into());
     }
     let format = &config.parser.format;
     if presets::find(&format.name).is_none()
+        && format.name != PATTERN
         && let Some(layout) = format.layouts.first()
     {
         // The operator's own columns, as they were understood.
@@ -506,5 +522,8 @@ pub fn show(config: &SourceConfig) -> toml::Table {
         "accounts",
         format!("{} gateways", config.calls.accounts.len()).into(),
     );
+    derive::show(config, &mut |key, value| {
+        table.insert(key.to_string(), value);
+    });
     table
 }
