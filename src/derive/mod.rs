@@ -563,7 +563,7 @@ impl Derive {
 
     /// Tells the call held longest when there is no room for another.
     fn make_room(&mut self, told: &mut Vec<Event>) {
-        if self.held.len() >= join::HELD_MAX
+        if self.held.is_full()
             && let Some((_, key, _)) = self.held.oldest()
         {
             self.give_up_call(key, told);
@@ -642,7 +642,7 @@ impl Derive {
         let mut cell = match self.cells.get(key) {
             Some(cell) => cell.clone(),
             None => {
-                if self.cells.len() >= CELLS_MAX
+                if self.cells.is_full()
                     && let Some((_, oldest, _)) = self.cells.oldest()
                 {
                     self.tell_summary(oldest, &summary, told);

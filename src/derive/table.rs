@@ -132,8 +132,13 @@ impl<E: Serialize + DeserializeOwned> Table<E> {
     }
 
     /// How many entries there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether another entry would push out the oldest.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= self.max
     }
 
     /// Entries forgotten for want of room, or that could not be read, since the last call.
@@ -186,7 +191,7 @@ mod tests {
         assert_eq!(loaded.get(key(["x"])).map(String::as_str), Some("x"));
         // Another source whose name begins like this one's.
         let other: Table<String> = Table::load("alarm/".into(), 10, &first);
-        assert_eq!(other.len(), 0);
+        assert_eq!(other.count(), 0);
     }
 
     #[test]
@@ -195,7 +200,7 @@ mod tests {
         for (name, at) in [("a", 3), ("b", 1), ("c", 2)] {
             table.put(key([name]), name.to_owned(), UnixMs(at));
         }
-        assert_eq!((table.len(), table.take_evicted()), (2, 1));
+        assert_eq!((table.count(), table.take_evicted()), (2, 1));
         assert_eq!(table.get(key(["b"])), None);
         assert_eq!(table.oldest().map(|(at, ..)| at), Some(UnixMs(2)));
     }
@@ -204,7 +209,7 @@ mod tests {
     fn an_entry_too_long_for_the_queue_is_never_given_to_it() {
         let mut table = Table::load("t".into(), 2, &[]);
         assert!(!table.put(key(["a"]), "x".repeat(STATE_BYTES_MAX), UnixMs(1)));
-        assert_eq!((table.len(), table.take_evicted()), (0, 1));
+        assert_eq!((table.count(), table.take_evicted()), (0, 1));
         assert!(stored(&mut table).is_empty());
     }
 
@@ -213,6 +218,6 @@ mod tests {
         let name = format!("t/{}", hex(key(["a"])));
         let value = b"{\"v\":9,\"t\":1,\"e\":\"x\"}".to_vec();
         let mut table: Table<String> = Table::load("t".into(), 2, &[(name, value)]);
-        assert_eq!((table.len(), table.take_evicted()), (0, 1));
+        assert_eq!((table.count(), table.take_evicted()), (0, 1));
     }
 }

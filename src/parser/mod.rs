@@ -259,7 +259,13 @@ impl Parser {
             };
         };
         let fields = &mut self.scratch.fields;
-        patterns.fill(index, &line, &text, layout, self.reference, zone, fields);
+        let written = pattern::Written {
+            line: &line,
+            text: &text,
+            reference: self.reference,
+            zone,
+        };
+        patterns.fill(index, &written, layout, fields);
         match self.scratch.judge_as(format, index, zone) {
             Ok(()) => Step::Record {
                 record: self.scratch.record(format),

@@ -109,6 +109,19 @@ pub struct Pairing {
     pub repeat_every: Option<Duration>,
 }
 
+/// A record as it stands in a log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written<'a> {
+    /// Its first line.
+    pub(super) line: &'a str,
+    /// All of its lines.
+    pub(super) text: &'a str,
+    /// About when it was written.
+    pub(super) reference: UnixMs,
+    /// The zone of times that carry none.
+    pub(super) zone: Option<&'a TimeZone>,
+}
+
 /// The patterns of a format, each with the layout at the same place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patterns(Vec<Pattern>);
@@ -165,18 +178,15 @@ impl Patterns {
             .is_some_and(|pattern| pattern.continues.is_some())
     }
 
-    /// Takes the fields of `line`, which the pattern at `index` matches, out of it; `text` is it
-    /// and what continues it, `reference` about when it was written.
+    /// Takes the fields of what the pattern at `index` matches out of it, for the columns of `layout`.
     pub(super) fn fill(
         &self,
         index: usize,
-        line: &str,
-        text: &str,
+        written: &Written<'_>,
         layout: &Layout,
-        reference: UnixMs,
-        zone: Option<&TimeZone>,
         fields: &mut Fields,
     ) {
+        let Written { line, text, .. } = *written;
         fields.clear();
         let Some(pattern) = self.0.get(index) else {
             return;
@@ -186,7 +196,7 @@ impl Patterns {
             let found = field.value(captures.as_ref(), line, text);
             let told = field.map.get(found.trim()).map_or(found, String::as_str);
             if column.kind == super::format::Kind::Time {
-                fields.push(&with_year(told, reference, zone));
+                fields.push(&with_year(told, written.reference, written.zone));
             } else {
                 fields.push(told);
             }
@@ -346,7 +356,6 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
             name: key.clone(),
             kind: kind.or_else(|| needed.map(|kind| super::format::word_of(kind).to_owned())),
             meaning: meaning.map(|meaning| meaning.word().to_owned()),
-            ..ColumnTable::default()
         };
         let reader = Some(Reader::Pattern);
         columns.push(check_column(&column, reader, &mut |_, what| {
