@@ -202,6 +202,11 @@ impl Derive {
         }
     }
 
+    /// Machines of the same settings that know nothing yet; what becomes of them is not kept.
+    pub fn afresh(&self, format: &Format) -> Derive {
+        Derive::new(self.settings.clone(), self.maker.clone(), format, &[])
+    }
+
     /// What the names of the small state of `source` begin with.
     pub fn prefix(source: &str) -> String {
         format!("derive/{source}/")

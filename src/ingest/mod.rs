@@ -7,6 +7,7 @@
 //! are read again and give the same event ids. A commit that fails is kept and tried again as it
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
+mod again;
 mod report;
 mod set_aside;
 
@@ -14,14 +15,16 @@ pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
-use crate::event::{Event, Origin};
+use crate::event::{Event, EventId, Origin};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
 use crate::queue::{self, Queue, SourceBatch, SourceCounts, StateChange};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
     Change, Changed, Chunk, FileKey, FilePosition, Looked, Oversized, Piece, Source,
 };
+use again::Again;
 use report::Report;
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -149,6 +152,12 @@ pub struct Ingest {
     full: bool,
     /// The last commit failed.
     failing: bool,
+    /// Bytes that are being read once more.
+    again: Option<Again>,
+    /// When the queue was last asked for such bytes.
+    again_asked_at: Option<Moment>,
+    /// Events that were saved from damage and are not told again.
+    saved: Arc<HashSet<EventId>>,
 }
 
 /// A feed, when it is looked at next, and what was said of it.
@@ -196,6 +205,8 @@ struct Group {
     state: Vec<StateChange>,
     rows: usize,
     bytes: usize,
+    /// Events that were saved from damage; see [`Ingest`].
+    saved: Arc<HashSet<EventId>>,
 }
 
 /// What a pass came to.
@@ -251,6 +262,9 @@ impl Ingest {
             measured_at: None,
             full: false,
             failing: false,
+            again: None,
+            again_asked_at: None,
+            saved: Arc::default(),
         })
     }
 
@@ -258,7 +272,11 @@ impl Ingest {
     pub fn run(&mut self, hint: &Hint, shutdown: &Shutdown) {
         while !shutdown.is_requested() {
             let began = self.clock.now();
-            match self.pass(hint.take()) {
+            let passed = self.pass(hint.take());
+            if passed != Passed::Paused && self.pass_again() {
+                continue;
+            }
+            match passed {
                 Passed::Full => {}
                 Passed::Committed => {
                     let pause = COMMIT_PAUSE.saturating_sub(self.clock.now().since(began));
@@ -325,11 +343,26 @@ impl Ingest {
         }
     }
 
+    /// Reads some rows again that the queue has lost to damage; asks it for such rows now and then.
+    fn pass_again(&mut self) -> bool {
+        let now = self.clock.now();
+        let asked_lately = |asked: Moment| now.since(asked) < MEASURE_PAUSE;
+        if self.again.is_none() && self.again_asked_at.is_some_and(asked_lately) {
+            return false;
+        }
+        let more = self.read_again();
+        self.again_asked_at = (!more).then_some(now);
+        more
+    }
+
     /// Step 1: looks at the files of every source that is due, or glances at what has grown.
     fn look(&mut self, heard: Changed) -> Group {
         let now = self.clock.now();
         let wall = self.clock.wall();
-        let mut group = Group::default();
+        let mut group = Group {
+            saved: Arc::clone(&self.saved),
+            ..Group::default()
+        };
         let mut grown = false;
         if heard == Changed::Content {
             for following in &mut self.feeds {
@@ -548,29 +581,21 @@ impl Group {
             .is_some_and(|(file, _)| file == chunk.file);
         feed.parser
             .set_circumstances(now.wall, waited && following.waited_enough);
+        let saved = Arc::clone(&self.saved);
         while !self.is_full() && at < chunk.bytes.len() {
             let before = events.len();
-            let Some((understood, bytes, taken)) = feed.understand(chunk, at, now, &mut events)
-            else {
+            let understood = feed.understand(chunk, at, now, &saved, &mut events);
+            let Some((understood, bytes, taken)) = understood else {
                 break;
             };
-            counts.rows += u64::from(understood != Understood::Nothing);
-            counts.derived += (events.len() - before) as u64;
-            match understood {
-                Understood::Row(Fate::Told) => counts.derived -= 1,
-                Understood::Row(Fate::Filtered) => counts.filtered += 1,
-                Understood::Row(Fate::Repeated) => counts.repeated += 1,
-                Understood::Row(Fate::Joined) => counts.joined += 1,
-                Understood::Row(Fate::Misfit(reject)) => {
-                    counts.rejected += 1;
-                    let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
-                    let offset = chunk.offset + at as u64;
-                    report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
-                    let row = chunk.bytes.get(at..at + bytes).unwrap_or_default();
-                    self.set_aside
-                        .push(entry(&feed.name, chunk, line, offset, &reject, row));
-                }
-                Understood::Nothing => {}
+            understood.count(events.len() - before, &mut counts);
+            if let Understood::Row(Fate::Misfit(reject)) = understood {
+                let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
+                let offset = chunk.offset + at as u64;
+                report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
+                let row = chunk.bytes.get(at..at + bytes).unwrap_or_default();
+                self.set_aside
+                    .push(entry(&feed.name, chunk, line, offset, &reject, row));
             }
             at += bytes;
             lines += taken;
@@ -607,6 +632,25 @@ enum Understood {
     Nothing,
 }
 
+impl Understood {
+    /// Counts a row of which `made` events were made.
+    fn count(&self, made: usize, counts: &mut SourceCounts) {
+        let Understood::Row(fate) = self else {
+            return;
+        };
+        counts.rows += 1;
+        counts.derived += made as u64;
+        match fate {
+            // One of the events stands for the row.
+            Fate::Told => counts.derived -= 1,
+            Fate::Filtered => counts.filtered += 1,
+            Fate::Repeated => counts.repeated += 1,
+            Fate::Joined => counts.joined += 1,
+            Fate::Misfit(_) => counts.rejected += 1,
+        }
+    }
+}
+
 impl Following {
     /// Takes in that of `chunk` only the first `at` bytes were understood: where a record waits for
     /// lines that may continue it, it does so for a while only.
@@ -635,13 +679,15 @@ impl Following {
 }
 
 impl Feed {
-    /// Understands what begins `at` bytes into the chunk, adds what it tells to `events`, and says
-    /// how many bytes and lines that takes; `None` when it is not whole and more may follow.
+    /// Understands what begins `at` bytes into the chunk, adds what it tells to `events` unless that
+    /// was `saved` from damage, and says how many bytes and lines that takes; `None` when it is not
+    /// whole and more may follow.
     fn understand(
         &mut self,
         chunk: &Chunk,
         at: usize,
         now: Now,
+        saved: &HashSet<EventId>,
         events: &mut Vec<Event>,
     ) -> Option<(Understood, usize, u32)> {
         let rest = chunk.bytes.get(at..).unwrap_or_default();
@@ -675,19 +721,20 @@ impl Feed {
             },
         };
         let before = events.len();
-        let fate = self.derive.take(&record, &self.format, origin, now, events);
-        let told = events.len();
+        let mut fate = self.derive.take(&record, &self.format, origin, now, events);
+        let fits = events.iter().skip(before).all(queue::accepts);
+        if !fits {
+            events.truncate(before);
+            fate = Fate::Misfit(Reject::row(Problem::TooLong));
+        }
         let mut at = 0;
         events.retain(|event| {
             at += 1;
-            at <= before || queue::accepts(event)
+            at <= before || !saved.contains(&event.id)
         });
-        let fate = if events.len() < told {
-            events.truncate(before);
-            Fate::Misfit(Reject::row(Problem::TooLong))
-        } else {
-            fate
-        };
+        if fate == Fate::Told && events.len() == before {
+            fate = Fate::Repeated;
+        }
         Some((Understood::Row(fate), bytes, lines))
     }
 }
