@@ -6,6 +6,7 @@
 pub mod derive;
 pub mod endpoint;
 pub mod file;
+mod format;
 pub mod place;
 pub mod problem;
 pub mod secret;

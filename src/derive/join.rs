@@ -114,6 +114,7 @@ fn meant(meaning: Meaning) -> ColumnTable {
         name: column_of(meaning),
         kind: kind.map(|kind| word_of(kind).to_owned()),
         meaning: Some(meaning.word().to_owned()),
+        ..ColumnTable::default()
     }
 }
 

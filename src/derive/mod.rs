@@ -274,7 +274,16 @@ impl Derive {
         }
         let layout = record.layout();
         match &*layout.event {
-            CALL => self.call(record, format, origin, told),
+            CALL => {
+                let fate = self.call(record, format, origin, told);
+                // All of a call was told: its beginning does not wait for a BYE any more.
+                if self.joined.is_some()
+                    && let Some(key) = join::key(record)
+                {
+                    self.held.remove(key);
+                }
+                fate
+            }
             BALANCE_ALERT => self.balance(record, told),
             kind if kind == ALARM || layout.pairing.is_some() => self.report(record, origin, told),
             _ => {
@@ -529,11 +538,10 @@ impl Derive {
                 None => Fate::Misfit(Reject::row(Problem::MissingTime)),
             },
             Kind::Whole => {
-                let fate = self.call(record, format, origin, told);
                 if let Some(key) = key {
                     self.held.remove(key);
                 }
-                fate
+                self.call(record, format, origin, told)
             }
             kind => {
                 let bye = kind == Kind::Bye;

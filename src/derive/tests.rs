@@ -555,6 +555,68 @@ fn an_invite_and_its_bye_are_one_call() {
     );
 }
 
+/// `call_id connected end_reason bill_duration` of each call.
+fn calls(events: &[Event]) -> Vec<String> {
+    let brief = |event: &Event| {
+        let data = data(event);
+        format!(
+            "{} {} {} {}",
+            data["call_id"].as_str().unwrap_or("-"),
+            data["connected"],
+            data["end_reason"],
+            data["bill_duration"]
+        )
+    };
+    events.iter().map(brief).collect()
+}
+
+#[test]
+fn the_lines_of_kamailio_and_opensips_are_calls() {
+    let mut bench = Bench::new(preset("kamailio-acc"), Settings::default());
+    let events = bench.feed(&fixture("kamailio/acc-syslog.log"));
+    assert_eq!(
+        calls(&events),
+        [
+            "13b24a08@192.0.2.11 true 200 147",
+            "77aa@192.0.2.11 false 487 0",
+            "- true null 147", // The dialog's own line, which names no call.
+            "88bb@192.0.2.11 false 503 0"
+        ]
+    );
+    let filtered = bench
+        .fates
+        .iter()
+        .filter(|fate| **fate == Fate::Filtered)
+        .count();
+    assert_eq!(
+        (bench.fates.len(), filtered),
+        (7, 2),
+        "two lines are other programs'"
+    );
+    let mut bench = Bench::new(preset("opensips-acc"), Settings::default());
+    let events = bench.feed(&fixture("opensips/acc-syslog.log"));
+    assert_eq!(
+        calls(&events),
+        [
+            "13b24a08@192.0.2.11 true 200 148",
+            "77aa@192.0.2.11 false 487 0"
+        ]
+    );
+    assert!(
+        bench.stored.is_empty(),
+        "`call ended` told the call that was held"
+    );
+    let mut bench = Bench::new(preset("acc-flatstore"), Settings::default());
+    let events = bench.feed(&fixture("opensips/acc_flatstore_1.log"));
+    assert_eq!(
+        calls(&events),
+        [
+            "13b24a08@192.0.2.11 true 200 147",
+            "77aa@192.0.2.11 false 487 0"
+        ]
+    );
+}
+
 #[test]
 fn the_order_of_lines_and_the_side_that_hung_up_do_not_matter() {
     let told = |lines: &[&str]| {

@@ -71,20 +71,23 @@ impl<'r> Call<'r> {
             (_, true) => (told_start, answered),
             (_, false) => (told_start, None),
         };
+        // Some switches write the answer and the time since then instead of the end.
+        let told_end = record.time_of(Meaning::EndTime);
+        let end = told_end.or_else(|| Some(after(answered?, held?)));
         let bill_secs = if connected { billed.or(held) } else { Some(0) };
         Call {
             record,
             settings,
             start,
             answer,
-            end: record.time_of(Meaning::EndTime),
+            end,
             bill_secs,
             connected,
         }
     }
 
-    /// When it happened: the end, else the beginning, else when the line itself says; a row that is
-    /// a record has one of them.
+    /// When it happened: the end, else the beginning, else the time of the row's own transaction; a
+    /// row that is a record has one of them.
     pub fn time(&self) -> Timestamp {
         let own = || self.record.time_of(Meaning::EventTime);
         let time = self.end.or(self.start).or_else(own);
@@ -190,7 +193,7 @@ fn extra(record: &Record<'_>) -> Object {
         .columns
         .iter()
         .enumerate()
-        .filter(|(_, column)| column.meaning.is_none())
+        .filter(|(_, column)| column.meaning.is_none() && !column.drop)
     {
         match (record.value(index), column.kind) {
             (Value::Whole(number), _) => extra.whole(&column.name, Some(number)),
@@ -201,6 +204,12 @@ fn extra(record: &Record<'_>) -> Object {
         }
     }
     extra
+}
+
+/// The instant `secs` after `at`.
+fn after(at: Timestamp, secs: i64) -> Timestamp {
+    let unix = UnixMs(at.unix.0.saturating_add(secs.saturating_mul(1_000)));
+    Timestamp { unix, ..at }
 }
 
 /// The instant `millis` before `at`, told no more finely than `at` itself.

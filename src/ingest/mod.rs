@@ -602,6 +602,10 @@ impl Group {
             self.bytes += bytes;
             self.rows += 1;
         }
+        let doubtful = feed.parser.take_doubtful();
+        if let (1.., Some(event)) = (doubtful, events.last()) {
+            report.doubtful(&chunk.path, event.time.unix, doubtful);
+        }
         let position = feed.source.consumed(chunk.file, at, lines);
         if at > 0 {
             let before = events.len();

@@ -288,6 +288,10 @@ pub(super) fn format(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> 
         reader: Reader::Pattern,
         id_keys: Vec::new(),
         start_is: StartIs::Setup,
+        after: Vec::new(),
+        encoded_under: None,
+        nothing: Vec::new(),
+        local_times: table.local_times,
         patterns: Some(Patterns(patterns)),
         layouts,
     })
@@ -356,6 +360,7 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
             name: key.clone(),
             kind: kind.or_else(|| needed.map(|kind| super::format::word_of(kind).to_owned())),
             meaning: meaning.map(|meaning| meaning.word().to_owned()),
+            ..ColumnTable::default()
         };
         let reader = Some(Reader::Pattern);
         columns.push(check_column(&column, reader, &mut |_, what| {

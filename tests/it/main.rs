@@ -13,6 +13,7 @@ mod cli;
 mod crash;
 mod damage;
 mod derive;
+mod formats;
 mod interop;
 mod shape;
 mod support;
