@@ -453,9 +453,17 @@ pub fn show(config: &SourceConfig, put: &mut impl FnMut(&str, toml::Value)) {
     if config.parser.format.layouts.iter().any(joins) {
         put("bye_within", value::show_duration(derive.bye_within).into());
     }
-    let keys: Vec<toml::Value> = derive.keep.keys().map(toml::Value::from).collect();
-    if !keys.is_empty() {
-        put("keep", format!("conditions on {}", listed(keys)).into());
+    let keep = format!("keep = {}", derive.keep.written());
+    if let Ok(mut table) = keep.parse::<toml::Table>()
+        && let Some(keep) = table.remove("keep")
+    {
+        put("keep", keep);
+    }
+    if let Some(patterns) = &config.parser.format.patterns {
+        let tables = patterns
+            .tables()
+            .filter_map(|table| toml::Value::try_from(table).ok());
+        put("pattern", tables.collect::<Vec<_>>().into());
     }
     if let Some(summary) = &derive.summary {
         let mut table = toml::Table::new();

@@ -321,6 +321,8 @@ fn report_unknown(
     lines: &LineIndex,
     problems: &mut Problems,
 ) {
+    // A table that need not be there is a step of its own.
+    let dotted = &dotted.replace(".?", "");
     let line = find(table, dotted).map(|byte| lines.line(byte));
     let (parent, key) = dotted.rsplit_once('.').unwrap_or(("", dotted));
     let owner = parent.split('.').next().unwrap_or("");

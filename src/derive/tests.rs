@@ -497,6 +497,28 @@ fn payments_and_accounts_are_events_and_tell_balances_beside() {
     }
 }
 
+#[test]
+fn exports_of_payments_and_accounts_are_told_with_the_columns_of_their_presets() {
+    let mut bench = Bench::new(preset("payment-export"), thresholds(&["20"]));
+    let events = bench.feed(
+        b"CLIENT001,100.00,115.50,1775802900000,0,0,admin\nB,-5,19.99,2026-04-10 06:35:00,5,1,\n",
+    );
+    let kinds: Vec<_> = events.iter().map(|event| &*event.kind).collect();
+    assert_eq!(kinds, ["payment", "balance_alert", "payment"]);
+    assert_eq!(
+        std::str::from_utf8(&events[0].data).unwrap(),
+        "{\"account_id\":\"CLIENT001\",\"amount\":\"100.00\",\"current_balance\":\"115.50\",\
+         \"event_time\":\"2026-04-10T06:35:00.000Z\",\"pay_type\":0,\"payment_type\":0,\"login_name\":\"admin\"}"
+    );
+    let mut bench = Bench::new(preset("account-export"), Settings::default());
+    let events = bench.feed("C7,\"Ann, Ltd\",prepaid,created,0,50,1775802900\n".as_bytes());
+    assert_eq!(
+        std::str::from_utf8(&events[0].data).unwrap(),
+        "{\"account_id\":\"C7\",\"account_name\":\"Ann, Ltd\",\"account_type\":\"prepaid\",\"change\":\"created\",\
+         \"current_balance\":\"0\",\"credit_limit\":\"50\",\"event_time\":\"2026-04-10T06:35:00Z\"}"
+    );
+}
+
 /// Lines of db_flatstore.
 fn flatstore() -> Format {
     own(r#"
@@ -921,4 +943,47 @@ fn every_table_is_bounded() {
         .filter(|event| &*event.kind == "switchhook.summary")
         .count();
     assert_eq!(early, 10, "what there is no room for is told early");
+}
+
+/// How many lines a second a text log is read with, on one core.
+#[test]
+#[ignore = "measures"]
+fn lines_of_a_log_per_second() {
+    let text = fixture("asterisk/logs/full");
+    let lines = memchr::memchr_iter(b'\n', &text).count();
+    let format = asterisk_full();
+    let mut parser = Parser::new(parser::Settings {
+        format: format.clone(),
+        decoder: Decoder::UTF_8,
+        timezone: Some(TimeZone::UTC),
+        header: Header::Absent,
+    });
+    let mut derive = Derive::new(Settings::default(), maker(&CallSettings::default()), &format, &[]);
+    let now = Now {
+        moment: Moment::default(),
+        wall: UnixMs(1_775_835_000_000),
+    };
+    let began = std::time::Instant::now();
+    let (mut told, rounds) = (Vec::new(), 20_000);
+    for _ in 0..rounds {
+        let mut at = 0;
+        while at < text.len() {
+            at += match parser.next(&text[at..], false, true) {
+                Step::Record { record, bytes, .. } => {
+                    let origin = Origin {
+                        first_row: &[0; 32],
+                        offset: at as u64,
+                        raw: &text[at..at + bytes],
+                    };
+                    derive.take(&record, &format, origin, now, &mut told);
+                    bytes
+                }
+                Step::Unwanted { bytes, .. } | Step::Skipped { bytes, .. } => bytes,
+                step => panic!("{step:?}"),
+            };
+        }
+        told.clear();
+    }
+    let secs = began.elapsed().as_secs_f64();
+    println!("{:.0} lines/s", f64::from(rounds) * lines as f64 / secs);
 }

@@ -12,6 +12,8 @@ pub const CONDITIONS_MAX: usize = 32;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     conditions: Vec<(String, Vec<Test>)>,
+    /// As it was written, in TOML.
+    written: String,
 }
 
 /// One test of a value; of several for one key, one has to hold.
@@ -69,7 +71,11 @@ impl Filter {
             problems.push((String::new(), what));
         }
         if problems.is_empty() {
-            Ok(Filter { conditions })
+            let written = toml::Value::from(table.clone()).to_string();
+            Ok(Filter {
+                conditions,
+                written,
+            })
         } else {
             Err(problems)
         }
@@ -87,6 +93,11 @@ impl Filter {
             let value = find(&data, key);
             tests.iter().any(|test| test.holds(value.as_ref()))
         })
+    }
+
+    /// The conditions as they were written, as TOML in one line; empty without any.
+    pub fn written(&self) -> &str {
+        &self.written
     }
 
     /// The keys it looks at.

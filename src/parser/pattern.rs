@@ -314,13 +314,15 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
         .continues
         .as_ref()
         .and_then(|text| self::expression("continues", text, &mut problem));
-    let groups: Vec<String> = expression.as_ref().map_or(Vec::new(), |expression| {
-        expression
-            .capture_names()
-            .flatten()
-            .map(str::to_owned)
-            .collect()
-    });
+    // Without its groups nothing more can be said of a pattern.
+    let Some(expression) = expression else {
+        return Err(problems);
+    };
+    let groups: Vec<String> = expression
+        .capture_names()
+        .flatten()
+        .map(str::to_owned)
+        .collect();
     let mut written = wanted(table, &groups);
     let fixed_state = match &table.state {
         Some(StateTable::Always(word)) => {
@@ -399,19 +401,17 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
             ),
         );
     });
-    match expression {
-        Some(expression) if problems.is_empty() => {
-            let pattern = Pattern {
-                literal: required_literal(&table.expression),
-                table: table.clone(),
-                expression,
-                continues,
-                fields,
-            };
-            Ok((pattern, described))
-        }
-        _ => Err(problems),
+    if !problems.is_empty() {
+        return Err(problems);
     }
+    let pattern = Pattern {
+        literal: required_literal(&table.expression),
+        table: table.clone(),
+        expression,
+        continues,
+        fields,
+    };
+    Ok((pattern, described))
 }
 
 /// The fields in the order in which they are told: groups as they stand in the expression, then

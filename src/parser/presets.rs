@@ -11,7 +11,7 @@ macro_rules! preset {
 }
 
 /// The presets' names and texts, in the order in which they are listed.
-const PRESETS: [(&str, &str); 14] = [
+const PRESETS: [(&str, &str); 16] = [
     preset!("vos3000-pipe"),
     preset!("vos3000-csv"),
     preset!("vos3000-udp"),
@@ -26,6 +26,8 @@ const PRESETS: [(&str, &str); 14] = [
     preset!("kamailio-acc"),
     preset!("opensips-acc"),
     preset!("acc-flatstore"),
+    preset!("account-export"),
+    preset!("payment-export"),
 ];
 
 /// The names of all presets.
