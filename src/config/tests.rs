@@ -392,11 +392,11 @@ fn a_pattern_that_cannot_work_is_named_with_its_place() {
     );
     check(
         &with("format = \"pattern\"\n"),
-        &["7: source \"cdr\": pattern: there are no patterns; add [[source.pattern]]"],
+        &["6: source \"cdr\": pattern: there are no patterns; add [[source.pattern]]"],
     );
     check(
         &with("format = \"vos3000-csv\"\n[[source.pattern]]\nmatch = 'x'\nevent = \"log\"\n"),
-        &["7: source \"cdr\": pattern: vos3000-csv reads by its own description"],
+        &["6: source \"cdr\": pattern: vos3000-csv reads by its own description"],
     );
     check(
         &with(
