@@ -393,13 +393,17 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
     );
     described.pairing = pairing;
     check_event(std::slice::from_ref(&described), &mut |_, what: String| {
-        problem(
-            "fields",
-            what.replace("no column says", "no field says").replace(
+        let what = what
+            .replace("no column says", "no field says")
+            .replace(
                 "mark one with type = \"time\", as =",
                 "name a group (?<time>…), or a field",
-            ),
-        );
+            )
+            .replace(
+                "a column for it; mark one as =",
+                "a field for it; name a group or a field",
+            );
+        problem("fields", what);
     });
     if !problems.is_empty() {
         return Err(problems);
@@ -545,13 +549,6 @@ fn pairing(
                 format!("no field is called {word:?}; write names of fields"),
             ),
         }
-    }
-    if is_alarm && place(Meaning::AlarmType.word()).is_none() {
-        problem(
-            "fields",
-            "an alarm needs its type; name a group (?<type>…), or write alarm_type = \"…\""
-                .to_string(),
-        );
     }
     Some(Pairing {
         key,
