@@ -755,6 +755,40 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_stands_in_a_log_every_line_comes_to_something(lines in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40),
+                proptest::strategy::Just(b"2026-04-10 14:35:00|20007|2|A|15.50||20.00|raise".to_vec()),
+                proptest::strategy::Just(b"2026-13-10 14:35:00|20007|2|A|15.50||20.00|raise".to_vec()),
+            ],
+            0..12,
+        )) {
+            use super::super::{Header, Parser, Settings, Step, encoding::Decoder, presets};
+            let bytes: Vec<u8> = lines.iter().flat_map(|line| [&line[..], b"\n"].concat()).collect();
+            let mut parser = Parser::new(Settings {
+                format: presets::find("vos3000-alarm").unwrap(),
+                decoder: Decoder::UTF_8,
+                timezone: Some(TimeZone::UTC),
+                header: Header::Auto,
+            });
+            let (mut at, mut taken_lines) = (0, 0);
+            while at < bytes.len() {
+                let (taken, lines) = match parser.next(&bytes[at..], at == 0, true) {
+                    Step::Record { bytes, lines, .. }
+                    | Step::Skipped { bytes, lines }
+                    | Step::Unwanted { bytes, lines }
+                    | Step::Rejected { bytes, lines, .. } => (bytes, lines as usize),
+                    Step::More => panic!("the lines are complete"),
+                };
+                proptest::prop_assert!(taken > 0);
+                (at, taken_lines) = (at + taken, taken_lines + lines);
+            }
+            proptest::prop_assert_eq!(taken_lines, memchr::memchr_iter(b'\n', &bytes).count());
+        }
+    }
+
     #[test]
     fn a_date_without_a_year_is_of_the_last_one_that_fits() {
         let at = |text: &str| UnixMs(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
