@@ -6,7 +6,7 @@
 
 use super::format::{
     Column, ColumnTable, Format, FormatProblem, FormatTable, Layout, LayoutTable, Meaning, Reader,
-    StartIs, check_column, check_event, layout,
+    StartIs, check_column, check_event, dates, layout,
 };
 use super::record::Fields;
 use crate::clock::UnixMs;
@@ -262,6 +262,9 @@ pub(super) fn format(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> 
             ),
         });
     }
+    let dates = dates(table, &mut |key, what| {
+        problems.push(FormatProblem { key, what });
+    });
     let (mut patterns, mut layouts) = (Vec::new(), Vec::new());
     for (index, written) in table.pattern.iter().enumerate() {
         match compile(written, index) {
@@ -293,6 +296,7 @@ pub(super) fn format(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> 
         encoded_under: None,
         nothing: Vec::new(),
         local_times: table.local_times,
+        dates,
         patterns: Some(Patterns(patterns)),
         layouts,
     })
