@@ -2,6 +2,7 @@
 
 mod attend;
 mod checkpoints;
+mod prepare;
 
 pub use attend::Signals;
 
@@ -19,9 +20,7 @@ use crate::source::Source;
 use attend::Attendant;
 use std::error::Error;
 use std::fmt;
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -107,22 +106,7 @@ impl Agent {
     pub fn start(config: Config, signals: Signals) -> Result<Agent, AgentError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
-        // Calls are nobody else's business. A directory that is there keeps the mode it was given.
-        let private = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&config.state_dir);
-        private.map_err(|cause| AgentError::StateDir {
-            directory: config.state_dir.clone(),
-            cause,
-        })?;
-        let queue = Queue::open(&config.state_dir, &config.node).map_err(AgentError::Queue)?;
-        warn_of_backlogs(&queue, &config);
-        for endpoint in &config.endpoints {
-            queue
-                .attach(&endpoint.endpoint.name, endpoint.from)
-                .map_err(AgentError::Queue)?;
-        }
+        let queue = prepare::queue(&config)?;
         let globs = config
             .sources
             .iter()
@@ -130,13 +114,14 @@ impl Agent {
             .collect();
         let mut feeds = Vec::new();
         for source in config.sources {
-            feeds.push(feed(source, &config.node, &queue).map_err(AgentError::Queue)?);
+            let reserve_for = &config.queue.reserve_for;
+            feeds.push(feed(source, &config.node, &queue, reserve_for).map_err(AgentError::Queue)?);
         }
         let mut ingest = Ingest::new(
             feeds,
             queue.clone(),
             &config.state_dir,
-            config.disk_max,
+            &config.queue.disk,
             Arc::clone(&clock),
         )
         .map_err(AgentError::Ingest)?;
@@ -245,28 +230,13 @@ impl Agent {
     }
 }
 
-/// What waits for endpoints that get nothing now takes room that the others need.
-fn warn_of_backlogs(queue: &Queue, config: &Config) {
-    for kept in &queue.ledger().endpoints {
-        let (name, queued) = (&kept.name, kept.queued + kept.waiting);
-        let configured = config
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.endpoint.name == *name);
-        match configured {
-            None => log::warn!(
-                "endpoint not configured any more, its backlog is kept endpoint={name} queued={queued}"
-            ),
-            Some(endpoint) if !endpoint.enabled => log::warn!(
-                "endpoint not enabled, its backlog grows endpoint={name} queued={queued}"
-            ),
-            Some(_) => {}
-        }
-    }
-}
-
 /// What turns one source's bytes into events, going on where it left off.
-fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, QueueError> {
+fn feed(
+    config: SourceConfig,
+    node: &Arc<str>,
+    queue: &Queue,
+    reserve_for: &[Arc<str>],
+) -> Result<Feed, QueueError> {
     let name = Arc::clone(&config.files.name);
     let (positions, seen_before) = (queue.positions(&name)?, queue.seen(&name));
     let headers = Parser::new(config.parser.clone());
@@ -275,6 +245,9 @@ fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, Qu
     let maker = Maker::new(Arc::clone(node), Arc::clone(&name), config.calls);
     let stored = queue.states(&Derive::prefix(&name))?;
     let derive = Derive::new(config.derive, maker, &format, &stored);
+    let reserved = format
+        .events()
+        .all(|made| reserve_for.iter().any(|kind| **kind == *made));
     Ok(Feed {
         source: Source::open(config.files, is_header, positions, seen_before),
         parser: Parser::new(config.parser),
@@ -282,6 +255,7 @@ fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, Qu
         name,
         format,
         poll: config.poll,
+        reserved,
     })
 }
 
