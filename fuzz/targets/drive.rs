@@ -1,9 +1,14 @@
 //! What every reader must keep to, whatever bytes it gets.
 
 use jiff::tz::TimeZone;
+use std::sync::LazyLock;
 use switchhook::event::{CallSettings, Event, Maker, Origin};
 use switchhook::parser::encoding::Decoder;
 use switchhook::parser::{DocumentStep, Format, Header, Parser, Record, Settings, Step, presets};
+
+/// Read once: each takes longer than reading a row.
+static PRESETS: LazyLock<Vec<Format>> =
+    LazyLock::new(|| presets::names().filter_map(presets::find).collect());
 
 /// The bytes to read, and how: what decides is taken from the end, so that a sample file can stand
 /// as it is among the first inputs.
@@ -28,10 +33,7 @@ impl<'a> Input<'a> {
 /// Reads by one of the presets for which `wanted` is true.
 pub fn presets(data: &[u8], wanted: impl Fn(&Format) -> bool) {
     let input = Input::new(data);
-    let formats: Vec<Format> = presets::names()
-        .filter_map(presets::find)
-        .filter(wanted)
-        .collect();
+    let formats: Vec<&Format> = PRESETS.iter().filter(|format| wanted(format)).collect();
     let format = formats[input.choice(0, formats.len())].clone();
     read(&input, format);
 }

@@ -108,9 +108,10 @@ fn describe(format: &Format, layout: &Layout) {
             String::new()
         };
         screen::line(format_args!(
-            "layout {:?}: {} columns{by_name}",
+            "layout {:?}: {} columns{by_name}{}",
             layout.name,
-            layout.columns.len()
+            layout.columns.len(),
+            told(layout)
         ));
     }
     screen::line("");
@@ -119,7 +120,11 @@ fn describe(format: &Format, layout: &Layout) {
         format_args!("columns of layout {:?}", layout.name),
     ));
     for (index, column) in layout.columns.iter().enumerate() {
-        let meaning = column.meaning.map_or("", |meaning| meaning.word());
+        let meaning = match column.meaning {
+            Some(meaning) => meaning.word(),
+            None if column.drop => "(not told)",
+            None => "",
+        };
         screen::line(
             format!(
                 "{:>3}  {:<22}{:<14}{meaning}",
@@ -140,4 +145,21 @@ fn describe(format: &Format, layout: &Layout) {
             .unwrap_or_default()
             .trim_end(),
     );
+}
+
+/// Which rows have a layout and what they become, where rows choose theirs by what is in them.
+fn told(layout: &Layout) -> String {
+    if layout.when.is_empty() {
+        return String::new();
+    }
+    let conditions = layout.when.iter().filter_map(|(index, values)| {
+        let column = layout.columns.get(*index)?;
+        Some(format!("{} is {}", column.name, values.join(" or ")))
+    });
+    let conditions = conditions.collect::<Vec<_>>().join(" and ");
+    let state = layout
+        .state
+        .as_ref()
+        .map_or(String::new(), |state| format!(" {state}"));
+    format!("; {}{state}, where {conditions}", layout.event)
 }

@@ -248,6 +248,12 @@ impl View<'_> {
         if let Some(columns) = &fit.columns {
             screen::line(format_args!("columns = {columns:?}"));
         }
+        let mut kinds: Vec<&str> = format.events().collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        screen::line(format_args!(
+            "# an endpoint gets these with events = {kinds:?}"
+        ));
         let name = &format.name;
         screen::line(format_args!(
             "# to change a column: `switchhook formats show {name}` prints them to paste instead of the format"

@@ -198,10 +198,11 @@ fn posted(text: &str, first: char) -> (Cow<'_, str>, bool) {
 }
 
 /// A value that FreeSWITCH would have percent-encoded, had it encoded any: it holds one of the
-/// characters that are always encoded (`SWITCH_URL_UNSAFE` in its `switch_utils.h`), beside `%`.
+/// characters that are always encoded (`SWITCH_URL_UNSAFE` in its `switch_utils.h`, beside `%`), or
+/// one beyond ASCII.
 fn is_plain(text: &str) -> bool {
     text.bytes()
-        .any(|byte| b"\r\n #&+:;<=>?@[\\]^`{|}\"".contains(&byte))
+        .any(|byte| !byte.is_ascii() || b"\r\n #&+:;<=>?@[\\]^`{|}\"".contains(&byte))
 }
 
 /// `value` with its percent-encoding taken off where the document has any.

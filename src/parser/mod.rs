@@ -466,8 +466,8 @@ fn text_of<'b>(bytes: &'b [u8], decoder: &Decoder) -> (Cow<'b, str>, bool) {
 #[cfg(test)]
 mod document_tests;
 #[cfg(test)]
-mod figures;
+mod figure_tests;
 #[cfg(test)]
-mod samples;
+mod sample_tests;
 #[cfg(test)]
 mod tests;

@@ -212,3 +212,21 @@ fn local_times_that_summer_time_doubles_are_told_once_in_the_log() {
     assert_eq!(agent.stop(), 0);
     assert_eq!(log.matches("summer time repeats").count(), 1, "{log}");
 }
+
+#[test]
+fn a_preset_with_layouts_for_several_kinds_can_be_pasted_whole() {
+    for (preset, sample, rows) in [
+        ("asterisk-queue-log", "asterisk/logs/queue_log", 6),
+        ("asterisk-cel", "asterisk/cel/Master.csv", 3),
+        ("kamailio-acc", "kamailio/acc-syslog.log", 5),
+    ] {
+        let shown = text(&run(&["formats", "show", preset]).stdout);
+        let (_, keys) = shown.split_once("to paste and change\n").unwrap();
+        let files = fixture(sample);
+        let table = format!(
+            "[[source]]\nname = \"cdr\"\nfiles = [\"{}\"]\nstart = \"now\"\n{keys}",
+            files.display()
+        );
+        check_pasted(&format!("to paste and adjust\n{table}"), rows);
+    }
+}

@@ -380,3 +380,92 @@ fn a_value_from_outside_cannot_forge_the_answer_of_an_accounted_request() {
     let expected = "\"start_time\":\"2026-04-10T06:28:15Z\",\"answer_time\":\"2026-04-10T06:28:18Z\",\"end_time\":\"2026-04-10T06:30:46Z\",\"duration\":151,\"bill_duration\":148";
     assert!(ended.contains(expected), "{ended}");
 }
+
+/// Damages to each sample in a usual run; `SWITCHHOOK_DAMAGES` asks for more.
+const DAMAGES: usize = 30;
+
+#[test]
+fn a_damaged_sample_is_read_to_its_end_line_by_line() {
+    let asked = std::env::var("SWITCHHOOK_DAMAGES").ok();
+    let damages = asked.and_then(|text| text.parse().ok()).unwrap_or(DAMAGES);
+    let mut random = fastrand::Rng::with_seed(20_260_410);
+    for (name, read, _) in SAMPLES {
+        let (Preset(preset) | Gbk(preset) | Strict(preset) | Document(preset)) = read else {
+            continue;
+        };
+        let whole = fixture(name);
+        let settings = settings(preset);
+        let maker = Maker::new("n".into(), "s".into(), CallSettings::default());
+        let mut parser = Parser::new(settings.clone());
+        for _ in 0..damages {
+            let bytes = damaged(&whole, &mut random);
+            let is_object = |record: &Record<'_>, raw: &[u8]| {
+                let origin = Origin {
+                    first_row: &[0; 32],
+                    offset: 0,
+                    raw,
+                };
+                let event = maker.make(record, &settings.format, origin);
+                serde_json::from_slice::<serde_json::Value>(&event.data)
+                    .unwrap()
+                    .is_object()
+            };
+            if settings.format.reader.is_document() {
+                let step = parser.document(&bytes, name, true);
+                assert!(!matches!(step, DocumentStep::Incomplete), "{name}");
+                if let DocumentStep::Record(record) = step {
+                    assert!(is_object(&record, &bytes), "{name}");
+                }
+            }
+            let (mut at, mut lines_taken) = (0, 0);
+            while at < bytes.len() {
+                let rest = &bytes[at..];
+                let (taken, lines) = match parser.next(rest, at == 0, true) {
+                    Step::Record {
+                        record,
+                        bytes,
+                        lines,
+                    } => {
+                        assert!(is_object(&record, &rest[..bytes]), "{name}");
+                        (bytes, lines)
+                    }
+                    Step::Unwanted { bytes, lines }
+                    | Step::Skipped { bytes, lines }
+                    | Step::Rejected { bytes, lines, .. } => (bytes, lines),
+                    Step::More => unreachable!("the file is finished"),
+                };
+                assert!(
+                    taken > 0 && (at + taken == bytes.len() || rest[taken - 1] == b'\n'),
+                    "{name}"
+                );
+                (at, lines_taken) = (at + taken, lines_taken + lines as usize);
+            }
+            let ends = memchr::memchr_iter(b'\n', &bytes).count();
+            let open = usize::from(!bytes.is_empty() && !bytes.ends_with(b"\n"));
+            assert_eq!(lines_taken, ends + open, "{name}");
+        }
+    }
+}
+
+/// `bytes` with a few of them changed, cut, repeated or moved.
+fn damaged(bytes: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
+    const TELLING: &[u8] = b"\"',|;=%\\\n\r\t {}[]<>&0-9.\x00\xFF\x81";
+    let mut bytes = bytes.to_vec();
+    for _ in 0..random.usize(1..6) {
+        let at = random.usize(..=bytes.len());
+        let end = (at + random.usize(..40)).min(bytes.len());
+        match random.u8(..5) {
+            0 => bytes.insert(at, TELLING[random.usize(..TELLING.len())]),
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let piece = bytes[at..end].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            3 => bytes.truncate(at),
+            _ => bytes[at..end]
+                .iter_mut()
+                .for_each(|byte| *byte = random.u8(..)),
+        }
+    }
+    bytes
+}
