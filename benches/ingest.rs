@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use switchhook::clock::SystemClock;
+use switchhook::derive::{self, Derive};
 use switchhook::event::{CallSettings, Maker};
 use switchhook::ingest::{Feed, GROUP_ROWS_MAX, Ingest, Passed};
 use switchhook::parser::encoding::Decoder;
@@ -176,14 +177,15 @@ fn feed(cdr: &Path, queue: &Queue) -> Feed {
     };
     let positions = queue.positions("cdr").unwrap();
     let format = settings.format.clone();
+    let maker = Maker::new("bench".into(), "cdr".into(), CallSettings::default());
+    let derive = Derive::new(derive::Settings::default(), maker, &format, &[]);
     Feed {
         name: "cdr".into(),
         source: Source::open(files, Arc::new(|_, _| false), positions, queue.seen("cdr")),
-        maker: Maker::new("bench".into(), "cdr".into(), CallSettings::default()),
+        derive,
         format,
         parser: Parser::new(settings),
         poll: Duration::from_secs(3_600),
-        start: Start::Beginning,
         reserved: false,
     }
 }

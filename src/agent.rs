@@ -10,6 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, SourceConfig};
 use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
+use crate::derive::Derive;
 use crate::event::Maker;
 use crate::ingest::{Feed, Hint, Ingest, IngestError};
 use crate::parser::Parser;
@@ -240,17 +241,20 @@ fn feed(
     let (positions, seen_before) = (queue.positions(&name)?, queue.seen(&name));
     let headers = Parser::new(config.parser.clone());
     let is_header = Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
-    let start = config.files.start;
     let format = config.parser.format.clone();
-    let reserved = reserve_for.iter().any(|kind| **kind == *format.event);
+    let maker = Maker::new(Arc::clone(node), Arc::clone(&name), config.calls);
+    let stored = queue.states(&Derive::prefix(&name))?;
+    let derive = Derive::new(config.derive, maker, &format, &stored);
+    let reserved = format
+        .events()
+        .all(|made| reserve_for.iter().any(|kind| **kind == *made));
     Ok(Feed {
         source: Source::open(config.files, is_header, positions, seen_before),
         parser: Parser::new(config.parser),
-        maker: Maker::new(Arc::clone(node), Arc::clone(&name), config.calls),
+        derive,
         name,
         format,
         poll: config.poll,
-        start,
         reserved,
     })
 }

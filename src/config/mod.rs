@@ -3,6 +3,7 @@
 //! What was typed is [`file::ConfigFile`]; what comes out of here cannot be built wrong. Every
 //! problem is reported in one go, each with its line and with what to write instead.
 
+pub mod derive;
 pub mod endpoint;
 pub mod file;
 mod format;
@@ -454,10 +455,8 @@ fn check_whole(
     if endpoints.is_empty() {
         problems.add(path, None, "endpoint", "there is nowhere to deliver to; add an [[endpoint]] table with name, url, events and secret_file");
     }
-    let made: BTreeSet<&str> = sources
-        .iter()
-        .flat_map(|source| source.parser.format.events())
-        .collect();
+    let made: BTreeSet<String> = sources.iter().flat_map(SourceConfig::makes).collect();
+    let possible: BTreeSet<String> = sources.iter().flat_map(SourceConfig::may_make).collect();
     let wanted = |kind: &str| {
         endpoints
             .iter()
@@ -481,7 +480,7 @@ fn check_whole(
             );
         }
         if let EventFilter::Kinds(kinds) = &endpoint.endpoint.events
-            && !kinds.iter().any(|kind| made.contains(&**kind))
+            && !kinds.iter().any(|kind| possible.contains(&**kind))
         {
             let key = format!("endpoint {:?}: events", endpoint.endpoint.name);
             problems.add(

@@ -3,6 +3,7 @@
 //! [`FormatTable`] is the TOML as written, the same for the presets shipped with the agent and for
 //! what an operator writes; [`Format`] is what can be used.
 
+use super::pattern::{self, Pairing, PatternTable, Patterns};
 use super::reader;
 use super::record::meets;
 use super::time::{DATES, Dates};
@@ -10,10 +11,16 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-pub use super::reader::{Dialect, Markup, Pairs, Reader};
+pub use super::reader::{Dialect, Markup, PATTERN, Pairs, Reader};
 
 /// The type of events that are calls.
 pub const CALL: &str = "cdr";
+
+/// The type of events that are alarms.
+pub const ALARM: &str = "alarm";
+
+/// The type of events about balances.
+pub const BALANCE: &str = "balance_alert";
 
 /// A format as written: nothing checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +81,9 @@ pub struct FormatTable {
     /// The layouts.
     #[serde(default)]
     pub layout: Vec<LayoutTable>,
+    /// The patterns (`pattern`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pattern: Vec<PatternTable>,
 }
 
 /// A layout as written.
@@ -159,6 +169,8 @@ pub struct Format {
     pub dates: Dates,
     /// Times are local ones and carry no zone.
     pub local_times: bool,
+    /// The patterns of a text log, each with the layout at the same place.
+    pub patterns: Option<Patterns>,
     /// The layouts; never empty.
     pub layouts: Vec<Layout>,
 }
@@ -190,6 +202,8 @@ pub struct Layout {
     pub when: Vec<(usize, Vec<String>)>,
     /// Fewest columns of a row.
     pub at_least: usize,
+    /// How its rows belong together, where they tell of things that begin and end or repeat.
+    pub pairing: Option<Pairing>,
     /// For each of [`Meaning::ALL`], the column that has it.
     meanings: Vec<Option<usize>>,
     /// For each of the format's `id_keys` that the layout has whole, its columns.
@@ -330,12 +344,39 @@ meanings! {
     /// several.
     EventTime = "event_time",
     /// The SIP method of the line's transaction (`INVITE`, `BYE`, …): lines that have one are
-    /// joined into calls. The answer's code is the end reason, its phrase the disconnect reason.
+    /// joined into calls, see `derive::join`. The answer's code is the end reason, its phrase the
+    /// disconnect reason.
     Method = "method",
     /// The tag of the From header.
     FromTag = "from_tag",
     /// The tag of the To header; empty where no dialog came to be.
     ToTag = "to_tag",
+    /// The alarm's type, as number or name.
+    AlarmType = "alarm_type",
+    /// The alarm's type in words.
+    AlarmName = "alarm_name",
+    /// How grave it is.
+    AlarmLevel = "level",
+    /// What the alarm is about: a gateway, an account, a disk.
+    AlarmObject = "object",
+    /// The value that caused it.
+    AlarmValue = "value",
+    /// The bound it went above.
+    AlarmUpper = "upper",
+    /// The bound it went below.
+    AlarmLower = "lower",
+    /// `raised` or `cleared`.
+    State = "state",
+    /// What the line says, for people.
+    Message = "message",
+    /// The account's balance.
+    Balance = "current_balance",
+    /// The threshold the switch itself compares the balance with.
+    Threshold = "alert_threshold",
+    /// `prepaid` or `postpaid`, as written.
+    AccountType = "account_type",
+    /// How far below zero the balance may go.
+    CreditLimit = "credit_limit",
 }
 
 impl Meaning {
@@ -361,6 +402,9 @@ impl Format {
     ///
     /// Everything that stands in the way, at once.
     pub fn from_table(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> {
+        if table.reader == PATTERN {
+            return pattern::format(table);
+        }
         let mut problems = Vec::new();
         let mut problem = |key, what: String| problems.push(FormatProblem { key, what });
         let reader = reader::reader(table, &mut problem);
@@ -376,15 +420,7 @@ impl Format {
                 StartIs::Setup
             }
         };
-        let written = table.dates.as_deref().unwrap_or("ymd");
-        let dates = DATES.iter().find(|(word, _)| *word == written);
-        if dates.is_none() {
-            problem(
-                "dates",
-                format!("{written:?} is not known; write \"ymd\", \"dmy\" or \"mdy\""),
-            );
-        }
-        let dates = dates.map_or(Dates::YearFirst, |(_, dates)| *dates);
+        let dates = dates(table, &mut problem);
         let mut layouts: Vec<Layout> = Vec::new();
         for written in &table.layout {
             let base = written
@@ -449,6 +485,7 @@ impl Format {
                 nothing: table.nothing.clone(),
                 dates,
                 local_times: table.local_times,
+                patterns: None,
                 layouts,
             }),
             _ => Err(problems),
@@ -509,6 +546,24 @@ impl Format {
             .map(|layout| layout.name.as_str())
             .collect()
     }
+
+    /// Whether a record that is whole may be continued by lines that are not there yet.
+    pub fn may_continue(&self) -> bool {
+        self.patterns.as_ref().is_some_and(Patterns::may_continue)
+    }
+}
+
+/// The order of the parts of dates that `table` states.
+pub(super) fn dates(table: &FormatTable, problem: &mut impl FnMut(&'static str, String)) -> Dates {
+    let written = table.dates.as_deref().unwrap_or("ymd");
+    let dates = DATES.iter().find(|(word, _)| *word == written);
+    if dates.is_none() {
+        problem(
+            "dates",
+            format!("{written:?} is not known; write \"ymd\", \"dmy\" or \"mdy\""),
+        );
+    }
+    dates.map_or(Dates::YearFirst, |(_, dates)| *dates)
 }
 
 pub(super) fn check_column(
@@ -584,14 +639,18 @@ pub(super) fn check_column(
 }
 
 /// The type that the values of a meaning must have, where it matters.
-pub(super) fn kind_of(meaning: Meaning) -> Option<Kind> {
+pub fn kind_of(meaning: Meaning) -> Option<Kind> {
     match meaning {
         Meaning::StartTime | Meaning::AnswerTime | Meaning::EndTime | Meaning::EventTime => {
             Some(Kind::Time)
         }
         Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration => Some(Kind::Seconds),
         Meaning::PddMs => Some(Kind::Millis),
-        Meaning::Cost | Meaning::Rate => Some(Kind::Money),
+        Meaning::Cost
+        | Meaning::Rate
+        | Meaning::Balance
+        | Meaning::Threshold
+        | Meaning::CreditLimit => Some(Kind::Money),
         Meaning::EndReason | Meaning::EndDirection => Some(Kind::Integer),
         _ => None,
     }
@@ -686,6 +745,7 @@ pub(super) fn layout(
         state: written.state.clone(),
         when,
         at_least,
+        pairing: None,
         columns,
         meanings,
         keys,
@@ -735,6 +795,22 @@ pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static 
         // In a call's data, the columns' own names stand apart, in `extra`.
         if &*layout.event != CALL {
             check_keys(layout, problem);
+        }
+        let lacks = |meaning: Meaning| layout.column_of(meaning).is_none();
+        let wanted: &[Meaning] = match &*layout.event {
+            ALARM => &[Meaning::AlarmType],
+            BALANCE => &[Meaning::AccountId, Meaning::Balance],
+            _ => &[],
+        };
+        for meaning in wanted.iter().filter(|meaning| lacks(**meaning)) {
+            problem(
+                "columns",
+                format!(
+                    "events of type {:?} need a column for it; mark one as = {:?}",
+                    layout.event,
+                    meaning.word()
+                ),
+            );
         }
         let needed = layout.timed_by();
         if needed

@@ -9,7 +9,7 @@ const VERSION: u8 = 1;
 
 /// What became of a source's rows; in a commit, of the rows that commit covers.
 ///
-/// `rows + derived = events + rejected + filtered + repeated`, where `events` is counted by the
+/// `rows + derived = events + rejected + filtered + repeated + joined`, where `events` is counted by the
 /// queue itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SourceCounts {
@@ -23,6 +23,8 @@ pub struct SourceCounts {
     pub filtered: u64,
     /// Rows that repeat what was told already: a standing alarm, a known natural key.
     pub repeated: u64,
+    /// Rows that are one event together with a later one: a call's beginning, told with its end.
+    pub joined: u64,
     /// Times that rows may have been lost before they could be read.
     pub gaps: u64,
 }
@@ -34,6 +36,7 @@ impl SourceCounts {
         self.rejected += more.rejected;
         self.filtered += more.filtered;
         self.repeated += more.repeated;
+        self.joined += more.joined;
         self.gaps += more.gaps;
     }
 }
@@ -56,9 +59,10 @@ impl SourceTotals {
             rejected,
             filtered,
             repeated,
+            joined,
             gaps: _,
         } = self.counts;
-        rows + derived == self.events + rejected + filtered + repeated
+        rows + derived == self.events + rejected + filtered + repeated + joined
     }
 
     /// Adds what one commit covers.
@@ -75,6 +79,7 @@ impl SourceTotals {
             rejected,
             filtered,
             repeated,
+            joined,
             gaps,
         } = self.counts;
         let mut out = vec![VERSION];
@@ -85,6 +90,7 @@ impl SourceTotals {
             filtered,
             repeated,
             gaps,
+            joined,
             self.events,
         ] {
             put_count(&mut out, count);
@@ -106,6 +112,7 @@ impl SourceTotals {
                 filtered: fields.tally()?,
                 repeated: fields.tally()?,
                 gaps: fields.tally()?,
+                joined: fields.tally()?,
             },
             events: fields.tally()?,
         };
@@ -208,9 +215,10 @@ mod tests {
             rejected: 1,
             filtered: 2,
             repeated: 1,
+            joined: 1,
             gaps: 3,
         };
-        totals.add(counts, 2);
+        totals.add(counts, 1);
         assert!(totals.balances());
         assert_eq!(SourceTotals::decode(&totals.encode()), Some(totals));
         totals.add(

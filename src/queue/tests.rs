@@ -643,3 +643,36 @@ fn many_threads_commit_settle_and_read_at_once() {
     });
     assert_eq!(queue.ledger().endpoint("billing").unwrap().delivered, 2_000);
 }
+
+#[test]
+fn state_changed_with_a_commit_is_there_after_a_roll_and_a_restart_and_can_be_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    let change = |name: &str, value: Option<&[u8]>| StateChange {
+        name: name.to_owned(),
+        value: value.map(<[u8]>::to_vec),
+    };
+    let changes = [
+        change("alarm/cdr/1", Some(b"one")),
+        change("alarm/cdr/2", Some(b"two")),
+        change("join/cdr/1", Some(b"three")),
+    ];
+    queue
+        .commit_with(&[batch(events(1, 60))], &changes)
+        .unwrap();
+    queue
+        .commit_with(&[], &[change("alarm/cdr/1", None)])
+        .unwrap();
+    queue.roll_now().unwrap();
+    drop(queue);
+    let queue = open(&directory);
+    let kept = vec![("alarm/cdr/2".to_owned(), b"two".to_vec())];
+    assert_eq!(queue.states("alarm/cdr/").unwrap(), kept);
+    assert_eq!(queue.states("").unwrap().len(), 2);
+    let long = [change("a", Some(&[0; STATE_BYTES_MAX + 1]))];
+    assert!(matches!(
+        queue.commit_with(&[batch(events(1, 60))], &long),
+        Err(QueueError::TooLong { .. })
+    ));
+    assert_eq!(queue.next_sequence(), Sequence(2), "nothing of it happened");
+}

@@ -13,6 +13,7 @@ mod bounds;
 mod cli;
 mod crash;
 mod damage;
+mod derive;
 mod disk;
 mod endpoints;
 mod formats;

@@ -408,7 +408,7 @@ fn put_together(
             table.delimiter = Some(letter(pairs.delimiter));
             table.quote = pairs.quote.map(letter);
         }
-        Reader::JsonLines | Reader::Document(_) => {}
+        Reader::JsonLines | Reader::Document(_) | Reader::Pattern => {}
     }
     if dates != Dates::default() {
         let word = DATES.iter().find(|(_, known)| *known == dates);
