@@ -35,6 +35,8 @@ pub mod ingest;
 pub mod queue;
 
 pub mod event;
+pub mod folder;
+pub mod listen;
 pub mod parser;
 pub mod source;
 

@@ -4,6 +4,7 @@ pub mod cdr;
 pub mod general;
 pub mod id;
 pub mod json;
+pub mod vos3000_push;
 
 pub use id::Origin;
 

@@ -7,15 +7,19 @@
 //! are read again and give the same event ids. A commit that fails is kept and tried again as it
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
+mod intake;
+mod pushed;
 mod report;
 mod set_aside;
 
+pub use intake::Intake;
+pub use pushed::{Pushed, Reading};
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::{Event, Maker, Origin};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
-use crate::queue::{self, Queue, SourceBatch, SourceCounts};
+use crate::queue::{self, Queue, SourceBatch, SourceCounts, StateChange};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
     Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, Start,
@@ -131,6 +135,8 @@ impl Hint {
 #[derive(Debug)]
 pub struct Ingest {
     feeds: Vec<Following>,
+    /// The sources that are not lines of files.
+    intakes: Vec<Box<dyn Intake>>,
     queue: Queue,
     set_aside: SetAside,
     clock: Arc<dyn Clock>,
@@ -177,9 +183,11 @@ impl Following {
 
 /// What one commit will hold.
 #[derive(Debug, Default)]
-struct Group {
+pub struct Group {
     batches: Vec<SourceBatch>,
     set_aside: Vec<Entry>,
+    /// Small state that changes with it.
+    state: Vec<StateChange>,
     rows: usize,
     bytes: usize,
 }
@@ -226,6 +234,7 @@ impl Ingest {
         let feeds = feeds.into_iter().map(follow).collect();
         Ok(Ingest {
             feeds,
+            intakes: Vec::new(),
             queue,
             set_aside,
             clock,
@@ -235,6 +244,12 @@ impl Ingest {
             full: false,
             failing: false,
         })
+    }
+
+    /// The same pump, fed by `intakes` too.
+    pub fn with_intakes(mut self, intakes: Vec<Box<dyn Intake>>) -> Ingest {
+        self.intakes = intakes;
+        self
     }
 
     /// Pumps until `shutdown` is requested; `hint` and its bell tell when there is something new.
@@ -268,9 +283,12 @@ impl Ingest {
                 let looked = self.look(heard);
                 if self.is_full() {
                     self.held = Some(looked).filter(|group| !group.batches.is_empty());
+                    self.turn_away();
                     return Passed::Paused;
                 }
-                self.read(looked)
+                let mut group = self.read(looked);
+                self.take(heard, &mut group);
+                group
             }
         };
         if group.batches.is_empty() {
@@ -282,7 +300,7 @@ impl Ingest {
             .map_err(|error| format!("cannot set rows aside: {error}"));
         let committed = kept.and_then(|()| {
             self.queue
-                .commit(&group.batches)
+                .commit_with(&group.batches, &group.state)
                 .map_err(|error| error.to_string())
         });
         match committed {
@@ -290,6 +308,9 @@ impl Ingest {
                 if std::mem::take(&mut self.failing) {
                     log::info!("reading resumed");
                 }
+                self.intakes
+                    .iter_mut()
+                    .for_each(|intake| intake.committed());
                 if full {
                     Passed::Full
                 } else {
@@ -301,8 +322,31 @@ impl Ingest {
                     log::error!("reading paused, rows cannot be made durable error={error:?}");
                 }
                 self.held = Some(group);
+                self.turn_away();
                 Passed::Paused
             }
+        }
+    }
+
+    /// What is pushed cannot wait in its file: it is told that nothing can be kept now.
+    fn turn_away(&mut self) {
+        self.intakes
+            .iter_mut()
+            .for_each(|intake| intake.turned_away());
+    }
+
+    /// Steps 2 and 3 for what is not lines of files.
+    fn take(&mut self, heard: Changed, group: &mut Group) {
+        let at = intake::At {
+            now: self.clock.now(),
+            wall: self.clock.wall(),
+            hinted: heard != Changed::Nothing,
+        };
+        for intake in &mut self.intakes {
+            intake.take(at, group);
+        }
+        if group.is_full() && !self.intakes.is_empty() {
+            self.intakes.rotate_left(1);
         }
     }
 
@@ -394,9 +438,11 @@ impl Ingest {
 
     fn until_next_look(&self) -> Duration {
         let now = self.clock.now();
-        self.feeds
-            .iter()
-            .map(|following| following.look_at.since(now))
+        let looks = self.feeds.iter().map(|following| following.look_at);
+        let takes = self.intakes.iter().map(|intake| intake.due(now));
+        looks
+            .chain(takes)
+            .map(|at| at.since(now))
             .min()
             .unwrap_or(PAUSE)
     }

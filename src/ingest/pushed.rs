@@ -1,0 +1,337 @@
+//! Pushed: what a listener hands over, answered after its commit.
+//!
+//! **Crash argument.** A push is answered *kept* in [`Intake::committed`], which ingest calls after
+//! the commit that holds its events returned, and nowhere else. A crash before the commit leaves
+//! neither event nor answer: the sender, if it repeats, tells it again. A crash between commit and
+//! answer leaves an event that the sender does not know of: its repeat has the same id, or is
+//! known and counted as repeated. A commit that fails answers busy at once, while its group is
+//! kept and tried again: also that ends in an event at most twice, with one id.
+//!
+//! **What does not fit** is set aside, durably, and then answered as if it did: the one answer
+//! that the manual documents is `retCode` 0, what a switch does on another is not known, and to
+//! have it repeat for ever what will never fit helps nobody. Nothing is lost by that: the row is
+//! in `set-aside.jsonl` with its peer and reason.
+
+mod alarms;
+mod balances;
+
+use super::Group;
+use super::intake::{At, Came, Intake};
+use super::report::Report;
+use crate::clock::Moment;
+use crate::event::vos3000_push::{self, Edge, PushMaker, Told};
+use crate::event::{Maker, Origin};
+use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
+use crate::parser::{Format, Parser, Step};
+use crate::queue::{Queue, QueueError};
+use alarms::Standing;
+use balances::Balances;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Shortest time between two lines about pushes not taken. The first is said at once.
+const REFUSALS_PAUSE: Duration = Duration::from_secs(600);
+
+/// Time between two calls when nothing is pushed: for what is said in the log.
+const IDLE_PAUSE: Duration = Duration::from_secs(5);
+
+/// A source of pushes.
+#[derive(Debug)]
+pub struct Pushed {
+    name: Arc<str>,
+    gate: Gate,
+    reading: Reader,
+    report: Report,
+    refusals: Refusals,
+    refusals_told_at: Option<Moment>,
+    /// What was added to the group that is not yet durable: at most its number of rows.
+    owed: Vec<(Answer, Option<Vec<u8>>)>,
+}
+
+/// How pushes are understood.
+#[derive(Debug)]
+pub enum Reading {
+    /// As VOS3000's pages.
+    Pages(PushMaker),
+    /// As rows of a format; a body may hold several lines.
+    Rows {
+        /// What reads them.
+        parser: Parser,
+        /// What is told of a record.
+        maker: Maker,
+    },
+}
+
+#[derive(Debug)]
+enum Reader {
+    Pages {
+        maker: PushMaker,
+        standing: Standing,
+        balances: Balances,
+    },
+    Rows {
+        parser: Parser,
+        format: Format,
+        maker: Maker,
+    },
+}
+
+impl Pushed {
+    /// The source called `name`, whose pushes come through `gate`; goes on from what `queue`
+    /// remembers of it.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be read.
+    pub fn new(
+        name: Arc<str>,
+        gate: Gate,
+        reading: Reading,
+        queue: &Queue,
+    ) -> Result<Pushed, QueueError> {
+        let reading = match reading {
+            Reading::Pages(maker) => Reader::Pages {
+                maker,
+                standing: Standing::load(&name, queue)?,
+                balances: Balances::load(&name, queue)?,
+            },
+            Reading::Rows { parser, maker } => Reader::Rows {
+                format: parser.format().clone(),
+                parser,
+                maker,
+            },
+        };
+        Ok(Pushed {
+            report: Report::new(&name),
+            name,
+            gate,
+            reading,
+            refusals: Refusals::default(),
+            refusals_told_at: None,
+            owed: Vec::new(),
+        })
+    }
+
+    /// Says how many pushes were not taken, when that is due.
+    fn tell_refusals(&mut self, now: Moment) {
+        let refusals = self.gate.refusals();
+        let due = self
+            .refusals_told_at
+            .is_none_or(|told| now.since(told) >= REFUSALS_PAUSE);
+        if refusals == self.refusals || !due {
+            return;
+        }
+        log::warn!(
+            "pushes not taken since the start source={} {refusals}",
+            self.name
+        );
+        self.refusals = refusals;
+        self.refusals_told_at = Some(now);
+    }
+}
+
+impl Intake for Pushed {
+    fn take(&mut self, at: At, group: &mut Group) {
+        while !group.is_full()
+            && let Some(push) = self.gate.take()
+        {
+            let place = match push.page.as_str() {
+                "" => format!("push from {}", push.peer),
+                page => format!("{page} from {}", push.peer),
+            };
+            let set_aside = self.reading.read(&self.name, &place, &push, group);
+            if let Some(reason) = set_aside {
+                self.report.set_aside(&place, &reason);
+            }
+            let acknowledgement = self.reading.acknowledgement(&push);
+            self.owed.push((push.answer, acknowledgement));
+        }
+        self.report.tell(at.now);
+        self.tell_refusals(at.now);
+    }
+
+    fn committed(&mut self) {
+        for (answer, acknowledgement) in self.owed.drain(..) {
+            answer.kept(acknowledgement.as_deref());
+        }
+    }
+
+    fn turned_away(&mut self) {
+        self.gate.close();
+        for _busy in self.owed.drain(..) {
+            self.gate.refused(Refusal::Full);
+        }
+    }
+
+    fn due(&self, now: Moment) -> Moment {
+        now + IDLE_PAUSE
+    }
+}
+
+impl Drop for Pushed {
+    /// Whoever still waits for an answer hears that there will be none.
+    fn drop(&mut self) {
+        self.turned_away();
+    }
+}
+
+impl Reader {
+    /// Adds what the push tells to `group`; returns why it, or the first row of it, does not fit.
+    fn read(
+        &mut self,
+        source: &Arc<str>,
+        place: &str,
+        push: &Push,
+        group: &mut Group,
+    ) -> Option<String> {
+        if push.bytes > push.body.len() {
+            let reason = format!(
+                "a datagram of {} bytes is longer than {DATAGRAM_BYTES_MAX}",
+                push.bytes
+            );
+            let came = Came::Misfit {
+                reason: reason.clone(),
+                column: None,
+            };
+            group.add(source, place, &push.body, came);
+            return Some(reason);
+        }
+        match self {
+            Self::Pages {
+                maker,
+                standing,
+                balances,
+            } => {
+                let told = vos3000_push::read(&push.page, &push.body);
+                let came = match told {
+                    Ok(Told::Alarms(alarms)) => {
+                        let edges = standing.compare(alarms, group);
+                        let events = edges
+                            .iter()
+                            .flat_map(|(alarm, edge)| maker.alarm(alarm, *edge, push.arrived))
+                            .collect::<Vec<_>>();
+                        if events.is_empty() {
+                            Came::Repeated
+                        } else {
+                            Came::Told(events)
+                        }
+                    }
+                    Ok(Told::Money(money)) => match balances.first(&money, push.arrived, group) {
+                        Some(first) => Came::Told(vec![maker.money(&money, first)]),
+                        None => Came::Repeated,
+                    },
+                    Ok(Told::Call(call)) => match call.word() {
+                        Some(word) => Came::Told(vec![maker.call(&call, word)]),
+                        None => Came::Filtered,
+                    },
+                    Ok(Told::Phone(phone)) => Came::Told(vec![maker.phone(&phone)]),
+                    Err(error) => {
+                        let reason = error.to_string();
+                        let came = Came::Misfit {
+                            reason: reason.clone(),
+                            column: None,
+                        };
+                        group.add(source, place, &push.body, came);
+                        return Some(reason);
+                    }
+                };
+                group.add(source, place, &push.body, came);
+                None
+            }
+            Self::Rows {
+                parser,
+                format,
+                maker,
+            } => read_rows(parser, format, maker, source, place, push, group),
+        }
+    }
+
+    /// What a sender of datagrams wants to hear of this one: its flowno.
+    ///
+    /// *observed* in one public receiver of VOS3000's report, of one release: the number as text
+    /// and nothing else. That receiver finds it before the text that begins with `"MBX`, because
+    /// commas inside names shift the columns of a plain split; so it is found here in rows that
+    /// do not fit, too. A row that has none is not acknowledged.
+    fn acknowledgement(&self, push: &Push) -> Option<Vec<u8>> {
+        match self {
+            Self::Pages { .. } => None,
+            Self::Rows { .. } => flowno(&push.body).map(<[u8]>::to_vec),
+        }
+    }
+}
+
+/// Reads the lines of a push; returns why the first that does not fit does not.
+fn read_rows(
+    parser: &mut Parser,
+    format: &Format,
+    maker: &Maker,
+    source: &Arc<str>,
+    place: &str,
+    push: &Push,
+    group: &mut Group,
+) -> Option<String> {
+    // The bytes of the push take the place of a file's first row: a row that has no key of its
+    // own is known by what came with it.
+    let first_row: [u8; 32] = Sha256::digest(&push.body).into();
+    let (mut at, mut rows, mut first_reason) = (0, 0, None);
+    while at < push.body.len() {
+        let rest = push.body.get(at..).unwrap_or_default();
+        let (came, bytes) = match parser.next(rest, false, true) {
+            Step::Skipped { bytes, .. } => {
+                at += bytes.max(1);
+                continue;
+            }
+            Step::Record { record, bytes, .. } => {
+                let origin = Origin {
+                    first_row: &first_row,
+                    offset: at as u64,
+                    raw: rest.get(..bytes).unwrap_or_default(),
+                };
+                let event = maker.make(&record, format, origin);
+                (Came::Told(vec![event]), bytes)
+            }
+            Step::Rejected { reject, bytes, .. } => {
+                let came = Came::Misfit {
+                    reason: reject.to_string(),
+                    column: reject.column.map(|(column, _)| column),
+                };
+                (came, bytes)
+            }
+            // Nothing follows what was pushed.
+            Step::More => {
+                let reason = "it breaks off".to_string();
+                (Came::Misfit { reason, column: None }, rest.len())
+            }
+        };
+        if let Came::Misfit { reason, .. } = &came {
+            first_reason.get_or_insert_with(|| reason.clone());
+        }
+        let row = rest.get(..bytes).unwrap_or_default();
+        group.add(source, place, row, came);
+        (at, rows) = (at + bytes.max(1), rows + 1);
+    }
+    if rows == 0 {
+        let reason = "it is empty".to_string();
+        let came = Came::Misfit {
+            reason: reason.clone(),
+            column: None,
+        };
+        group.add(source, place, &push.body, came);
+        return Some(reason);
+    }
+    first_reason
+}
+
+/// The digits before the field that names the softswitch.
+fn flowno(row: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::find(row, b",\"MBX")?;
+    let before = row.get(..at)?;
+    let begin = memchr::memrchr(b',', before).map_or(0, |comma| comma + 1);
+    let digits = before.get(begin..)?;
+    let is_number = !digits.is_empty() && digits.len() <= 20 && digits.iter().all(u8::is_ascii_digit);
+    is_number.then_some(digits)
+}
+
+#[cfg(test)]
+mod tests;
