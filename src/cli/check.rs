@@ -225,7 +225,7 @@ impl Tally {
                     }
                     (bytes, lines)
                 }
-                Step::Skipped { bytes, lines } => (bytes, lines),
+                Step::Skipped { bytes, lines } | Step::Foreign { bytes, lines } => (bytes, lines),
                 Step::More => break,
             };
             at += taken;

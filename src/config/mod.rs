@@ -419,7 +419,7 @@ fn check_whole(
     }
     let made: BTreeSet<&str> = sources
         .iter()
-        .map(|source| source.parser.format.event.as_str())
+        .flat_map(|source| source.parser.format.events())
         .collect();
     let wanted = |kind: &str| {
         endpoints

@@ -44,13 +44,16 @@ impl<'r> Call<'r> {
             (_, true) => (told_start, answered),
             (_, false) => (told_start, None),
         };
+        // Some switches write the answer and the time since then instead of the end.
+        let told_end = record.time_of(Meaning::EndTime);
+        let end = told_end.or_else(|| Some(after(answered?, held?)));
         let bill_secs = if connected { billed.or(held) } else { Some(0) };
         Call {
             record,
             settings,
             start,
             answer,
-            end: record.time_of(Meaning::EndTime),
+            end,
             bill_secs,
             connected,
         }
@@ -151,7 +154,7 @@ fn extra(record: &Record<'_>) -> Object {
         .columns
         .iter()
         .enumerate()
-        .filter(|(_, column)| column.meaning.is_none())
+        .filter(|(_, column)| column.meaning.is_none() && !column.drop)
     {
         match (record.value(index), column.kind) {
             (Value::Whole(number), _) => extra.whole(&column.name, Some(number)),
@@ -162,6 +165,12 @@ fn extra(record: &Record<'_>) -> Object {
         }
     }
     extra
+}
+
+/// The instant `secs` after `at`.
+fn after(at: Timestamp, secs: i64) -> Timestamp {
+    let unix = UnixMs(at.unix.0.saturating_add(secs.saturating_mul(1_000)));
+    Timestamp { unix, ..at }
 }
 
 /// The instant `millis` before `at`, told no more finely than `at` itself.

@@ -56,10 +56,20 @@ pub(super) enum Came {
     },
 }
 
+impl Came {
+    /// Why it is set aside, if it is.
+    pub(super) fn misfit(&self) -> Option<&str> {
+        match self {
+            Self::Misfit { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+}
+
 impl Group {
     /// Adds what one row of `source` came to, and counts it. `place` says where a row that does
-    /// not fit was found, `row` what its bytes were. Returns whether it was set aside.
-    pub(super) fn add(&mut self, source: &Arc<str>, place: &str, row: &[u8], came: Came) -> bool {
+    /// not fit was found, `row` what its bytes were.
+    pub(super) fn add(&mut self, source: &Arc<str>, place: &str, row: &[u8], came: Came) {
         self.rows += 1;
         self.bytes += row.len();
         let came = match came {
@@ -75,16 +85,9 @@ impl Group {
             Came::Told(events) => {
                 counts.derived += events.len().saturating_sub(1) as u64;
                 self.batch(source).events.extend(events);
-                false
             }
-            Came::Repeated => {
-                counts.repeated += 1;
-                false
-            }
-            Came::Filtered => {
-                counts.filtered += 1;
-                false
-            }
+            Came::Repeated => counts.repeated += 1,
+            Came::Filtered => counts.filtered += 1,
             Came::Misfit { reason, column } => {
                 counts.rejected += 1;
                 self.set_aside.push(Entry {
@@ -96,7 +99,6 @@ impl Group {
                     reason,
                     row: set_aside::row_text(row),
                 });
-                true
             }
         }
     }

@@ -540,7 +540,7 @@ impl Group {
             };
             match understood {
                 Understood::Event(event) => events.push(event),
-                Understood::Early => counts.filtered += 1,
+                Understood::Filtered => counts.filtered += 1,
                 Understood::Misfit(reject) => {
                     counts.rejected += 1;
                     let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
@@ -575,8 +575,8 @@ impl Group {
 enum Understood {
     /// An event.
     Event(Event),
-    /// A row of a time before the one that following begins at.
-    Early,
+    /// A row of a time before the one that following begins at, or of a kind that is not told.
+    Filtered,
     /// A row that does not fit.
     Misfit(Reject),
     /// A blank line or a header.
@@ -596,6 +596,7 @@ impl Feed {
                 lines,
             } => (record, bytes, lines),
             Step::Skipped { bytes, lines } => return Some((Understood::Nothing, bytes, lines)),
+            Step::Foreign { bytes, lines } => return Some((Understood::Filtered, bytes, lines)),
             Step::Rejected {
                 reject,
                 bytes,
@@ -611,7 +612,7 @@ impl Feed {
         };
         let event = self.maker.make(&record, &self.format, origin);
         let understood = match self.start {
-            Start::At(start) if event.time.unix < start => Understood::Early,
+            Start::At(start) if event.time.unix < start => Understood::Filtered,
             _ if queue::accepts(&event) => Understood::Event(event),
             _ => Understood::Misfit(Reject::row(Problem::TooLong)),
         };

@@ -13,19 +13,20 @@
 //! in `set-aside.jsonl` with its peer and reason.
 
 mod alarms;
-mod balances;
+mod lately;
 
 use super::Group;
 use super::intake::{At, Came, Intake};
 use super::report::Report;
 use crate::clock::Moment;
-use crate::event::vos3000_push::{self, Edge, PushMaker, Told};
+use crate::event::alarm_list::{self, AlarmMaker};
 use crate::event::{Maker, Origin};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
-use crate::parser::{Format, Parser, Step};
+use crate::parser::{DocumentStep, Format, Meaning, Parser, Problem, Step};
 use crate::queue::{Queue, QueueError};
 use alarms::Standing;
-use balances::Balances;
+use lately::Lately;
+use crate::timestamp::Timestamp;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,30 +52,22 @@ pub struct Pushed {
 
 /// How pushes are understood.
 #[derive(Debug)]
-pub enum Reading {
-    /// As VOS3000's pages.
-    Pages(PushMaker),
-    /// As rows of a format; a body may hold several lines.
-    Rows {
-        /// What reads them.
-        parser: Parser,
-        /// What is told of a record.
-        maker: Maker,
-    },
+pub struct Reading {
+    /// What reads them: a document for each body, or rows.
+    pub parser: Parser,
+    /// What is told of a record.
+    pub maker: Maker,
+    /// What is told of VOS3000's lists of alarms, where they come.
+    pub alarms: Option<AlarmMaker>,
 }
 
 #[derive(Debug)]
-enum Reader {
-    Pages {
-        maker: PushMaker,
-        standing: Standing,
-        balances: Balances,
-    },
-    Rows {
-        parser: Parser,
-        format: Format,
-        maker: Maker,
-    },
+struct Reader {
+    parser: Parser,
+    format: Format,
+    maker: Maker,
+    lately: Lately,
+    alarms: Option<(AlarmMaker, Standing)>,
 }
 
 impl Pushed {
@@ -90,17 +83,16 @@ impl Pushed {
         reading: Reading,
         queue: &Queue,
     ) -> Result<Pushed, QueueError> {
-        let reading = match reading {
-            Reading::Pages(maker) => Reader::Pages {
-                maker,
-                standing: Standing::load(&name, queue)?,
-                balances: Balances::load(&name, queue)?,
-            },
-            Reading::Rows { parser, maker } => Reader::Rows {
-                format: parser.format().clone(),
-                parser,
-                maker,
-            },
+        let alarms = match reading.alarms {
+            Some(maker) => Some((maker, Standing::load(&name, queue)?)),
+            None => None,
+        };
+        let reading = Reader {
+            format: reading.parser.format().clone(),
+            parser: reading.parser,
+            maker: reading.maker,
+            lately: Lately::load(&name, queue)?,
+            alarms,
         };
         Ok(Pushed {
             report: Report::new(&name),
@@ -144,7 +136,7 @@ impl Intake for Pushed {
             if let Some(reason) = set_aside {
                 self.report.set_aside(&place, &reason);
             }
-            let acknowledgement = self.reading.acknowledgement(&push);
+            let acknowledgement = flowno(&push.body).map(<[u8]>::to_vec);
             self.owed.push((push.answer, acknowledgement));
         }
         self.report.tell(at.now);
@@ -185,145 +177,142 @@ impl Reader {
         push: &Push,
         group: &mut Group,
     ) -> Option<String> {
-        if push.bytes > push.body.len() {
-            let reason = format!(
+        let came = if push.bytes > push.body.len() {
+            misfit(format!(
                 "a datagram of {} bytes is longer than {DATAGRAM_BYTES_MAX}",
                 push.bytes
-            );
-            let came = Came::Misfit {
-                reason: reason.clone(),
-                column: None,
+            ))
+        } else if push.page == alarm_list::PAGE && self.alarms.is_some() {
+            self.alarms(push, group)
+        } else if self.format.reader.is_document() {
+            self.document(push, group)
+        } else {
+            return self.rows(source, place, push, group);
+        };
+        let reason = came.misfit().map(str::to_string);
+        group.add(source, place, &push.body, came);
+        reason
+    }
+
+    /// What a list of alarms tells: what came and went since the last one.
+    fn alarms(&mut self, push: &Push, group: &mut Group) -> Came {
+        let Some((maker, standing)) = &mut self.alarms else {
+            return Came::Filtered;
+        };
+        let alarms = match alarm_list::read(&push.body) {
+            Ok(alarms) => alarms,
+            Err(error) => return misfit(error.to_string()),
+        };
+        let edges = standing.compare(alarms, group);
+        let events: Vec<_> = edges
+            .iter()
+            .flat_map(|(alarm, edge)| maker.alarm(alarm, *edge, push.arrived))
+            .collect();
+        if events.is_empty() {
+            Came::Repeated
+        } else {
+            Came::Told(events)
+        }
+    }
+
+    /// What a document tells. One that the format has no layout for is of a kind that is not told.
+    fn document(&mut self, push: &Push, group: &mut Group) -> Came {
+        let record = match self.parser.document(&push.body, &push.page, true) {
+            DocumentStep::Record(record) => record,
+            DocumentStep::Rejected(reject) if reject.problem == Problem::NoLayout => {
+                return Came::Filtered;
+            }
+            DocumentStep::Rejected(reject) => return misfit(reject.to_string()),
+            DocumentStep::Incomplete => return misfit("it breaks off".to_string()),
+        };
+        let is_untimed = record.layout().untimed;
+        if is_untimed {
+            // What has no time of its own is known by when it first came.
+            let account = record.text_of(Meaning::AccountId).unwrap_or_default();
+            let whose = [push.page.as_str(), account];
+            if !self.lately.is_first(&whose, &push.body, push.arrived, group) {
+                return Came::Repeated;
+            }
+        }
+        let origin = Origin {
+            first_row: &Sha256::digest(&push.body).into(),
+            offset: if is_untimed { push.arrived.0.cast_unsigned() } else { 0 },
+            raw: &push.body,
+        };
+        let arrived = Timestamp::from_millis(push.arrived.0);
+        let event = self.maker.make_at(&record, &self.format, origin, arrived);
+        Came::Told(vec![event])
+    }
+
+    /// Adds the lines of a push; returns why the first that does not fit does not.
+    fn rows(
+        &mut self,
+        source: &Arc<str>,
+        place: &str,
+        push: &Push,
+        group: &mut Group,
+    ) -> Option<String> {
+        // The bytes of the push take the place of a file's first row: a row that has no key of
+        // its own is known by what came with it.
+        let first_row: [u8; 32] = Sha256::digest(&push.body).into();
+        let (mut at, mut rows, mut first_reason) = (0, 0, None);
+        while at < push.body.len() {
+            let rest = push.body.get(at..).unwrap_or_default();
+            let (came, bytes) = match self.parser.next(rest, false, true) {
+                Step::Skipped { bytes, .. } => {
+                    at += bytes.max(1);
+                    continue;
+                }
+                Step::Foreign { bytes, .. } => (Came::Filtered, bytes),
+                Step::Record { record, bytes, .. } => {
+                    let origin = Origin {
+                        first_row: &first_row,
+                        offset: at as u64,
+                        raw: rest.get(..bytes).unwrap_or_default(),
+                    };
+                    let arrived = Timestamp::from_millis(push.arrived.0);
+                    let event = self.maker.make_at(&record, &self.format, origin, arrived);
+                    (Came::Told(vec![event]), bytes)
+                }
+                Step::Rejected { reject, bytes, .. } => {
+                    let came = Came::Misfit {
+                        reason: reject.to_string(),
+                        column: reject.column.map(|(column, _)| column),
+                    };
+                    (came, bytes)
+                }
+                // Nothing follows what was pushed.
+                Step::More => (misfit("it breaks off".to_string()), rest.len()),
             };
-            group.add(source, place, &push.body, came);
+            if let Some(reason) = came.misfit() {
+                first_reason.get_or_insert_with(|| reason.to_string());
+            }
+            let row = rest.get(..bytes).unwrap_or_default();
+            group.add(source, place, row, came);
+            (at, rows) = (at + bytes.max(1), rows + 1);
+        }
+        if rows == 0 {
+            let reason = "it is empty".to_string();
+            group.add(source, place, &push.body, misfit(reason.clone()));
             return Some(reason);
         }
-        match self {
-            Self::Pages {
-                maker,
-                standing,
-                balances,
-            } => {
-                let told = vos3000_push::read(&push.page, &push.body);
-                let came = match told {
-                    Ok(Told::Alarms(alarms)) => {
-                        let edges = standing.compare(alarms, group);
-                        let events = edges
-                            .iter()
-                            .flat_map(|(alarm, edge)| maker.alarm(alarm, *edge, push.arrived))
-                            .collect::<Vec<_>>();
-                        if events.is_empty() {
-                            Came::Repeated
-                        } else {
-                            Came::Told(events)
-                        }
-                    }
-                    Ok(Told::Money(money)) => match balances.first(&money, push.arrived, group) {
-                        Some(first) => Came::Told(vec![maker.money(&money, first)]),
-                        None => Came::Repeated,
-                    },
-                    Ok(Told::Call(call)) => match call.word() {
-                        Some(word) => Came::Told(vec![maker.call(&call, word)]),
-                        None => Came::Filtered,
-                    },
-                    Ok(Told::Phone(phone)) => Came::Told(vec![maker.phone(&phone)]),
-                    Err(error) => {
-                        let reason = error.to_string();
-                        let came = Came::Misfit {
-                            reason: reason.clone(),
-                            column: None,
-                        };
-                        group.add(source, place, &push.body, came);
-                        return Some(reason);
-                    }
-                };
-                group.add(source, place, &push.body, came);
-                None
-            }
-            Self::Rows {
-                parser,
-                format,
-                maker,
-            } => read_rows(parser, format, maker, source, place, push, group),
-        }
-    }
-
-    /// What a sender of datagrams wants to hear of this one: its flowno.
-    ///
-    /// *observed* in one public receiver of VOS3000's report, of one release: the number as text
-    /// and nothing else. That receiver finds it before the text that begins with `"MBX`, because
-    /// commas inside names shift the columns of a plain split; so it is found here in rows that
-    /// do not fit, too. A row that has none is not acknowledged.
-    fn acknowledgement(&self, push: &Push) -> Option<Vec<u8>> {
-        match self {
-            Self::Pages { .. } => None,
-            Self::Rows { .. } => flowno(&push.body).map(<[u8]>::to_vec),
-        }
+        first_reason
     }
 }
 
-/// Reads the lines of a push; returns why the first that does not fit does not.
-fn read_rows(
-    parser: &mut Parser,
-    format: &Format,
-    maker: &Maker,
-    source: &Arc<str>,
-    place: &str,
-    push: &Push,
-    group: &mut Group,
-) -> Option<String> {
-    // The bytes of the push take the place of a file's first row: a row that has no key of its
-    // own is known by what came with it.
-    let first_row: [u8; 32] = Sha256::digest(&push.body).into();
-    let (mut at, mut rows, mut first_reason) = (0, 0, None);
-    while at < push.body.len() {
-        let rest = push.body.get(at..).unwrap_or_default();
-        let (came, bytes) = match parser.next(rest, false, true) {
-            Step::Skipped { bytes, .. } => {
-                at += bytes.max(1);
-                continue;
-            }
-            Step::Record { record, bytes, .. } => {
-                let origin = Origin {
-                    first_row: &first_row,
-                    offset: at as u64,
-                    raw: rest.get(..bytes).unwrap_or_default(),
-                };
-                let event = maker.make(&record, format, origin);
-                (Came::Told(vec![event]), bytes)
-            }
-            Step::Rejected { reject, bytes, .. } => {
-                let came = Came::Misfit {
-                    reason: reject.to_string(),
-                    column: reject.column.map(|(column, _)| column),
-                };
-                (came, bytes)
-            }
-            // Nothing follows what was pushed.
-            Step::More => {
-                let reason = "it breaks off".to_string();
-                (Came::Misfit { reason, column: None }, rest.len())
-            }
-        };
-        if let Came::Misfit { reason, .. } = &came {
-            first_reason.get_or_insert_with(|| reason.clone());
-        }
-        let row = rest.get(..bytes).unwrap_or_default();
-        group.add(source, place, row, came);
-        (at, rows) = (at + bytes.max(1), rows + 1);
+fn misfit(reason: String) -> Came {
+    Came::Misfit {
+        reason,
+        column: None,
     }
-    if rows == 0 {
-        let reason = "it is empty".to_string();
-        let came = Came::Misfit {
-            reason: reason.clone(),
-            column: None,
-        };
-        group.add(source, place, &push.body, came);
-        return Some(reason);
-    }
-    first_reason
 }
 
-/// The digits before the field that names the softswitch.
+/// What a sender of datagrams wants to hear of this one: its flowno.
+///
+/// *observed* in one public receiver of VOS3000's report, of one release: the number as text and
+/// nothing else. That receiver finds it before the text that begins with `"MBX`, because commas
+/// inside names shift the columns of a plain split; so it is found here in rows that do not fit,
+/// too. A row that has none is not acknowledged.
 fn flowno(row: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::find(row, b",\"MBX")?;
     let before = row.get(..at)?;

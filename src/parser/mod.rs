@@ -8,24 +8,31 @@
 //! read in two ways are not read at all.
 
 pub mod delimited;
+pub mod document;
 pub mod encoding;
 pub mod format;
-pub mod json_lines;
+mod json;
+mod key_value;
 pub mod presets;
+pub mod reader;
 pub mod record;
 pub mod reject;
 pub mod time;
+mod xml;
 
+pub use document::DocumentStep;
 pub use format::{Column, Format, Layout, Meaning};
 pub use record::{Record, Value};
 pub use reject::{Problem, Reject};
 
 use delimited::{Split, Splitter};
 use encoding::Decoder;
-use format::Reader;
 use jiff::tz::TimeZone;
+use key_value::Pairing;
+use reader::{Markup, Reader};
 use record::{Fields, Scratch};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Most lines one record may span through an open quote.
 ///
@@ -77,6 +84,14 @@ pub enum Step<'a> {
         /// Lines it takes.
         lines: u32,
     },
+    /// A row of a kind that the format passes over, or a line that is none of its rows (another
+    /// program's in the same log): not bad, not told, to be counted.
+    Foreign {
+        /// Bytes it takes.
+        bytes: usize,
+        /// Lines it takes.
+        lines: u32,
+    },
     /// A row that does not fit; to be set aside.
     Rejected {
         /// What does not fit, and where in the row.
@@ -94,14 +109,24 @@ pub enum Step<'a> {
 #[derive(Debug)]
 pub struct Parser {
     settings: Settings,
-    /// What splits rows, for delimited formats.
-    splitter: Option<Splitter>,
+    apart: Apart,
     scratch: Scratch,
+}
+
+/// What takes rows apart, by the format's family.
+#[derive(Debug)]
+enum Apart {
+    Delimited(Box<Splitter>),
+    Json,
+    Pairs(Pairing),
+    /// The paths of the values that any column wants.
+    Xml(HashSet<String>),
 }
 
 /// How a candidate for a record turned out.
 enum Reading {
     Good,
+    Foreign,
     Open,
     Bad(Reject),
 }
@@ -119,13 +144,15 @@ enum Further {
 impl Parser {
     /// A parser that reads by `settings`.
     pub fn new(settings: Settings) -> Parser {
-        let splitter = match settings.format.reader {
-            Reader::Delimited(dialect) => Some(Splitter::new(dialect)),
-            Reader::JsonLines => None,
+        let apart = match settings.format.reader {
+            Reader::Delimited(dialect) => Apart::Delimited(Box::new(Splitter::new(dialect))),
+            Reader::JsonLines | Reader::Document(Markup::Json) => Apart::Json,
+            Reader::KeyValue(pairs) => Apart::Pairs(Pairing::new(pairs)),
+            Reader::Document(Markup::Xml) => Apart::Xml(document::paths(&settings.format)),
         };
         Parser {
             settings,
-            splitter,
+            apart,
             scratch: Scratch::default(),
         }
     }
@@ -162,6 +189,12 @@ impl Parser {
                         lines,
                     };
                 }
+                Reading::Foreign => {
+                    return Step::Foreign {
+                        bytes: taken,
+                        lines,
+                    };
+                }
                 // What cannot be a record may be a line of names.
                 Reading::Bad(reject) if lines == 1 && self.was_header(&reject, at_start) => {
                     return skipped;
@@ -182,6 +215,10 @@ impl Parser {
             }
         };
         // The first line alone is at fault; what follows it may be whole rows.
+        let reject = match encoding::is_utf16(line) {
+            true => Reject::row(Problem::Utf16),
+            false => reject,
+        };
         Step::Rejected {
             reject,
             bytes: first,
@@ -203,7 +240,7 @@ impl Parser {
                 return Further::Later;
             }
             // A whole row stands where the text would go on: the quote was never meant to be open.
-            if matches!(self.read(next), Reading::Good) {
+            if matches!(self.read(next), Reading::Good | Reading::Foreign) {
                 return Further::Never;
             }
             (taken, count) = (taken + next.len(), count + 1);
@@ -231,7 +268,7 @@ impl Parser {
             Header::Auto => {
                 let (text, _) = text_of(line, &self.settings.decoder);
                 let mut fields = Fields::default();
-                let split = Splitter::new(dialect).split(&text, &mut fields);
+                let split = Splitter::new(dialect).split_strictly(&text, &mut fields);
                 split == Split::Whole && self.names(&fields, at_start)
             }
         }
@@ -241,7 +278,7 @@ impl Parser {
     /// [`Parser::is_header`], without splitting it again.
     fn was_header(&self, reject: &Reject, at_start: bool) -> bool {
         self.settings.header == Header::Auto
-            && self.splitter.is_some()
+            && matches!(self.apart, Apart::Delimited(_))
             && reject.problem != Problem::QuoteInside
             && self.names(&self.scratch.fields, at_start)
     }
@@ -255,18 +292,37 @@ impl Parser {
     fn read(&mut self, bytes: &[u8]) -> Reading {
         let (text, flawed) = text_of(bytes, &self.settings.decoder);
         self.scratch.flawed = flawed;
+        let format = &self.settings.format;
         let zone = self.settings.timezone.as_ref();
-        let read = match &mut self.splitter {
-            Some(splitter) => match splitter.split(&text, &mut self.scratch.fields) {
-                Split::Open => return Reading::Open,
-                Split::Torn(problem) => Err(Reject::row(problem)),
-                Split::Whole => self.scratch.judge(&self.settings.format, zone),
+        let read = match &mut self.apart {
+            Apart::Delimited(splitter) => {
+                match splitter.split(&text, &mut self.scratch.fields, format) {
+                    Split::Open => return Reading::Open,
+                    Split::Torn(problem) => Err(Reject::row(problem)),
+                    Split::Whole => self.scratch.judge(format, zone),
+                }
+            }
+            Apart::Pairs(pairing) => match key_value::pairs_of(&text, &format.after) {
+                None => Ok(false),
+                Some((lead, pairs)) => pairing.split(pairs).map_err(Reject::row).and_then(|()| {
+                    let index = self.scratch.fill(format, |name| match name {
+                        key_value::LEAD if !lead.is_empty() => Some(Cow::Borrowed(lead)),
+                        name => pairing.find(pairs, name).map(Cow::Borrowed),
+                    });
+                    self.scratch.judge_filled(format, index, zone)
+                }),
             },
-            None => json_lines::read(&self.settings.format, &text, &mut self.scratch)
-                .and_then(|()| self.scratch.judge(&self.settings.format, zone)),
+            Apart::Json | Apart::Xml(_) => {
+                return match self.read_document(&text, "") {
+                    Ok(true) => Reading::Good,
+                    Ok(false) => Reading::Foreign,
+                    Err(fault) => Reading::Bad(fault.reject),
+                };
+            }
         };
         match read {
-            Ok(()) => Reading::Good,
+            Ok(true) => Reading::Good,
+            Ok(false) => Reading::Foreign,
             Err(reject) => Reading::Bad(reject),
         }
     }
@@ -302,5 +358,7 @@ fn text_of<'b>(bytes: &'b [u8], decoder: &Decoder) -> (Cow<'b, str>, bool) {
     (text, flawed)
 }
 
+#[cfg(test)]
+mod document_tests;
 #[cfg(test)]
 mod tests;

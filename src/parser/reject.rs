@@ -54,6 +54,14 @@ pub enum Problem {
     TooLong,
     /// The line is not a JSON object; what the reader says of it.
     NotJson(String),
+    /// The text is not an XML document; what the reader says of it.
+    NotXml(String),
+    /// The document is longer than [`super::document::DOCUMENT_BYTES_MAX`].
+    DocumentTooLong,
+    /// No layout of the format is for such a document.
+    NoLayout,
+    /// The bytes are UTF-16.
+    Utf16,
 }
 
 impl Reject {
@@ -113,6 +121,12 @@ impl fmt::Display for Problem {
             Self::MissingTime => f.write_str("neither a beginning nor an end of the call"),
             Self::TooLong => f.write_str("too long for an event"),
             Self::NotJson(what) => write!(f, "not a JSON object: {what}"),
+            Self::NotXml(what) => write!(f, "not an XML document: {what}"),
+            Self::DocumentTooLong => f.write_str("the document is longer than 1 MiB"),
+            Self::NoLayout => f.write_str("no layout of the format is for such a document"),
+            Self::Utf16 => f.write_str(
+                "the file is UTF-16, in which lines cannot be found; have it written as UTF-8",
+            ),
         }
     }
 }

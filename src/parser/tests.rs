@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::Path;
 
-fn settings(preset: &str) -> Settings {
+pub(super) fn settings(preset: &str) -> Settings {
     Settings {
         format: presets::find(preset).unwrap(),
         decoder: Decoder::UTF_8,
@@ -21,7 +21,7 @@ fn gbk(preset: &str) -> Settings {
     }
 }
 
-fn fixture(name: &str) -> Vec<u8> {
+pub(super) fn fixture(name: &str) -> Vec<u8> {
     fs::read(
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures")
@@ -58,7 +58,7 @@ fn read(settings: Settings, bytes: &[u8]) -> (Vec<Event>, Vec<String>) {
                 events.push(maker.make(&record, &settings.format, origin));
                 taken
             }
-            Step::Skipped { bytes, .. } => bytes,
+            Step::Skipped { bytes, .. } | Step::Foreign { bytes, .. } => bytes,
             Step::Rejected { reject, bytes, .. } => {
                 rejects.push(reject.to_string());
                 bytes
@@ -81,7 +81,7 @@ fn check(settings: Settings, name: &str, good: usize, bad: usize) -> Vec<Event> 
     events
 }
 
-fn data(event: &Event) -> &str {
+pub(super) fn data(event: &Event) -> &str {
     std::str::from_utf8(&event.data).unwrap()
 }
 
@@ -635,7 +635,9 @@ proptest! {
                     records += 1;
                     (bytes, lines)
                 }
-                Step::Skipped { bytes, lines } | Step::Rejected { bytes, lines, .. } => (bytes, lines),
+                Step::Skipped { bytes, lines }
+                | Step::Foreign { bytes, lines }
+                | Step::Rejected { bytes, lines, .. } => (bytes, lines),
                 Step::More => unreachable!("the file is finished"),
             };
             prop_assert!(taken > 0 && bytes[at + taken - 1] == b'\n');

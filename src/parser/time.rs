@@ -24,8 +24,8 @@ pub struct Told {
     pub doubtful: bool,
 }
 
-/// Reads a time: epoch milliseconds (13 digits), epoch seconds (10 digits), `YYYYMMDDHHMMSS`
-/// (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/` or `-`, one or two digits, an
+/// Reads a time: epoch microseconds (16 digits), milliseconds (13 digits) or seconds (10 digits,
+/// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/` or `-`, one or two digits, an
 /// optional fraction, and an optional `Z` or `±HH:MM`.
 ///
 /// Nothing, zeros, and a date of zeros mean that the switch has no time to tell: `Ok(None)`.
@@ -48,6 +48,9 @@ pub fn read(text: &str, zone: Option<&TimeZone>) -> Result<Option<Told>, TimePro
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return digits(text, zone).map(Some);
     }
+    if text.as_bytes().get(10) == Some(&b'.') {
+        return fractional(text).map(Some);
+    }
     civil(text, zone).map(Some)
 }
 
@@ -62,6 +65,7 @@ fn digits(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
     match text.len() {
         10 => exact(Timestamp::from_secs(number()?)),
         13 => exact(Timestamp::from_millis(number()?)),
+        16 => exact(Timestamp::from_millis(number()? / 1_000)),
         14 => {
             let part = |from: usize, to: usize| {
                 text.get(from..to)
@@ -86,6 +90,22 @@ fn digits(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
         }
         _ => Err(TimeProblem::Shape),
     }
+}
+
+/// Epoch seconds with a fraction.
+fn fractional(text: &str) -> Result<Told, TimeProblem> {
+    let mut scan = Scan(text.as_bytes().get(10..).unwrap_or_default());
+    let nanos = scan.fraction().filter(|_| scan.0.is_empty());
+    let secs = text
+        .get(..10)
+        .filter(|secs| secs.bytes().all(|byte| byte.is_ascii_digit()));
+    let (Some(nanos), Some(Ok(secs))) = (nanos, secs.map(str::parse::<i64>)) else {
+        return Err(TimeProblem::Shape);
+    };
+    Ok(Told {
+        at: Timestamp::from_millis(secs * 1_000 + i64::from(nanos / 1_000_000)),
+        doubtful: false,
+    })
 }
 
 fn civil(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
@@ -236,6 +256,8 @@ mod tests {
     fn every_shape_a_switch_writes_is_read() {
         check("1775800888533", "UTC", "2026-04-10T06:01:28.533Z");
         check("1775800888", "UTC", "2026-04-10T06:01:28Z");
+        check("1775802495104233", "UTC", "2026-04-10T06:28:15.104Z");
+        check("1775802498.224", "UTC", "2026-04-10T06:28:18.224Z");
         check("20260410142815", "UTC", "2026-04-10T14:28:15Z");
         check("2026-04-10 14:01:28", "Asia/Dhaka", "2026-04-10T08:01:28Z");
         check(
