@@ -1,14 +1,17 @@
 //! The agent: builds the parts, starts the threads, stops them in order.
 
 mod attend;
+mod live;
 
 pub use attend::Signals;
 
 use crate::clock::{Clock, SystemClock};
+use crate::config::live::Kind;
 use crate::config::{Config, SourceConfig};
 use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
 use crate::event::Maker;
+use crate::listen;
 use crate::ingest::{Feed, Hint, Ingest, IngestError};
 use crate::parser::Parser;
 use crate::queue::{Ledger, Queue, QueueError};
@@ -44,6 +47,7 @@ pub struct Agent {
     delivery: Arc<Delivery>,
     ingest: JoinHandle<()>,
     attendant: JoinHandle<()>,
+    listening: Option<JoinHandle<()>>,
 }
 
 /// Why an agent cannot start.
@@ -120,14 +124,16 @@ impl Agent {
                 .attach(&endpoint.endpoint.name, endpoint.from)
                 .map_err(AgentError::Queue)?;
         }
-        let globs = config
-            .sources
-            .iter()
-            .flat_map(|source| source.files.files.clone())
-            .collect();
+        let globs = config.sources.iter().flat_map(live::globs).collect();
+        let bell = Bell::default();
         let mut feeds = Vec::new();
+        let mut live = live::Live::default();
         for source in config.sources {
-            feeds.push(feed(source, &config.node, &queue).map_err(AgentError::Queue)?);
+            let added = match &source.kind {
+                Kind::Files => feed(source, &config.node, &queue).map(|feed| feeds.push(feed)),
+                _ => live.add(source, &config.node, &queue, &bell, &clock),
+            };
+            added.map_err(AgentError::Queue)?;
         }
         let mut ingest = Ingest::new(
             feeds,
@@ -136,7 +142,8 @@ impl Agent {
             config.disk_max,
             Arc::clone(&clock),
         )
-        .map_err(AgentError::Ingest)?;
+        .map_err(AgentError::Ingest)?
+        .with_intakes(live.intakes);
         let endpoints = config
             .endpoints
             .into_iter()
@@ -158,7 +165,6 @@ impl Agent {
         )
         .map(Arc::new)
         .map_err(AgentError::Delivery)?;
-        let bell = Bell::default();
         shutdown.ring_at_stop(&bell);
         let hint = Hint::new(bell);
         let (ready, attending) = mpsc::channel();
@@ -173,6 +179,13 @@ impl Agent {
             ready,
         };
         let attendant = spawn("attend", move || attendant.run()).map_err(AgentError::Thread)?;
+        let listening = match live.listeners {
+            none if none.is_empty() => None,
+            listeners => Some(
+                listen::start(listeners, Arc::clone(&clock), shutdown.clone())
+                    .map_err(AgentError::Thread)?,
+            ),
+        };
         let stopping = shutdown.clone();
         let ingest =
             spawn("ingest", move || ingest.run(&hint, &stopping)).map_err(AgentError::Thread)?;
@@ -184,6 +197,7 @@ impl Agent {
             delivery,
             ingest,
             attendant,
+            listening,
         })
     }
 
@@ -195,7 +209,9 @@ impl Agent {
     /// Waits until somebody asks for the stop: a signal, or a thread that has ended by itself.
     pub fn wait(&self) {
         while !self.shutdown.wait(Duration::from_millis(500)) {
+            let listening = self.listening.as_ref();
             if self.ingest.is_finished()
+                || listening.is_some_and(JoinHandle::is_finished)
                 || self.attendant.is_finished()
                 || self.delivery.has_ended()
             {
@@ -218,6 +234,8 @@ impl Agent {
         self.shutdown.request();
         let panicked = self.ingest.join().err();
         let panicked = self.attendant.join().err().or(panicked);
+        let listened = self.listening.and_then(|listening| listening.join().err());
+        let panicked = panicked.or(listened);
         // The attendant's was the only other handle.
         if let Some(delivery) = Arc::into_inner(self.delivery) {
             delivery.stop(STOP_GRACE);

@@ -5,6 +5,7 @@
 
 pub mod endpoint;
 pub mod file;
+pub mod live;
 pub mod place;
 pub mod problem;
 pub mod secret;
@@ -419,14 +420,30 @@ fn check_whole(
     }
     let made: BTreeSet<&str> = sources
         .iter()
-        .flat_map(|source| source.parser.format.events())
+        .flat_map(|source| live::kinds(&source.kind, &source.parser.format))
         .collect();
     let wanted = |kind: &str| {
         endpoints
             .iter()
             .any(|endpoint| endpoint.endpoint.events.wants(kind))
     };
-    for kind in made.iter().filter(|kind| !wanted(kind)) {
+    // A switch pushes many kinds of things; who wants none of some says so by that.
+    let chooses = |source: &SourceConfig, kind: &str| {
+        let kinds = live::kinds(&source.kind, &source.parser.format);
+        live::has_alarms(&source.kind, &source.parser.format)
+            && kinds.contains(&kind)
+            && kinds.iter().any(|kind| wanted(kind))
+    };
+    let is_left_out = |kind: &str| {
+        let mut makers = sources
+            .iter()
+            .filter(|source| live::kinds(&source.kind, &source.parser.format).contains(&kind));
+        makers.all(|source| chooses(source, kind))
+    };
+    for kind in made
+        .iter()
+        .filter(|kind| !wanted(kind) && !is_left_out(kind))
+    {
         problems.add(path, None, "endpoint", format!("no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events"));
     }
     for endpoint in endpoints {

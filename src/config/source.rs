@@ -2,6 +2,7 @@
 
 use super::endpoint::name;
 use super::file::SourceTable;
+use super::live::{self, Kind};
 use super::place::Place;
 use super::value;
 use super::written::Key;
@@ -45,6 +46,8 @@ pub struct SourceConfig {
     pub poll: Duration,
     /// The layout chosen by name.
     pub layout: Option<String>,
+    /// What it is; [`files`](SourceConfig::files) holds no globs for what is not files.
+    pub kind: Kind,
 }
 
 /// Checks one table; `None` where something stands in the way, which is then noted.
@@ -55,22 +58,35 @@ pub fn source(
 ) -> Option<SourceConfig> {
     let before = place.problems();
     let name = name("cdr", &table.name, place);
-    let files = globs(
-        "files",
-        place.required(
+    let kind = live::kind(table, place);
+    let files = match kind {
+        Some(Kind::Files) => globs(
             "files",
+            place.required(
+                "files",
+                &table.files,
+                "[\"/home/kunshi/mbx3000/cdr/*.txt\"]",
+            ),
             &table.files,
-            "[\"/home/kunshi/mbx3000/cdr/*.txt\"]",
+            place,
         ),
-        &table.files,
-        place,
-    );
+        _ => Vec::new(),
+    };
     let exclude = place
         .given("exclude", &table.exclude, "[\"*.old\"]")
         .cloned()
         .unwrap_or_default();
-    let start = start(table, place);
-    let (format, layout) = format(table, place);
+    let start = match &kind {
+        Some(kind) if !kind.has_start() => Start::Beginning,
+        _ => start(table, place),
+    };
+    let (format, layout) = match &kind {
+        Some(Kind::Recordings { .. }) => (Some(live::recording_format()), None),
+        _ => format(table, place),
+    };
+    if let Some((kind, format)) = kind.as_ref().zip(format.as_ref()) {
+        live::check_format(kind, format, table, place);
+    }
     let timezone = timezone(table, format.as_ref(), place);
     let decoder = decoder(table, place);
     let header = place.choice(
@@ -122,6 +138,7 @@ pub fn source(
         calls,
         poll,
         layout,
+        kind: kind?,
     })
 }
 
@@ -302,7 +319,7 @@ fn timezone(
         // The billing server writes epoch times; whether an operator's own columns hold times with
         // a zone only the rows can tell, and those without one are set aside saying so.
         let needs = |format: &Format| {
-            presets::names().any(|name| name == format.name) && format.name != "vos3000-csv"
+            presets::names().any(|name| name == format.name) && !["vos3000-csv", "vos3000-udp", "vos3000-push"].contains(&&*format.name)
         };
         if table.timezone.is_none() && format.is_some_and(needs) {
             place.problem("timezone", &table.timezone, format!("missing; this format's times may carry no zone: write timezone = {LIKE}, the zone the switch's clock shows"));
@@ -448,8 +465,11 @@ pub fn show(config: &SourceConfig) -> toml::Table {
     let mut put = |key: &str, value: toml::Value| table.insert(key.to_string(), value);
     let texts = |texts: &[String]| toml::Value::from(texts.to_vec());
     put("name", config.files.name.to_string().into());
-    put("files", texts(&config.files.files));
-    put("exclude", texts(&config.files.exclude));
+    if let Kind::Files = config.kind {
+        put("files", texts(&config.files.files));
+        put("exclude", texts(&config.files.exclude));
+    }
+    live::show(&config.kind, &mut |key, value| _ = put(key, value));
     put("format", config.parser.format.name.clone().into());
     put("event", config.parser.format.event.clone().into());
     if let Some(layout) = &config.layout {

@@ -5,6 +5,7 @@ pub mod cdr;
 pub mod general;
 pub mod id;
 pub mod json;
+pub mod recording;
 
 pub use id::Origin;
 

@@ -4,10 +4,11 @@
 //! to the outside (an acknowledgement, the removal of a file) it does in
 //! [`committed`](Intake::committed), never before.
 
-use super::{Entry, Group, set_aside};
+use super::{Entry, Group, remember, set_aside};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Event;
 use crate::queue::{self, StateChange};
+use crate::source::FilePosition;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub trait Intake: fmt::Debug + Send {
     fn take(&mut self, at: At, group: &mut Group);
 
     /// Everything that was added is durable.
-    fn committed(&mut self);
+    fn committed(&mut self, now: Moment);
 
     /// Nothing can be made durable now. What was added before is kept and tried again; what is
     /// still outside has to wait there.
@@ -101,6 +102,16 @@ impl Group {
                 });
             }
         }
+    }
+
+    /// Remembers how far a file of `source` was read, together with what was added.
+    pub(super) fn remember(&mut self, source: &Arc<str>, position: FilePosition) {
+        remember(self.batch(source), position);
+    }
+
+    /// Whether there is anything of `source` in it.
+    pub(super) fn has(&self, source: &str) -> bool {
+        self.batches.iter().any(|batch| *batch.source == *source)
     }
 
     /// Changes small state together with what was added.

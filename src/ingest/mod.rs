@@ -7,13 +7,17 @@
 //! are read again and give the same event ids. A commit that fails is kept and tried again as it
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
+mod documents;
 mod intake;
 mod pushed;
+mod recordings;
 mod report;
 mod set_aside;
 
+pub use documents::{After, Documents, watermark_name, watermark_of};
 pub use intake::Intake;
 pub use pushed::{Pushed, Reading};
+pub use recordings::Recordings;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
@@ -308,9 +312,10 @@ impl Ingest {
                 if std::mem::take(&mut self.failing) {
                     log::info!("reading resumed");
                 }
+                let now = self.clock.now();
                 self.intakes
                     .iter_mut()
-                    .for_each(|intake| intake.committed());
+                    .for_each(|intake| intake.committed(now));
                 if full {
                     Passed::Full
                 } else {

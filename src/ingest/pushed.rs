@@ -143,7 +143,7 @@ impl Intake for Pushed {
         self.tell_refusals(at.now);
     }
 
-    fn committed(&mut self) {
+    fn committed(&mut self, _: Moment) {
         for (answer, acknowledgement) in self.owed.drain(..) {
             answer.kept(acknowledgement.as_deref());
         }
