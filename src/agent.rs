@@ -279,7 +279,7 @@ fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, Qu
     Ok(Feed {
         source: Source::open(config.files, is_header, positions, seen_before),
         parser: Parser::new(config.parser),
-        maker: Maker::new(Arc::clone(node), Arc::clone(&name), &format, config.calls),
+        maker: Maker::new(Arc::clone(node), Arc::clone(&name), config.calls),
         name,
         format,
         poll: config.poll,

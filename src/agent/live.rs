@@ -4,8 +4,8 @@ use crate::clock::Clock;
 use crate::config::SourceConfig;
 use crate::config::live::{self, Kind};
 use crate::event::Maker;
-use crate::event::alarm_list::AlarmMaker;
 use crate::event::recording::RecordingMaker;
+use crate::event::vos3000_push::PushMaker;
 use crate::folder::{self, Folder};
 use crate::ingest::{Documents, Intake, Pushed, Reading, Recordings, watermark_name, watermark_of};
 use crate::listen::{Gate, Listener};
@@ -31,11 +31,10 @@ impl Live {
         bell: &Bell,
         clock: &Arc<dyn Clock>,
     ) -> Result<(), QueueError> {
-        let has_alarms = live::has_alarms(&config.kind, &config.parser.format);
+        let is_push = live::is_push(&config.parser.format);
         let name = config.files.name;
-        let currency = config.calls.currency.clone();
-        let format = &config.parser.format;
-        let maker = Maker::new(Arc::clone(node), Arc::clone(&name), format, config.calls);
+        let calls = config.calls;
+        let maker = |calls| Maker::new(Arc::clone(node), Arc::clone(&name), calls);
         let open = |folder: &live::Folder| {
             let settings = folder.settings(&name, config.files.start, config.poll);
             let stored = queue.state_get(&watermark_name(&name))?;
@@ -48,6 +47,7 @@ impl Live {
             Kind::Directory { folder, after } => {
                 let folder = open(folder)?;
                 let parser = Parser::new(config.parser);
+                let maker = maker(calls);
                 let documents = Documents::new(name, folder, parser, maker, after.clone());
                 self.intakes.push(Box::new(documents));
             }
@@ -62,15 +62,17 @@ impl Live {
             }
             Kind::Listen(settings) => {
                 let gate = Gate::new(bell.clone());
-                let alarms = has_alarms.then(|| AlarmMaker {
-                    node: Arc::clone(node),
-                    source: Arc::clone(&name),
-                    currency,
-                });
-                let reading = Reading {
-                    parser: Parser::new(config.parser),
-                    maker,
-                    alarms,
+                let reading = if is_push {
+                    Reading::Pages(PushMaker {
+                        node: Arc::clone(node),
+                        source: Arc::clone(&name),
+                        settings: calls,
+                    })
+                } else {
+                    Reading::Rows {
+                        parser: Parser::new(config.parser),
+                        maker: maker(calls),
+                    }
                 };
                 let pushed = Pushed::new(Arc::clone(&name), gate.clone(), reading, queue)?;
                 self.intakes.push(Box::new(pushed));

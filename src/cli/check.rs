@@ -181,7 +181,6 @@ impl Tally {
         let maker = Maker::new(
             node.clone(),
             source.files.name.clone(),
-            format,
             source.calls.clone(),
         );
         // The same first row as the agent's, so that the id shown is the one delivered.
@@ -225,7 +224,7 @@ impl Tally {
                     }
                     (bytes, lines)
                 }
-                Step::Skipped { bytes, lines } | Step::Foreign { bytes, lines } => (bytes, lines),
+                Step::Skipped { bytes, lines } | Step::Unwanted { bytes, lines } => (bytes, lines),
                 Step::More => break,
             };
             at += taken;

@@ -93,7 +93,7 @@ pub struct SourceTable {
     pub name_parts: Key<String>,
     /// Globs of files to leave out.
     pub exclude: Key<Vec<String>>,
-    /// A preset, `delimited` or `json-lines`. Required.
+    /// A preset, or `delimited`, `json-lines`, `key-value`, `json-document`, `xml-document`. Required.
     pub format: Key<String>,
     /// `now`, `beginning`, or a time with its zone. Required.
     pub start: Key<String>,
@@ -121,10 +121,27 @@ pub struct SourceTable {
     pub accounts_file: Key<String>,
     /// The name of one of the format's layouts, or a list of columns.
     pub columns: Key<toml::Value>,
-    /// One character between fields (`delimited`).
+    /// Layouts for rows of several kinds, each with `when`, `event`, `state` and `columns`.
+    pub layout: Key<Vec<toml::Value>>,
+    /// FreeSWITCH's own template, as cdr_csv.conf.xml has it (`freeswitch-csv`).
+    pub template: Key<String>,
+    /// One character between fields (`delimited`) or pairs (`key-value`; default there: `;`).
     pub delimiter: Key<String>,
-    /// One character around text, or `none` (`delimited`).
+    /// One character around text, or `none` (`delimited`, `key-value`).
     pub quote: Key<String>,
+    /// `strict` or `lenient`: whether bare quotes inside values are read where there is one way to
+    /// (`delimited`; default: `strict`).
+    pub quoting: Key<String>,
+    /// One character before a delimiter that is part of a value (`delimited` without quotes).
+    pub escape: Key<String>,
+    /// One character between a name and its value (`key-value`; default: `=`).
+    pub assign: Key<String>,
+    /// Texts behind which a line's pairs begin; other lines are no rows (`key-value`).
+    pub after: Key<Vec<String>>,
+    /// The path below which values may be percent-encoded (documents).
+    pub encoded_under: Key<String>,
+    /// Texts that a value has where there is nothing to tell, like `NONE`.
+    pub nothing: Key<Vec<String>>,
     /// Type of the events (default: `cdr`).
     pub event: Key<String>,
     /// Lists of columns that together identify a row, the first usable one counts.

@@ -3,13 +3,13 @@
 use super::file::{ListenTable, SourceTable};
 use super::place::Place;
 use super::value;
-use super::written::Key;
-use crate::event::alarm_list;
+use super::written::{Key, Written};
 use crate::event::recording::NameParts;
+use crate::event::vos3000_push::{KINDS, PAGES};
 use crate::folder;
 use crate::ingest::After;
 use crate::listen::{self, Network, Pages, Protocol, RATE_MAX_DEFAULT};
-use crate::parser::format::{Format, FormatTable};
+use crate::parser::format::{ColumnTable, Format, FormatTable, LayoutTable};
 use crate::source::Start;
 use glob::Pattern;
 use std::net::SocketAddr;
@@ -20,14 +20,6 @@ use std::time::Duration;
 
 /// The format of VOS3000's pushes.
 const PUSH: &str = "vos3000-push";
-
-/// The pages of [`PUSH`]; `PushDtmfInfo` and its like want an answer that steers a call.
-const PAGES: [&str; 4] = [
-    alarm_list::PAGE,
-    "CustomerMoneyChange",
-    "CallStateReport",
-    "PhoneOnline",
-];
 
 /// How long a document may be half-written: a switch writes one in milliseconds.
 const INCOMPLETE_DEFAULT: Duration = Duration::from_secs(60);
@@ -130,6 +122,14 @@ pub fn kind(table: &SourceTable, place: &mut Place<'_>) -> Option<Kind> {
     }
 }
 
+/// The text of a key, if it is one.
+fn word(written: &Key<String>) -> Option<&str> {
+    match written.as_ref()?.get_ref() {
+        Written::As(text) => Some(text),
+        Written::Not(_) => None,
+    }
+}
+
 /// Complains of keys that mean nothing for this kind.
 fn only_with(table: &SourceTable, kind: &str, place: &mut Place<'_>) {
     const FOLDERS: &[&str] = &["directory", "recordings"];
@@ -162,10 +162,8 @@ fn directory(table: &SourceTable, place: &mut Place<'_>) -> Option<Kind> {
         INCOMPLETE_DEFAULT,
         PATIENCE,
     );
-    let default = match table.format.as_ref().map(toml::Spanned::get_ref) {
-        Some(super::written::Written::As(format)) if format.contains("xml") => "*.xml",
-        _ => "*.json",
-    };
+    let is_xml = word(&table.format).is_some_and(|format| format.contains("xml"));
+    let default = if is_xml { "*.xml" } else { "*.json" };
     let folder = folder("directory", &table.directory, default, patience, table, place);
     let after = after(table, place);
     Some(Kind::Directory {
@@ -319,9 +317,8 @@ fn listen(
     if own.path.is_some() && (!is_http || !path.starts_with('/') || path.contains(['?', '#', ' '])) {
         place.problem(&named("path"), &own.path, "write the path of the address that is posted to, like \"/vos\"; datagrams have none");
     }
-    let format = place.given("format", &table.format, "\"vos3000-push\"");
     let protocol = if is_http {
-        let names = if format.is_some_and(|format| format == PUSH) {
+        let names = if word(&table.format) == Some(PUSH) {
             PAGES.map(str::to_string).to_vec()
         } else {
             Vec::new()
@@ -371,9 +368,6 @@ pub fn check_format(kind: &Kind, format: &Format, table: &SourceTable, place: &m
         Kind::Files if is_document => {
             "holds one record per file; write directory = \"…\" instead of files"
         }
-        Kind::Files | Kind::Directory { .. } if format.layouts.iter().any(|layout| layout.untimed) => {
-            "has records without a time, and only what is pushed comes at one; write http = { listen = \"127.0.0.1:8731\" }"
-        }
         Kind::Directory { .. } if !is_document => {
             "holds lines; write files = [\"…\"] instead of directory, or a format like freeswitch-json"
         }
@@ -385,28 +379,52 @@ pub fn check_format(kind: &Kind, format: &Format, table: &SourceTable, place: &m
     place.problem("format", &table.format, format!("{name} {what}"));
 }
 
-/// The format of recordings, which have none: what the rest of the program knows their events by.
+/// The format of VOS3000's pushes, for a source that gets them: its pages are told apart by code,
+/// because alarms come as a list to be compared.
+pub fn push_format(kind: Option<&Kind>, written: &Key<String>) -> Option<Format> {
+    let is_http = matches!(kind, Some(Kind::Listen(settings)) if settings.protocol != Protocol::Udp);
+    (is_http && word(written) == Some(PUSH)).then(|| stand_in(PUSH, "call"))
+}
+
+/// The format of recordings, which have none.
 pub fn recording_format() -> Format {
-    let table: FormatTable = toml::from_str(
-        "name = \"recordings\"\nevent = \"recording\"\nreader = \"json-document\"\n\
-         [[layout]]\nname = \"file\"\ncolumns = [{ name = \"ended_at\", type = \"time\", as = \"event_time\" }]",
-    )
-    .expect("it is TOML");
-    Format::from_table(&table).expect("it is a format")
+    stand_in("recordings", "recording")
+}
+
+/// What the rest of the program knows a source by whose rows are read by code of their own.
+fn stand_in(name: &str, event: &str) -> Format {
+    let column = ColumnTable {
+        name: "time".to_string(),
+        kind: Some("time".to_string()),
+        meaning: Some("event_time".to_string()),
+        ..ColumnTable::default()
+    };
+    let layout = LayoutTable {
+        name: name.to_string(),
+        columns: vec![column],
+        ..LayoutTable::default()
+    };
+    let table = FormatTable {
+        name: name.to_string(),
+        event: Some(event.to_string()),
+        reader: "json-document".to_string(),
+        layout: vec![layout],
+        ..FormatTable::default()
+    };
+    Format::from_table(&table).expect("it has a column with a time")
+}
+
+/// Whether `format` is the one of VOS3000's pushes.
+pub fn is_push(format: &Format) -> bool {
+    format.name == PUSH
 }
 
 /// The types of events that a source makes.
-pub fn kinds<'f>(kind: &Kind, format: &'f Format) -> Vec<&'f str> {
-    let mut kinds: Vec<&str> = format.events().collect();
-    if matches!(kind, Kind::Listen(_)) && format.name == PUSH {
-        kinds.extend(alarm_list::KINDS);
+pub fn kinds(format: &Format) -> Vec<&str> {
+    if is_push(format) {
+        return KINDS.to_vec();
     }
-    kinds
-}
-
-/// Whether the source's pushes hold lists of alarms.
-pub fn has_alarms(kind: &Kind, format: &Format) -> bool {
-    matches!(kind, Kind::Listen(_)) && format.name == PUSH
+    format.events().collect()
 }
 
 /// The keys in force that say what the source is, as they would be written.

@@ -5,6 +5,7 @@
 
 pub mod endpoint;
 pub mod file;
+mod format;
 pub mod live;
 pub mod place;
 pub mod problem;
@@ -420,7 +421,7 @@ fn check_whole(
     }
     let made: BTreeSet<&str> = sources
         .iter()
-        .flat_map(|source| live::kinds(&source.kind, &source.parser.format))
+        .flat_map(|source| live::kinds(&source.parser.format))
         .collect();
     let wanted = |kind: &str| {
         endpoints
@@ -429,15 +430,15 @@ fn check_whole(
     };
     // A switch pushes many kinds of things; who wants none of some says so by that.
     let chooses = |source: &SourceConfig, kind: &str| {
-        let kinds = live::kinds(&source.kind, &source.parser.format);
-        live::has_alarms(&source.kind, &source.parser.format)
+        let kinds = live::kinds(&source.parser.format);
+        live::is_push(&source.parser.format)
             && kinds.contains(&kind)
             && kinds.iter().any(|kind| wanted(kind))
     };
     let is_left_out = |kind: &str| {
         let mut makers = sources
             .iter()
-            .filter(|source| live::kinds(&source.kind, &source.parser.format).contains(&kind));
+            .filter(|source| live::kinds(&source.parser.format).contains(&kind));
         makers.all(|source| chooses(source, kind))
     };
     for kind in made

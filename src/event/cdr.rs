@@ -59,9 +59,11 @@ impl<'r> Call<'r> {
         }
     }
 
-    /// When it happened: the end, else the beginning; a row that is a record has one of them.
+    /// When it happened: the end, else the beginning, else the time of the row's own transaction; a
+    /// row that is a record has one of them.
     pub fn time(&self) -> Timestamp {
-        let time = self.end.or(self.start);
+        let own = || self.record.time_of(Meaning::EventTime);
+        let time = self.end.or(self.start).or_else(own);
         time.expect("a record says when it happened: its parser saw to it")
     }
 

@@ -1,11 +1,11 @@
 //! Event: what a receiver is told about one line, and its lasting id.
 
-pub mod alarm_list;
 pub mod cdr;
 pub mod general;
 pub mod id;
 pub mod json;
 pub mod recording;
+pub mod vos3000_push;
 
 pub use id::Origin;
 
@@ -118,7 +118,7 @@ pub struct CallSettings {
 }
 
 /// Makes the events of one source.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Maker {
     node: Arc<str>,
     source: Arc<str>,
@@ -126,8 +126,8 @@ pub struct Maker {
 }
 
 impl Maker {
-    /// Makes events of `source` at `node`, of the types that its format gives.
-    pub fn new(node: Arc<str>, source: Arc<str>, _: &Format, settings: CallSettings) -> Maker {
+    /// Makes events of `source` at `node`.
+    pub fn new(node: Arc<str>, source: Arc<str>, settings: CallSettings) -> Maker {
         Maker {
             node,
             source,
@@ -136,39 +136,14 @@ impl Maker {
     }
 
     /// The event that `record` of `format`, found at `origin`, tells.
-    ///
-    /// # Panics
-    ///
-    /// Where the record does not say when it happened: its layout is `untimed`. A configuration
-    /// with such a layout is refused for files; see [`Maker::make_at`].
     pub fn make(&self, record: &Record<'_>, format: &Format, origin: Origin<'_>) -> Event {
-        self.make_told(record, format, origin, None)
-    }
-
-    /// The same for a record that arrived at `arrived`: the event's time where the record has none.
-    pub fn make_at(
-        &self,
-        record: &Record<'_>,
-        format: &Format,
-        origin: Origin<'_>,
-        arrived: Timestamp,
-    ) -> Event {
-        self.make_told(record, format, origin, Some(arrived))
-    }
-
-    fn make_told(
-        &self,
-        record: &Record<'_>,
-        format: &Format,
-        origin: Origin<'_>,
-        arrived: Option<Timestamp>,
-    ) -> Event {
         let raw = record.is_flawed().then(|| STANDARD.encode(origin.row()));
-        let (time, labels, data) = if &*record.layout().event == CALL {
+        let kind = Arc::clone(&record.layout().event);
+        let (time, labels, data) = if &*kind == CALL {
             let call = cdr::Call::new(record, format, &self.settings);
             (call.time(), call.labels(), call.data(raw.as_deref()))
         } else {
-            let time = record.time_of(Meaning::EventTime).or(arrived);
+            let time = record.time_of(Meaning::EventTime);
             let time = time.expect("a record says when it happened: its parser saw to it");
             let account = record.text_of(Meaning::AccountId);
             let data = general::data(record, raw.as_deref());
@@ -176,7 +151,7 @@ impl Maker {
         };
         Event {
             id: self.id(record, origin),
-            kind: Arc::clone(&record.layout().event),
+            kind,
             time,
             node: Arc::clone(&self.node),
             labels,

@@ -562,6 +562,10 @@ impl Group {
             self.bytes += bytes;
             self.rows += 1;
         }
+        let doubtful = feed.parser.take_doubtful();
+        if let (1.., Some(event)) = (doubtful, events.last()) {
+            report.doubtful(&chunk.path, event.time.unix, doubtful);
+        }
         let position = feed.source.consumed(chunk.file, at, lines);
         if at > 0 {
             counts.rows = events.len() as u64 + counts.filtered + counts.rejected;
@@ -601,7 +605,7 @@ impl Feed {
                 lines,
             } => (record, bytes, lines),
             Step::Skipped { bytes, lines } => return Some((Understood::Nothing, bytes, lines)),
-            Step::Foreign { bytes, lines } => return Some((Understood::Filtered, bytes, lines)),
+            Step::Unwanted { bytes, lines } => return Some((Understood::Filtered, bytes, lines)),
             Step::Rejected {
                 reject,
                 bytes,

@@ -18,15 +18,14 @@ mod lately;
 use super::Group;
 use super::intake::{At, Came, Intake};
 use super::report::Report;
-use crate::clock::Moment;
-use crate::event::alarm_list::{self, AlarmMaker};
+use crate::clock::{Moment, UnixMs};
+use crate::event::vos3000_push::{self, PushMaker, Told};
 use crate::event::{Maker, Origin};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
-use crate::parser::{DocumentStep, Format, Meaning, Parser, Problem, Step};
+use crate::parser::{DocumentStep, Format, Parser, Step};
 use crate::queue::{Queue, QueueError};
 use alarms::Standing;
 use lately::Lately;
-use crate::timestamp::Timestamp;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,22 +51,38 @@ pub struct Pushed {
 
 /// How pushes are understood.
 #[derive(Debug)]
-pub struct Reading {
-    /// What reads them: a document for each body, or rows.
-    pub parser: Parser,
-    /// What is told of a record.
-    pub maker: Maker,
-    /// What is told of VOS3000's lists of alarms, where they come.
-    pub alarms: Option<AlarmMaker>,
+pub enum Reading {
+    /// As VOS3000's pages.
+    Pages(PushMaker),
+    /// As rows of a format; a body may hold several lines.
+    Rows {
+        /// What reads them: lines, or a document for each body.
+        parser: Parser,
+        /// What is told of a record.
+        maker: Maker,
+    },
 }
 
 #[derive(Debug)]
-struct Reader {
+enum Reader {
+    Pages(Pages),
+    Rows(Rows),
+}
+
+/// What understands VOS3000's pages.
+#[derive(Debug)]
+struct Pages {
+    maker: PushMaker,
+    standing: Standing,
+    lately: Lately,
+}
+
+/// What understands rows.
+#[derive(Debug)]
+struct Rows {
     parser: Parser,
     format: Format,
     maker: Maker,
-    lately: Lately,
-    alarms: Option<(AlarmMaker, Standing)>,
 }
 
 impl Pushed {
@@ -83,16 +98,17 @@ impl Pushed {
         reading: Reading,
         queue: &Queue,
     ) -> Result<Pushed, QueueError> {
-        let alarms = match reading.alarms {
-            Some(maker) => Some((maker, Standing::load(&name, queue)?)),
-            None => None,
-        };
-        let reading = Reader {
-            format: reading.parser.format().clone(),
-            parser: reading.parser,
-            maker: reading.maker,
-            lately: Lately::load(&name, queue)?,
-            alarms,
+        let reading = match reading {
+            Reading::Pages(maker) => Reader::Pages(Pages {
+                maker,
+                standing: Standing::load(&name, queue)?,
+                lately: Lately::load(&name, queue)?,
+            }),
+            Reading::Rows { parser, maker } => Reader::Rows(Rows {
+                format: parser.format().clone(),
+                parser,
+                maker,
+            }),
         };
         Ok(Pushed {
             report: Report::new(&name),
@@ -177,75 +193,78 @@ impl Reader {
         push: &Push,
         group: &mut Group,
     ) -> Option<String> {
-        let came = if push.bytes > push.body.len() {
-            misfit(format!(
+        let came = match self {
+            _ if push.bytes > push.body.len() => misfit(format!(
                 "a datagram of {} bytes is longer than {DATAGRAM_BYTES_MAX}",
                 push.bytes
-            ))
-        } else if push.page == alarm_list::PAGE && self.alarms.is_some() {
-            self.alarms(push, group)
-        } else if self.format.reader.is_document() {
-            self.document(push, group)
-        } else {
-            return self.rows(source, place, push, group);
+            )),
+            Self::Pages(pages) => match vos3000_push::read(&push.page, &push.body) {
+                Ok(told) => pages.tell(told, push.arrived, group),
+                Err(error) => misfit(error.to_string()),
+            },
+            Self::Rows(rows) if rows.format.reader.is_document() => rows.document(push),
+            Self::Rows(rows) => return rows.lines(source, place, push, group),
         };
         let reason = came.misfit().map(str::to_string);
         group.add(source, place, &push.body, came);
         reason
     }
+}
 
-    /// What a list of alarms tells: what came and went since the last one.
-    fn alarms(&mut self, push: &Push, group: &mut Group) -> Came {
-        let Some((maker, standing)) = &mut self.alarms else {
-            return Came::Filtered;
-        };
-        let alarms = match alarm_list::read(&push.body) {
-            Ok(alarms) => alarms,
-            Err(error) => return misfit(error.to_string()),
-        };
-        let edges = standing.compare(alarms, group);
-        let events: Vec<_> = edges
-            .iter()
-            .flat_map(|(alarm, edge)| maker.alarm(alarm, *edge, push.arrived))
-            .collect();
-        if events.is_empty() {
-            Came::Repeated
-        } else {
-            Came::Told(events)
+impl Pages {
+    /// What a page that came at `arrived` is told as; what has to be remembered of it goes with
+    /// the group.
+    fn tell(&mut self, told: Told, arrived: UnixMs, group: &mut Group) -> Came {
+        match told {
+            Told::Alarms(alarms) => {
+                let edges = self.standing.compare(alarms, group);
+                let events: Vec<_> = edges
+                    .iter()
+                    .flat_map(|(alarm, edge)| self.maker.alarm(alarm, *edge, arrived))
+                    .collect();
+                if events.is_empty() {
+                    Came::Repeated
+                } else {
+                    Came::Told(events)
+                }
+            }
+            Told::Money(money) => {
+                let is_first = self
+                    .lately
+                    .is_first(&money.account, &money.money, arrived, group);
+                if is_first {
+                    Came::Told(vec![self.maker.money(&money, arrived)])
+                } else {
+                    Came::Repeated
+                }
+            }
+            Told::Call(call) => match call.word() {
+                Some(word) => Came::Told(vec![self.maker.call(&call, word)]),
+                None => Came::Filtered,
+            },
+            Told::Phone(phone) => Came::Told(vec![self.maker.phone(&phone)]),
         }
     }
+}
 
-    /// What a document tells. One that the format has no layout for is of a kind that is not told.
-    fn document(&mut self, push: &Push, group: &mut Group) -> Came {
+impl Rows {
+    /// What a document tells.
+    fn document(&mut self, push: &Push) -> Came {
         let record = match self.parser.document(&push.body, &push.page, true) {
             DocumentStep::Record(record) => record,
-            DocumentStep::Rejected(reject) if reject.problem == Problem::NoLayout => {
-                return Came::Filtered;
-            }
             DocumentStep::Rejected(reject) => return misfit(reject.to_string()),
             DocumentStep::Incomplete => return misfit("it breaks off".to_string()),
         };
-        let is_untimed = record.layout().untimed;
-        if is_untimed {
-            // What has no time of its own is known by when it first came.
-            let account = record.text_of(Meaning::AccountId).unwrap_or_default();
-            let whose = [push.page.as_str(), account];
-            if !self.lately.is_first(&whose, &push.body, push.arrived, group) {
-                return Came::Repeated;
-            }
-        }
         let origin = Origin {
             first_row: &Sha256::digest(&push.body).into(),
-            offset: if is_untimed { push.arrived.0.cast_unsigned() } else { 0 },
+            offset: 0,
             raw: &push.body,
         };
-        let arrived = Timestamp::from_millis(push.arrived.0);
-        let event = self.maker.make_at(&record, &self.format, origin, arrived);
-        Came::Told(vec![event])
+        Came::Told(vec![self.maker.make(&record, &self.format, origin)])
     }
 
     /// Adds the lines of a push; returns why the first that does not fit does not.
-    fn rows(
+    fn lines(
         &mut self,
         source: &Arc<str>,
         place: &str,
@@ -263,15 +282,14 @@ impl Reader {
                     at += bytes.max(1);
                     continue;
                 }
-                Step::Foreign { bytes, .. } => (Came::Filtered, bytes),
+                Step::Unwanted { bytes, .. } => (Came::Filtered, bytes),
                 Step::Record { record, bytes, .. } => {
                     let origin = Origin {
                         first_row: &first_row,
                         offset: at as u64,
                         raw: rest.get(..bytes).unwrap_or_default(),
                     };
-                    let arrived = Timestamp::from_millis(push.arrived.0);
-                    let event = self.maker.make_at(&record, &self.format, origin, arrived);
+                    let event = self.maker.make(&record, &self.format, origin);
                     (Came::Told(vec![event]), bytes)
                 }
                 Step::Rejected { reject, bytes, .. } => {

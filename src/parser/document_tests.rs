@@ -1,7 +1,6 @@
 use super::tests::{data, fixture, settings};
 use super::*;
 use crate::event::{CallSettings, Event, Maker, Origin};
-use crate::timestamp::Timestamp;
 
 const ORIGIN: Origin<'static> = Origin {
     first_row: &[0; 32],
@@ -17,13 +16,11 @@ fn event(preset: &str, bytes: &[u8], file_name: &str, extra: bool) -> Event {
         extra,
         ..CallSettings::default()
     };
-    let maker = Maker::new("fs-1".into(), "cdr".into(), &settings.format, calls);
+    let maker = Maker::new("fs-1".into(), "cdr".into(), calls);
     let format = settings.format.clone();
     let mut parser = Parser::new(settings);
     match parser.document(bytes, file_name, true) {
-        DocumentStep::Record(record) => {
-            maker.make_at(&record, &format, ORIGIN, Timestamp::from_secs(7))
-        }
+        DocumentStep::Record(record) => maker.make(&record, &format, ORIGIN),
         other => panic!("{other:?}"),
     }
 }
@@ -122,31 +119,4 @@ fn a_document_has_a_bound() {
         panic!("a reject")
     };
     assert_eq!(reject.problem, Problem::DocumentTooLong);
-}
-
-#[test]
-fn the_bodies_that_vos3000_posts_are_events_by_page() {
-    let body = |page: &str| fixture(&format!("vos3000/outbound-post/{page}.json"));
-    let of = |page: &str| event("vos3000-push", &body(page), page, false);
-    let call = of("CallStateReport");
-    assert_eq!(&*call.kind, "call");
-    assert_eq!(
-        data(&call),
-        r#"{"state":"answered","call_id":"13b24a08@192.0.2.11","caller_id":"12025550101","called_id":"442079460101","event_time":"2026-04-10T06:38:25.456Z","gateway_id":"GW-IN-CLIENT001","callee_gateway_id":"GW-OUT-UK-A","caller_ip":"192.0.2.11","callee_ip":"203.0.113.21","callId":"771","callState":-12,"transactionId":null}"#
-    );
-    let money = of("CustomerMoneyChange");
-    assert_eq!(
-        (&*money.kind, money.time),
-        ("account", Timestamp::from_secs(7))
-    );
-    assert_eq!(
-        data(&money),
-        r#"{"state":"balance_changed","account_id":"CLIENT001","current_balance":"115.5"}"#
-    );
-    assert!(
-        data(&of("PhoneOnline")).starts_with(r#"{"state":"unregistered","phone_id":"12025550101""#)
-    );
-    let mut parser = Parser::new(settings("vos3000-push"));
-    let list = parser.document(&body("AlarmCurrentReport"), "AlarmCurrentReport", true);
-    assert!(matches!(list, DocumentStep::Rejected(reject) if reject.problem == Problem::NoLayout));
 }

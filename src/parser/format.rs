@@ -56,6 +56,12 @@ pub struct FormatTable {
     /// The path below which values may be percent-encoded (documents).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoded_under: Option<String>,
+    /// Texts that a value has where the switch has nothing to tell, as `NONE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nothing: Vec<String>,
+    /// Times are the switch's local ones and carry no zone: a source must name it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub local_times: bool,
     /// Lists of columns that identify a row; the first list that a row has whole counts.
     #[serde(default)]
     pub id_keys: Vec<Vec<String>>,
@@ -90,9 +96,6 @@ pub struct LayoutTable {
     /// Columns behind this many may be missing at the end of a row (`delimited`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_least: Option<usize>,
-    /// Such rows do not say when it happened; the time of arrival is taken.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub untimed: bool,
     /// The columns, in order.
     pub columns: Vec<ColumnTable>,
 }
@@ -146,6 +149,10 @@ pub struct Format {
     pub after: Vec<String>,
     /// The path below which a document's values may be percent-encoded.
     pub encoded_under: Option<String>,
+    /// Texts that a value has where there is nothing to tell.
+    pub nothing: Vec<String>,
+    /// Times are local ones and carry no zone.
+    pub local_times: bool,
     /// The layouts; never empty.
     pub layouts: Vec<Layout>,
 }
@@ -177,8 +184,6 @@ pub struct Layout {
     pub when: Vec<(usize, Vec<String>)>,
     /// Fewest columns of a row.
     pub at_least: usize,
-    /// Its rows do not say when it happened.
-    pub untimed: bool,
     /// For each of [`Meaning::ALL`], the column that has it.
     meanings: Vec<Option<usize>>,
     /// For each of the format's `id_keys` that the layout has whole, its columns.
@@ -205,11 +210,7 @@ impl Layout {
 
     /// The meanings of which a row must have at least one, so that it says when it happened.
     pub fn timed_by(&self) -> &'static [Meaning] {
-        if self.untimed {
-            &[]
-        } else {
-            timed_by(&self.event)
-        }
+        timed_by(&self.event)
     }
 }
 
@@ -457,6 +458,8 @@ impl Format {
                 start_is,
                 after: table.after.clone(),
                 encoded_under: table.encoded_under.clone(),
+                nothing: table.nothing.clone(),
+                local_times: table.local_times,
                 layouts,
             }),
             _ => Err(problems),
@@ -519,7 +522,7 @@ impl Format {
     }
 }
 
-fn check_column(
+pub(super) fn check_column(
     written: &ColumnTable,
     reader: Option<Reader>,
     problem: &mut impl FnMut(&'static str, String),
@@ -592,7 +595,7 @@ fn check_column(
 }
 
 /// The type that the values of a meaning must have, where it matters.
-fn kind_of(meaning: Meaning) -> Option<Kind> {
+pub(super) fn kind_of(meaning: Meaning) -> Option<Kind> {
     match meaning {
         Meaning::StartTime | Meaning::AnswerTime | Meaning::EndTime | Meaning::EventTime => {
             Some(Kind::Time)
@@ -617,7 +620,7 @@ pub fn word_of(kind: Kind) -> &'static str {
         .map_or("text", |(word, _)| word)
 }
 
-fn layout(
+pub(super) fn layout(
     written: &LayoutTable,
     columns: Vec<Column>,
     table: &FormatTable,
@@ -698,7 +701,6 @@ fn layout(
         state: written.state.clone(),
         when,
         at_least,
-        untimed: written.untimed && event != CALL,
         columns,
         meanings,
         keys,
@@ -743,17 +745,16 @@ fn check_choice(
 }
 
 /// An event needs something that says when it happened, and no key of its `data` may stand twice.
-fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static str, String)) {
+pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static str, String)) {
     for layout in layouts {
         // In a call's data, the columns' own names stand apart, in `extra`.
         if &*layout.event != CALL {
             check_keys(layout, problem);
         }
         let needed = layout.timed_by();
-        if !needed.is_empty()
-            && needed
-                .iter()
-                .all(|meaning| layout.column_of(*meaning).is_none())
+        if needed
+            .iter()
+            .all(|meaning| layout.column_of(*meaning).is_none())
         {
             let words: Vec<_> = needed.iter().map(|meaning| meaning.word()).collect();
             problem(
@@ -793,7 +794,8 @@ fn check_keys(layout: &Layout, problem: &mut impl FnMut(&'static str, String)) {
 /// The meanings of which a row must have at least one.
 fn timed_by(event: &str) -> &'static [Meaning] {
     match event {
-        CALL => &[Meaning::StartTime, Meaning::EndTime],
+        // A line of a call told in several says when its own transaction was.
+        CALL => &[Meaning::StartTime, Meaning::EndTime, Meaning::EventTime],
         _ => &[Meaning::EventTime],
     }
 }

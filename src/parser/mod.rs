@@ -17,6 +17,7 @@ pub mod presets;
 pub mod reader;
 pub mod record;
 pub mod reject;
+pub mod template;
 pub mod time;
 mod xml;
 
@@ -86,7 +87,7 @@ pub enum Step<'a> {
     },
     /// A row of a kind that the format passes over, or a line that is none of its rows (another
     /// program's in the same log): not bad, not told, to be counted.
-    Foreign {
+    Unwanted {
         /// Bytes it takes.
         bytes: usize,
         /// Lines it takes.
@@ -111,6 +112,8 @@ pub struct Parser {
     settings: Settings,
     apart: Apart,
     scratch: Scratch,
+    /// Records with a doubtful local time since the last question.
+    doubtful: u64,
 }
 
 /// What takes rows apart, by the format's family.
@@ -126,7 +129,7 @@ enum Apart {
 /// How a candidate for a record turned out.
 enum Reading {
     Good,
-    Foreign,
+    Unwanted,
     Open,
     Bad(Reject),
 }
@@ -154,7 +157,14 @@ impl Parser {
             settings,
             apart,
             scratch: Scratch::default(),
+            doubtful: 0,
         }
+    }
+
+    /// How many records since the last question had a local time in the hour that summer time
+    /// repeats or leaves out.
+    pub fn take_doubtful(&mut self) -> u64 {
+        std::mem::take(&mut self.doubtful)
     }
 
     /// The format it reads by.
@@ -183,14 +193,15 @@ impl Parser {
             match self.read(bytes.get(..taken).unwrap_or(bytes)) {
                 Reading::Good => {
                     let record = self.scratch.record(&self.settings.format);
+                    self.doubtful += u64::from(record.is_doubtful());
                     return Step::Record {
                         record,
                         bytes: taken,
                         lines,
                     };
                 }
-                Reading::Foreign => {
-                    return Step::Foreign {
+                Reading::Unwanted => {
+                    return Step::Unwanted {
                         bytes: taken,
                         lines,
                     };
@@ -240,7 +251,7 @@ impl Parser {
                 return Further::Later;
             }
             // A whole row stands where the text would go on: the quote was never meant to be open.
-            if matches!(self.read(next), Reading::Good | Reading::Foreign) {
+            if matches!(self.read(next), Reading::Good | Reading::Unwanted) {
                 return Further::Never;
             }
             (taken, count) = (taken + next.len(), count + 1);
@@ -315,14 +326,14 @@ impl Parser {
             Apart::Json | Apart::Xml(_) => {
                 return match self.read_document(&text, "") {
                     Ok(true) => Reading::Good,
-                    Ok(false) => Reading::Foreign,
+                    Ok(false) => Reading::Unwanted,
                     Err(fault) => Reading::Bad(fault.reject),
                 };
             }
         };
         match read {
             Ok(true) => Reading::Good,
-            Ok(false) => Reading::Foreign,
+            Ok(false) => Reading::Unwanted,
             Err(reject) => Reading::Bad(reject),
         }
     }
@@ -360,5 +371,7 @@ fn text_of<'b>(bytes: &'b [u8], decoder: &Decoder) -> (Cow<'b, str>, bool) {
 
 #[cfg(test)]
 mod document_tests;
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod tests;

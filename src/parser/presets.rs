@@ -3,20 +3,28 @@
 use super::format::{Column, Format, FormatTable, Layout, Reader, StartIs, word_of};
 use std::fmt::Write;
 
+/// A preset's name and text.
+macro_rules! preset {
+    ($name:literal) => {
+        ($name, include_str!(concat!("presets/", $name, ".toml")))
+    };
+}
+
 /// The presets' names and texts, in the order in which they are listed.
-const PRESETS: [(&str, &str); 6] = [
-    ("vos3000-pipe", include_str!("presets/vos3000-pipe.toml")),
-    ("vos3000-csv", include_str!("presets/vos3000-csv.toml")),
-    ("vos3000-push", include_str!("presets/vos3000-push.toml")),
-    ("asterisk-cdr", include_str!("presets/asterisk-cdr.toml")),
-    (
-        "freeswitch-json",
-        include_str!("presets/freeswitch-json.toml"),
-    ),
-    (
-        "freeswitch-xml",
-        include_str!("presets/freeswitch-xml.toml"),
-    ),
+const PRESETS: [(&str, &str); 13] = [
+    preset!("vos3000-pipe"),
+    preset!("vos3000-csv"),
+    preset!("vos3000-udp"),
+    preset!("asterisk-cdr"),
+    preset!("asterisk-cdr-custom"),
+    preset!("asterisk-queue-log"),
+    preset!("asterisk-cel"),
+    preset!("freeswitch-csv"),
+    preset!("freeswitch-json"),
+    preset!("freeswitch-xml"),
+    preset!("kamailio-acc"),
+    preset!("opensips-acc"),
+    preset!("acc-flatstore"),
 ];
 
 /// The names of all presets.
@@ -66,6 +74,9 @@ pub fn as_source(format: &Format, layout: &str) -> Option<String> {
     }
     if let Some(under) = &format.encoded_under {
         put("encoded_under", under.clone().into());
+    }
+    if !format.nothing.is_empty() {
+        put("nothing", format.nothing.clone().into());
     }
     put("event", format.event.clone().into());
     let start_is = match format.start_is {
@@ -132,9 +143,6 @@ fn head(text: &mut String, layout: &Layout, event: &str) {
             "at_least",
             i64::try_from(layout.at_least).unwrap_or(1).into(),
         );
-    }
-    if layout.untimed {
-        put("untimed", true.into());
     }
     if layout.only_by_name {
         put("only_by_name", true.into());

@@ -253,7 +253,12 @@ impl Scratch {
         self.values.clear();
         self.doubtful = false;
         for (index, column) in layout.columns.iter().enumerate() {
-            let value = read(column, self.fields.get(index), zone, &mut self.doubtful);
+            let text = self.fields.get(index);
+            let value = if format.nothing.iter().any(|nothing| text.trim() == nothing) {
+                Ok(Value::Nothing)
+            } else {
+                read(column, text, zone, &mut self.doubtful)
+            };
             self.values
                 .push(value.map_err(|problem| at(index, column, self.fields.get(index), problem))?);
         }
@@ -262,7 +267,7 @@ impl Scratch {
                 .column_of(meaning)
                 .is_some_and(|index| matches!(self.values.get(index), Some(Value::Time(_))))
         };
-        if layout.untimed || layout.timed_by().iter().any(|meaning| has(*meaning)) {
+        if layout.timed_by().iter().any(|meaning| has(*meaning)) {
             return Ok(());
         }
         Err(Reject::row(Problem::MissingTime))

@@ -33,12 +33,7 @@ pub(super) fn fixture(name: &str) -> Vec<u8> {
 /// The events and the rejects of `bytes`, read to the end as a finished file.
 fn read(settings: Settings, bytes: &[u8]) -> (Vec<Event>, Vec<String>) {
     let mut parser = Parser::new(settings.clone());
-    let maker = Maker::new(
-        "vos-1".into(),
-        "cdr".into(),
-        &settings.format,
-        CallSettings::default(),
-    );
+    let maker = Maker::new("vos-1".into(), "cdr".into(), CallSettings::default());
     let first_row: [u8; 32] = Sha256::digest(b"first").into();
     let (mut events, mut rejects, mut at) = (Vec::new(), Vec::new(), 0);
     // Only complete lines are ever given to a parser.
@@ -58,7 +53,7 @@ fn read(settings: Settings, bytes: &[u8]) -> (Vec<Event>, Vec<String>) {
                 events.push(maker.make(&record, &settings.format, origin));
                 taken
             }
-            Step::Skipped { bytes, .. } | Step::Foreign { bytes, .. } => bytes,
+            Step::Skipped { bytes, .. } | Step::Unwanted { bytes, .. } => bytes,
             Step::Rejected { reject, bytes, .. } => {
                 rejects.push(reject.to_string());
                 bytes
@@ -207,8 +202,7 @@ fn a_record_of_several_lines_keeps_its_line_ends() {
         offset: 0,
         raw: b"",
     };
-    let event =
-        Maker::new("n".into(), "s".into(), &format, with_extra).make(&record, &format, origin);
+    let event = Maker::new("n".into(), "s".into(), with_extra).make(&record, &format, origin);
     assert!(
         data(&event).contains("\"userfield\":\"line one\\nline two, \\\"quoted\\\"\\nline three\""),
         "{}",
@@ -521,7 +515,7 @@ fn operators_tables_fill_what_the_row_does_not_say() {
         accounts: [("GW-IN-CLIENT002".to_string(), "CLIENT002".to_string())].into(),
         extra: true,
     };
-    let maker = Maker::new("n".into(), "s".into(), &format, settings);
+    let maker = Maker::new("n".into(), "s".into(), settings);
     let mut parser = Parser::new(self::settings("vos3000-pipe"));
     let bytes = fixture("vos3000/softswitch-pipe/2026041014.txt");
     let Step::Record { record, .. } = parser.next(&bytes, true, true) else {
@@ -636,7 +630,7 @@ proptest! {
                     (bytes, lines)
                 }
                 Step::Skipped { bytes, lines }
-                | Step::Foreign { bytes, lines }
+                | Step::Unwanted { bytes, lines }
                 | Step::Rejected { bytes, lines, .. } => (bytes, lines),
                 Step::More => unreachable!("the file is finished"),
             };

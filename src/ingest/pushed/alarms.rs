@@ -1,6 +1,6 @@
 //! Standing: the last list of alarms, which the next one is compared with.
 
-use crate::event::alarm_list::{Alarm, Edge};
+use crate::event::vos3000_push::{Alarm, Edge};
 use crate::ingest::Group;
 use crate::queue::{Queue, QueueError, StateChange};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use std::fmt::Write;
 ///
 /// Each is a piece of the queue's small state, changed in the commit of the event that tells of
 /// it: after a crash the list is as old as the events, so that nothing is raised twice or never
-/// cleared. At most [`ALARMS_MAX`](crate::event::alarm_list::ALARMS_MAX) are read of a list.
+/// cleared. At most [`ALARMS_MAX`](crate::event::vos3000_push::ALARMS_MAX) are read of a list.
 #[derive(Debug)]
 pub(super) struct Standing {
     prefix: String,

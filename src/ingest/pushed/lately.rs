@@ -59,16 +59,15 @@ impl Lately {
     /// group.
     pub(super) fn is_first(
         &mut self,
-        whose: &[&str],
-        body: &[u8],
+        whose: &str,
+        what: &str,
         arrived: UnixMs,
         group: &mut Group,
     ) -> bool {
         // A clock that was set back makes nothing older than it is.
         let is_recent = |last: &Last| last.first <= arrived && arrived.since(last.first) < REPEAT_MAX;
         self.last.retain(is_recent);
-        let parts: Vec<&[u8]> = whose.iter().map(|part| part.as_bytes()).collect();
-        let (whose, what) = (hash(&parts), hash(&[body]));
+        let (whose, what) = (hash(whose), hash(what));
         if self
             .last
             .iter()
@@ -99,13 +98,8 @@ impl Lately {
     }
 }
 
-fn hash(parts: &[&[u8]]) -> u64 {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    let digest: [u8; 32] = hash.finalize().into();
+fn hash(text: &str) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(text).into();
     let (first, _) = digest.split_first_chunk().expect("32 bytes begin with 8");
     u64::from_be_bytes(*first)
 }
