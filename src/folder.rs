@@ -212,7 +212,8 @@ impl Folder {
             // New files are found only when those found before are handed out.
             if self.ready.is_empty() && self.has_room() {
                 self.mind_the_clock();
-                self.scan.begin(&self.settings, ns_of(self.clock.wall()), now);
+                self.scan
+                    .begin(&self.settings, ns_of(self.clock.wall()), now);
                 self.list();
             }
         }
@@ -352,7 +353,10 @@ impl Folder {
             file.changed_ns >= watermark && !is_remembered && !known.contains(&file.key)
         };
         let room = FILES_WAITING_MAX.saturating_sub(known.len());
-        let Some(listed) = self.scan.slice(&self.settings, room, is_new, now, &*self.clock) else {
+        let Some(listed) = self
+            .scan
+            .slice(&self.settings, room, is_new, now, &*self.clock)
+        else {
             return;
         };
         // A file with two names is one file.

@@ -40,7 +40,12 @@ impl Live {
             let stored = queue.state_get(&watermark_name(&name))?;
             let watermark = watermark_of(stored.as_deref());
             let positions = queue.positions(&name)?;
-            Ok(Folder::open(settings, positions, watermark, Arc::clone(clock)))
+            Ok(Folder::open(
+                settings,
+                positions,
+                watermark,
+                Arc::clone(clock),
+            ))
         };
         match &config.kind {
             Kind::Files => {}

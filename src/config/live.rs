@@ -105,10 +105,15 @@ pub fn kind(table: &SourceTable, place: &mut Place<'_>) -> Option<Kind> {
         ("udp", table.udp.is_some()),
         ("recordings", table.recordings.is_some()),
     ];
-    let mut given = given.iter().filter(|(_, given)| *given).map(|(key, _)| *key);
+    let mut given = given
+        .iter()
+        .filter(|(_, given)| *given)
+        .map(|(key, _)| *key);
     let (first, second) = (given.next(), given.next());
     if let (Some(first), Some(second)) = (first, second) {
-        let what = format!("there is {second} too; a source is one of files, directory, http, udp and recordings: make two [[source]] tables of it");
+        let what = format!(
+            "there is {second} too; a source is one of files, directory, http, udp and recordings: make two [[source]] tables of it"
+        );
         place.problem::<()>(first, &None, what);
         return None;
     }
@@ -147,7 +152,11 @@ fn only_with(table: &SourceTable, kind: &str, place: &mut Place<'_>) {
     check("subdirectories", table.subdirectories.is_some(), FOLDERS);
     check("after_read", table.after_read.is_some(), &["directory"]);
     check("move_to", table.move_to.is_some(), &["directory"]);
-    check("incomplete_max", table.incomplete_max.is_some(), &["directory"]);
+    check(
+        "incomplete_max",
+        table.incomplete_max.is_some(),
+        &["directory"],
+    );
     check("settle", table.settle.is_some(), &["recordings"]);
     check("name_parts", table.name_parts.is_some(), &["recordings"]);
     let sought = &["files", "directory", "recordings"];
@@ -164,7 +173,14 @@ fn directory(table: &SourceTable, place: &mut Place<'_>) -> Option<Kind> {
     );
     let is_xml = word(&table.format).is_some_and(|format| format.contains("xml"));
     let default = if is_xml { "*.xml" } else { "*.json" };
-    let folder = folder("directory", &table.directory, default, patience, table, place);
+    let folder = folder(
+        "directory",
+        &table.directory,
+        default,
+        patience,
+        table,
+        place,
+    );
     let after = after(table, place);
     Some(Kind::Directory {
         folder: folder?,
@@ -178,7 +194,11 @@ fn after(table: &SourceTable, place: &mut Place<'_>) -> Option<After> {
         "after_read",
         &table.after_read,
         "keep",
-        &[("keep", "keep"), ("delete", "delete"), ("move_to", "move_to")],
+        &[
+            ("keep", "keep"),
+            ("delete", "delete"),
+            ("move_to", "move_to"),
+        ],
     );
     match (word, move_to) {
         ("delete", None) => Some(After::Delete),
@@ -212,7 +232,14 @@ fn after(table: &SourceTable, place: &mut Place<'_>) -> Option<After> {
 
 fn recordings(table: &SourceTable, place: &mut Place<'_>) -> Option<Kind> {
     let patience = place.duration("settle", &table.settle, SETTLE_DEFAULT, PATIENCE);
-    let folder = folder("recordings", &table.recordings, "*.wav", patience, table, place);
+    let folder = folder(
+        "recordings",
+        &table.recordings,
+        "*.wav",
+        patience,
+        table,
+        place,
+    );
     let parts = match place.given(
         "name_parts",
         &table.name_parts,
@@ -247,13 +274,21 @@ fn folder(
         .cloned()
         .unwrap_or_else(|| vec![names_default.to_string()]);
     if names.is_empty() {
-        place.problem("names", &table.names, "the list is empty, so nothing would be read; write like [\"*.cdr.json\"]");
+        place.problem(
+            "names",
+            &table.names,
+            "the list is empty, so nothing would be read; write like [\"*.cdr.json\"]",
+        );
     }
     let mut globs = Vec::new();
     for name in names {
         match one_name(&name) {
             Some(glob) => globs.push(glob),
-            None => place.problem("names", &table.names, format!("{name:?} is no glob of a file's name; write like \"*.cdr.json\"")),
+            None => place.problem(
+                "names",
+                &table.names,
+                format!("{name:?} is no glob of a file's name; write like \"*.cdr.json\""),
+            ),
         }
     }
     let below = place.given("subdirectories", &table.subdirectories, "\"*\"");
@@ -294,12 +329,20 @@ fn listen(
 ) -> Option<Kind> {
     let key = if is_http { "http" } else { "udp" };
     let named = |name: &str| format!("{key}.{name}");
-    let like = if is_http { "\"127.0.0.1:8731\"" } else { "\"127.0.0.1:8732\"" };
+    let like = if is_http {
+        "\"127.0.0.1:8731\""
+    } else {
+        "\"127.0.0.1:8732\""
+    };
     let text = place.required(&named("listen"), &own.listen, like)?;
     let address = match text.parse::<SocketAddr>() {
         Ok(address) if address.port() != 0 => address,
         _ => {
-            place.problem(&named("listen"), &own.listen, format!("{text:?} is no address with a port; write like {like}"));
+            place.problem(
+                &named("listen"),
+                &own.listen,
+                format!("{text:?} is no address with a port; write like {like}"),
+            );
             return None;
         }
     };
@@ -314,8 +357,13 @@ fn listen(
         .given(&named("path"), &own.path, "\"/\"")
         .cloned()
         .unwrap_or_else(|| "/".to_string());
-    if own.path.is_some() && (!is_http || !path.starts_with('/') || path.contains(['?', '#', ' '])) {
-        place.problem(&named("path"), &own.path, "write the path of the address that is posted to, like \"/vos\"; datagrams have none");
+    if own.path.is_some() && (!is_http || !path.starts_with('/') || path.contains(['?', '#', ' ']))
+    {
+        place.problem(
+            &named("path"),
+            &own.path,
+            "write the path of the address that is posted to, like \"/vos\"; datagrams have none",
+        );
     }
     let protocol = if is_http {
         let names = if word(&table.format) == Some(PUSH) {
@@ -349,7 +397,11 @@ fn allow(
         return own.allow.is_none().then(|| Network::LOOPBACK.to_vec());
     };
     if texts.is_empty() {
-        place.problem(key, &own.allow, format!("the list is empty, so nothing would be taken; write like {LIKE}"));
+        place.problem(
+            key,
+            &own.allow,
+            format!("the list is empty, so nothing would be taken; write like {LIKE}"),
+        );
     }
     let mut networks = Vec::new();
     for text in texts {
@@ -382,7 +434,8 @@ pub fn check_format(kind: &Kind, format: &Format, table: &SourceTable, place: &m
 /// The format of VOS3000's pushes, for a source that gets them: its pages are told apart by code,
 /// because alarms come as a list to be compared.
 pub fn push_format(kind: Option<&Kind>, written: &Key<String>) -> Option<Format> {
-    let is_http = matches!(kind, Some(Kind::Listen(settings)) if settings.protocol != Protocol::Udp);
+    let is_http =
+        matches!(kind, Some(Kind::Listen(settings)) if settings.protocol != Protocol::Udp);
     (is_http && word(written) == Some(PUSH)).then(|| stand_in(PUSH, "call"))
 }
 

@@ -82,7 +82,9 @@ impl FromStr for NameParts {
         }
         let between = parts.split_last().map_or(&[][..], |(_, before)| before);
         if between.iter().any(|(_, behind)| behind.is_empty()) {
-            return Err(format!("two parts follow each other without a text between; {LIKE}"));
+            return Err(format!(
+                "two parts follow each other without a text between; {LIKE}"
+            ));
         }
         if parts.is_empty() || parts.len() > PARTS_MAX || text.contains('/') {
             return Err(format!("a file's name with 1 to {PARTS_MAX} parts; {LIKE}"));
@@ -132,7 +134,9 @@ impl RecordingMaker {
         if let Some(parts) = &self.parts {
             let values = parts.of(file);
             for (index, (name, _)) in parts.parts.iter().enumerate() {
-                let value = values.as_ref().and_then(|values| values.get(index).copied());
+                let value = values
+                    .as_ref()
+                    .and_then(|values| values.get(index).copied());
                 data.text(name, value);
                 if name == "account_id" {
                     account = value.map(Box::from);
@@ -246,7 +250,14 @@ mod tests {
         check_parts(
             asterisk,
             "in-2001-442079460101-20260410-142815-1775802495.12.wav",
-            Some(&["in", "2001", "442079460101", "20260410", "142815", "1775802495.12"]),
+            Some(&[
+                "in",
+                "2001",
+                "442079460101",
+                "20260410",
+                "142815",
+                "1775802495.12",
+            ]),
         );
         check_parts(asterisk, "in-2001.wav", None);
         check_parts(asterisk, "", None);
@@ -259,7 +270,9 @@ mod tests {
 
     #[test]
     fn parts_that_cannot_be_told_apart_are_refused() {
-        for text in ["", "x.wav", "{a}{b}", "{a", "{}", "{A}", "{1}", "{path}", "{a}-{a}", "{a}/{b}"] {
+        for text in [
+            "", "x.wav", "{a}{b}", "{a", "{}", "{A}", "{1}", "{path}", "{a}-{a}", "{a}/{b}",
+        ] {
             assert!(text.parse::<NameParts>().is_err(), "{text}");
         }
     }
@@ -284,7 +297,10 @@ mod tests {
             "{\"path\":\"2026/10/in-2001-99.wav\",\"file\":\"in-2001-99.wav\",\"size\":160056,\"duration\":10,\"ended_at\":\"2026-04-10T06:38:25.000Z\",\"caller_id\":\"2001\",\"call_id\":\"99\"}"
         );
         assert_eq!(maker.make(&recording).id, event.id);
-        let longer = Recording { size: 1, ..recording };
+        let longer = Recording {
+            size: 1,
+            ..recording
+        };
         assert_ne!(maker.make(&longer).id, event.id);
     }
 }

@@ -215,8 +215,8 @@ pub fn read(page: &str, body: &[u8]) -> Result<Told, PushError> {
 fn alarms(fields: &Fields<'_>) -> Result<Vec<Alarm>, PushError> {
     const LIST: &str = "infoAlarmCurrents";
     let list = fields.0.get(LIST).ok_or(PushError::Missing(LIST))?;
-    let list: Vec<&RawValue> = serde_json::from_str(list.get())
-        .map_err(|_| PushError::Field(LIST, "not a list"))?;
+    let list: Vec<&RawValue> =
+        serde_json::from_str(list.get()).map_err(|_| PushError::Field(LIST, "not a list"))?;
     if list.len() > ALARMS_MAX {
         return Err(PushError::TooManyAlarms(list.len()));
     }
@@ -240,7 +240,9 @@ fn alarms(fields: &Fields<'_>) -> Result<Vec<Alarm>, PushError> {
 fn call(fields: &Fields<'_>) -> Result<CallState, PushError> {
     Ok(CallState {
         call: fields.required("callId")?,
-        state: fields.whole("callState")?.ok_or(PushError::Missing("callState"))?,
+        state: fields
+            .whole("callState")?
+            .ok_or(PushError::Missing("callState"))?,
         time_ms: fields.millis("eventTime")?,
         fields: fields.texts(&[
             "callerE164",
@@ -294,8 +296,9 @@ impl<'t> Fields<'t> {
             return Ok(None);
         };
         let text = match raw.get().chars().next() {
-            Some('"') => serde_json::from_str(raw.get())
-                .map_err(|_| PushError::Field(name, "not text"))?,
+            Some('"') => {
+                serde_json::from_str(raw.get()).map_err(|_| PushError::Field(name, "not text"))?
+            }
             Some('{' | '[') => return Err(PushError::Field(name, "neither text nor a number")),
             Some('n') => return Ok(None),
             _ => raw.get().to_string(),
@@ -332,10 +335,7 @@ impl<'t> Fields<'t> {
             .ok_or(PushError::Missing(name))
     }
 
-    fn texts(
-        &self,
-        names: &[&'static str],
-    ) -> Result<BTreeMap<&'static str, String>, PushError> {
+    fn texts(&self, names: &[&'static str]) -> Result<BTreeMap<&'static str, String>, PushError> {
         let mut texts = BTreeMap::new();
         for name in names {
             if let Some(text) = self.text(name)? {
@@ -441,7 +441,13 @@ impl PushMaker {
             ..Labels::default()
         };
         let key = [MONEY, &money.account, &money.money, &arrival];
-        self.event("account", &key, Timestamp::from_millis(first.0), labels, data)
+        self.event(
+            "account",
+            &key,
+            Timestamp::from_millis(first.0),
+            labels,
+            data,
+        )
     }
 
     /// The event of a call in a state that has a [word](CallState::word).
@@ -567,29 +573,59 @@ mod tests {
             panic!("a call state");
         };
         let event = maker().call(&call, call.word().unwrap());
-        check(&event, "call", "2026-04-10T06:38:25.456Z", "{\"call_id\":\"771\",\"state\":\"answered\",\"time\":\"2026-04-10T06:38:25.456Z\",\"caller_id\":\"12025550101\",\"called_id\":\"442079460101\",\"account_id\":\"CLIENT001\",\"gateway_id\":\"GW-IN-CLIENT001\",\"callee_gateway_id\":\"GW-OUT-UK-A\",\"caller_ip\":\"192.0.2.11\",\"callee_ip\":\"203.0.113.21\",\"sip_call_id\":\"13b24a08@192.0.2.11\",\"transaction_id\":null,\"call_state\":-12}");
+        check(
+            &event,
+            "call",
+            "2026-04-10T06:38:25.456Z",
+            "{\"call_id\":\"771\",\"state\":\"answered\",\"time\":\"2026-04-10T06:38:25.456Z\",\"caller_id\":\"12025550101\",\"called_id\":\"442079460101\",\"account_id\":\"CLIENT001\",\"gateway_id\":\"GW-IN-CLIENT001\",\"callee_gateway_id\":\"GW-OUT-UK-A\",\"caller_ip\":\"192.0.2.11\",\"callee_ip\":\"203.0.113.21\",\"sip_call_id\":\"13b24a08@192.0.2.11\",\"transaction_id\":null,\"call_state\":-12}",
+        );
         assert_eq!(event.labels.account.as_deref(), Some("CLIENT001"));
         let Ok(Told::Money(money)) = read(MONEY, &sample(MONEY)) else {
             panic!("a balance");
         };
         let event = maker().money(&money, UnixMs(1_775_803_105_000));
-        check(&event, "account", "2026-04-10T06:38:25.000Z", "{\"account_id\":\"CLIENT001\",\"current_balance\":\"115.5\",\"currency\":\"USD\",\"change\":\"balance\"}");
+        check(
+            &event,
+            "account",
+            "2026-04-10T06:38:25.000Z",
+            "{\"account_id\":\"CLIENT001\",\"current_balance\":\"115.5\",\"currency\":\"USD\",\"change\":\"balance\"}",
+        );
         let Ok(Told::Phone(phone)) = read(PHONE, &sample(PHONE)) else {
             panic!("a telephone");
         };
         let event = maker().phone(&phone);
-        check(&event, "phone", "2026-04-10T06:38:20.123Z", "{\"phone_id\":\"12025550101\",\"online\":false,\"time\":\"2026-04-10T06:38:20.123Z\",\"dids\":[],\"local_ip\":\"192.0.2.5\",\"local_port\":5060,\"remote_ip\":\"198.51.100.77\",\"product_id\":\"softphone\"}");
+        check(
+            &event,
+            "phone",
+            "2026-04-10T06:38:20.123Z",
+            "{\"phone_id\":\"12025550101\",\"online\":false,\"time\":\"2026-04-10T06:38:20.123Z\",\"dids\":[],\"local_ip\":\"192.0.2.5\",\"local_port\":5060,\"remote_ip\":\"198.51.100.77\",\"product_id\":\"softphone\"}",
+        );
         let Ok(Told::Alarms(alarms)) = read(ALARMS, &sample(ALARMS)) else {
             panic!("alarms");
         };
         assert_eq!(alarms.len(), 3);
         let events = maker().alarm(&alarms[0], Edge::Raised, UnixMs(0));
-        check(&events[0], "alarm", "2026-04-10T06:35:00.000Z", "{\"alarm_type\":\"20007\",\"alarm_name\":\"account balance\",\"level\":\"major\",\"object\":\"CLIENT001\",\"value\":\"15.5\",\"upper\":null,\"lower\":\"20.0\",\"state\":\"raised\",\"started_at\":\"2026-04-10T06:35:00.000Z\",\"cleared_at\":null,\"message\":null}");
-        check(&events[1], "balance_alert", "2026-04-10T06:35:00.000Z", "{\"account_id\":\"CLIENT001\",\"account_type\":null,\"current_balance\":\"15.5\",\"currency\":\"USD\",\"alert_threshold\":\"20.0\",\"alert_type\":\"low_balance\",\"credit_limit\":null,\"level\":1}");
+        check(
+            &events[0],
+            "alarm",
+            "2026-04-10T06:35:00.000Z",
+            "{\"alarm_type\":\"20007\",\"alarm_name\":\"account balance\",\"level\":\"major\",\"object\":\"CLIENT001\",\"value\":\"15.5\",\"upper\":null,\"lower\":\"20.0\",\"state\":\"raised\",\"started_at\":\"2026-04-10T06:35:00.000Z\",\"cleared_at\":null,\"message\":null}",
+        );
+        check(
+            &events[1],
+            "balance_alert",
+            "2026-04-10T06:35:00.000Z",
+            "{\"account_id\":\"CLIENT001\",\"account_type\":null,\"current_balance\":\"15.5\",\"currency\":\"USD\",\"alert_threshold\":\"20.0\",\"alert_type\":\"low_balance\",\"credit_limit\":null,\"level\":1}",
+        );
         assert_ne!(events[0].id, events[1].id);
         let events = maker().alarm(&alarms[2], Edge::Cleared, UnixMs(1_775_803_105_000));
         assert_eq!(events.len(), 1);
-        check(&events[0], "alarm", "2026-04-10T06:38:25.000Z", "{\"alarm_type\":\"20005\",\"alarm_name\":\"disk\",\"level\":\"critical\",\"object\":\"/\",\"value\":\"93.0\",\"upper\":\"90.0\",\"lower\":null,\"state\":\"cleared\",\"started_at\":\"2026-04-10T06:37:00.000Z\",\"cleared_at\":\"2026-04-10T06:38:25.000Z\",\"message\":null}");
+        check(
+            &events[0],
+            "alarm",
+            "2026-04-10T06:38:25.000Z",
+            "{\"alarm_type\":\"20005\",\"alarm_name\":\"disk\",\"level\":\"critical\",\"object\":\"/\",\"value\":\"93.0\",\"upper\":\"90.0\",\"lower\":null,\"state\":\"cleared\",\"started_at\":\"2026-04-10T06:37:00.000Z\",\"cleared_at\":\"2026-04-10T06:38:25.000Z\",\"message\":null}",
+        );
     }
 
     #[track_caller]
@@ -602,17 +638,53 @@ mod tests {
     fn what_cannot_be_read_says_why_without_its_content() {
         check_error(MONEY, "", "not a JSON object: eof error at byte 0");
         check_error(MONEY, "[1]", "not a JSON object: data error at byte 0");
-        check_error(MONEY, "{\"account\":\"A\"", "not a JSON object: eof error at byte 14");
+        check_error(
+            MONEY,
+            "{\"account\":\"A\"",
+            "not a JSON object: eof error at byte 14",
+        );
         check_error(MONEY, "{\"account\":\"A\"}", "money is missing");
-        check_error(MONEY, "{\"account\":\"A\",\"money\":null}", "money is missing");
-        check_error(MONEY, "{\"account\":\"\",\"money\":1}", "account is missing");
-        check_error(MONEY, "{\"account\":\"A\",\"money\":\"ten\"}", "money is not an amount");
-        check_error(MONEY, "{\"account\":{},\"money\":1}", "account is neither text nor a number");
+        check_error(
+            MONEY,
+            "{\"account\":\"A\",\"money\":null}",
+            "money is missing",
+        );
+        check_error(
+            MONEY,
+            "{\"account\":\"\",\"money\":1}",
+            "account is missing",
+        );
+        check_error(
+            MONEY,
+            "{\"account\":\"A\",\"money\":\"ten\"}",
+            "money is not an amount",
+        );
+        check_error(
+            MONEY,
+            "{\"account\":{},\"money\":1}",
+            "account is neither text nor a number",
+        );
         check_error(ALARMS, "{}", "infoAlarmCurrents is missing");
-        check_error(ALARMS, "{\"infoAlarmCurrents\":null}", "infoAlarmCurrents is not a list");
-        check_error(ALARMS, "{\"infoAlarmCurrents\":[{\"type\":20003}]}", "startTime is missing");
-        check_error(CALL, "{\"callId\":1,\"callState\":\"up\"}", "callState is not a whole number");
-        check_error(PHONE, "{\"e164\":\"1\",\"online\":1}", "online is neither true nor false");
+        check_error(
+            ALARMS,
+            "{\"infoAlarmCurrents\":null}",
+            "infoAlarmCurrents is not a list",
+        );
+        check_error(
+            ALARMS,
+            "{\"infoAlarmCurrents\":[{\"type\":20003}]}",
+            "startTime is missing",
+        );
+        check_error(
+            CALL,
+            "{\"callId\":1,\"callState\":\"up\"}",
+            "callState is not a whole number",
+        );
+        check_error(
+            PHONE,
+            "{\"e164\":\"1\",\"online\":1}",
+            "online is neither true nor false",
+        );
         check_error("PushDtmfInfo", "{}", "no such page");
         let many = format!("{{\"infoAlarmCurrents\":[{}0]}}", "0,".repeat(ALARMS_MAX));
         check_error(ALARMS, &many, "1025 alarms at once, at most 1024 are taken");
@@ -628,7 +700,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let one = call("{\"callId\":1,\"callState\":-5,\"eventTime\":1775803105456}");
-        let same = call("{ \"eventTime\":1775803105456, \"callState\":-5, \"callId\":\"1\", \"callerIp\":\"\" }");
+        let same = call(
+            "{ \"eventTime\":1775803105456, \"callState\":-5, \"callId\":\"1\", \"callerIp\":\"\" }",
+        );
         assert_eq!(one, same);
         for other in [
             "{\"callId\":2,\"callState\":-5,\"eventTime\":1775803105456}",

@@ -1,7 +1,8 @@
 //! Scan: one listing of a folder's directories, in slices.
 
 use super::{
-    DIRECTORIES_MAX, ENTRIES_PER_SLICE, FULL_LISTING_EVERY, Found, Settings, WATERMARK_LAG_NS, nanos,
+    DIRECTORIES_MAX, ENTRIES_PER_SLICE, FULL_LISTING_EVERY, Found, Settings, WATERMARK_LAG_NS,
+    nanos,
 };
 use crate::clock::{Clock, Moment};
 use std::collections::{BinaryHeap, HashMap};
@@ -200,7 +201,8 @@ impl Run {
             let below = known.below.clone();
             self.visit(&below, depth);
             let listed_ns = known.listed_ns;
-            self.directories.insert(path, Directory { listed_ns, below });
+            self.directories
+                .insert(path, Directory { listed_ns, below });
             return;
         }
         match fs::read_dir(&path) {

@@ -128,7 +128,8 @@ impl Documents {
             Err(error) => {
                 // Said once for each run of them; tried again when it changes, and in the end.
                 let place = file.path.display().to_string();
-                self.report.set_aside(&place, &format!("cannot be read: {error}"));
+                self.report
+                    .set_aside(&place, &format!("cannot be read: {error}"));
                 return self.folder.put_back(file);
             }
         };

@@ -14,18 +14,20 @@
 
 mod alarms;
 mod lately;
+mod recent;
 
 use super::Group;
 use super::intake::{At, Came, Intake};
 use super::report::Report;
 use crate::clock::{Moment, UnixMs};
 use crate::event::vos3000_push::{self, PushMaker, Told};
-use crate::event::{Maker, Origin};
+use crate::event::{Event, Maker, Origin};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
 use crate::parser::{DocumentStep, Format, Parser, Step};
 use crate::queue::{Queue, QueueError};
 use alarms::Standing;
 use lately::Lately;
+use recent::Recent;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +45,7 @@ pub struct Pushed {
     gate: Gate,
     reading: Reader,
     report: Report,
+    recent: Recent,
     refusals: Refusals,
     refusals_told_at: Option<Moment>,
     /// What was added to the group that is not yet durable: at most its number of rows.
@@ -115,6 +118,7 @@ impl Pushed {
             name,
             gate,
             reading,
+            recent: Recent::default(),
             refusals: Refusals::default(),
             refusals_told_at: None,
             owed: Vec::new(),
@@ -123,19 +127,26 @@ impl Pushed {
 
     /// Says how many pushes were not taken, when that is due.
     fn tell_refusals(&mut self, now: Moment) {
-        let refusals = self.gate.refusals();
         let due = self
             .refusals_told_at
             .is_none_or(|told| now.since(told) >= REFUSALS_PAUSE);
-        if refusals == self.refusals || !due {
-            return;
+        if due && self.say_refusals() {
+            self.refusals_told_at = Some(now);
         }
-        log::warn!(
-            "pushes not taken since the start source={} {refusals}",
-            self.name
-        );
-        self.refusals = refusals;
-        self.refusals_told_at = Some(now);
+    }
+
+    /// Says how many pushes were not taken, if there are more than were said.
+    fn say_refusals(&mut self) -> bool {
+        let refusals = self.gate.refusals();
+        let is_news = refusals != self.refusals;
+        if is_news {
+            log::warn!(
+                "pushes not taken since the start source={} {refusals}",
+                self.name
+            );
+            self.refusals = refusals;
+        }
+        is_news
     }
 }
 
@@ -148,12 +159,12 @@ impl Intake for Pushed {
                 "" => format!("push from {}", push.peer),
                 page => format!("{page} from {}", push.peer),
             };
-            let set_aside = self.reading.read(&self.name, &place, &push, group);
-            if let Some(reason) = set_aside {
+            let (name, recent) = (&self.name, &mut self.recent);
+            let taken = self.reading.read(name, &place, &push, recent, group);
+            if let Some(reason) = taken.misfit {
                 self.report.set_aside(&place, &reason);
             }
-            let acknowledgement = flowno(&push.body).map(<[u8]>::to_vec);
-            self.owed.push((push.answer, acknowledgement));
+            self.owed.push((push.answer, taken.flowno));
         }
         self.report.tell(at.now);
         self.tell_refusals(at.now);
@@ -181,40 +192,60 @@ impl Drop for Pushed {
     /// Whoever still waits for an answer hears that there will be none.
     fn drop(&mut self) {
         self.turned_away();
+        self.say_refusals();
     }
 }
 
+/// What a push came to, for its answer and the log.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Why it, or the first row of it, does not fit.
+    misfit: Option<String>,
+    /// What a sender of datagrams wants to hear.
+    flowno: Option<Vec<u8>>,
+}
+
 impl Reader {
-    /// Adds what the push tells to `group`; returns why it, or the first row of it, does not fit.
+    /// Adds what the push tells to `group`.
     fn read(
         &mut self,
         source: &Arc<str>,
         place: &str,
         push: &Push,
+        recent: &mut Recent,
         group: &mut Group,
-    ) -> Option<String> {
+    ) -> Taken {
         let came = match self {
             _ if push.bytes > push.body.len() => misfit(format!(
                 "a datagram of {} bytes is longer than {DATAGRAM_BYTES_MAX}",
                 push.bytes
             )),
             Self::Pages(pages) => match vos3000_push::read(&push.page, &push.body) {
-                Ok(told) => pages.tell(told, push.arrived, group),
+                Ok(told) => pages.tell(told, push.arrived, recent, group),
                 Err(error) => misfit(error.to_string()),
             },
-            Self::Rows(rows) if rows.format.reader.is_document() => rows.document(push),
-            Self::Rows(rows) => return rows.lines(source, place, push, group),
+            Self::Rows(rows) if rows.format.reader.is_document() => rows.document(push, recent),
+            Self::Rows(rows) => return rows.lines(source, place, push, recent, group),
         };
-        let reason = came.misfit().map(str::to_string);
+        let misfit = came.misfit().map(str::to_string);
         group.add(source, place, &push.body, came);
-        reason
+        Taken {
+            misfit,
+            flowno: flowno(&push.body).map(<[u8]>::to_vec),
+        }
     }
 }
 
 impl Pages {
     /// What a page that came at `arrived` is told as; what has to be remembered of it goes with
     /// the group.
-    fn tell(&mut self, told: Told, arrived: UnixMs, group: &mut Group) -> Came {
+    fn tell(
+        &mut self,
+        told: Told,
+        arrived: UnixMs,
+        recent: &mut Recent,
+        group: &mut Group,
+    ) -> Came {
         match told {
             Told::Alarms(alarms) => {
                 let edges = self.standing.compare(alarms, group);
@@ -239,17 +270,17 @@ impl Pages {
                 }
             }
             Told::Call(call) => match call.word() {
-                Some(word) => Came::Told(vec![self.maker.call(&call, word)]),
+                Some(word) => news(self.maker.call(&call, word), recent),
                 None => Came::Filtered,
             },
-            Told::Phone(phone) => Came::Told(vec![self.maker.phone(&phone)]),
+            Told::Phone(phone) => news(self.maker.phone(&phone), recent),
         }
     }
 }
 
 impl Rows {
     /// What a document tells.
-    fn document(&mut self, push: &Push) -> Came {
+    fn document(&mut self, push: &Push, recent: &mut Recent) -> Came {
         let record = match self.parser.document(&push.body, &push.page, true) {
             DocumentStep::Record(record) => record,
             DocumentStep::Rejected(reject) => return misfit(reject.to_string()),
@@ -260,21 +291,22 @@ impl Rows {
             offset: 0,
             raw: &push.body,
         };
-        Came::Told(vec![self.maker.make(&record, &self.format, origin)])
+        news(self.maker.make(&record, &self.format, origin), recent)
     }
 
-    /// Adds the lines of a push; returns why the first that does not fit does not.
+    /// Adds the lines of a push.
     fn lines(
         &mut self,
         source: &Arc<str>,
         place: &str,
         push: &Push,
+        recent: &mut Recent,
         group: &mut Group,
-    ) -> Option<String> {
+    ) -> Taken {
         // The bytes of the push take the place of a file's first row: a row that has no key of
         // its own is known by what came with it.
         let first_row: [u8; 32] = Sha256::digest(&push.body).into();
-        let (mut at, mut rows, mut first_reason) = (0, 0, None);
+        let (mut at, mut rows, mut taken) = (0, 0, Taken::default());
         while at < push.body.len() {
             let rest = push.body.get(at..).unwrap_or_default();
             let (came, bytes) = match self.parser.next(rest, false, true) {
@@ -284,13 +316,18 @@ impl Rows {
                 }
                 Step::Unwanted { bytes, .. } => (Came::Filtered, bytes),
                 Step::Record { record, bytes, .. } => {
+                    let mut columns = record.layout().columns.iter();
+                    if let Some(index) = columns.position(|column| column.name == "flowno") {
+                        let flowno = record.text(index).trim().as_bytes().to_vec();
+                        taken.flowno.get_or_insert(flowno);
+                    }
                     let origin = Origin {
                         first_row: &first_row,
                         offset: at as u64,
                         raw: rest.get(..bytes).unwrap_or_default(),
                     };
                     let event = self.maker.make(&record, &self.format, origin);
-                    (Came::Told(vec![event]), bytes)
+                    (news(event, recent), bytes)
                 }
                 Step::Rejected { reject, bytes, .. } => {
                     let came = Came::Misfit {
@@ -303,7 +340,7 @@ impl Rows {
                 Step::More => (misfit("it breaks off".to_string()), rest.len()),
             };
             if let Some(reason) = came.misfit() {
-                first_reason.get_or_insert_with(|| reason.to_string());
+                taken.misfit.get_or_insert_with(|| reason.to_string());
             }
             let row = rest.get(..bytes).unwrap_or_default();
             group.add(source, place, row, came);
@@ -312,9 +349,22 @@ impl Rows {
         if rows == 0 {
             let reason = "it is empty".to_string();
             group.add(source, place, &push.body, misfit(reason.clone()));
-            return Some(reason);
+            taken.misfit = Some(reason);
         }
-        first_reason
+        taken.flowno = taken
+            .flowno
+            .or_else(|| flowno(&push.body).map(<[u8]>::to_vec))
+            .filter(|flowno| !flowno.is_empty());
+        taken
+    }
+}
+
+/// An event, unless it was told a moment ago.
+fn news(event: Event, recent: &mut Recent) -> Came {
+    if recent.is_new(event.id) {
+        Came::Told(vec![event])
+    } else {
+        Came::Repeated
     }
 }
 
@@ -325,18 +375,19 @@ fn misfit(reason: String) -> Came {
     }
 }
 
-/// What a sender of datagrams wants to hear of this one: its flowno.
+/// What a sender of datagrams wants to hear of a row that does not fit: its flowno.
 ///
-/// *observed* in one public receiver of VOS3000's report, of one release: the number as text and
-/// nothing else. That receiver finds it before the text that begins with `"MBX`, because commas
-/// inside names shift the columns of a plain split; so it is found here in rows that do not fit,
-/// too. A row that has none is not acknowledged.
+/// *observed* in one public receiver of VOS3000's report, of one release: the acknowledgement is
+/// that number as text and nothing else, and the receiver finds it before the text that begins
+/// with `"MBX`, because commas inside names shift the columns of a plain split. A row in which it
+/// cannot be found so is not acknowledged.
 fn flowno(row: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::find(row, b",\"MBX")?;
     let before = row.get(..at)?;
     let begin = memchr::memrchr(b',', before).map_or(0, |comma| comma + 1);
     let digits = before.get(begin..)?;
-    let is_number = !digits.is_empty() && digits.len() <= 20 && digits.iter().all(u8::is_ascii_digit);
+    let is_number =
+        !digits.is_empty() && digits.len() <= 20 && digits.iter().all(u8::is_ascii_digit);
     is_number.then_some(digits)
 }
 

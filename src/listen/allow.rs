@@ -42,9 +42,7 @@ impl Network {
     pub fn holds(&self, peer: IpAddr) -> bool {
         match (self.address, peer.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(peer)) => {
-                let mask = u32::MAX
-                    .checked_shl(32 - u32::from(self.bits))
-                    .unwrap_or(0);
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
                 own.to_bits() & mask == peer.to_bits() & mask
             }
             (IpAddr::V6(own), IpAddr::V6(peer)) => {
@@ -127,7 +125,15 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in ["", "localhost", "192.0.2.0/33", "192.0.2/24", "::1/129", "192.0.2.1/", "192.0.2.1/-1"] {
+        for text in [
+            "",
+            "localhost",
+            "192.0.2.0/33",
+            "192.0.2/24",
+            "::1/129",
+            "192.0.2.1/",
+            "192.0.2.1/-1",
+        ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }

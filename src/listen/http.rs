@@ -96,7 +96,11 @@ pub(super) async fn listen(
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        if !settings.allow.iter().any(|network| network.holds(peer.ip())) {
+        if !settings
+            .allow
+            .iter()
+            .any(|network| network.holds(peer.ip()))
+        {
             gate.refused(Refusal::Peer);
             continue;
         }
@@ -271,7 +275,12 @@ mod tests {
         const NAMES: &[&str] = &["PhoneOnline", "CallStateReport"];
         check("/", NAMES, "/PhoneOnline", Some("PhoneOnline"));
         check("/", NAMES, "//PhoneOnline", Some("PhoneOnline"));
-        check("/vos", NAMES, "/vos/CallStateReport", Some("CallStateReport"));
+        check(
+            "/vos",
+            NAMES,
+            "/vos/CallStateReport",
+            Some("CallStateReport"),
+        );
         check("/vos", NAMES, "/CallStateReport", None);
         check("/", NAMES, "/vos/CallStateReport", None);
         check("/", NAMES, "/", None);

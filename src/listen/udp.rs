@@ -52,7 +52,11 @@ pub(super) async fn listen(
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(error) => return Err(error),
             };
-            if !settings.allow.iter().any(|network| network.holds(peer.ip())) {
+            if !settings
+                .allow
+                .iter()
+                .any(|network| network.holds(peer.ip()))
+            {
                 gate.refused(Refusal::Peer);
                 continue;
             }

@@ -65,7 +65,8 @@ impl Lately {
         group: &mut Group,
     ) -> bool {
         // A clock that was set back makes nothing older than it is.
-        let is_recent = |last: &Last| last.first <= arrived && arrived.since(last.first) < REPEAT_MAX;
+        let is_recent =
+            |last: &Last| last.first <= arrived && arrived.since(last.first) < REPEAT_MAX;
         self.last.retain(is_recent);
         let (whose, what) = (hash(whose), hash(what));
         if self
