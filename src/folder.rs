@@ -85,6 +85,9 @@ pub struct Settings {
     /// How long a file that was [put back](Folder::put_back) may stay unchanged before it is handed
     /// out again.
     pub patience: Duration,
+    /// Whether files that were done with before the start, and are still there, are handed out once
+    /// more: for what should have become of them.
+    pub redo: bool,
 }
 
 /// One file as it was when it was last looked at.
@@ -172,7 +175,12 @@ impl Folder {
         let remembered = remembered.into_iter().map(|position| {
             let remembered = Remembered {
                 size: position.offset,
-                changed_ns: position.tail.cast_signed(),
+                // One that never was: the file is taken for changed, and found to be old.
+                changed_ns: if settings.redo {
+                    i64::MIN
+                } else {
+                    position.tail.cast_signed()
+                },
                 head: position.head,
             };
             (position.key, remembered)
@@ -275,9 +283,10 @@ impl Folder {
     }
 
     /// What goes with the next commit that is made anyway: files that need not be remembered any
-    /// more, and the watermark that stands for them.
-    pub fn to_commit(&mut self) -> (Vec<FileKey>, Option<i64>) {
-        self.move_watermark();
+    /// more, and the watermark that stands for them. It moves no further than `up_to_ns`: files of
+    /// a later change are still to be remembered after this commit.
+    pub fn to_commit(&mut self, up_to_ns: i64) -> (Vec<FileKey>, Option<i64>) {
+        self.move_watermark(up_to_ns);
         let watermark = std::mem::take(&mut self.watermark_untold).then_some(self.watermark_ns);
         (std::mem::take(&mut self.forgotten), watermark)
     }
@@ -379,7 +388,7 @@ impl Folder {
     }
 
     /// Moves the watermark up to the oldest file that is not done with, and forgets what is before.
-    fn move_watermark(&mut self) {
+    fn move_watermark(&mut self, up_to_ns: i64) {
         if !self.ready.is_empty() || self.scan.is_under_way() {
             return;
         }
@@ -387,7 +396,7 @@ impl Folder {
             return;
         };
         let waiting = self.waiting.iter().map(|file| file.changed_ns);
-        let floor = waiting.fold(listed, i64::min);
+        let floor = waiting.fold(listed.min(up_to_ns), i64::min);
         if self.known.len() > self.waiting.len() || floor <= self.watermark_ns {
             return;
         }

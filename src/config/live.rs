@@ -63,6 +63,8 @@ pub struct Folder {
     names: Vec<Pattern>,
     levels: Vec<Pattern>,
     patience: Duration,
+    /// See [`folder::Settings::redo`].
+    redo: bool,
 }
 
 impl Folder {
@@ -76,6 +78,7 @@ impl Folder {
             start,
             poll,
             patience: self.patience,
+            redo: self.redo,
         }
     }
 }
@@ -181,11 +184,12 @@ fn directory(table: &SourceTable, place: &mut Place<'_>) -> Option<Kind> {
         table,
         place,
     );
-    let after = after(table, place);
-    Some(Kind::Directory {
-        folder: folder?,
-        after: after?,
-    })
+    let after = after(table, place)?;
+    let folder = Folder {
+        redo: after != After::Keep,
+        ..folder?
+    };
+    Some(Kind::Directory { folder, after })
 }
 
 fn after(table: &SourceTable, place: &mut Place<'_>) -> Option<After> {
@@ -312,6 +316,7 @@ fn folder(
         names: globs,
         levels,
         patience,
+        redo: false,
     })
 }
 

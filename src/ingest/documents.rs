@@ -79,8 +79,8 @@ pub struct Documents {
     maker: Maker,
     after: After,
     report: Report,
-    /// Files whose event is in the group that is not yet durable.
-    done: Vec<PathBuf>,
+    /// Files whose event is in the group that is not yet durable, and when each changed last.
+    done: Vec<(PathBuf, i64)>,
     not_moved: u64,
     not_moved_told_at: Option<Moment>,
 }
@@ -136,7 +136,7 @@ impl Documents {
         if self.folder.is_old(&file, head) {
             // Renamed, or its mode changed, or what was to become of it did not.
             group.remember(&self.name, self.folder.done(&file, head));
-            self.done.push(file.path);
+            self.done.push((file.path, file.changed_ns));
             return;
         }
         let settings = self.folder.settings();
@@ -164,7 +164,7 @@ impl Documents {
         };
         match came.misfit() {
             Some(reason) => self.report.set_aside(&name, reason),
-            None => self.done.push(file.path.clone()),
+            None => self.done.push((file.path.clone(), file.changed_ns)),
         }
         let place = file.path.display().to_string();
         group.add(&self.name, &place, &bytes, came);
@@ -207,7 +207,12 @@ pub(super) fn head_hash(head: &[u8]) -> u64 {
 }
 
 /// Adds what a folder has to say besides its files.
-pub(super) fn keep_account(folder: &mut Folder, source: &Arc<str>, group: &mut Group) {
+pub(super) fn keep_account(
+    folder: &mut Folder,
+    source: &Arc<str>,
+    up_to_ns: i64,
+    group: &mut Group,
+) {
     let vanished = folder.take_vanished();
     if vanished > 0 {
         log::warn!("files gone before they were read source={source} count={vanished}");
@@ -216,7 +221,7 @@ pub(super) fn keep_account(folder: &mut Folder, source: &Arc<str>, group: &mut G
     if !folder.is_new() && !group.has(source) {
         return; // Not worth a commit of its own.
     }
-    let (forgotten, watermark) = folder.to_commit();
+    let (forgotten, watermark) = folder.to_commit(up_to_ns);
     group.batch(source).forgotten.extend(forgotten);
     if let Some(watermark) = watermark {
         group.change(StateChange {
@@ -234,13 +239,19 @@ impl Intake for Documents {
         {
             self.read(file, at.now, group);
         }
-        keep_account(&mut self.folder, &self.name, group);
+        // What becomes of these is still to come: they have to be known at the next start.
+        let done = self.done.iter().map(|(_, changed_ns)| *changed_ns);
+        let up_to_ns = match self.after {
+            After::Keep => i64::MAX,
+            After::Delete | After::MoveTo(_) => done.min().unwrap_or(i64::MAX),
+        };
+        keep_account(&mut self.folder, &self.name, up_to_ns, group);
         self.report.tell(at.now);
     }
 
     fn committed(&mut self, now: Moment) {
         let directory = self.folder.settings().directory.clone();
-        for path in std::mem::take(&mut self.done) {
+        for (path, _) in std::mem::take(&mut self.done) {
             let name = relative(&directory, &path);
             match self.after.apply(&path, &name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

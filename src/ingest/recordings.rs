@@ -83,7 +83,7 @@ impl Intake for Recordings {
         {
             self.read(file, at, group);
         }
-        keep_account(&mut self.folder, &self.name, group);
+        keep_account(&mut self.folder, &self.name, i64::MAX, group);
     }
 
     fn committed(&mut self, _: Moment) {}

@@ -221,6 +221,3 @@ async fn listen(listener: Listener, clock: Arc<dyn Clock>) {
         sleep(BIND_PAUSE).await;
     }
 }
-
-#[cfg(test)]
-mod tests;

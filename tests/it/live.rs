@@ -51,7 +51,9 @@ impl Live {
 
     fn push() -> Live {
         Live::new(|port, _| {
-            format!("http = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-push\"\ncurrency = \"USD\"")
+            format!(
+                "http = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-push\"\ncurrency = \"USD\""
+            )
         })
     }
 
@@ -80,6 +82,22 @@ impl Live {
             self.receiver.account().distinct >= count
         });
     }
+}
+
+/// A connection that comes from another of this machine's addresses.
+fn connect_from(own: [u8; 4], port: u16) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((own, 0).into()).unwrap();
+        socket.connect(([127, 0, 0, 1], port).into()).await.unwrap()
+    });
+    let stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream
 }
 
 /// Posts `body`; returns the whole answer, or nothing where the connection was closed.
@@ -153,8 +171,16 @@ fn every_page_the_switch_posts_is_told_and_answered() {
         }
         kinds
     };
-    let expected = [("account", 1), ("alarm", 3), ("balance_alert", 1), ("call", 1), ("phone", 1)];
-    let expected: BTreeMap<String, usize> = expected.map(|(kind, count)| (kind.to_string(), count)).into();
+    let expected = [
+        ("account", 1),
+        ("alarm", 3),
+        ("balance_alert", 1),
+        ("call", 1),
+        ("phone", 1),
+    ];
+    let expected: BTreeMap<String, usize> = expected
+        .map(|(kind, count)| (kind.to_string(), count))
+        .into();
     assert_eq!(kinds(&arrived(&arrivals)), expected);
     // The list is remembered over a restart: only what went is told.
     assert_eq!(agent.stop(), 0);
@@ -167,8 +193,14 @@ fn every_page_the_switch_posts_is_told_and_answered() {
     live.expect(10);
     let bodies = arrived(&arrivals);
     assert_eq!(bodies.len(), 3, "{bodies:?}");
-    assert!(bodies[0].contains("\"state\":\"cleared\"") && bodies[1].contains("\"state\":\"cleared\""), "{bodies:?}");
-    assert!(bodies[2].starts_with("balance_alert") && bodies[2].contains("recovered"), "{bodies:?}");
+    assert!(
+        bodies[0].contains("\"state\":\"cleared\"") && bodies[1].contains("\"state\":\"cleared\""),
+        "{bodies:?}"
+    );
+    assert!(
+        bodies[2].starts_with("balance_alert") && bodies[2].contains("recovered"),
+        "{bodies:?}"
+    );
     assert_eq!(agent.stop(), 0);
     let ledger = live.bench.ledger();
     let totals = ledger.source("live").unwrap();
@@ -185,39 +217,80 @@ fn garbage_gets_a_bare_status_and_a_push_that_does_not_fit_is_set_aside() {
     live.connect();
     check_bare(&live.post("PushDtmfInfo", "{}"), "404");
     check_bare(&live.post("", "{}"), "404");
-    check_bare(&ask(live.port, b"GET /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"), "405");
-    let long = format!("POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", 1 << 30);
+    check_bare(
+        &ask(
+            live.port,
+            b"GET /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        ),
+        "405",
+    );
+    let long = format!(
+        "POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        1 << 30
+    );
     check_bare(&ask(live.port, long.as_bytes()), "413");
     let chunk = format!("40000\r\n{}\r\n", "x".repeat(0x40000));
-    let chunked = format!("POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}");
+    let chunked = format!(
+        "POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}"
+    );
     let answer = ask(live.port, chunked.as_bytes());
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
-    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00"[..], b"SSH-2.0-x\r\n\r\n", b"\0\0\0\0\r\n\r\n"] {
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 413"),
+        "{answer}"
+    );
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00"[..],
+        b"SSH-2.0-x\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+    ] {
         let answer = ask(live.port, garbage);
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
     }
     check_kept(&live.post("PhoneOnline", "not json"));
-    check_kept(&live.post("CustomerMoneyChange", "{\"account\":\"A\",\"money\":\"ten\"}"));
+    check_kept(&live.post(
+        "CustomerMoneyChange",
+        "{\"account\":\"A\",\"money\":\"ten\"}",
+    ));
     check_kept(&live.post("CustomerMoneyChange", &sample("CustomerMoneyChange")));
     live.expect(1);
     assert_eq!(agent.stop(), 0);
     let ledger = live.bench.ledger();
     let totals = ledger.source("live").unwrap();
-    assert_eq!((totals.counts.rows, totals.counts.rejected, totals.events), (3, 2, 1));
+    assert_eq!(
+        (totals.counts.rows, totals.counts.rejected, totals.events),
+        (3, 2, 1)
+    );
     assert!(ledger.balances());
     let aside = fs::read_to_string(live.bench.path("state/set-aside.jsonl")).unwrap();
     assert_eq!(aside.lines().count(), 2, "{aside}");
-    assert!(aside.contains("PhoneOnline from 127.0.0.1:") && aside.contains("money is not an amount"), "{aside}");
+    assert!(
+        aside.contains("PhoneOnline from 127.0.0.1:") && aside.contains("money is not an amount"),
+        "{aside}"
+    );
     let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
-    assert!(log.contains("pushes not taken since the start source=live full=0 rate=0 peer=0 page=3 long=2"), "{log}");
+    assert!(
+        log.contains(
+            "pushes not taken since the start source=live full=0 rate=0 peer=0 page=3 long=2"
+        ),
+        "{log}"
+    );
 }
 
 #[test]
 fn peers_that_are_not_allowed_get_nothing() {
     for udp in [false, true] {
         let live = Live::new(|port, _| {
-            let (key, format) = if udp { ("udp", "vos3000-udp") } else { ("http", "vos3000-push") };
-            format!("{key} = {{ listen = \"127.0.0.1:{port}\", allow = [\"127.0.0.2\"] }}\nformat = \"{format}\"")
+            let (key, format) = if udp {
+                ("udp", "vos3000-udp")
+            } else {
+                ("http", "vos3000-push")
+            };
+            format!(
+                "{key} = {{ listen = \"127.0.0.1:{port}\", allow = [\"127.0.0.2\"] }}\nformat = \"{format}\""
+            )
         });
         let agent = live.bench.agent();
         live.connect();
@@ -227,25 +300,18 @@ fn peers_that_are_not_allowed_get_nothing() {
             stranger.send_to(row(330_000_001).as_bytes(), to).unwrap();
             let friend = Sender::new("127.0.0.2:0", to);
             friend.send_until_acknowledged(330_000_002);
-            stranger.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            stranger
+                .set_read_timeout(Some(Duration::from_millis(100)))
+                .unwrap();
             assert!(stranger.recv(&mut [0; 64]).is_err());
         } else {
             assert_eq!(live.post("PhoneOnline", &sample("PhoneOnline")), "");
-            let socket = nix::sys::socket::socket(
-                nix::sys::socket::AddressFamily::Inet,
-                nix::sys::socket::SockType::Stream,
-                nix::sys::socket::SockFlag::empty(),
-                None,
-            )
-            .unwrap();
-            use std::os::fd::AsRawFd;
-            let friend = nix::sys::socket::SockaddrIn::new(127, 0, 0, 2, 0);
-            nix::sys::socket::bind(socket.as_raw_fd(), &friend).unwrap();
-            let port = nix::sys::socket::SockaddrIn::new(127, 0, 0, 1, live.port);
-            nix::sys::socket::connect(socket.as_raw_fd(), &port).unwrap();
-            let mut stream = TcpStream::from(socket);
+            let mut stream = connect_from([127, 0, 0, 2], live.port);
             let body = sample("PhoneOnline");
-            let request = format!("POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            let request = format!(
+                "POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
             stream.write_all(request.as_bytes()).unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
@@ -271,7 +337,10 @@ fn connections_that_send_nothing_or_a_byte_at_a_time_do_not_keep_the_switch_out(
     let pushed = thread::spawn(move || post(port, "PhoneOnline", &sample("PhoneOnline")));
     let began = Instant::now();
     while !pushed.is_finished() {
-        assert!(began.elapsed() < Duration::from_secs(60), "the switch is kept out");
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "the switch is kept out"
+        );
         for stream in &mut slow {
             let _closed = stream.write_all(b"P");
         }
@@ -296,7 +365,9 @@ struct Sender(UdpSocket, SocketAddr);
 impl Sender {
     fn new(own: &str, to: SocketAddr) -> Sender {
         let socket = UdpSocket::bind(own).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(250))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(250)))
+            .unwrap();
         Sender(socket, to)
     }
 
@@ -304,7 +375,10 @@ impl Sender {
     fn send_until_acknowledged(&self, flowno: u64) -> u64 {
         let began = Instant::now();
         for times in 1.. {
-            assert!(began.elapsed() < crate::support::PATIENCE, "{flowno} is never acknowledged");
+            assert!(
+                began.elapsed() < crate::support::PATIENCE,
+                "{flowno} is never acknowledged"
+            );
             // While the agent is down the system may say so.
             let _refused = self.0.send_to(row(flowno).as_bytes(), self.1);
             let mut buffer = [0; 64];
@@ -368,14 +442,20 @@ fn what_was_acknowledged_survives_kills_and_what_was_not_is_told_once_with_one_i
     let ledger = live.bench.ledger();
     let totals = ledger.source("live").unwrap();
     assert_eq!(totals.counts.rejected, 0);
-    assert!(totals.counts.rows <= sent && totals.events >= rows, "seed {seed}: {totals:?} of {sent}");
+    assert!(
+        totals.counts.rows <= sent && totals.events >= rows,
+        "seed {seed}: {totals:?} of {sent}"
+    );
     assert!(ledger.balances());
 }
 
 /// Most memory the process has had, in KiB.
 fn peak_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -399,7 +479,11 @@ fn a_flood_of_datagrams_costs_no_memory_and_every_one_is_accounted_for() {
     let before = peak_kib(agent.pid());
     for flowno in 2..=DATAGRAMS {
         // Nearly all of them are calls; some are anything.
-        let text = if flowno % 100 == 0 { "x".repeat(40) } else { row(flowno) };
+        let text = if flowno % 100 == 0 {
+            "x".repeat(40)
+        } else {
+            row(flowno)
+        };
         sender.0.send_to(text.as_bytes(), to).unwrap();
     }
     // Whatever is acknowledged now came after the flood.
@@ -422,9 +506,19 @@ fn a_flood_of_datagrams_costs_no_memory_and_every_one_is_accounted_for() {
         });
     let ledger = live.bench.ledger();
     let totals = ledger.source("live").unwrap();
-    println!("rows {} refused {refused} dropped by the system {dropped} grown {grown} KiB", totals.counts.rows);
-    assert_eq!(totals.counts.rows + refused + dropped, DATAGRAMS + marks, "{totals:?} refused {refused} dropped {dropped}");
-    assert!(totals.counts.rejected > 0 && totals.events > 1_000, "{totals:?}");
+    println!(
+        "rows {} refused {refused} dropped by the system {dropped} grown {grown} KiB",
+        totals.counts.rows
+    );
+    assert_eq!(
+        totals.counts.rows + refused + dropped,
+        DATAGRAMS + marks,
+        "{totals:?} refused {refused} dropped {dropped}"
+    );
+    assert!(
+        totals.counts.rejected > 0 && totals.events > 1_000,
+        "{totals:?}"
+    );
     assert!(ledger.balances());
     assert!(grown < 40 << 10, "{grown} KiB more");
 }
@@ -465,7 +559,11 @@ fn documents_are_told_once_each_and_half_written_ones_when_they_are_whole() {
         fs::write(cdr.join(name), text).unwrap();
     }
     let leftover = "5f6a1c3e-0011-4f11-9a01-000000000011.cdr.json";
-    fs::copy(format!("{FIXTURES}nasty/json-form-encoded-err/{leftover}"), cdr.join(leftover)).unwrap();
+    fs::copy(
+        format!("{FIXTURES}nasty/json-form-encoded-err/{leftover}"),
+        cdr.join(leftover),
+    )
+    .unwrap();
     fs::write(cdr.join("unfinished.tmp"), "{").unwrap();
     live.expect(41);
     assert_eq!(live.receiver.account().distinct, 41);
@@ -485,7 +583,10 @@ fn documents_are_told_once_each_and_half_written_ones_when_they_are_whole() {
     assert_eq!((account.distinct, account.duplicates), (43, 0));
     let ledger = live.bench.ledger();
     let totals = ledger.source("live").unwrap();
-    assert_eq!((totals.counts.rows, totals.events, totals.counts.rejected), (43, 43, 0));
+    assert_eq!(
+        (totals.counts.rows, totals.events, totals.counts.rejected),
+        (43, 43, 0)
+    );
     assert!(ledger.balances());
 }
 
@@ -503,12 +604,17 @@ fn a_document_that_stays_half_written_is_set_aside_and_stays_where_it_is() {
     wait_until("the half document to be set aside", || {
         fs::read_to_string(&aside).is_ok_and(|text| text.contains(name))
     });
-    wait_until("the whole one to be removed", || !live.bench.path("cdr").join(&good).exists());
+    wait_until("the whole one to be removed", || {
+        !live.bench.path("cdr").join(&good).exists()
+    });
     assert_eq!(agent.stop(), 0);
     assert!(path.exists());
     let ledger = live.bench.ledger();
     let totals = ledger.source("live").unwrap();
-    assert_eq!((totals.counts.rows, totals.events, totals.counts.rejected), (2, 1, 1));
+    assert_eq!(
+        (totals.counts.rows, totals.events, totals.counts.rejected),
+        (2, 1, 1)
+    );
 }
 
 #[test]
@@ -546,7 +652,8 @@ fn documents_moved_away_once_durable_are_neither_lost_nor_repeated_by_kills() {
     live.expect(DOCUMENTS);
     let files = |directory: &Path| -> usize {
         let days = fs::read_dir(directory).unwrap();
-        days.map(|day| fs::read_dir(day.unwrap().path()).unwrap().count()).sum()
+        days.map(|day| fs::read_dir(day.unwrap().path()).unwrap().count())
+            .sum()
     };
     wait_until("every file to be moved", || files(&cdr) == 0);
     assert_eq!(files(&done), usize::try_from(DOCUMENTS).unwrap());
@@ -579,7 +686,11 @@ fn a_finished_recording_is_told_and_one_that_is_written_to_is_not() {
     head.extend(16_000_u32.to_le_bytes());
     head.extend(b"\x02\0\x10\0data\0\0\0\0");
     let mut open = fs::File::create(cdr.join("10/in-2001-77.wav")).unwrap();
-    fs::write(cdr.join("in-2002-78.wav"), [&head[..], &[0; 48_000]].concat()).unwrap();
+    fs::write(
+        cdr.join("in-2002-78.wav"),
+        [&head[..], &[0; 48_000]].concat(),
+    )
+    .unwrap();
     open.write_all(&head).unwrap();
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(2_500) {
@@ -592,7 +703,16 @@ fn a_finished_recording_is_told_and_one_that_is_written_to_is_not() {
     live.expect(2);
     assert_eq!(agent.stop(), 0);
     let bodies = arrived(&arrivals);
-    assert!(bodies[1].starts_with("recording {") && bodies[1].contains("\"path\":\"in-2002-78.wav\"") && bodies[1].contains("\"duration\":3"), "{bodies:?}");
-    assert!(bodies[0].contains("\"path\":\"10/in-2001-77.wav\"") && bodies[0].contains("\"call_id\":\"77\""), "{bodies:?}");
+    assert!(
+        bodies[1].starts_with("recording {")
+            && bodies[1].contains("\"path\":\"in-2002-78.wav\"")
+            && bodies[1].contains("\"duration\":3"),
+        "{bodies:?}"
+    );
+    assert!(
+        bodies[0].contains("\"path\":\"10/in-2001-77.wav\"")
+            && bodies[0].contains("\"call_id\":\"77\""),
+        "{bodies:?}"
+    );
     assert!(live.bench.ledger().balances());
 }
