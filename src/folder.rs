@@ -16,8 +16,11 @@
 //! (a twentieth while files come in), in slices of [`ENTRIES_PER_SLICE`] names.
 //!
 //! **What cannot be promised.** A file that is written in place after it was read is found by the
-//! next full listing. When the clock was set back before the watermark, everything is handed out
-//! again rather than passed over: the same ids.
+//! next full listing. The watermark stays [`WATERMARK_LAG`] behind the youngest file, by the
+//! clock that stamps the files, which on a network file system is another machine's. When that
+//! clock is set back by more while the agent is down, and is past the watermark again at its
+//! start, files stamped in between pass for old ones. Otherwise a clock that was set back has
+//! files handed out again rather than passed over: the same ids.
 
 mod scan;
 
@@ -56,12 +59,12 @@ pub const FULL_LISTING_EVERY: Duration = Duration::from_secs(300);
 /// Bytes of a file's head that are compared when only the time of its last change differs.
 pub const HEAD_BYTES: usize = 4_096;
 
-/// How far behind the beginning of a listing the watermark stays: the kernel stamps files with a
-/// clock that is some milliseconds behind.
-const WATERMARK_LAG_NS: i64 = 2_000_000_000;
+/// How far behind the youngest file the watermark stays: more than a clock is set back by at once
+/// where it is kept by a time service.
+pub const WATERMARK_LAG: Duration = Duration::from_secs(30);
 
-/// How far the clock may be behind the watermark before it counts as set back.
-const CLOCK_SLACK_NS: i64 = 60_000_000_000;
+/// A clock that was set back by no more is none: it is read at two moments.
+const STEP_NS_MIN: i64 = 1_000_000_000;
 
 /// Shortest time from the end of one listing to the next.
 const LISTING_PAUSE: Duration = Duration::from_millis(50);
@@ -136,6 +139,9 @@ struct Remembered {
 pub struct Folder {
     settings: Settings,
     clock: Arc<dyn Clock>,
+    /// Wall time without the time that has passed, when it was read last.
+    clock_base_ns: i64,
+    lag_ns: i64,
     /// Files of an earlier change of status are old.
     watermark_ns: i64,
     /// Not yet said to whoever commits.
@@ -187,6 +193,8 @@ impl Folder {
         });
         let now = clock.now();
         Folder {
+            clock_base_ns: base_ns(&*clock),
+            lag_ns: i64::try_from(WATERMARK_LAG.as_nanos()).unwrap_or(i64::MAX),
             watermark_ns: watermark.unwrap_or(first_ns),
             watermark_untold: watermark.is_none(),
             remembered: remembered.collect(),
@@ -220,8 +228,7 @@ impl Folder {
             // New files are found only when those found before are handed out.
             if self.ready.is_empty() && self.has_room() {
                 self.mind_the_clock();
-                self.scan
-                    .begin(&self.settings, ns_of(self.clock.wall()), now);
+                self.scan.begin(&self.settings, now);
                 self.list();
             }
         }
@@ -374,10 +381,14 @@ impl Folder {
                 self.ready.push_back(file);
             }
         }
-        self.listed_up_to_ns = listed.complete_up_to_ns;
-        if listed.trouble.is_some() && self.remembered.len() >= FILES_REMEMBERED_MAX / 2 {
-            self.listed_up_to_ns = Some(listed.began_ns - WATERMARK_LAG_NS);
-        }
+        let is_pressing = self.remembered.len() >= FILES_REMEMBERED_MAX;
+        let is_known = listed.trouble.is_none() || is_pressing;
+        self.listed_up_to_ns = listed.newest_ns.filter(|_| is_known).map(|newest_ns| {
+            // What there was no room for is not older than the youngest that was kept.
+            let kept = self.ready.back().map(|file| file.changed_ns);
+            let kept = kept.filter(|_| listed.more).unwrap_or(newest_ns);
+            kept.min(newest_ns.saturating_sub(self.lag_ns))
+        });
         let end = self.clock.now();
         self.look_at = end + self.settings.poll.max(listed.took * 50);
         self.look_at_earliest = end + LISTING_PAUSE.max(listed.took * 20);
@@ -409,19 +420,31 @@ impl Folder {
         self.forgotten.extend(before);
     }
 
-    /// A clock behind the watermark would let new files pass for old ones.
+    /// With a clock that was set back new files would pass for old ones: the watermark goes back
+    /// as far, and where that is not known, to the beginning.
     fn mind_the_clock(&mut self) {
-        let now_ns = ns_of(self.clock.wall());
-        if now_ns.saturating_add(CLOCK_SLACK_NS) < self.watermark_ns {
-            log::warn!(
-                "clock set back, every file is read again source={} directory={:?}",
-                self.settings.source,
-                self.settings.directory
-            );
-            self.watermark_ns = 0;
-            self.watermark_untold = true;
-            self.scan.forget();
+        let base_ns = base_ns(&*self.clock);
+        let back_ns = self.clock_base_ns.saturating_sub(base_ns);
+        self.clock_base_ns = base_ns;
+        let is_behind = ns_of(self.clock.wall()) < self.watermark_ns;
+        if back_ns < STEP_NS_MIN && !is_behind {
+            return;
         }
+        let back = Duration::from_nanos(back_ns.max(0).unsigned_abs());
+        log::warn!(
+            "clock set back, files may be read again source={} directory={:?} back_secs={}",
+            self.settings.source,
+            self.settings.directory,
+            back.as_secs()
+        );
+        self.watermark_ns = if back_ns < STEP_NS_MIN {
+            0
+        } else {
+            self.watermark_ns.saturating_sub(back_ns)
+        };
+        self.watermark_untold = true;
+        self.listed_up_to_ns = None;
+        self.scan.forget();
     }
 
     fn has_room(&self) -> bool {
@@ -465,6 +488,12 @@ pub fn relative(directory: &Path, file: &Path) -> String {
 
 fn nanos(seconds: i64, nanos: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// Wall time without the time that has passed: it changes only when the clock is set.
+fn base_ns(clock: &dyn Clock) -> i64 {
+    let passed = i64::try_from(clock.now().0.as_nanos()).unwrap_or(i64::MAX);
+    ns_of(clock.wall()).saturating_sub(passed)
 }
 
 fn ns_of(wall: UnixMs) -> i64 {

@@ -1,9 +1,6 @@
 //! Scan: one listing of a folder's directories, in slices.
 
-use super::{
-    DIRECTORIES_MAX, ENTRIES_PER_SLICE, FULL_LISTING_EVERY, Found, Settings, WATERMARK_LAG_NS,
-    nanos,
-};
+use super::{DIRECTORIES_MAX, ENTRIES_PER_SLICE, FULL_LISTING_EVERY, Found, Settings, nanos};
 use crate::clock::{Clock, Moment};
 use std::collections::{BinaryHeap, HashMap};
 use std::fs::{self, DirEntry, ReadDir};
@@ -12,6 +9,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// How long a directory has to be as it is before it need not be listed: file systems tell the time
+/// of a change no more finely than to a second or two.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// What a listing found.
 #[derive(Debug)]
 pub(super) struct Listed {
@@ -19,11 +20,8 @@ pub(super) struct Listed {
     pub(super) found: Vec<Found>,
     /// There were more than there was room for.
     pub(super) more: bool,
-    /// Every new file of an earlier change of status is in `found`; `None` where that is not
-    /// known.
-    pub(super) complete_up_to_ns: Option<i64>,
-    /// When it began.
-    pub(super) began_ns: i64,
+    /// The last change of the youngest file that was seen, new or not.
+    pub(super) newest_ns: Option<i64>,
     /// How long it took, without the time between its slices.
     pub(super) took: Duration,
     /// What could not be listed.
@@ -41,14 +39,18 @@ pub(super) struct Scan {
 /// A directory as it was listed last.
 #[derive(Debug)]
 struct Directory {
-    listed_ns: i64,
+    modified_ns: i64,
+    /// When it was first and when it was last listed with that time of modification.
+    first: Moment,
+    last: Moment,
     below: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
 struct Run {
-    began_ns: i64,
+    began: Moment,
     full: bool,
+    newest_ns: Option<i64>,
     to_list: Vec<(PathBuf, usize)>,
     listing: Option<Listing>,
     /// The newest on top, to be dropped first.
@@ -62,6 +64,8 @@ struct Run {
 #[derive(Debug)]
 struct Listing {
     path: PathBuf,
+    modified_ns: i64,
+    first: Moment,
     depth: usize,
     entries: ReadDir,
     below: Vec<PathBuf>,
@@ -90,15 +94,16 @@ impl Scan {
         self.run.is_some()
     }
 
-    /// Begins a listing at `wall_ns`.
-    pub(super) fn begin(&mut self, settings: &Settings, wall_ns: i64, now: Moment) {
+    /// Begins a listing.
+    pub(super) fn begin(&mut self, settings: &Settings, now: Moment) {
         let full = now >= self.full_at;
         if full {
             self.full_at = now + FULL_LISTING_EVERY;
         }
         self.run = Some(Run {
-            began_ns: wall_ns,
+            began: now,
             full,
+            newest_ns: None,
             to_list: vec![(settings.directory.clone(), 0)],
             listing: None,
             found: BinaryHeap::new(),
@@ -140,10 +145,11 @@ impl Scan {
             match listing.entries.next() {
                 None => run.close(),
                 Some(Ok(entry)) => {
-                    if let Some(found) = listing.judge(&entry, settings, now)
-                        && is_new(&found)
-                    {
-                        run.keep(found, room);
+                    if let Some(found) = listing.judge(&entry, settings, now) {
+                        run.newest_ns = run.newest_ns.max(Some(found.changed_ns));
+                        if is_new(&found) {
+                            run.keep(found, room);
+                        }
                     }
                 }
                 Some(Err(error)) => {
@@ -163,12 +169,6 @@ impl Scan {
             .into_iter()
             .map(|by| by.0)
             .collect();
-        let newest = found.last().map(|file| file.changed_ns);
-        let complete_up_to_ns = match (&run.trouble, run.more) {
-            (Some(_), _) => None,
-            (None, true) => newest,
-            (None, false) => Some(run.began_ns - WATERMARK_LAG_NS),
-        };
         // What was left out is found only by looking again.
         self.directories = if run.more || run.trouble.is_some() {
             HashMap::new()
@@ -178,8 +178,7 @@ impl Scan {
         Listed {
             found,
             more: run.more,
-            complete_up_to_ns,
-            began_ns: run.began_ns,
+            newest_ns: run.newest_ns,
             took: run.took,
             trouble: run.trouble,
         }
@@ -194,21 +193,26 @@ impl Run {
             Err(error) => return self.fail(&path, &error),
         };
         let modified_ns = nanos(metadata.mtime(), metadata.mtime_nsec());
-        if let Some(known) = before.get(&path)
+        let known = before
+            .get(&path)
+            .filter(|known| known.modified_ns == modified_ns);
+        let first = known.map_or(self.began, |known| known.first);
+        if let Some(known) = known
             && !self.full
-            && modified_ns + WATERMARK_LAG_NS < known.listed_ns
+            && known.last.since(known.first) >= SETTLED
         {
             let below = known.below.clone();
             self.visit(&below, depth);
-            let listed_ns = known.listed_ns;
-            self.directories
-                .insert(path, Directory { listed_ns, below });
+            let directory = Directory { below, ..*known };
+            self.directories.insert(path, directory);
             return;
         }
         match fs::read_dir(&path) {
             Ok(entries) => {
                 self.listing = Some(Listing {
                     path,
+                    modified_ns,
+                    first,
                     depth,
                     entries,
                     below: Vec::new(),
@@ -222,7 +226,9 @@ impl Run {
         if let Some(listing) = self.listing.take() {
             self.visit(&listing.below, listing.depth);
             let listed = Directory {
-                listed_ns: self.began_ns,
+                modified_ns: listing.modified_ns,
+                first: listing.first,
+                last: self.began,
                 below: listing.below,
             };
             self.directories.insert(listing.path, listed);
