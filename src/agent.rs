@@ -2,6 +2,7 @@
 
 mod attend;
 mod live;
+mod checkpoints;
 
 pub use attend::Signals;
 
@@ -48,6 +49,7 @@ pub struct Agent {
     ingest: JoinHandle<()>,
     attendant: JoinHandle<()>,
     listening: Option<JoinHandle<()>>,
+    checkpoints: JoinHandle<()>,
 }
 
 /// Why an agent cannot start.
@@ -189,6 +191,11 @@ impl Agent {
         let stopping = shutdown.clone();
         let ingest =
             spawn("ingest", move || ingest.run(&hint, &stopping)).map_err(AgentError::Thread)?;
+        let (checkpointed, stopping) = (queue.clone(), shutdown.clone());
+        let checkpoints = spawn("checkpoint", move || {
+            checkpoints::run(&checkpointed, &stopping)
+        })
+        .map_err(AgentError::Thread)?;
         // Where signals cannot be had, the attendant has the agent stop; that is seen soon enough.
         let _ready = attending.recv_timeout(READY_WAIT);
         Ok(Agent {
@@ -198,6 +205,7 @@ impl Agent {
             ingest,
             attendant,
             listening,
+            checkpoints,
         })
     }
 
@@ -213,6 +221,7 @@ impl Agent {
             if self.ingest.is_finished()
                 || listening.is_some_and(JoinHandle::is_finished)
                 || self.attendant.is_finished()
+                || self.checkpoints.is_finished()
                 || self.delivery.has_ended()
             {
                 return; // It panicked: the stop passes that on.
@@ -236,6 +245,7 @@ impl Agent {
         let panicked = self.attendant.join().err().or(panicked);
         let listened = self.listening.and_then(|listening| listening.join().err());
         let panicked = panicked.or(listened);
+        let panicked = self.checkpoints.join().err().or(panicked);
         // The attendant's was the only other handle.
         if let Some(delivery) = Arc::into_inner(self.delivery) {
             delivery.stop(STOP_GRACE);
@@ -244,6 +254,10 @@ impl Agent {
             std::panic::resume_unwind(payload);
         }
         self.queue.close()?;
+        // The one before is at most a second old, so the stop need not fail with this.
+        if let Err(error) = self.queue.checkpoint() {
+            log::warn!("checkpoint not written error=\"{error}\"");
+        }
         Ok(self.queue.ledger())
     }
 }

@@ -10,6 +10,7 @@ pub mod live;
 pub mod place;
 pub mod problem;
 pub mod secret;
+mod signature;
 pub mod source;
 pub mod value;
 pub mod written;
