@@ -11,6 +11,7 @@ use crate::config::live::Kind;
 use crate::config::{Config, SourceConfig};
 use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
+use crate::derive::Derive;
 use crate::event::Maker;
 use crate::ingest::{Feed, Hint, Ingest, IngestError};
 use crate::listen;
@@ -288,16 +289,17 @@ fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, Qu
     let (positions, seen_before) = (queue.positions(&name)?, queue.seen(&name));
     let headers = Parser::new(config.parser.clone());
     let is_header = Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
-    let start = config.files.start;
     let format = config.parser.format.clone();
+    let maker = Maker::new(Arc::clone(node), Arc::clone(&name), config.calls);
+    let stored = queue.states(&Derive::prefix(&name))?;
+    let derive = Derive::new(config.derive, maker, &format, &stored);
     Ok(Feed {
         source: Source::open(config.files, is_header, positions, seen_before),
         parser: Parser::new(config.parser),
-        maker: Maker::new(Arc::clone(node), Arc::clone(&name), config.calls),
+        derive,
         name,
         format,
         poll: config.poll,
-        start,
     })
 }
 

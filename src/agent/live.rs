@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::config::SourceConfig;
 use crate::config::live::{self, Kind};
+use crate::derive::Derive;
 use crate::event::Maker;
 use crate::event::recording::RecordingMaker;
 use crate::event::vos3000_push::PushMaker;
@@ -34,7 +35,9 @@ impl Live {
         let is_push = live::is_push(&config.parser.format);
         let name = config.files.name;
         let calls = config.calls;
-        let maker = |calls| Maker::new(Arc::clone(node), Arc::clone(&name), calls);
+        let maker = Maker::new(Arc::clone(node), Arc::clone(&name), calls.clone());
+        let stored = queue.states(&Derive::prefix(&name))?;
+        let derive = Derive::new(config.derive, maker, &config.parser.format, &stored);
         let open = |folder: &live::Folder| {
             let settings = folder.settings(&name, config.files.start, config.poll);
             let stored = queue.state_get(&watermark_name(&name))?;
@@ -52,8 +55,7 @@ impl Live {
             Kind::Directory { folder, after } => {
                 let folder = open(folder)?;
                 let parser = Parser::new(config.parser);
-                let maker = maker(calls);
-                let documents = Documents::new(name, folder, parser, maker, after.clone());
+                let documents = Documents::new(name, folder, parser, derive, after.clone());
                 self.intakes.push(Box::new(documents));
             }
             Kind::Recordings { folder, parts } => {
@@ -74,12 +76,9 @@ impl Live {
                         settings: calls,
                     })
                 } else {
-                    Reading::Rows {
-                        parser: Parser::new(config.parser),
-                        maker: maker(calls),
-                    }
+                    Reading::Rows(Parser::new(config.parser))
                 };
-                let pushed = Pushed::new(Arc::clone(&name), gate.clone(), reading, queue)?;
+                let pushed = Pushed::new(Arc::clone(&name), gate.clone(), reading, derive, queue)?;
                 self.intakes.push(Box::new(pushed));
                 self.listeners.push(Listener {
                     source: name,

@@ -1,8 +1,9 @@
 //! `switchhook formats`: the formats there are, and what each says of its columns.
 
-use super::{Exit, screen};
+use super::{Exit, formats_try, screen};
 use crate::parser::format::{Format, Layout, word_of};
 use crate::parser::presets;
+use crate::parser::reader::GENERAL;
 use clap::Subcommand;
 
 /// What can be asked of formats.
@@ -22,6 +23,8 @@ pub enum FormatsCommand {
         #[arg(long, value_name = "NAME")]
         layout: Option<String>,
     },
+    /// Which format a file has: its columns, the first events, and a table to paste.
+    Try(formats_try::TryArguments),
 }
 
 /// Does what `command` says.
@@ -32,6 +35,7 @@ pub fn formats(command: &FormatsCommand) -> Exit {
             Exit::Success
         }
         FormatsCommand::Show { name, layout } => show(name, layout.as_deref()),
+        FormatsCommand::Try(arguments) => formats_try::try_file(arguments),
     }
 }
 
@@ -44,20 +48,15 @@ fn list() {
             String::new()
         };
         screen::line(format_args!(
-            "{:<14}{}{mark}",
-            screen::styled(screen::HEAD, format_args!("{name:<14}")),
+            "{}{}{mark}",
+            screen::styled(screen::HEAD, format_args!("{name:<20}")),
             format.title
         ));
     }
-    let head = |name: &str| screen::styled(screen::HEAD, format_args!("{name:<14}"));
-    screen::line(format_args!(
-        "{}fields between delimiters, with columns of your own",
-        head("delimited")
-    ));
-    screen::line(format_args!(
-        "{}one JSON object per line, with columns of your own",
-        head("json-lines")
-    ));
+    for (word, what) in GENERAL {
+        let head = screen::styled(screen::HEAD, format_args!("{word:<20}"));
+        screen::line(format_args!("{head}{what}"));
+    }
 }
 
 fn show(name: &str, wanted: Option<&str>) -> Exit {

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod formats;
+mod formats_try;
 mod receive;
 mod run;
 mod screen;

@@ -4,6 +4,7 @@
 
 use super::problem::Problems;
 use super::written::Key;
+use crate::parser::pattern::{FieldTable, StateTable};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -148,6 +149,55 @@ pub struct SourceTable {
     pub id_keys: Key<Vec<Vec<String>>>,
     /// What the start column means: `setup` or `answer` (default: `setup`).
     pub start_is: Key<String>,
+    /// Conditions on the events' values; events for which one does not hold are filtered out.
+    pub keep: Key<toml::Table>,
+    /// Time within which a repeated alarm is counted and not told, with its unit (default: `"1h"`).
+    pub repeat_every: Key<String>,
+    /// How long an answered call may wait for its BYE line, with its unit (default: `"12h"`).
+    pub bye_within: Key<String>,
+    /// Time without a row after which that is told, with its unit (default: never).
+    pub silent_after: Key<String>,
+    /// Time between heartbeats, with its unit (default: none).
+    pub heartbeat_every: Key<String>,
+    /// `[source.thresholds]`: balances to alert at, by account or `"*"`; `rearm` (default: `"10%"`)
+    /// and `repeat_every` (default: `"24h"`).
+    pub thresholds: Key<toml::Table>,
+    /// `[source.summary]`.
+    pub summary: Option<SummaryTable>,
+    /// `[[source.pattern]]`.
+    #[serde(default)]
+    pub pattern: Vec<PatternKeys>,
+}
+
+/// The `[source.summary]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct SummaryTable {
+    /// Length of an interval, with its unit. Required.
+    pub every: Key<String>,
+    /// `gateway`, `callee_gateway` or `account` (default: `gateway`).
+    pub by: Key<String>,
+    /// How long an interval's last calls may come, with its unit (default: `"1m"`).
+    pub wait: Key<String>,
+}
+
+/// A `[[source.pattern]]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct PatternKeys {
+    /// Regular expression with named groups. Required.
+    #[serde(rename = "match")]
+    pub expression: Key<String>,
+    /// Type of the events. Required.
+    pub event: Key<String>,
+    /// What `data` holds, by key: `"$group"`, a text, or `{ group = "…", type = "…", map = {…} }`.
+    pub fields: Key<BTreeMap<String, FieldTable>>,
+    /// Regular expression of the lines that belong to the one before.
+    pub continues: Key<String>,
+    /// `raised` or `cleared`, or these by the words of the field `state`.
+    pub state: Key<StateTable>,
+    /// The fields by which reports are known to be about the same thing.
+    pub key: Key<Vec<String>>,
+    /// Time within which a repeat is counted and not told, with its unit (default: the source's).
+    pub repeat_every: Key<String>,
 }
 
 /// What a source listens on, as written.
@@ -315,13 +365,21 @@ fn report_unknown(
     lines: &LineIndex,
     problems: &mut Problems,
 ) {
+    // A table that need not be there is a step of its own.
+    let dotted = &dotted.replace(".?", "");
     let line = find(table, dotted).map(|byte| lines.line(byte));
     let (parent, key) = dotted.rsplit_once('.').unwrap_or(("", dotted));
-    let owner = match parent.rsplit('.').next() {
-        Some(inner @ ("http" | "udp")) => inner,
-        _ => parent.split('.').next().unwrap_or(""),
-    };
-    let known = known_keys(owner);
+    let owner = parent.split('.').next().unwrap_or("");
+    // The innermost table with a name of its own.
+    let inner = parent
+        .rsplit('.')
+        .find(|part| part.parse::<usize>().is_err())
+        .unwrap_or("");
+    let known = known_keys(if matches!(inner, "pattern" | "summary" | "http" | "udp") {
+        inner
+    } else {
+        owner
+    });
     let near = known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(name, key), *name))
@@ -371,6 +429,8 @@ fn known_keys(owner: &str) -> &'static [&'static str] {
         "log" => fields::<LogTable>(),
         "source" => fields::<SourceTable>(),
         "http" | "udp" => fields::<ListenTable>(),
+        "pattern" => fields::<PatternKeys>(),
+        "summary" => fields::<SummaryTable>(),
         "endpoint" => fields::<EndpointTable>(),
         _ => fields::<ConfigFile>(),
     }

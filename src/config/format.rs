@@ -5,7 +5,7 @@ use super::place::Place;
 use super::written::Key;
 use crate::event;
 use crate::parser::format::{ColumnTable, FormatProblem, FormatTable, LayoutTable};
-use crate::parser::reader::GENERAL;
+use crate::parser::reader::{GENERAL, PATTERN};
 use crate::parser::{Format, presets, template};
 
 /// What a list of columns looks like.
@@ -19,6 +19,12 @@ pub(super) fn format(
     let Some(word) = place.required("format", &table.format, "\"vos3000-csv\"") else {
         return (None, None);
     };
+    if word == PATTERN {
+        return (super::derive::own_patterns(table, place), None);
+    }
+    if !table.pattern.is_empty() {
+        place.problem("pattern", &table.format, format!("{word} reads by its own description; write format = \"pattern\" for patterns of your own"));
+    }
     if GENERAL.iter().any(|(general, _)| general == word) {
         if table.template.is_some() {
             place.problem(
@@ -38,6 +44,7 @@ pub(super) fn format(
         place.problem("format", &table.format, what);
         return (None, None);
     };
+    super::derive::set_repeats(&mut format);
     refuse_general_keys(word, table, place);
     if let Some(written) = place.given("template", &table.template, "\"example\"") {
         return template_of(word, format, written, table, place);

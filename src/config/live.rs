@@ -5,7 +5,8 @@ use super::place::Place;
 use super::value;
 use super::written::{Key, Written};
 use crate::event::recording::NameParts;
-use crate::event::vos3000_push::{KINDS, PAGES};
+pub use crate::event::vos3000_push::KINDS;
+use crate::event::vos3000_push::PAGES;
 use crate::folder;
 use crate::ingest::After;
 use crate::listen::{self, Network, Pages, Protocol, RATE_MAX_DEFAULT};
@@ -475,14 +476,6 @@ fn stand_in(name: &str, event: &str) -> Format {
 /// Whether `format` is the one of VOS3000's pushes.
 pub fn is_push(format: &Format) -> bool {
     format.name == PUSH
-}
-
-/// The types of events that a source makes.
-pub fn kinds(format: &Format) -> Vec<&str> {
-    if is_push(format) {
-        return KINDS.to_vec();
-    }
-    format.events().collect()
 }
 
 /// The keys in force that say what the source is, as they would be written.

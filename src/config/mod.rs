@@ -3,6 +3,7 @@
 //! What was typed is [`file::ConfigFile`]; what comes out of here cannot be built wrong. Every
 //! problem is reported in one go, each with its line and with what to write instead.
 
+pub mod derive;
 pub mod endpoint;
 pub mod file;
 mod format;
@@ -420,37 +421,26 @@ fn check_whole(
     if endpoints.is_empty() {
         problems.add(path, None, "endpoint", "there is nowhere to deliver to; add an [[endpoint]] table with name, url, events and secret_file");
     }
-    let made: BTreeSet<&str> = sources
-        .iter()
-        .flat_map(|source| live::kinds(&source.parser.format))
-        .collect();
+    let made: BTreeSet<String> = sources.iter().flat_map(SourceConfig::makes).collect();
+    let possible: BTreeSet<String> = sources.iter().flat_map(SourceConfig::may_make).collect();
     let wanted = |kind: &str| {
         endpoints
             .iter()
             .any(|endpoint| endpoint.endpoint.events.wants(kind))
     };
-    // A switch pushes many kinds of things; who wants none of some says so by that.
-    let chooses = |source: &SourceConfig, kind: &str| {
-        let kinds = live::kinds(&source.parser.format);
-        live::is_push(&source.parser.format)
-            && kinds.contains(&kind)
-            && kinds.iter().any(|kind| wanted(kind))
-    };
-    let is_left_out = |kind: &str| {
-        let mut makers = sources
-            .iter()
-            .filter(|source| live::kinds(&source.parser.format).contains(&kind));
-        makers.all(|source| chooses(source, kind))
-    };
-    for kind in made
-        .iter()
-        .filter(|kind| !wanted(kind) && !is_left_out(kind))
-    {
+    for source in sources {
+        let is_push = live::is_push(&source.parser.format);
+        if is_push && !live::KINDS.iter().any(|kind| wanted(kind)) {
+            let name = &source.files.name;
+            problems.add(path, None, format!("source {name:?}"), format!("no endpoint wants any of what is pushed; add some of {} to the events of one", listed(live::KINDS)));
+        }
+    }
+    for kind in made.iter().filter(|kind| !wanted(kind)) {
         problems.add(path, None, "endpoint", format!("no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events"));
     }
     for endpoint in endpoints {
         if let EventFilter::Kinds(kinds) = &endpoint.endpoint.events
-            && !kinds.iter().any(|kind| made.contains(&**kind))
+            && !kinds.iter().any(|kind| possible.contains(&**kind))
         {
             let key = format!("endpoint {:?}: events", endpoint.endpoint.name);
             problems.add(

@@ -1,18 +1,20 @@
 //! `[[source]]` as written → [`SourceConfig`].
 
+use super::derive;
 use super::endpoint::name;
 use super::file::SourceTable;
 use super::format;
 use super::live::{self, Kind};
-use super::place::Place;
+use super::place::{Place, listed};
 use super::value;
 use super::written::Key;
 use crate::event::CallSettings;
 use crate::parser::encoding::Decoder;
+use crate::parser::format::PATTERN;
 use crate::parser::{self, Format, Header, presets};
 use crate::source::{self, LINE_BYTES_MAX_DEFAULT, Start, listing};
 use jiff::tz::TimeZone;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub struct SourceConfig {
     pub parser: parser::Settings,
     /// What is told beside what the rows say.
     pub calls: CallSettings,
+    /// What rows mean together, and with time.
+    pub derive: crate::derive::Settings,
     /// Time between two looks beside inotify.
     pub poll: Duration,
     /// The layout chosen by name.
@@ -110,6 +114,7 @@ pub fn source(
     );
     let poll = place.duration("poll", &table.poll, POLL_DEFAULT, POLLS);
     let calls = calls(table, place);
+    let derive = derive::settings(table, format.as_ref(), start, place);
     if let Some(format) = format
         .as_ref()
         .filter(|format| calls.extra && !format.equals().is_empty())
@@ -139,6 +144,7 @@ pub fn source(
             header,
         },
         calls,
+        derive,
         poll,
         layout,
         kind: kind?,
@@ -346,12 +352,16 @@ pub fn show(config: &SourceConfig) -> toml::Table {
     }
     live::show(&config.kind, &mut |key, value| _ = put(key, value));
     put("format", config.parser.format.name.clone().into());
-    put("event", config.parser.format.event.clone().into());
+    put(
+        "event",
+        listed(config.parser.format.events().collect::<BTreeSet<_>>()).into(),
+    );
     if let Some(layout) = &config.layout {
         put("columns", layout.clone().into());
     }
     let format = &config.parser.format;
-    if let Some(layout) = format.layouts.first()
+    if format.name != PATTERN
+        && let Some(layout) = format.layouts.first()
         && presets::find(&format.name)
             .is_none_or(|preset| preset.layouts.iter().all(|known| known.name != layout.name))
     {
@@ -403,5 +413,8 @@ pub fn show(config: &SourceConfig) -> toml::Table {
         "accounts",
         format!("{} gateways", config.calls.accounts.len()).into(),
     );
+    derive::show(config, &mut |key, value| {
+        table.insert(key.to_string(), value);
+    });
     table
 }

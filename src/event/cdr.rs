@@ -10,6 +10,33 @@ use crate::timestamp::{Precision, Timestamp};
 /// Digits after the point that a computed rate has at most.
 const RATE_DIGITS: u32 = 6;
 
+/// The keys of a call's `data`, in order; `extra` and `raw_base64` follow where they are wanted.
+pub const KEYS: [&str; 23] = [
+    "call_id",
+    "caller_id",
+    "called_id",
+    "start_time",
+    "answer_time",
+    "end_time",
+    "duration",
+    "bill_duration",
+    "rate",
+    "cost",
+    "currency",
+    "account_id",
+    "gateway_id",
+    "disconnect_reason",
+    "codec",
+    "callee_gateway_id",
+    "end_reason",
+    "end_direction",
+    "dialled_id",
+    "caller_ip",
+    "callee_ip",
+    "pdd_ms",
+    "connected",
+];
+
 /// A call, as its row tells it.
 #[derive(Debug)]
 pub struct Call<'r> {
@@ -65,6 +92,16 @@ impl<'r> Call<'r> {
         let own = || self.record.time_of(Meaning::EventTime);
         let time = self.end.or(self.start).or_else(own);
         time.expect("a record says when it happened: its parser saw to it")
+    }
+
+    /// It was answered.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Seconds billed, where the row says.
+    pub fn bill_secs(&self) -> Option<i64> {
+        self.bill_secs
     }
 
     /// What routing matches on.

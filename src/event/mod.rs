@@ -1,10 +1,14 @@
 //! Event: what a receiver is told about one line, and its lasting id.
 
+pub mod amount;
+pub mod balance;
 pub mod cdr;
+pub mod filter;
 pub mod general;
 pub mod id;
 pub mod json;
 pub mod recording;
+pub mod report;
 pub mod vos3000_push;
 
 pub use id::Origin;
@@ -135,9 +139,39 @@ impl Maker {
         }
     }
 
+    /// The source's name.
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    /// What the rows do not say.
+    pub fn settings(&self) -> &CallSettings {
+        &self.settings
+    }
+
+    /// An event that no row of its own stands for, or more than one: `key` is what it is known by.
+    pub fn derived<'k>(
+        &self,
+        kind: &'k str,
+        key: impl IntoIterator<Item = &'k str>,
+        time: Timestamp,
+        labels: Labels,
+        data: Box<[u8]>,
+    ) -> Event {
+        let key = std::iter::once(kind).chain(key);
+        Event {
+            id: id::of_key(&self.node, &self.source, key),
+            kind: kind.into(),
+            time,
+            node: Arc::clone(&self.node),
+            labels,
+            data,
+        }
+    }
+
     /// The event that `record` of `format`, found at `origin`, tells.
     pub fn make(&self, record: &Record<'_>, format: &Format, origin: Origin<'_>) -> Event {
-        let raw = record.is_flawed().then(|| STANDARD.encode(origin.row()));
+        let raw = raw_base64(record, origin);
         let kind = Arc::clone(&record.layout().event);
         let (time, labels, data) = if &*kind == CALL {
             let call = cdr::Call::new(record, format, &self.settings);
@@ -177,9 +211,14 @@ impl Maker {
     }
 }
 
+/// The row's bytes in Base64, where they were not text.
+pub fn raw_base64(record: &Record<'_>, origin: Origin<'_>) -> Option<String> {
+    record.is_flawed().then(|| STANDARD.encode(origin.row()))
+}
+
 impl Labels {
     /// What `record` says of the way its event goes; `account` is the one it belongs to.
-    fn of(record: &Record<'_>, account: Option<&str>) -> Labels {
+    pub fn of(record: &Record<'_>, account: Option<&str>) -> Labels {
         let label = |meaning| record.text_of(meaning).map(Box::from);
         Labels {
             account: account.map(Box::from),

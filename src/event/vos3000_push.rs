@@ -17,9 +17,10 @@
 //! | `CallStateReport` | call id, SIP Call-ID, call state, event time |
 //! | `PhoneOnline` | number, online, event time |
 //!
-//! Times in keys are epoch milliseconds as pushed. A balance alert made of an alarm adds `balance`.
+//! Times in keys are epoch milliseconds as pushed.
 
 use super::json::Object;
+use super::report::{self, Outcome};
 use super::{CallSettings, Event, Labels, id};
 use crate::clock::UnixMs;
 use crate::parser::record::is_amount;
@@ -46,39 +47,6 @@ pub const ALARMS_MAX: usize = 1_024;
 
 /// Longest text of one field, in bytes: the manual's longest is a memo of some hundred.
 const TEXT_BYTES_MAX: usize = 1_024;
-
-/// The type of an account's balance falling below its bound.
-const BALANCE_ALARM: &str = "20007";
-
-/// Names for the alarm types that the manual lists.
-const ALARM_NAMES: [(u32, &str); 26] = [
-    (20_000, "outbound gateway ASR"),
-    (20_001, "outbound gateway ACD"),
-    (20_002, "outbound gateway concurrency drop"),
-    (20_003, "CPU"),
-    (20_004, "memory"),
-    (20_005, "disk"),
-    (20_006, "pending CDRs"),
-    (20_007, "account balance"),
-    (20_009, "received packets"),
-    (20_010, "received bytes"),
-    (20_011, "sent packets"),
-    (20_012, "sent bytes"),
-    (20_013, "inbound gateway ASR"),
-    (20_014, "inbound gateway ACD"),
-    (20_015, "inbound gateway concurrency drop"),
-    (20_016, "call duration"),
-    (20_017, "database"),
-    (20_018, "process terminated"),
-    (20_019, "standby activated"),
-    (20_020, "illegal call"),
-    (20_021, "clock offset"),
-    (20_022, "outbound gateway concurrency rise"),
-    (20_023, "inbound gateway concurrency rise"),
-    (20_026, "login MAC restricted"),
-    (20_027, "primary database service"),
-    (20_028, "standby database service"),
-];
 
 /// What one push tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +81,14 @@ pub struct Alarm {
     /// A note.
     #[serde(skip)]
     pub memo: Option<String>,
+}
+
+impl Alarm {
+    /// The account whose balance it is about, if it is one of those.
+    pub fn balance_of(&self) -> Option<&str> {
+        let is_balance = self.kind == report::BALANCE_ALARM && !self.name.is_empty();
+        is_balance.then_some(&*self.name)
+    }
 }
 
 /// Whether an alarm came or went.
@@ -371,61 +347,41 @@ pub struct PushMaker {
 }
 
 impl PushMaker {
-    /// The events of an alarm that came or went; `at` is when the list came that shows it. A
-    /// balance below its bound is told as an alarm and as a balance alert.
-    pub fn alarm(&self, alarm: &Alarm, edge: Edge, at: UnixMs) -> Vec<Event> {
+    /// The event of an alarm that came or went; `at` is when the list came that shows it.
+    pub fn alarm(&self, alarm: &Alarm, edge: Edge, at: UnixMs) -> Event {
         let (state, cleared_ms) = match edge {
             Edge::Raised | Edge::Changed => ("raised", None),
             Edge::Cleared => ("cleared", Some(at.0)),
         };
-        // A list does not say when an alarm that is missing from it ended.
-        let time = Timestamp::from_millis(cleared_ms.unwrap_or(alarm.start_ms));
         let start = alarm.start_ms.to_string();
-        let level = alarm.level.as_deref();
         let mut key = vec![ALARMS, &alarm.kind, &alarm.name, &start, state];
         if edge == Edge::Changed {
-            key.extend(level);
+            key.extend(alarm.level.as_deref());
         }
-        let is_balance = alarm.kind == BALANCE_ALARM && !alarm.name.is_empty();
-        let account = is_balance.then_some(&*alarm.name);
-        let shown = |millis: i64| Timestamp::from_millis(millis).to_string();
-        let mut data = Object::with_capacity(256);
-        data.text("alarm_type", Some(&alarm.kind));
-        data.text("alarm_name", alarm_name(&alarm.kind));
-        data.text("level", level.map(level_word));
-        data.text("object", Some(&*alarm.name).filter(|name| !name.is_empty()));
-        data.text("value", alarm.value.as_deref());
-        data.text("upper", alarm.upper.as_deref());
-        data.text("lower", alarm.lower.as_deref());
-        data.text("state", Some(state));
-        data.text("started_at", Some(&shown(alarm.start_ms)));
-        data.text("cleared_at", cleared_ms.map(shown).as_deref());
-        data.text("message", alarm.memo.as_deref());
+        let outcome = Outcome {
+            state,
+            started_at: Some(Timestamp::from_millis(alarm.start_ms)),
+            cleared_at: cleared_ms.map(Timestamp::from_millis),
+            repeats: 0,
+        };
+        let told = report::Alarm {
+            alarm_type: &alarm.kind,
+            name: None,
+            level: alarm.level.as_deref(),
+            object: Some(&*alarm.name).filter(|name| !name.is_empty()),
+            value: alarm.value.as_deref(),
+            upper: alarm.upper.as_deref(),
+            lower: alarm.lower.as_deref(),
+            message: alarm.memo.as_deref(),
+        };
         let labels = Labels {
-            account: account.map(Box::from),
+            account: alarm.balance_of().map(Box::from),
             ..Labels::default()
         };
-        let mut events = vec![self.event("alarm", &key, time, labels.clone(), data)];
-        if let Some(account) = account.filter(|_| edge != Edge::Changed) {
-            key.push("balance");
-            let alert_type = match edge {
-                Edge::Cleared => "recovered",
-                _ => "low_balance",
-            };
-            let mut data = Object::with_capacity(256);
-            data.text("account_id", Some(account));
-            data.text("account_type", None);
-            // What the balance is after the alarm went, the list does not say.
-            let balance = alarm.value.as_deref().filter(|_| edge != Edge::Cleared);
-            data.text("current_balance", balance);
-            data.text("currency", self.settings.currency.as_deref());
-            data.text("alert_threshold", alarm.lower.as_deref());
-            data.text("alert_type", Some(alert_type));
-            data.text("credit_limit", None);
-            data.whole("level", Some(1));
-            events.push(self.event("balance_alert", &key, time, labels, data));
-        }
-        events
+        // A list does not say when an alarm that is missing from it ended.
+        let time = Timestamp::from_millis(cleared_ms.unwrap_or(alarm.start_ms));
+        let data = report::alarm(&told, outcome, None, None);
+        self.event("alarm", &key, time, labels, data)
     }
 
     /// The event of a balance that first came at `first`.
@@ -446,7 +402,7 @@ impl PushMaker {
             &key,
             Timestamp::from_millis(first.0),
             labels,
-            data,
+            data.finish(),
         )
     }
 
@@ -479,7 +435,7 @@ impl PushMaker {
         let (state, millis) = (call.state.to_string(), call.time_ms.to_string());
         let sip = field("callIdentifier").unwrap_or_default();
         let key = [CALL, &call.call, sip, &state, &millis];
-        self.event("call", &key, time, labels, data)
+        self.event("call", &key, time, labels, data.finish())
     }
 
     /// The event of a telephone that came or went.
@@ -497,7 +453,7 @@ impl PushMaker {
         data.text("product_id", field("productId"));
         let (online, millis) = (phone.online.to_string(), phone.time_ms.to_string());
         let key = [PHONE, &phone.number, &online, &millis];
-        self.event("phone", &key, time, Labels::default(), data)
+        self.event("phone", &key, time, Labels::default(), data.finish())
     }
 
     fn event(
@@ -506,7 +462,7 @@ impl PushMaker {
         key: &[&str],
         time: Timestamp,
         labels: Labels,
-        data: Object,
+        data: Box<[u8]>,
     ) -> Event {
         Event {
             id: id::of_key(&self.node, &self.source, key.iter().copied()),
@@ -514,25 +470,8 @@ impl PushMaker {
             time,
             node: Arc::clone(&self.node),
             labels,
-            data: data.finish(),
+            data,
         }
-    }
-}
-
-fn alarm_name(kind: &str) -> Option<&'static str> {
-    let number: u32 = kind.parse().ok()?;
-    let (_, name) = ALARM_NAMES.iter().find(|(known, _)| *known == number)?;
-    Some(name)
-}
-
-/// The word for a level's number; another text as it is.
-fn level_word(level: &str) -> &str {
-    match level {
-        "0" => "normal",
-        "1" => "minor",
-        "2" => "major",
-        "3" => "critical",
-        other => other,
     }
 }
 
@@ -604,28 +543,11 @@ mod tests {
             panic!("alarms");
         };
         assert_eq!(alarms.len(), 3);
-        let events = maker().alarm(&alarms[0], Edge::Raised, UnixMs(0));
-        check(
-            &events[0],
-            "alarm",
-            "2026-04-10T06:35:00.000Z",
-            "{\"alarm_type\":\"20007\",\"alarm_name\":\"account balance\",\"level\":\"major\",\"object\":\"CLIENT001\",\"value\":\"15.5\",\"upper\":null,\"lower\":\"20.0\",\"state\":\"raised\",\"started_at\":\"2026-04-10T06:35:00.000Z\",\"cleared_at\":null,\"message\":null}",
-        );
-        check(
-            &events[1],
-            "balance_alert",
-            "2026-04-10T06:35:00.000Z",
-            "{\"account_id\":\"CLIENT001\",\"account_type\":null,\"current_balance\":\"15.5\",\"currency\":\"USD\",\"alert_threshold\":\"20.0\",\"alert_type\":\"low_balance\",\"credit_limit\":null,\"level\":1}",
-        );
-        assert_ne!(events[0].id, events[1].id);
-        let events = maker().alarm(&alarms[2], Edge::Cleared, UnixMs(1_775_803_105_000));
-        assert_eq!(events.len(), 1);
-        check(
-            &events[0],
-            "alarm",
-            "2026-04-10T06:38:25.000Z",
-            "{\"alarm_type\":\"20005\",\"alarm_name\":\"disk\",\"level\":\"critical\",\"object\":\"/\",\"value\":\"93.0\",\"upper\":\"90.0\",\"lower\":null,\"state\":\"cleared\",\"started_at\":\"2026-04-10T06:37:00.000Z\",\"cleared_at\":\"2026-04-10T06:38:25.000Z\",\"message\":null}",
-        );
+        let event = maker().alarm(&alarms[0], Edge::Raised, UnixMs(0));
+        check(&event, "alarm", "2026-04-10T06:35:00.000Z", "{\"alarm_type\":\"20007\",\"alarm_name\":\"account balance\",\"level\":\"major\",\"object\":\"CLIENT001\",\"value\":\"15.5\",\"upper\":null,\"lower\":\"20.0\",\"state\":\"raised\",\"started_at\":\"2026-04-10T06:35:00.000Z\",\"cleared_at\":null,\"message\":null,\"repeats\":0}");
+        assert_eq!(event.labels.account.as_deref(), Some("CLIENT001"));
+        let event = maker().alarm(&alarms[2], Edge::Cleared, UnixMs(1_775_803_105_000));
+        check(&event, "alarm", "2026-04-10T06:38:25.000Z", "{\"alarm_type\":\"20005\",\"alarm_name\":\"disk\",\"level\":\"critical\",\"object\":\"/\",\"value\":\"93.0\",\"upper\":\"90.0\",\"lower\":null,\"state\":\"cleared\",\"started_at\":\"2026-04-10T06:37:00.000Z\",\"cleared_at\":\"2026-04-10T06:38:25.000Z\",\"message\":null,\"repeats\":0}");
     }
 
     #[track_caller]

@@ -13,15 +13,15 @@
 //! set aside, and read again should it change after all.
 
 use super::Group;
-use super::intake::{At, Came, Intake};
+use super::intake::{At, Came, Intake, due_with};
 use super::report::Report;
 use crate::clock::{Moment, UnixMs};
-use crate::event::{Maker, Origin};
+use crate::derive::{Derive, Fate, Now};
+use crate::event::Origin;
 use crate::folder::{Folder, Found, HEAD_BYTES, relative};
 use crate::parser::document::DOCUMENT_BYTES_MAX;
 use crate::parser::{DocumentStep, Format, Parser};
 use crate::queue::StateChange;
-use crate::source::Start;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -76,7 +76,7 @@ pub struct Documents {
     folder: Folder,
     parser: Parser,
     format: Format,
-    maker: Maker,
+    derive: Derive,
     after: After,
     report: Report,
     /// Files whose event is in the group that is not yet durable, and when each changed last.
@@ -101,7 +101,7 @@ impl Documents {
         name: Arc<str>,
         folder: Folder,
         parser: Parser,
-        maker: Maker,
+        derive: Derive,
         after: After,
     ) -> Documents {
         Documents {
@@ -110,7 +110,7 @@ impl Documents {
             folder,
             format: parser.format().clone(),
             parser,
-            maker,
+            derive,
             after,
             done: Vec::new(),
             not_moved: 0,
@@ -119,7 +119,7 @@ impl Documents {
     }
 
     /// Reads one file; false when it has to wait.
-    fn read(&mut self, file: Found, now: Moment, group: &mut Group) {
+    fn read(&mut self, file: Found, now: Now, group: &mut Group) {
         let (bytes, head) = match read(&file) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -140,30 +140,34 @@ impl Documents {
             return;
         }
         let settings = self.folder.settings();
-        let complete = now.since(file.unchanged_since) >= settings.patience;
+        let complete = now.moment.since(file.unchanged_since) >= settings.patience;
         let name = relative(&settings.directory, &file.path);
-        let start = settings.start;
         let came = match self.parser.document(&bytes, &name, complete) {
             DocumentStep::Incomplete => return self.folder.put_back(file),
-            DocumentStep::Rejected(reject) => Came::Misfit {
-                column: reject.column.as_ref().map(|(column, _)| *column),
-                reason: reject.to_string(),
-            },
+            DocumentStep::Rejected(reject) => Came::of(Fate::Misfit(reject)),
             DocumentStep::Record(record) => {
                 let origin = Origin {
                     first_row: &Sha256::digest(&bytes).into(),
                     offset: 0,
                     raw: &bytes,
                 };
-                let event = self.maker.make(&record, &self.format, origin);
-                match start {
-                    Start::At(start) if event.time.unix < start => Came::Filtered,
-                    _ => Came::Told(vec![event]),
+                let mut told = Vec::new();
+                let (derive, format) = (&mut self.derive, &self.format);
+                derive.rows_came(now, &mut told);
+                let awake = told.len();
+                let fate = derive.take(&record, format, origin, now, &mut told);
+                if awake > 0 {
+                    group.tell(&self.name, told.drain(..awake).collect());
+                }
+                Came {
+                    fate,
+                    told,
+                    reason: None,
                 }
             }
         };
-        match came.misfit() {
-            Some(reason) => self.report.set_aside(&name, reason),
+        match came.why_not() {
+            Some(reason) => self.report.set_aside(&name, &reason),
             None => self.done.push((file.path.clone(), file.changed_ns)),
         }
         let place = file.path.display().to_string();
@@ -237,7 +241,7 @@ impl Intake for Documents {
         while !group.is_full()
             && let Some(file) = self.folder.next()
         {
-            self.read(file, at.now, group);
+            self.read(file, at.machine(), group);
         }
         // What becomes of these is still to come: they have to be known at the next start.
         let done = self.done.iter().map(|(_, changed_ns)| *changed_ns);
@@ -245,6 +249,8 @@ impl Intake for Documents {
             After::Keep => i64::MAX,
             After::Delete | After::MoveTo(_) => done.min().unwrap_or(i64::MAX),
         };
+        let forgotten = group.derive(&self.name, &mut self.derive, at.machine());
+        self.report.forgotten(forgotten);
         keep_account(&mut self.folder, &self.name, up_to_ns, group);
         self.report.tell(at.now);
     }
@@ -265,7 +271,7 @@ impl Intake for Documents {
     fn turned_away(&mut self) {}
 
     fn due(&self, now: Moment) -> Moment {
-        self.folder.due(now)
+        due_with(&self.derive, self.folder.due(now), now)
     }
 }
 

@@ -22,12 +22,13 @@ pub use recordings::Recordings;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
-use crate::event::{Event, EventId, Maker, Origin};
+use crate::derive::{Derive, Fate, Now};
+use crate::event::{Event, EventId, Origin};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
 use crate::queue::{self, Queue, SourceBatch, SourceCounts, StateChange};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
-    Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, Start,
+    Change, Changed, Chunk, FileKey, FilePosition, Looked, Oversized, Piece, Source,
 };
 use again::Again;
 use report::Report;
@@ -61,6 +62,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Shortest time from one look to the next that growth calls for.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
+/// Longest time between two passes where time alone may bring events.
+const TICK_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a record that is whole waits for lines that continue it: whoever writes a stack trace
+/// writes it at once.
+const CONTINUATION_WAIT: Duration = Duration::from_secs(2);
+
 /// Time between two measurements of the state directory.
 const MEASURE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -75,12 +83,10 @@ pub struct Feed {
     pub format: Format,
     /// What reads them.
     pub parser: Parser,
-    /// What is told of a record.
-    pub maker: Maker,
+    /// What is told of a record, of several together, and of time alone.
+    pub derive: Derive,
     /// Time between two looks when nothing calls for one.
     pub poll: Duration,
-    /// Where following begins; rows of an earlier time are filtered out.
-    pub start: Start,
 }
 
 /// Why ingest cannot begin.
@@ -172,6 +178,12 @@ struct Following {
     looked_at: Moment,
     /// The queue has heard of the source.
     seen: bool,
+    /// Every complete row there is has been read.
+    caught_up: bool,
+    /// A record that is whole as it stands waits for lines that may continue it, since then.
+    waiting_since: Option<(FileKey, Moment)>,
+    /// It has waited long enough.
+    waited_enough: bool,
     report: Report,
 }
 
@@ -243,6 +255,9 @@ impl Ingest {
             look_at: now,
             looked_at: now,
             seen: queue.seen(&feed.name),
+            caught_up: false,
+            waiting_since: None,
+            waited_enough: false,
             report: Report::new(&feed.name),
             feed,
         };
@@ -310,10 +325,11 @@ impl Ingest {
                 }
                 let mut group = self.read(looked);
                 self.take(heard, &mut group);
+                self.derive(&mut group);
                 group
             }
         };
-        if group.batches.is_empty() {
+        if group.batches.is_empty() && group.state.is_empty() {
             return Passed::Idle;
         }
         let full = group.is_full();
@@ -416,11 +432,17 @@ impl Ingest {
 
     /// Steps 2 and 3: reads complete lines and turns them into events, source by source.
     fn read(&mut self, mut group: Group) -> Group {
+        let now = self.now();
         for following in &mut self.feeds {
+            following.caught_up = false;
+            following.wait_no_longer(now);
             while !group.is_full() {
                 match following.feed.source.read(READ_BYTES) {
-                    Ok(Some(piece)) => group.understand(following, piece),
-                    Ok(None) => break,
+                    Ok(Some(piece)) => group.understand(following, piece, now),
+                    Ok(None) => {
+                        following.caught_up = true;
+                        break;
+                    }
                     Err(error) => {
                         following.report.trouble(&error);
                         break;
@@ -433,6 +455,32 @@ impl Ingest {
             self.feeds.rotate_left(1);
         }
         group
+    }
+
+    /// Adds what time alone brings, and what changed of the state that events were made with.
+    fn derive(&mut self, group: &mut Group) {
+        let now = self.now();
+        for following in &mut self.feeds {
+            let Feed { name, derive, .. } = &mut following.feed;
+            if derive.needs_ticks() {
+                let mut told = Vec::new();
+                derive.tick(now, following.caught_up, &mut told);
+                if !told.is_empty() {
+                    let batch = group.batch(name);
+                    batch.counts.derived += told.len() as u64;
+                    batch.events.append(&mut told);
+                }
+            }
+            derive.take_changes(&mut group.state);
+            following.report.forgotten(derive.take_forgotten());
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            moment: self.clock.now(),
+            wall: self.clock.wall(),
+        }
     }
 
     /// Step 4: keeps the rows that did not fit, before their positions are committed.
@@ -476,11 +524,19 @@ impl Ingest {
 
     fn until_next_look(&self) -> Duration {
         let now = self.clock.now();
-        let looks = self.feeds.iter().map(|following| following.look_at);
-        let takes = self.intakes.iter().map(|intake| intake.due(now));
-        looks
+        let due = |following: &Following| {
+            let look = following.look_at.since(now);
+            if following.waiting_since.is_some() || following.feed.derive.needs_ticks() {
+                look.min(TICK_PAUSE)
+            } else {
+                look
+            }
+        };
+        let takes = self.intakes.iter().map(|intake| intake.due(now).since(now));
+        self.feeds
+            .iter()
+            .map(due)
             .chain(takes)
-            .map(|at| at.since(now))
             .min()
             .unwrap_or(PAUSE)
     }
@@ -536,9 +592,9 @@ impl Group {
         }
     }
 
-    fn understand(&mut self, following: &mut Following, piece: Piece) {
+    fn understand(&mut self, following: &mut Following, piece: Piece, now: Now) {
         match piece {
-            Piece::Lines(chunk) => self.understand_lines(following, &chunk),
+            Piece::Lines(chunk) => self.understand_lines(following, &chunk, now),
             Piece::Oversized(oversized) => self.pass_over(following, oversized),
         }
     }
@@ -568,28 +624,30 @@ impl Group {
         remember(batch, oversized.position);
     }
 
-    fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk) {
+    fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk, now: Now) {
         let Following { feed, report, .. } = following;
         let (mut at, mut lines) = (0, 0);
         let (mut counts, mut events) = (SourceCounts::default(), Vec::new());
+        let waited = following
+            .waiting_since
+            .is_some_and(|(file, _)| file == chunk.file);
+        feed.parser
+            .set_circumstances(now.wall, waited && following.waited_enough);
+        let saved = Arc::clone(&self.saved);
         while !self.is_full() && at < chunk.bytes.len() {
-            let Some((understood, bytes, taken)) = feed.understand(chunk, at) else {
+            let before = events.len();
+            let understood = feed.understand(chunk, at, now, &saved, &mut events);
+            let Some((understood, bytes, taken)) = understood else {
                 break;
             };
-            match understood {
-                Understood::Event(event) if self.saved.contains(&event.id) => counts.repeated += 1,
-                Understood::Event(event) => events.push(event),
-                Understood::Filtered => counts.filtered += 1,
-                Understood::Misfit(reject) => {
-                    counts.rejected += 1;
-                    let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
-                    let offset = chunk.offset + at as u64;
-                    report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
-                    let row = chunk.bytes.get(at..at + bytes).unwrap_or_default();
-                    self.set_aside
-                        .push(entry(&feed.name, chunk, line, offset, &reject, row));
-                }
-                Understood::Nothing => {}
+            understood.count(events.len() - before, &mut counts);
+            if let Understood::Row(Fate::Misfit(reject)) = understood {
+                let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
+                let offset = chunk.offset + at as u64;
+                report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
+                let row = chunk.bytes.get(at..at + bytes).unwrap_or_default();
+                self.set_aside
+                    .push(entry(&feed.name, chunk, line, offset, &reject, row));
             }
             at += bytes;
             lines += taken;
@@ -602,36 +660,92 @@ impl Group {
         }
         let position = feed.source.consumed(chunk.file, at, lines);
         if at > 0 {
-            let told = events.len() as u64 + counts.repeated;
-            counts.rows = told + counts.filtered + counts.rejected;
+            let before = events.len();
+            if counts.rows > 0 {
+                feed.derive.rows_came(now, &mut events);
+            }
+            counts.derived += (events.len() - before) as u64;
             let batch = self.batch(&feed.name);
             batch.events.append(&mut events);
             batch.counts.rows += counts.rows;
+            batch.counts.derived += counts.derived;
             batch.counts.rejected += counts.rejected;
             batch.counts.filtered += counts.filtered;
             batch.counts.repeated += counts.repeated;
+            batch.counts.joined += counts.joined;
             remember(batch, position);
         }
+        following.note_waiting(chunk, at, now.moment);
     }
 }
 
 /// What the first line, or lines, of some bytes came to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum Understood {
-    /// An event.
-    Event(Event),
-    /// A row of a time before the one that following begins at, or of a kind that is not told.
-    Filtered,
-    /// A row that does not fit.
-    Misfit(Reject),
+    /// A row, and what became of it.
+    Row(Fate),
     /// A blank line or a header.
     Nothing,
 }
 
+impl Understood {
+    /// Counts a row of which `made` events were made.
+    fn count(&self, made: usize, counts: &mut SourceCounts) {
+        let Understood::Row(fate) = self else {
+            return;
+        };
+        counts.rows += 1;
+        counts.derived += made as u64;
+        match fate {
+            // One of the events stands for the row.
+            Fate::Told => counts.derived -= 1,
+            Fate::Filtered => counts.filtered += 1,
+            Fate::Repeated => counts.repeated += 1,
+            Fate::Joined => counts.joined += 1,
+            Fate::Misfit(_) => counts.rejected += 1,
+        }
+    }
+}
+
+impl Following {
+    /// Takes in that of `chunk` only the first `at` bytes were understood: where a record waits for
+    /// lines that may continue it, it does so for a while only.
+    fn note_waiting(&mut self, chunk: &Chunk, at: usize, now: Moment) {
+        if !self.feed.parser.format().may_continue() {
+            return;
+        }
+        let waits = at < chunk.bytes.len();
+        self.waited_enough = false;
+        self.waiting_since = match self.waiting_since {
+            _ if !waits => None,
+            Some((file, since)) if file == chunk.file && at == 0 => Some((file, since)),
+            _ => Some((chunk.file, now)),
+        };
+    }
+
+    /// Has a record that has waited enough handed out again.
+    fn wait_no_longer(&mut self, now: Now) {
+        if let Some((file, since)) = self.waiting_since
+            && now.moment.since(since) >= CONTINUATION_WAIT
+        {
+            self.waited_enough = true;
+            self.feed.source.hand_out_again(file);
+        }
+    }
+}
+
 impl Feed {
-    /// Understands what begins `at` bytes into the chunk, and says how many bytes and lines that
-    /// takes; `None` when a quote is open and more may follow.
-    fn understand(&mut self, chunk: &Chunk, at: usize) -> Option<(Understood, usize, u32)> {
+    /// Understands what begins `at` bytes into the chunk, adds what it tells to `events` unless that
+    /// was `saved` from damage, and says how many bytes and lines that takes; `None` when it is not
+    /// whole and more may follow.
+    fn understand(
+        &mut self,
+        chunk: &Chunk,
+        at: usize,
+        now: Now,
+        saved: &HashSet<EventId>,
+        events: &mut Vec<Event>,
+    ) -> Option<(Understood, usize, u32)> {
         let rest = chunk.bytes.get(at..).unwrap_or_default();
         let offset = chunk.offset + at as u64;
         let (record, bytes, lines) = match self.parser.next(rest, offset == 0, chunk.last) {
@@ -641,28 +755,50 @@ impl Feed {
                 lines,
             } => (record, bytes, lines),
             Step::Skipped { bytes, lines } => return Some((Understood::Nothing, bytes, lines)),
-            Step::Unwanted { bytes, lines } => return Some((Understood::Filtered, bytes, lines)),
+            Step::Unwanted { bytes, lines } => {
+                return Some((Understood::Row(Fate::Filtered), bytes, lines));
+            }
             Step::Rejected {
                 reject,
                 bytes,
                 lines,
-            } => return Some((Understood::Misfit(reject), bytes, lines)),
+            } => return Some((Understood::Row(Fate::Misfit(reject)), bytes, lines)),
             Step::More => return None,
         };
         let raw = rest.get(..bytes).unwrap_or_default();
         let origin = Origin {
             first_row: &chunk.first_row,
             offset,
-            raw,
+            // How many lines continue a line may depend on when it was read; its id must not.
+            raw: if self.format.may_continue() {
+                first_line(raw)
+            } else {
+                raw
+            },
         };
-        let event = self.maker.make(&record, &self.format, origin);
-        let understood = match self.start {
-            Start::At(start) if event.time.unix < start => Understood::Filtered,
-            _ if queue::accepts(&event) => Understood::Event(event),
-            _ => Understood::Misfit(Reject::row(Problem::TooLong)),
-        };
-        Some((understood, bytes, lines))
+        let before = events.len();
+        let mut fate = self.derive.take(&record, &self.format, origin, now, events);
+        let fits = events.iter().skip(before).all(queue::accepts);
+        if !fits {
+            events.truncate(before);
+            fate = Fate::Misfit(Reject::row(Problem::TooLong));
+        }
+        let mut at = 0;
+        events.retain(|event| {
+            at += 1;
+            at <= before || !saved.contains(&event.id)
+        });
+        if fate == Fate::Told && events.len() == before {
+            fate = Fate::Repeated;
+        }
+        Some((Understood::Row(fate), bytes, lines))
     }
+}
+
+/// The first line of a record.
+fn first_line(raw: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\n', raw).map_or(raw.len(), |end| end + 1);
+    raw.get(..end).unwrap_or(raw)
 }
 
 /// The position of a file is the last one found in a group.

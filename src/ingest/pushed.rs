@@ -17,14 +17,16 @@ mod lately;
 mod recent;
 
 use super::Group;
-use super::intake::{At, Came, Intake};
+use super::intake::{At, Came, Intake, due_with};
 use super::report::Report;
 use crate::clock::{Moment, UnixMs};
-use crate::event::vos3000_push::{self, PushMaker, Told};
-use crate::event::{Event, Maker, Origin};
+use crate::derive::{Derive, Fate, Now, Observation};
+use crate::event::Origin;
+use crate::event::vos3000_push::{self, Edge, PushMaker, Told};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
-use crate::parser::{DocumentStep, Format, Parser, Step};
+use crate::parser::{DocumentStep, Format, Parser, Record, Step};
 use crate::queue::{Queue, QueueError};
+use crate::timestamp::Timestamp;
 use alarms::Standing;
 use lately::Lately;
 use recent::Recent;
@@ -44,6 +46,7 @@ pub struct Pushed {
     name: Arc<str>,
     gate: Gate,
     reading: Reader,
+    derive: Derive,
     report: Report,
     recent: Recent,
     refusals: Refusals,
@@ -58,12 +61,9 @@ pub enum Reading {
     /// As VOS3000's pages.
     Pages(PushMaker),
     /// As rows of a format; a body may hold several lines.
-    Rows {
-        /// What reads them: lines, or a document for each body.
-        parser: Parser,
-        /// What is told of a record.
-        maker: Maker,
-    },
+    ///
+    /// What reads them: lines, or a document for each body.
+    Rows(Parser),
 }
 
 #[derive(Debug)]
@@ -85,11 +85,10 @@ struct Pages {
 struct Rows {
     parser: Parser,
     format: Format,
-    maker: Maker,
 }
 
 impl Pushed {
-    /// The source called `name`, whose pushes come through `gate`; goes on from what `queue`
+    /// The source called `name`, whose pushes come through `gate`, with its machines; goes on from what `queue`
     /// remembers of it.
     ///
     /// # Errors
@@ -99,6 +98,7 @@ impl Pushed {
         name: Arc<str>,
         gate: Gate,
         reading: Reading,
+        derive: Derive,
         queue: &Queue,
     ) -> Result<Pushed, QueueError> {
         let reading = match reading {
@@ -107,10 +107,9 @@ impl Pushed {
                 standing: Standing::load(&name, queue)?,
                 lately: Lately::load(&name, queue)?,
             }),
-            Reading::Rows { parser, maker } => Reader::Rows(Rows {
+            Reading::Rows(parser) => Reader::Rows(Rows {
                 format: parser.format().clone(),
                 parser,
-                maker,
             }),
         };
         Ok(Pushed {
@@ -118,6 +117,7 @@ impl Pushed {
             name,
             gate,
             reading,
+            derive,
             recent: Recent::default(),
             refusals: Refusals::default(),
             refusals_told_at: None,
@@ -159,13 +159,23 @@ impl Intake for Pushed {
                 "" => format!("push from {}", push.peer),
                 page => format!("{page} from {}", push.peer),
             };
-            let (name, recent) = (&self.name, &mut self.recent);
-            let taken = self.reading.read(name, &place, &push, recent, group);
+            let hands = Hands {
+                source: &self.name,
+                place: &place,
+                push: &push,
+                now: at.machine(),
+                derive: &mut self.derive,
+                recent: &mut self.recent,
+                group,
+            };
+            let taken = self.reading.read(hands);
             if let Some(reason) = taken.misfit {
                 self.report.set_aside(&place, &reason);
             }
             self.owed.push((push.answer, taken.flowno));
         }
+        let forgotten = group.derive(&self.name, &mut self.derive, at.machine());
+        self.report.forgotten(forgotten);
         self.report.tell(at.now);
         self.tell_refusals(at.now);
     }
@@ -184,7 +194,7 @@ impl Intake for Pushed {
     }
 
     fn due(&self, now: Moment) -> Moment {
-        now + IDLE_PAUSE
+        due_with(&self.derive, now + IDLE_PAUSE, now)
     }
 }
 
@@ -205,30 +215,71 @@ struct Taken {
     flowno: Option<Vec<u8>>,
 }
 
+/// One push, and what it takes to understand it.
+#[derive(Debug)]
+struct Hands<'a> {
+    source: &'a Arc<str>,
+    place: &'a str,
+    push: &'a Push,
+    now: Now,
+    derive: &'a mut Derive,
+    recent: &'a mut Recent,
+    group: &'a mut Group,
+}
+
+impl Hands<'_> {
+    /// What a record of the push tells, but for what was told a moment ago.
+    fn record(&mut self, record: &Record<'_>, format: &Format, origin: Origin<'_>) -> Came {
+        let mut told = Vec::new();
+        let fate = self
+            .derive
+            .take(record, format, origin, self.now, &mut told);
+        let came = Came {
+            fate,
+            told,
+            reason: None,
+        };
+        self.news(came)
+    }
+
+    /// What of it was not told a moment ago.
+    fn news(&mut self, mut came: Came) -> Came {
+        came.told.retain(|event| self.recent.is_new(event.id));
+        if came.fate == Fate::Told && came.told.is_empty() {
+            came.fate = Fate::Repeated;
+        }
+        came
+    }
+
+    /// Adds a row of the push.
+    fn add(&mut self, row: &[u8], came: Came) {
+        let mut awake = Vec::new();
+        self.derive.rows_came(self.now, &mut awake);
+        if !awake.is_empty() {
+            self.group.tell(self.source, awake);
+        }
+        self.group.add(self.source, self.place, row, came);
+    }
+}
+
 impl Reader {
-    /// Adds what the push tells to `group`.
-    fn read(
-        &mut self,
-        source: &Arc<str>,
-        place: &str,
-        push: &Push,
-        recent: &mut Recent,
-        group: &mut Group,
-    ) -> Taken {
+    /// Adds what the push tells to the group.
+    fn read(&mut self, mut hands: Hands<'_>) -> Taken {
+        let push = hands.push;
         let came = match self {
-            _ if push.bytes > push.body.len() => misfit(format!(
+            _ if push.bytes > push.body.len() => Came::misfit(format!(
                 "a datagram of {} bytes is longer than {DATAGRAM_BYTES_MAX}",
                 push.bytes
             )),
             Self::Pages(pages) => match vos3000_push::read(&push.page, &push.body) {
-                Ok(told) => pages.tell(told, push.arrived, recent, group),
-                Err(error) => misfit(error.to_string()),
+                Ok(told) => pages.tell(told, &mut hands),
+                Err(error) => Came::misfit(error.to_string()),
             },
-            Self::Rows(rows) if rows.format.reader.is_document() => rows.document(push, recent),
-            Self::Rows(rows) => return rows.lines(source, place, push, recent, group),
+            Self::Rows(rows) if rows.format.reader.is_document() => rows.document(&mut hands),
+            Self::Rows(rows) => return rows.lines(hands),
         };
-        let misfit = came.misfit().map(str::to_string);
-        group.add(source, place, &push.body, came);
+        let misfit = came.why_not();
+        hands.add(&push.body, came);
         Taken {
             misfit,
             flowno: flowno(&push.body).map(<[u8]>::to_vec),
@@ -237,84 +288,89 @@ impl Reader {
 }
 
 impl Pages {
-    /// What a page that came at `arrived` is told as; what has to be remembered of it goes with
-    /// the group.
-    fn tell(
-        &mut self,
-        told: Told,
-        arrived: UnixMs,
-        recent: &mut Recent,
-        group: &mut Group,
-    ) -> Came {
-        match told {
+    /// What a page is told as; what has to be remembered of it goes with the group.
+    fn tell(&mut self, page: Told, hands: &mut Hands<'_>) -> Came {
+        let arrived = hands.push.arrived;
+        match page {
             Told::Alarms(alarms) => {
-                let edges = self.standing.compare(alarms, group);
-                let events: Vec<_> = edges
-                    .iter()
-                    .flat_map(|(alarm, edge)| self.maker.alarm(alarm, *edge, arrived))
-                    .collect();
-                if events.is_empty() {
-                    Came::Repeated
-                } else {
-                    Came::Told(events)
+                let mut told = Vec::new();
+                for (alarm, edge) in self.standing.compare(alarms, hands.group) {
+                    told.push(self.maker.alarm(&alarm, edge, arrived));
+                    if let (Some(account), Some(balance), Edge::Raised) =
+                        (alarm.balance_of(), &alarm.value, edge)
+                    {
+                        let seen = Observation {
+                            threshold: alarm.lower.as_deref(),
+                            ..seen(account, balance, UnixMs(alarm.start_ms))
+                        };
+                        hands.derive.observe(seen, &mut told);
+                    }
                 }
+                Came::told(told)
             }
             Told::Money(money) => {
-                let is_first = self
-                    .lately
-                    .is_first(&money.account, &money.money, arrived, group);
-                if is_first {
-                    Came::Told(vec![self.maker.money(&money, arrived)])
-                } else {
-                    Came::Repeated
+                let (account, balance) = (&money.account, &money.money);
+                if !self.lately.is_first(account, balance, arrived, hands.group) {
+                    return Came::of(Fate::Repeated);
                 }
+                let mut told = vec![self.maker.money(&money, arrived)];
+                hands.derive.observe(seen(account, balance, arrived), &mut told);
+                Came::told(told)
             }
             Told::Call(call) => match call.word() {
-                Some(word) => news(self.maker.call(&call, word), recent),
-                None => Came::Filtered,
+                Some(word) => hands.news(Came::told(vec![self.maker.call(&call, word)])),
+                None => Came::of(Fate::Filtered),
             },
-            Told::Phone(phone) => news(self.maker.phone(&phone), recent),
+            Told::Phone(phone) => hands.news(Came::told(vec![self.maker.phone(&phone)])),
         }
+    }
+}
+
+/// A balance as a page tells it.
+fn seen<'a>(account: &'a str, balance: &'a str, at: UnixMs) -> Observation<'a> {
+    Observation {
+        account,
+        balance,
+        at: Timestamp::from_millis(at.0),
+        threshold: None,
+        account_type: None,
+        currency: None,
+        credit_limit: None,
     }
 }
 
 impl Rows {
     /// What a document tells.
-    fn document(&mut self, push: &Push, recent: &mut Recent) -> Came {
+    fn document(&mut self, hands: &mut Hands<'_>) -> Came {
+        let push = hands.push;
         let record = match self.parser.document(&push.body, &push.page, true) {
             DocumentStep::Record(record) => record,
-            DocumentStep::Rejected(reject) => return misfit(reject.to_string()),
-            DocumentStep::Incomplete => return misfit("it breaks off".to_string()),
+            DocumentStep::Rejected(reject) => return Came::of(Fate::Misfit(reject)),
+            DocumentStep::Incomplete => return Came::misfit("it breaks off".to_string()),
         };
         let origin = Origin {
             first_row: &Sha256::digest(&push.body).into(),
             offset: 0,
             raw: &push.body,
         };
-        news(self.maker.make(&record, &self.format, origin), recent)
+        hands.record(&record, &self.format, origin)
     }
 
     /// Adds the lines of a push.
-    fn lines(
-        &mut self,
-        source: &Arc<str>,
-        place: &str,
-        push: &Push,
-        recent: &mut Recent,
-        group: &mut Group,
-    ) -> Taken {
+    fn lines(&mut self, mut hands: Hands<'_>) -> Taken {
+        let body = &hands.push.body;
         // The bytes of the push take the place of a file's first row: a row that has no key of
         // its own is known by what came with it.
-        let first_row: [u8; 32] = Sha256::digest(&push.body).into();
+        let first_row: [u8; 32] = Sha256::digest(body).into();
         let (mut at, mut rows, mut taken) = (0, 0, Taken::default());
-        while at < push.body.len() {
-            let rest = push.body.get(at..).unwrap_or_default();
+        while at < body.len() {
+            let rest = body.get(at..).unwrap_or_default();
             let (came, bytes) = match self.parser.next(rest, false, true) {
                 Step::Skipped { bytes, .. } => {
                     at += bytes.max(1);
                     continue;
                 }
-                Step::Unwanted { bytes, .. } => (Came::Filtered, bytes),
+                Step::Unwanted { bytes, .. } => (Came::of(Fate::Filtered), bytes),
                 Step::Record { record, bytes, .. } => {
                     let mut columns = record.layout().columns.iter();
                     if let Some(index) = columns.position(|column| column.name == "flowno") {
@@ -326,52 +382,26 @@ impl Rows {
                         offset: at as u64,
                         raw: rest.get(..bytes).unwrap_or_default(),
                     };
-                    let event = self.maker.make(&record, &self.format, origin);
-                    (news(event, recent), bytes)
+                    (hands.record(&record, &self.format, origin), bytes)
                 }
-                Step::Rejected { reject, bytes, .. } => {
-                    let came = Came::Misfit {
-                        reason: reject.to_string(),
-                        column: reject.column.map(|(column, _)| column),
-                    };
-                    (came, bytes)
-                }
+                Step::Rejected { reject, bytes, .. } => (Came::of(Fate::Misfit(reject)), bytes),
                 // Nothing follows what was pushed.
-                Step::More => (misfit("it breaks off".to_string()), rest.len()),
+                Step::More => (Came::misfit("it breaks off".to_string()), rest.len()),
             };
-            if let Some(reason) = came.misfit() {
-                taken.misfit.get_or_insert_with(|| reason.to_string());
-            }
-            let row = rest.get(..bytes).unwrap_or_default();
-            group.add(source, place, row, came);
+            taken.misfit = taken.misfit.or_else(|| came.why_not());
+            hands.add(rest.get(..bytes).unwrap_or_default(), came);
             (at, rows) = (at + bytes.max(1), rows + 1);
         }
         if rows == 0 {
             let reason = "it is empty".to_string();
-            group.add(source, place, &push.body, misfit(reason.clone()));
+            hands.add(body, Came::misfit(reason.clone()));
             taken.misfit = Some(reason);
         }
         taken.flowno = taken
             .flowno
-            .or_else(|| flowno(&push.body).map(<[u8]>::to_vec))
+            .or_else(|| flowno(body).map(<[u8]>::to_vec))
             .filter(|flowno| !flowno.is_empty());
         taken
-    }
-}
-
-/// An event, unless it was told a moment ago.
-fn news(event: Event, recent: &mut Recent) -> Came {
-    if recent.is_new(event.id) {
-        Came::Told(vec![event])
-    } else {
-        Came::Repeated
-    }
-}
-
-fn misfit(reason: String) -> Came {
-    Came::Misfit {
-        reason,
-        column: None,
     }
 }
 

@@ -7,6 +7,7 @@ use super::Group;
 use super::documents::{head_hash, instant, keep_account};
 use super::intake::{At, Came, Intake};
 use crate::clock::Moment;
+use crate::derive::Fate;
 use crate::event::recording::{Recording, RecordingMaker};
 use crate::folder::{Folder, Found, HEAD_BYTES, relative};
 use crate::source::Start;
@@ -57,8 +58,8 @@ impl Recordings {
         };
         if !self.folder.is_old(&file, hash) {
             let came = match settings.start {
-                Start::At(start) if recording.ended < start => Came::Filtered,
-                _ => Came::Told(vec![self.maker.make(&recording)]),
+                Start::At(start) if recording.ended < start => Came::of(Fate::Filtered),
+                _ => Came::told(vec![self.maker.make(&recording)]),
             };
             group.add(&self.name, &recording.path, &[], came);
         }

@@ -16,6 +16,7 @@ pub struct Report {
     untold: Option<Untold>,
     told_at: Option<Moment>,
     troubled: bool,
+    told_forgotten: bool,
     /// The file, the hour of its rows, and how many doubtful local times were told for it.
     doubtful: Option<(PathBuf, i64, u64)>,
 }
@@ -36,6 +37,7 @@ impl Report {
             untold: None,
             told_at: None,
             troubled: false,
+            told_forgotten: false,
             doubtful: None,
         }
     }
@@ -114,6 +116,16 @@ impl Report {
             Change::TooMany { left_out } => log::warn!(
                 "too many files, the oldest are not followed source={source} left_out={left_out}"
             ),
+        }
+    }
+
+    /// So many entries of the source's state were forgotten for want of room; said once, it goes on.
+    pub fn forgotten(&mut self, entries: u64) {
+        if entries > 0 && !std::mem::replace(&mut self.told_forgotten, true) {
+            log::warn!(
+                "too many alarms, accounts or calls are open, the oldest are forgotten source={} count={entries}",
+                self.source
+            );
         }
     }
 

@@ -3,16 +3,20 @@
 //! [`FormatTable`] is the TOML as written, the same for the presets shipped with the agent and for
 //! what an operator writes; [`Format`] is what can be used.
 
+use super::pattern::{self, Pairing, PatternTable, Patterns};
 use super::reader;
 use super::record::meets;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-pub use super::reader::{Dialect, Markup, Pairs, Reader};
+pub use super::reader::{Dialect, Markup, PATTERN, Pairs, Reader};
 
 /// The type of events that are calls.
 pub const CALL: &str = "cdr";
+
+/// The type of events that are alarms.
+pub const ALARM: &str = "alarm";
 
 /// A format as written: nothing checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +74,9 @@ pub struct FormatTable {
     /// The layouts.
     #[serde(default)]
     pub layout: Vec<LayoutTable>,
+    /// The patterns (`pattern`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pattern: Vec<PatternTable>,
 }
 
 /// A layout as written.
@@ -153,6 +160,8 @@ pub struct Format {
     pub nothing: Vec<String>,
     /// Times are local ones and carry no zone.
     pub local_times: bool,
+    /// The patterns of a text log, each with the layout at the same place.
+    pub patterns: Option<Patterns>,
     /// The layouts; never empty.
     pub layouts: Vec<Layout>,
 }
@@ -184,6 +193,8 @@ pub struct Layout {
     pub when: Vec<(usize, Vec<String>)>,
     /// Fewest columns of a row.
     pub at_least: usize,
+    /// How its rows belong together, where they tell of things that begin and end or repeat.
+    pub pairing: Option<Pairing>,
     /// For each of [`Meaning::ALL`], the column that has it.
     meanings: Vec<Option<usize>>,
     /// For each of the format's `id_keys` that the layout has whole, its columns.
@@ -382,6 +393,9 @@ impl Format {
     ///
     /// Everything that stands in the way, at once.
     pub fn from_table(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> {
+        if table.reader == PATTERN {
+            return pattern::format(table);
+        }
         let mut problems = Vec::new();
         let mut problem = |key, what: String| problems.push(FormatProblem { key, what });
         let reader = reader::reader(table, &mut problem);
@@ -460,6 +474,7 @@ impl Format {
                 encoded_under: table.encoded_under.clone(),
                 nothing: table.nothing.clone(),
                 local_times: table.local_times,
+                patterns: None,
                 layouts,
             }),
             _ => Err(problems),
@@ -519,6 +534,11 @@ impl Format {
             .filter(|layout| layout.only_by_name && layout.columns.len() == count)
             .map(|layout| layout.name.as_str())
             .collect()
+    }
+
+    /// Whether a record that is whole may be continued by lines that are not there yet.
+    pub fn may_continue(&self) -> bool {
+        self.patterns.as_ref().is_some_and(Patterns::may_continue)
     }
 }
 
@@ -595,7 +615,7 @@ pub(super) fn check_column(
 }
 
 /// The type that the values of a meaning must have, where it matters.
-pub(super) fn kind_of(meaning: Meaning) -> Option<Kind> {
+pub fn kind_of(meaning: Meaning) -> Option<Kind> {
     match meaning {
         Meaning::StartTime | Meaning::AnswerTime | Meaning::EndTime | Meaning::EventTime => {
             Some(Kind::Time)
@@ -701,6 +721,7 @@ pub(super) fn layout(
         state: written.state.clone(),
         when,
         at_least,
+        pairing: None,
         columns,
         meanings,
         keys,

@@ -11,8 +11,10 @@ pub mod delimited;
 pub mod document;
 pub mod encoding;
 pub mod format;
+pub mod guess;
 mod json;
 mod key_value;
+pub mod pattern;
 pub mod presets;
 pub mod reader;
 pub mod record;
@@ -26,6 +28,7 @@ pub use format::{Column, Format, Layout, Meaning};
 pub use record::{Record, Value};
 pub use reject::{Problem, Reject};
 
+use crate::clock::UnixMs;
 use delimited::{Split, Splitter};
 use encoding::Decoder;
 use jiff::tz::TimeZone;
@@ -112,6 +115,10 @@ pub struct Parser {
     settings: Settings,
     apart: Apart,
     scratch: Scratch,
+    /// About when the lines were written: for dates without a year.
+    reference: UnixMs,
+    /// Lines that may continue a record are not waited for any more.
+    impatient: bool,
     /// Records with a doubtful local time since the last question.
     doubtful: u64,
 }
@@ -124,6 +131,8 @@ enum Apart {
     Pairs(Pairing),
     /// The paths of the values that any column wants.
     Xml(HashSet<String>),
+    /// The format's own.
+    Patterns,
 }
 
 /// How a candidate for a record turned out.
@@ -152,13 +161,23 @@ impl Parser {
             Reader::JsonLines | Reader::Document(Markup::Json) => Apart::Json,
             Reader::KeyValue(pairs) => Apart::Pairs(Pairing::new(pairs)),
             Reader::Document(Markup::Xml) => Apart::Xml(document::paths(&settings.format)),
+            Reader::Pattern => Apart::Patterns,
         };
         Parser {
             settings,
             apart,
             scratch: Scratch::default(),
             doubtful: 0,
+            reference: UnixMs::default(),
+            impatient: false,
         }
+    }
+
+    /// Takes in about when the lines to come were written, for dates without a year; and whether a
+    /// record that is whole as it stands is given out even where lines that continue it may follow.
+    pub fn set_circumstances(&mut self, reference: UnixMs, impatient: bool) {
+        self.reference = reference;
+        self.impatient = impatient;
     }
 
     /// How many records since the last question had a local time in the hour that summer time
@@ -184,6 +203,13 @@ impl Parser {
             bytes: first,
             lines: 1,
         };
+        if self.settings.format.reader == Reader::Pattern {
+            return if is_blank(line) {
+                skipped
+            } else {
+                self.next_by_pattern(bytes, last)
+            };
+        }
         let announced = self.settings.header == Header::Present && self.is_header(line, at_start);
         if announced || is_blank(line) {
             return skipped;
@@ -234,6 +260,72 @@ impl Parser {
             reject,
             bytes: first,
             lines: 1,
+        }
+    }
+
+    /// Reads the first record of `bytes` by the format's patterns.
+    fn next_by_pattern(&mut self, bytes: &[u8], last: bool) -> Step<'_> {
+        let format = &self.settings.format;
+        let zone = self.settings.timezone.as_ref();
+        let first = line_end(bytes);
+        let (line, flawed) = text_of(bytes.get(..first).unwrap_or(bytes), &self.settings.decoder);
+        let line = pattern::without_colours(&line);
+        let found = format
+            .patterns
+            .as_ref()
+            .and_then(|patterns| Some((patterns, patterns.find(&line)?)));
+        let Some((patterns, index)) = found else {
+            return Step::Unwanted {
+                bytes: first,
+                lines: 1,
+            };
+        };
+        let (mut taken, mut lines, mut text) = (first, 1, Cow::Borrowed(&*line));
+        while patterns.can_continue(index) && lines < RECORD_LINES_MAX {
+            let rest = bytes.get(taken..).unwrap_or_default();
+            if rest.is_empty() && !last && !self.impatient {
+                return Step::More;
+            }
+            let next = rest.get(..line_end(rest)).unwrap_or(rest);
+            let (more, _) = text_of(next, &self.settings.decoder);
+            if next.is_empty() || patterns.continues(index, &more) != Some(true) {
+                break;
+            }
+            (taken, lines) = (taken + next.len(), lines + 1);
+            let text = text.to_mut();
+            text.push('\n');
+            text.push_str(&more);
+        }
+        self.scratch.flawed = flawed;
+        let Some(layout) = format.layouts.get(index) else {
+            return Step::Unwanted {
+                bytes: first,
+                lines: 1,
+            };
+        };
+        let fields = &mut self.scratch.fields;
+        let written = pattern::Written {
+            line: &line,
+            text: &text,
+            reference: self.reference,
+            zone,
+        };
+        patterns.fill(index, &written, layout, fields);
+        match self.scratch.judge_as(format, index, zone) {
+            Ok(()) => {
+                let record = self.scratch.record(format);
+                self.doubtful += u64::from(record.is_doubtful());
+                Step::Record {
+                    record,
+                    bytes: taken,
+                    lines,
+                }
+            }
+            Err(reject) => Step::Rejected {
+                reject,
+                bytes: taken,
+                lines,
+            },
         }
     }
 
@@ -323,6 +415,8 @@ impl Parser {
                     self.scratch.judge_filled(format, index, zone)
                 }),
             },
+            // Those are read by `next_by_pattern`.
+            Apart::Patterns => Ok(false),
             Apart::Json | Apart::Xml(_) => {
                 return match self.read_document(&text, "") {
                     Ok(true) => Reading::Good,

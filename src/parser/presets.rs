@@ -11,10 +11,11 @@ macro_rules! preset {
 }
 
 /// The presets' names and texts, in the order in which they are listed.
-const PRESETS: [(&str, &str); 13] = [
+const PRESETS: [(&str, &str); 16] = [
     preset!("vos3000-pipe"),
     preset!("vos3000-csv"),
     preset!("vos3000-udp"),
+    preset!("vos3000-alarm"),
     preset!("asterisk-cdr"),
     preset!("asterisk-cdr-custom"),
     preset!("asterisk-queue-log"),
@@ -25,6 +26,8 @@ const PRESETS: [(&str, &str); 13] = [
     preset!("kamailio-acc"),
     preset!("opensips-acc"),
     preset!("acc-flatstore"),
+    preset!("account-export"),
+    preset!("payment-export"),
 ];
 
 /// The names of all presets.
@@ -44,6 +47,9 @@ pub fn find(name: &str) -> Option<Format> {
 pub fn as_source(format: &Format, layout: &str) -> Option<String> {
     let chosen = format.layouts.iter().find(|known| known.name == layout)?;
     let by_content = format.layouts.iter().any(|layout| !layout.when.is_empty());
+    if format.reader == Reader::Pattern {
+        return patterns_as_source(format);
+    }
     let mut text = String::new();
     let mut put = |key: &str, value: toml::Value| {
         writeln!(text, "{key} = {value}").expect("a String takes everything")
@@ -67,7 +73,7 @@ pub fn as_source(format: &Format, layout: &str) -> Option<String> {
             put("assign", letter(pairs.assign));
             put("quote", quote(pairs.quote));
         }
-        Reader::JsonLines | Reader::Document(_) => {}
+        Reader::JsonLines | Reader::Document(_) | Reader::Pattern => {}
     }
     if !format.after.is_empty() {
         put("after", format.after.clone().into());
@@ -111,6 +117,21 @@ pub fn as_source(format: &Format, layout: &str) -> Option<String> {
             writeln!(text, "  {},", inline(column)).expect("a String takes everything");
         }
         text.push_str("]\n");
+    }
+    Some(text)
+}
+
+/// The patterns of `format` as `[[source.pattern]]` tables, all of them: they are tried in turn.
+fn patterns_as_source(format: &Format) -> Option<String> {
+    let mut text = "format = \"pattern\"\n".to_owned();
+    for table in format.patterns.as_ref()?.tables() {
+        let table = toml::to_string(table).ok()?;
+        // Tables inside are written in the line.
+        let table: toml::Table = table.parse().ok()?;
+        text.push_str("\n[[source.pattern]]\n");
+        for (key, value) in table {
+            writeln!(text, "{key} = {value}").expect("a String takes everything");
+        }
     }
     Some(text)
 }
@@ -218,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_pasted_and_reads_the_same() {
-        for name in names() {
+        for name in names().filter(|name| find(name).unwrap().patterns.is_none()) {
             let format = find(name).unwrap();
             for layout in &format.layouts {
                 let shown = format!("[[source]]\n{}", as_source(&format, &layout.name).unwrap());
@@ -258,6 +279,21 @@ mod tests {
                     )
                 );
             }
+        }
+    }
+
+    #[test]
+    fn patterns_that_are_shown_can_be_pasted_and_are_the_same() {
+        for name in names() {
+            let format = find(name).unwrap();
+            let Some(patterns) = &format.patterns else {
+                continue;
+            };
+            let shown = as_source(&format, &format.layouts[0].name).unwrap();
+            let pasted: toml::Table = format!("[[source]]\n{shown}").parse().unwrap();
+            let tables = pasted["source"][0]["pattern"].clone();
+            let again: Vec<super::super::pattern::PatternTable> = tables.try_into().unwrap();
+            assert!(again.iter().eq(patterns.tables()), "{shown}");
         }
     }
 }

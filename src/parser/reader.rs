@@ -13,6 +13,8 @@ pub enum Reader {
     KeyValue(Pairs),
     /// One document per file or body.
     Document(Markup),
+    /// Lines that a regular expression matches.
+    Pattern,
 }
 
 /// How fields are told apart.
@@ -55,9 +57,12 @@ const KEY_VALUE: &str = "key-value";
 const JSON_DOCUMENT: &str = "json-document";
 const XML_DOCUMENT: &str = "xml-document";
 
+/// The word for the family of text logs.
+pub const PATTERN: &str = "pattern";
+
 /// The general formats, which take columns of the operator's own: the word for each, and what it
 /// reads.
-pub const GENERAL: [(&str, &str); 5] = [
+pub const GENERAL: [(&str, &str); 6] = [
     (
         DELIMITED,
         "fields between delimiters, with columns of your own",
@@ -75,6 +80,7 @@ pub const GENERAL: [(&str, &str); 5] = [
         XML_DOCUMENT,
         "one XML element per file, with columns of your own",
     ),
+    (PATTERN, "a text log, by regular expressions of your own"),
 ];
 
 impl Reader {
@@ -86,6 +92,7 @@ impl Reader {
             Reader::KeyValue(_) => KEY_VALUE,
             Reader::Document(Markup::Json) => JSON_DOCUMENT,
             Reader::Document(Markup::Xml) => XML_DOCUMENT,
+            Reader::Pattern => PATTERN,
         }
     }
 

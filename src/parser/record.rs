@@ -10,6 +10,12 @@ use std::borrow::Cow;
 /// Largest whole number every JSON reader holds exactly: 2^53 - 1 (RFC 8259, section 6).
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
 
+/// Longest length of time that a row can tell, in seconds: a year.
+///
+/// No call lasts so long. An instant in a column of lengths is a row of another layout that happens to
+/// have as many columns.
+pub const LENGTH_SECS_MAX: i64 = 366 * 86_400;
+
 /// One row that fits its layout. Borrows the parser's buffers.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -341,7 +347,8 @@ fn read(
                 .ok()
                 .filter(|number: &i64| number.unsigned_abs() <= INTEGER_MAX.unsigned_abs()),
         ),
-        Kind::Seconds | Kind::Millis => whole(length(trimmed)),
+        Kind::Seconds => whole(length(trimmed).filter(|secs| *secs <= LENGTH_SECS_MAX)),
+        Kind::Millis => whole(length(trimmed).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX)),
         Kind::Time => match time::read(trimmed, zone) {
             Ok(Some(told)) => {
                 *doubtful |= told.doubtful;

@@ -50,6 +50,10 @@ pub enum Problem {
     NoTimeZone,
     /// There is neither a beginning nor an end: nothing says when it happened.
     MissingTime,
+    /// The value, shortened and masked, is no state of an alarm.
+    NotState(String),
+    /// The row lacks what its event cannot be without: the word for it.
+    Missing(&'static str),
     /// What would be told of the row is longer than the queue keeps.
     TooLong,
     /// The line is not a JSON object; what the reader says of it.
@@ -119,6 +123,11 @@ impl fmt::Display for Problem {
             Self::NotTime(value) => write!(f, "{value:?} is not a time"),
             Self::NoTimeZone => f.write_str("a local time, but the source has no timezone"),
             Self::MissingTime => f.write_str("neither a beginning nor an end of the call"),
+            Self::NotState(value) => write!(
+                f,
+                "{value:?} is neither raised nor cleared; map it with state = {{ … = \"raised\" }}"
+            ),
+            Self::Missing(what) => write!(f, "there is no {what}"),
             Self::TooLong => f.write_str("too long for an event"),
             Self::NotJson(what) => write!(f, "not a JSON object: {what}"),
             Self::NotXml(what) => write!(f, "not an XML document: {what}"),

@@ -2,6 +2,7 @@
 
 use super::tests::{fixture, settings};
 use super::*;
+use crate::event::{CallSettings, Maker, Origin};
 use format::FormatTable;
 
 /// How a sample is read.
@@ -279,4 +280,103 @@ fn document(settings: Settings, bytes: &[u8], name: &str) -> [usize; 3] {
         DocumentStep::Rejected(_) => [0, 0, 1],
         DocumentStep::Incomplete => unreachable!("no more will come"),
     }
+}
+/// The events of a sample, each as its type and data.
+fn told(preset: &str, name: &str) -> Vec<String> {
+    let settings = settings(preset);
+    let format = settings.format.clone();
+    let maker = Maker::new("n".into(), "s".into(), CallSettings::default());
+    let origin = Origin {
+        first_row: &[0; 32],
+        offset: 0,
+        raw: b"",
+    };
+    let (mut parser, mut events, mut at) = (Parser::new(settings), Vec::new(), 0);
+    let bytes = fixture(name);
+    while at < bytes.len() {
+        at += match parser.next(&bytes[at..], at == 0, true) {
+            Step::Record { record, bytes, .. } => {
+                let event = maker.make(&record, &format, origin);
+                let data = String::from_utf8(event.data.to_vec()).unwrap();
+                events.push(format!("{} {data}", event.kind));
+                bytes
+            }
+            Step::Unwanted { bytes, .. } | Step::Skipped { bytes, .. } => bytes,
+            other => panic!("{other:?}"),
+        };
+    }
+    events
+}
+
+#[test]
+fn the_queue_log_tells_of_queues_and_agents_with_the_data_of_each() {
+    let events = told("asterisk-queue-log", "asterisk/logs/queue_log");
+    for (index, expected) in [
+        (
+            0,
+            r#"queue {"state":"join","event_time":"2026-04-10T06:28:15Z","call_id":"1775802495.42","queue":"support","agent_id":null,"switch_event":"ENTERQUEUE","url":null,"caller_id":"12025550101","position":1}"#,
+        ),
+        (
+            1,
+            r#"queue {"state":"connect","event_time":"2026-04-10T06:28:23Z","call_id":"1775802495.42","queue":"support","agent_id":"PJSIP/201","switch_event":"CONNECT","wait_seconds":8,"agent_call_id":"1775802498.43","ring_seconds":3}"#,
+        ),
+        (
+            2,
+            r#"queue {"state":"complete","event_time":"2026-04-10T06:30:50Z","call_id":"1775802495.42","queue":"support","agent_id":"PJSIP/201","switch_event":"COMPLETECALLER","wait_seconds":8,"talk_seconds":147,"position":1}"#,
+        ),
+        (
+            4,
+            r#"queue {"state":"abandon","event_time":"2026-04-10T06:31:22Z","call_id":"1775802660.44","queue":"support","agent_id":null,"switch_event":"ABANDON","position":1,"entered_at_position":1,"wait_seconds":22}"#,
+        ),
+        (
+            5,
+            r#"agent_state {"state":"pause","event_time":"2026-04-10T06:31:40Z","call_id":null,"queue":"support","agent_id":"PJSIP/202","switch_event":"PAUSE","reason":"lunch"}"#,
+        ),
+    ] {
+        assert_eq!(events[index], expected);
+    }
+}
+
+#[test]
+fn channel_events_tell_how_a_call_goes_and_who_is_in_a_conference() {
+    let events = told("asterisk-cel", "asterisk/cel/Master.csv");
+    let states = ["ringing", "answered", "hangup"];
+    for (event, state) in events.iter().zip(states) {
+        let start = format!("call {{\"state\":\"{state}\",\"event_time\":\"2026-04-10T06:");
+        assert!(event.starts_with(&start), "{event}");
+    }
+    assert!(events[2].ends_with(r#""extra":"{\"hangupcause\":16,\"hangupsource\":\"PJSIP/uk-a-0000002b\",\"dialstatus\":\"ANSWER\"}"}"#), "{}", events[2]);
+    let row = |kind: &str, app: &str| {
+        format!(
+            "\"{kind}\",\"1775802498.224\",\"A\",\"101\",\"\",\"\",\"\",\"900\",\"ctx\",\"PJSIP/1\",\"{app}\",\"sales,opt\",\"3\",\"\",\"1.1\",\"1.1\",\"\",\"\",\"\",\"\"\n"
+        )
+    };
+    let mut parser = Parser::new(settings("asterisk-cel"));
+    let mut state = |text: String| match parser.next(text.as_bytes(), false, true) {
+        Step::Record { record, .. } => {
+            let layout = record.layout();
+            Some((layout.event.to_string(), layout.state.clone().unwrap()))
+        }
+        Step::Unwanted { .. } => None,
+        other => panic!("{other:?}"),
+    };
+    let conference = |state: &str| Some(("conference".to_string(), state.to_string()));
+    assert_eq!(state(row("BRIDGE_ENTER", "ConfBridge")), conference("join"));
+    assert_eq!(state(row("BRIDGE_EXIT", "ConfBridge")), conference("leave"));
+    assert_eq!(state(row("BRIDGE_ENTER", "Dial")), None);
+    assert_eq!(state(row("APP_START", "Dial")), None);
+}
+
+#[test]
+fn a_value_from_outside_cannot_forge_the_answer_of_an_accounted_request() {
+    let events = told("kamailio-acc", "kamailio/acc-syslog.log");
+    assert!(events[4].contains("\"end_reason\":503"), "{}", events[4]);
+    assert!(
+        events[3].contains("\"bill_duration\":147,"),
+        "{}",
+        events[3]
+    );
+    let ended = &told("opensips-acc", "opensips/acc-syslog.log")[1];
+    let expected = "\"start_time\":\"2026-04-10T06:28:15Z\",\"answer_time\":\"2026-04-10T06:28:18Z\",\"end_time\":\"2026-04-10T06:30:46Z\",\"duration\":151,\"bill_duration\":148";
+    assert!(ended.contains(expected), "{ended}");
 }

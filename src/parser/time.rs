@@ -221,9 +221,9 @@ impl Scan<'_> {
         )
     }
 
-    /// `.` and up to nine digits, in nanoseconds.
+    /// `.` or, as Java's loggers write it, `,` and up to nine digits, in nanoseconds.
     fn fraction(&mut self) -> Option<i32> {
-        let digits = self.0.strip_prefix(b".")?;
+        let digits = self.0.strip_prefix(b".").or(self.0.strip_prefix(b","))?;
         let count = digits
             .iter()
             .take(9)
@@ -270,6 +270,7 @@ mod tests {
             "UTC",
             "2026-04-10T14:01:28.250Z",
         );
+        check("2026-04-10 14:35:00,012", "UTC", "2026-04-10T14:35:00.012Z");
         check("2020/2/10 22:41", "UTC", "2020-02-10T22:41:00Z");
         check("2026-04-10T14:01:28Z", "Asia/Dhaka", "2026-04-10T14:01:28Z");
         check("2026-04-10 14:01:28+06:00", "UTC", "2026-04-10T08:01:28Z");

@@ -5,11 +5,14 @@ use super::encoding::{Fields, put_count};
 use crate::event::Sequence;
 use std::sync::Arc;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// Before rows were joined.
+const VERSION_BEFORE_JOINED: u8 = 1;
 
 /// What became of a source's rows; in a commit, of the rows that commit covers.
 ///
-/// `rows + derived = events + rejected + filtered + repeated`, where `events` is counted by the
+/// `rows + derived = events + rejected + filtered + repeated + joined`, where `events` is counted by the
 /// queue itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SourceCounts {
@@ -23,6 +26,8 @@ pub struct SourceCounts {
     pub filtered: u64,
     /// Rows that repeat what was told already: a standing alarm, a known natural key.
     pub repeated: u64,
+    /// Rows that are one event together with a later one: a call's beginning, told with its end.
+    pub joined: u64,
     /// Times that rows may have been lost before they could be read.
     pub gaps: u64,
 }
@@ -34,6 +39,7 @@ impl SourceCounts {
         self.rejected += more.rejected;
         self.filtered += more.filtered;
         self.repeated += more.repeated;
+        self.joined += more.joined;
         self.gaps += more.gaps;
     }
 }
@@ -56,9 +62,10 @@ impl SourceTotals {
             rejected,
             filtered,
             repeated,
+            joined,
             gaps: _,
         } = self.counts;
-        rows + derived == self.events + rejected + filtered + repeated
+        rows + derived == self.events + rejected + filtered + repeated + joined
     }
 
     /// Adds what one commit covers.
@@ -75,6 +82,7 @@ impl SourceTotals {
             rejected,
             filtered,
             repeated,
+            joined,
             gaps,
         } = self.counts;
         let mut out = vec![VERSION];
@@ -86,6 +94,7 @@ impl SourceTotals {
             repeated,
             gaps,
             self.events,
+            joined,
         ] {
             put_count(&mut out, count);
         }
@@ -95,10 +104,11 @@ impl SourceTotals {
     /// Reads what [`encode`](SourceTotals::encode) made.
     pub(super) fn decode(value: &[u8]) -> Option<SourceTotals> {
         let mut fields = Fields(value);
-        if fields.byte()? != VERSION {
+        let version = fields.byte()?;
+        if version != VERSION && version != VERSION_BEFORE_JOINED {
             return None;
         }
-        let totals = SourceTotals {
+        let mut totals = SourceTotals {
             counts: SourceCounts {
                 rows: fields.count()?,
                 derived: fields.count()?,
@@ -106,9 +116,13 @@ impl SourceTotals {
                 filtered: fields.count()?,
                 repeated: fields.count()?,
                 gaps: fields.count()?,
+                joined: 0,
             },
             events: fields.count()?,
         };
+        if version == VERSION {
+            totals.counts.joined = fields.count()?;
+        }
         fields.end()?;
         Some(totals)
     }
@@ -204,9 +218,10 @@ mod tests {
             rejected: 1,
             filtered: 2,
             repeated: 1,
+            joined: 1,
             gaps: 3,
         };
-        totals.add(counts, 2);
+        totals.add(counts, 1);
         assert!(totals.balances());
         assert_eq!(SourceTotals::decode(&totals.encode()), Some(totals));
         totals.add(
@@ -217,6 +232,14 @@ mod tests {
             0,
         );
         assert!(!totals.balances());
+    }
+
+    #[test]
+    fn an_account_from_before_rows_were_joined_is_still_read() {
+        let before = [VERSION_BEFORE_JOINED, 5, 1, 1, 2, 1, 3, 2];
+        let totals = SourceTotals::decode(&before).unwrap();
+        assert!(totals.balances());
+        assert_eq!((totals.counts.joined, totals.counts.gaps), (0, 3));
     }
 
     #[test]

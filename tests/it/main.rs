@@ -12,6 +12,8 @@ mod agent;
 mod cli;
 mod crash;
 mod damage;
+mod derive;
+mod formats;
 mod interop;
 mod live;
 mod shape;
