@@ -1,8 +1,8 @@
 //! The agent: builds the parts, starts the threads, stops them in order.
 
 mod attend;
-mod live;
 mod checkpoints;
+mod live;
 
 pub use attend::Signals;
 

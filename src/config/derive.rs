@@ -1,7 +1,7 @@
 //! The keys of `[[source]]` about what rows mean together, and with time → [`derive::Settings`].
 
-use super::live;
 use super::file::{PatternKeys, SourceTable, SummaryTable};
+use super::live;
 use super::place::{Place, listed};
 use super::source::SourceConfig;
 use super::value;

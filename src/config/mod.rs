@@ -432,7 +432,15 @@ fn check_whole(
         let is_push = live::is_push(&source.parser.format);
         if is_push && !live::KINDS.iter().any(|kind| wanted(kind)) {
             let name = &source.files.name;
-            problems.add(path, None, format!("source {name:?}"), format!("no endpoint wants any of what is pushed; add some of {} to the events of one", listed(live::KINDS)));
+            problems.add(
+                path,
+                None,
+                format!("source {name:?}"),
+                format!(
+                    "no endpoint wants any of what is pushed; add some of {} to the events of one",
+                    listed(live::KINDS)
+                ),
+            );
         }
     }
     for kind in made.iter().filter(|kind| !wanted(kind)) {

@@ -958,7 +958,12 @@ fn lines_of_a_log_per_second() {
         timezone: Some(TimeZone::UTC),
         header: Header::Absent,
     });
-    let mut derive = Derive::new(Settings::default(), maker(&CallSettings::default()), &format, &[]);
+    let mut derive = Derive::new(
+        Settings::default(),
+        maker(&CallSettings::default()),
+        &format,
+        &[],
+    );
     let now = Now {
         moment: Moment::default(),
         wall: UnixMs(1_775_835_000_000),

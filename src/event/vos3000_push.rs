@@ -544,10 +544,20 @@ mod tests {
         };
         assert_eq!(alarms.len(), 3);
         let event = maker().alarm(&alarms[0], Edge::Raised, UnixMs(0));
-        check(&event, "alarm", "2026-04-10T06:35:00.000Z", "{\"alarm_type\":\"20007\",\"alarm_name\":\"account balance\",\"level\":\"major\",\"object\":\"CLIENT001\",\"value\":\"15.5\",\"upper\":null,\"lower\":\"20.0\",\"state\":\"raised\",\"started_at\":\"2026-04-10T06:35:00.000Z\",\"cleared_at\":null,\"message\":null,\"repeats\":0}");
+        check(
+            &event,
+            "alarm",
+            "2026-04-10T06:35:00.000Z",
+            "{\"alarm_type\":\"20007\",\"alarm_name\":\"account balance\",\"level\":\"major\",\"object\":\"CLIENT001\",\"value\":\"15.5\",\"upper\":null,\"lower\":\"20.0\",\"state\":\"raised\",\"started_at\":\"2026-04-10T06:35:00.000Z\",\"cleared_at\":null,\"message\":null,\"repeats\":0}",
+        );
         assert_eq!(event.labels.account.as_deref(), Some("CLIENT001"));
         let event = maker().alarm(&alarms[2], Edge::Cleared, UnixMs(1_775_803_105_000));
-        check(&event, "alarm", "2026-04-10T06:38:25.000Z", "{\"alarm_type\":\"20005\",\"alarm_name\":\"disk\",\"level\":\"critical\",\"object\":\"/\",\"value\":\"93.0\",\"upper\":\"90.0\",\"lower\":null,\"state\":\"cleared\",\"started_at\":\"2026-04-10T06:37:00.000Z\",\"cleared_at\":\"2026-04-10T06:38:25.000Z\",\"message\":null,\"repeats\":0}");
+        check(
+            &event,
+            "alarm",
+            "2026-04-10T06:38:25.000Z",
+            "{\"alarm_type\":\"20005\",\"alarm_name\":\"disk\",\"level\":\"critical\",\"object\":\"/\",\"value\":\"93.0\",\"upper\":\"90.0\",\"lower\":null,\"state\":\"cleared\",\"started_at\":\"2026-04-10T06:37:00.000Z\",\"cleared_at\":\"2026-04-10T06:38:25.000Z\",\"message\":null,\"repeats\":0}",
+        );
     }
 
     #[track_caller]

@@ -108,9 +108,7 @@ impl Came {
     /// Why it is set aside, if it is.
     pub(super) fn why_not(&self) -> Option<String> {
         match &self.fate {
-            Fate::Misfit(reject) => {
-                Some(self.reason.clone().unwrap_or_else(|| reject.to_string()))
-            }
+            Fate::Misfit(reject) => Some(self.reason.clone().unwrap_or_else(|| reject.to_string())),
             _ => None,
         }
     }

@@ -7,11 +7,11 @@
 //! are read again and give the same event ids. A commit that fails is kept and tried again as it
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
+mod again;
 mod documents;
 mod intake;
 mod pushed;
 mod recordings;
-mod again;
 mod report;
 mod set_aside;
 

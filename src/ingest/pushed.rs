@@ -314,7 +314,9 @@ impl Pages {
                     return Came::of(Fate::Repeated);
                 }
                 let mut told = vec![self.maker.money(&money, arrived)];
-                hands.derive.observe(seen(account, balance, arrived), &mut told);
+                hands
+                    .derive
+                    .observe(seen(account, balance, arrived), &mut told);
                 Came::told(told)
             }
             Told::Call(call) => match call.word() {
