@@ -142,6 +142,7 @@ pub struct Folder {
     /// Wall time without the time that has passed, when it was read last.
     clock_base_ns: i64,
     lag_ns: i64,
+    waiting_max: usize,
     /// Files of an earlier change of status are old.
     watermark_ns: i64,
     /// Not yet said to whoever commits.
@@ -195,6 +196,7 @@ impl Folder {
         Folder {
             clock_base_ns: base_ns(&*clock),
             lag_ns: i64::try_from(WATERMARK_LAG.as_nanos()).unwrap_or(i64::MAX),
+            waiting_max: FILES_WAITING_MAX,
             watermark_ns: watermark.unwrap_or(first_ns),
             watermark_untold: watermark.is_none(),
             remembered: remembered.collect(),
@@ -309,6 +311,11 @@ impl Folder {
         std::mem::take(&mut self.vanished)
     }
 
+    /// Whether a listing is under way: the next [`look`](Folder::look) goes on with it.
+    pub fn is_listing(&self) -> bool {
+        self.scan.is_under_way()
+    }
+
     /// How many files are known and not done with.
     pub fn pending(&self) -> usize {
         self.known.len()
@@ -328,7 +335,7 @@ impl Folder {
         }
     }
 
-    /// Whether `position`'s file is one that is done with and still where it was.
+    /// What it was opened with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -368,7 +375,7 @@ impl Folder {
             });
             file.changed_ns >= watermark && !is_remembered && !known.contains(&file.key)
         };
-        let room = FILES_WAITING_MAX.saturating_sub(known.len());
+        let room = self.waiting_max.saturating_sub(known.len());
         let Some(listed) = self
             .scan
             .slice(&self.settings, room, is_new, now, &*self.clock)
@@ -448,7 +455,7 @@ impl Folder {
     }
 
     fn has_room(&self) -> bool {
-        self.known.len() < FILES_WAITING_MAX
+        self.known.len() < self.waiting_max
     }
 
     fn waiting_is_long(&self) -> bool {

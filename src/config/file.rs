@@ -326,10 +326,12 @@ impl Loaded {
             }),
             Err(error) => {
                 let line = error.span().map(|span| lines.line(span.start));
-                let what = format!(
-                    "{}; sources and endpoints are lists: write [[source]] and [[endpoint]]",
-                    error.message()
-                );
+                let advice = if error.message().contains("ListenTable") {
+                    "write like http = { listen = \"127.0.0.1:8731\" }"
+                } else {
+                    "sources and endpoints are lists: write [[source]] and [[endpoint]]"
+                };
+                let what = format!("{}; {advice}", error.message());
                 problems.add(path, line, "", what);
                 None
             }

@@ -2,6 +2,8 @@
 
 use super::file::{ListenTable, SourceTable};
 use super::place::Place;
+use super::problem::Problems;
+use super::source::SourceConfig;
 use super::value;
 use super::written::{Key, Written};
 use crate::event::recording::NameParts;
@@ -15,7 +17,7 @@ use crate::source::Start;
 use glob::Pattern;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -476,6 +478,26 @@ fn stand_in(name: &str, event: &str) -> Format {
 /// Whether `format` is the one of VOS3000's pushes.
 pub fn is_push(format: &Format) -> bool {
     format.name == PUSH
+}
+
+/// Complains of two sources that listen in one place.
+pub fn check_addresses(sources: &[SourceConfig], path: &Path, problems: &mut Problems) {
+    let mut seen: Vec<(bool, SocketAddr, &str)> = Vec::new();
+    for source in sources {
+        let Kind::Listen(settings) = &source.kind else {
+            continue;
+        };
+        let is_udp = settings.protocol == Protocol::Udp;
+        let (address, name) = (settings.listen, &*source.files.name);
+        let is_same = |(udp, known, _): &&(bool, SocketAddr, &str)| {
+            *udp == is_udp && known.port() == address.port() && (known.ip() == address.ip() || known.ip().is_unspecified() || address.ip().is_unspecified())
+        };
+        if let Some((_, _, other)) = seen.iter().find(is_same) {
+            let what = format!("{address} is listened on by source {other:?} already; give this one another port");
+            problems.add(path, None, format!("source {name:?}: {}.listen", settings.protocol), what);
+        }
+        seen.push((is_udp, address, name));
+    }
 }
 
 /// The keys in force that say what the source is, as they would be written.

@@ -428,6 +428,7 @@ fn check_whole(
             .iter()
             .any(|endpoint| endpoint.endpoint.events.wants(kind))
     };
+    live::check_addresses(sources, path, problems);
     for source in sources {
         let is_push = live::is_push(&source.parser.format);
         if is_push && !live::KINDS.iter().any(|kind| wanted(kind)) {
