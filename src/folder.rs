@@ -63,8 +63,16 @@ pub const HEAD_BYTES: usize = 4_096;
 /// where it is kept by a time service.
 pub const WATERMARK_LAG: Duration = Duration::from_secs(30);
 
+/// How far the clock that stamps files may be behind the one that is asked: it moves on with the
+/// kernel's tick, which is 10 ms and comes late on a busy machine. A file of the last instant
+/// before the start counts as a new one.
+const STAMP_LAG_NS: i64 = 50_000_000;
+
 /// A clock that was set back by no more is none: it is read at two moments.
 const STEP_NS_MIN: i64 = 1_000_000_000;
+
+/// Longest time between two readings that are taken for one.
+const READINGS_APART_MAX: Duration = Duration::from_millis(100);
 
 /// Shortest time from the end of one listing to the next.
 const LISTING_PAUSE: Duration = Duration::from_millis(50);
@@ -176,7 +184,7 @@ impl Folder {
         clock: Arc<dyn Clock>,
     ) -> Folder {
         let first_ns = match settings.start {
-            Start::Now => ns_of(clock.wall()),
+            Start::Now => ns_of(clock.wall()).saturating_sub(STAMP_LAG_NS),
             Start::Beginning | Start::At(_) => 0,
         };
         let remembered = remembered.into_iter().map(|position| {
@@ -194,7 +202,7 @@ impl Folder {
         });
         let now = clock.now();
         Folder {
-            clock_base_ns: base_ns(&*clock),
+            clock_base_ns: base_ns(&*clock).unwrap_or(i64::MIN),
             lag_ns: i64::try_from(WATERMARK_LAG.as_nanos()).unwrap_or(i64::MAX),
             waiting_max: FILES_WAITING_MAX,
             watermark_ns: watermark.unwrap_or(first_ns),
@@ -430,7 +438,9 @@ impl Folder {
     /// With a clock that was set back new files would pass for old ones: the watermark goes back
     /// as far, and where that is not known, to the beginning.
     fn mind_the_clock(&mut self) {
-        let base_ns = base_ns(&*self.clock);
+        let Some(base_ns) = base_ns(&*self.clock) else {
+            return;
+        };
         let back_ns = self.clock_base_ns.saturating_sub(base_ns);
         self.clock_base_ns = base_ns;
         let is_behind = ns_of(self.clock.wall()) < self.watermark_ns;
@@ -497,10 +507,16 @@ fn nanos(seconds: i64, nanos: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
-/// Wall time without the time that has passed: it changes only when the clock is set.
-fn base_ns(clock: &dyn Clock) -> i64 {
-    let passed = i64::try_from(clock.now().0.as_nanos()).unwrap_or(i64::MAX);
-    ns_of(clock.wall()).saturating_sub(passed)
+/// Wall time without the time that has passed: it changes only when the clock is set. `None` when
+/// the thread was held up between the two readings.
+fn base_ns(clock: &dyn Clock) -> Option<i64> {
+    let before = clock.now();
+    let wall_ns = ns_of(clock.wall());
+    if clock.now().since(before) > READINGS_APART_MAX {
+        return None;
+    }
+    let passed = i64::try_from(before.0.as_nanos()).unwrap_or(i64::MAX);
+    Some(wall_ns.saturating_sub(passed))
 }
 
 fn ns_of(wall: UnixMs) -> i64 {

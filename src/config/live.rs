@@ -490,11 +490,22 @@ pub fn check_addresses(sources: &[SourceConfig], path: &Path, problems: &mut Pro
         let is_udp = settings.protocol == Protocol::Udp;
         let (address, name) = (settings.listen, &*source.files.name);
         let is_same = |(udp, known, _): &&(bool, SocketAddr, &str)| {
-            *udp == is_udp && known.port() == address.port() && (known.ip() == address.ip() || known.ip().is_unspecified() || address.ip().is_unspecified())
+            *udp == is_udp
+                && known.port() == address.port()
+                && (known.ip() == address.ip()
+                    || known.ip().is_unspecified()
+                    || address.ip().is_unspecified())
         };
         if let Some((_, _, other)) = seen.iter().find(is_same) {
-            let what = format!("{address} is listened on by source {other:?} already; give this one another port");
-            problems.add(path, None, format!("source {name:?}: {}.listen", settings.protocol), what);
+            let what = format!(
+                "{address} is listened on by source {other:?} already; give this one another port"
+            );
+            problems.add(
+                path,
+                None,
+                format!("source {name:?}: {}.listen", settings.protocol),
+                what,
+            );
         }
         seen.push((is_udp, address, name));
     }

@@ -417,7 +417,9 @@ fn an_event_that_nobody_wants_is_refused_also_when_it_is_derived() {
 
 #[test]
 fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
-    let source = |keys: &str| format!("[[source]]\nname = \"live\"\n{keys}\n{ENDPOINT}").replace("[\"cdr\"]", "[\"*\"]");
+    let source = |keys: &str| {
+        format!("[[source]]\nname = \"live\"\n{keys}\n{ENDPOINT}").replace("[\"cdr\"]", "[\"*\"]")
+    };
     for good in [
         "http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"",
         "http = { listen = \"0.0.0.0:8731\", allow = [\"192.0.2.0/24\"], rate_max = 50, path = \"/vos\" }\nformat = \"vos3000-push\"",
@@ -431,19 +433,35 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
         for key in ["http", "udp", "directory", "recordings"] {
             let written = good.starts_with(&format!("{key} ="));
             let in_table = shown.contains(&format!("[source.{key}]"));
-            assert_eq!(shown.contains(&format!("\n{key} =")) || in_table, written, "{key} {shown}");
+            assert_eq!(
+                shown.contains(&format!("\n{key} =")) || in_table,
+                written,
+                "{key} {shown}"
+            );
         }
     }
     check(
-        &source("http = { listen = \"127.0.0.1:8731\" }\nfiles = [\"/a/*.txt\"]\nformat = \"vos3000-push\""),
-        &["source \"live\": files: there is http too; a source is one of files, directory, http, udp and recordings"],
+        &source(
+            "http = { listen = \"127.0.0.1:8731\" }\nfiles = [\"/a/*.txt\"]\nformat = \"vos3000-push\"",
+        ),
+        &[
+            "source \"live\": files: there is http too; a source is one of files, directory, http, udp and recordings",
+        ],
     );
     check(
-        &source("http = { listen = \"0.0.0.0:8731\", rate = 5 }\nformat = \"vos3000-push\"\nstart = \"now\""),
-        &["3: http: rate: no such key; did you mean", "start: means nothing beside http; it goes with files or directory or recordings", "http.allow: missing; 0.0.0.0:8731 can be reached from other machines"],
+        &source(
+            "http = { listen = \"0.0.0.0:8731\", rate = 5 }\nformat = \"vos3000-push\"\nstart = \"now\"",
+        ),
+        &[
+            "3: http: rate: no such key; did you mean",
+            "start: means nothing beside http; it goes with files or directory or recordings",
+            "http.allow: missing; 0.0.0.0:8731 can be reached from other machines",
+        ],
     );
     check(
-        &source("http = { listen = \"localhost\", allow = [\"x\"], path = \"vos\" }\nformat = \"vos3000-push\""),
+        &source(
+            "http = { listen = \"localhost\", allow = [\"x\"], path = \"vos\" }\nformat = \"vos3000-push\"",
+        ),
         &["http.listen: \"localhost\" is no address with a port"],
     );
     check(
@@ -451,19 +469,35 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
         &["udp.listen: \"127.0.0.1:0\" is no address with a port"],
     );
     check(
-        &source("udp = { allow = [], listen = \"127.0.0.1:9\", path = \"/x\" }\nformat = \"freeswitch-json\""),
-        &["udp.allow: the list is empty", "udp.path: write the path", "format: freeswitch-json does not come in datagrams"],
+        &source(
+            "udp = { allow = [], listen = \"127.0.0.1:9\", path = \"/x\" }\nformat = \"freeswitch-json\"",
+        ),
+        &[
+            "udp.allow: the list is empty",
+            "udp.path: write the path",
+            "format: freeswitch-json does not come in datagrams",
+        ],
     );
     check(
         &source("udp = { listen = \"127.0.0.1:9\" }\nformat = \"vos3000-push\""),
         &["format: \"vos3000-push\" is not known"],
     );
     check(
-        &source("directory = \"/d\"\nformat = \"vos3000-csv\"\nstart = \"now\"\nsettle = \"5s\"\nnames = [\"a/b\"]\nsubdirectories = \"**\"\nafter_read = \"move_to\""),
-        &["settle: means nothing beside directory", "names: \"a/b\" is no glob of a file's name", "subdirectories: \"**\" is no glob of a directory's name", "move_to: missing", "format: vos3000-csv holds lines"],
+        &source(
+            "directory = \"/d\"\nformat = \"vos3000-csv\"\nstart = \"now\"\nsettle = \"5s\"\nnames = [\"a/b\"]\nsubdirectories = \"**\"\nafter_read = \"move_to\"",
+        ),
+        &[
+            "settle: means nothing beside directory",
+            "names: \"a/b\" is no glob of a file's name",
+            "subdirectories: \"**\" is no glob of a directory's name",
+            "move_to: missing",
+            "format: vos3000-csv holds lines",
+        ],
     );
     check(
-        &source("directory = \"/d\"\nformat = \"freeswitch-json\"\nstart = \"now\"\nmove_to = \"/nowhere\""),
+        &source(
+            "directory = \"/d\"\nformat = \"freeswitch-json\"\nstart = \"now\"\nmove_to = \"/nowhere\"",
+        ),
         &["move_to: means nothing without after_read"],
     );
     check(
@@ -475,7 +509,17 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
         &["format: freeswitch-json holds one record per file; write directory"],
     );
     let twice = "udp = { listen = \"127.0.0.1:9\" }\nformat = \"vos3000-udp\"\n[[source]]\nname = \"b\"\nudp = { listen = \"127.0.0.1:9\" }\nformat = \"vos3000-udp\"";
-    check(&source(twice), &["source \"b\": udp.listen: 127.0.0.1:9 is listened on by source \"live\" already"]);
-    let unwanted = source("http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"").replace("[\"*\"]", "[\"recording\"]");
-    check(&unwanted, &["source \"live\": no endpoint wants any of what is pushed", "events: no source makes any of these"]);
+    check(
+        &source(twice),
+        &["source \"b\": udp.listen: 127.0.0.1:9 is listened on by source \"live\" already"],
+    );
+    let unwanted = source("http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"")
+        .replace("[\"*\"]", "[\"recording\"]");
+    check(
+        &unwanted,
+        &[
+            "source \"live\": no endpoint wants any of what is pushed",
+            "events: no source makes any of these",
+        ],
+    );
 }

@@ -673,8 +673,8 @@ fn a_finished_recording_is_told_and_one_that_is_written_to_is_not() {
     let cdr = live.bench.path("cdr");
     fs::create_dir(cdr.join("10")).unwrap();
     fs::write(cdr.join("10/in-1-old.wav"), "RIFF").unwrap();
-    // Files of the same instant as the first look would be new ones.
-    thread::sleep(Duration::from_millis(50));
+    // Files of the last instant before the start would be new ones.
+    thread::sleep(Duration::from_millis(300));
     let agent = live.bench.agent();
     wait_until("the start", || agent.log().contains(" started"));
     let mut head = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();

@@ -25,9 +25,13 @@ pub(super) fn sample(source: &SourceConfig, config: &Config) -> Option<Sample> {
             };
             let at = format!("{}={}", settings.protocol, settings.listen);
             match bound {
-                Ok(()) => screen::line(format_args!("{at} can be listened on; what is pushed there is shown by its events only")),
+                Ok(()) => screen::line(format_args!(
+                    "{at} can be listened on; what is pushed there is shown by its events only"
+                )),
                 // Most likely by the agent itself.
-                Err(error) => screen::line(format_args!("{at} is in use or not to be had now: {error}")),
+                Err(error) => {
+                    screen::line(format_args!("{at} is in use or not to be had now: {error}"))
+                }
             }
             Some(Sample::Fits)
         }
@@ -88,7 +92,9 @@ fn readable(folder: &FolderConfig, source: &SourceConfig, count: usize) -> Sampl
 /// Shows one document beside its event.
 fn document(found: &Found, count: usize, source: &SourceConfig, config: &Config) -> Sample {
     let path = found.path.display();
-    screen::line(format_args!("{count} files or more match; sample from {path}"));
+    screen::line(format_args!(
+        "{count} files or more match; sample from {path}"
+    ));
     let bytes = match fs::read(&found.path) {
         Ok(bytes) => bytes,
         Err(error) => {
