@@ -247,13 +247,8 @@ impl Folder {
     /// The next file: a new one, or one put back that has changed or was patiently waited for.
     /// Whoever takes it says [`done`](Folder::done), [`pass_over`](Folder::pass_over) or
     /// [`put_back`](Folder::put_back).
-    pub fn next(&mut self) -> Option<Found> {
+    pub fn take(&mut self) -> Option<Found> {
         self.ready.pop_front()
-    }
-
-    /// Hands the file out again at once by the next call: there was no room for what it tells.
-    pub fn not_now(&mut self, file: Found) {
-        self.ready.push_front(file);
     }
 
     /// Waits until the file changes, or for [`Settings::patience`].

@@ -76,7 +76,7 @@ impl Live {
                         settings: calls,
                     })
                 } else {
-                    Reading::Rows(Parser::new(config.parser))
+                    Reading::Rows(Box::new(Parser::new(config.parser)))
                 };
                 let pushed = Pushed::new(Arc::clone(&name), gate.clone(), reading, derive, queue)?;
                 self.intakes.push(Box::new(pushed));

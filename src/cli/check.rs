@@ -4,9 +4,12 @@
 mod live;
 
 use super::{Exit, screen};
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, SourceConfig};
+use crate::derive::{self, Derive, Fate};
+use crate::event::filter::Filter;
 use crate::event::{Event, Maker, Origin};
-use crate::parser::{Parser, Record, Step};
+use crate::parser::{Parser, Record, Reject, Step};
 use crate::source::{FirstRow, HeaderTest, listing};
 use std::fs::File;
 use std::io::Read;
@@ -188,6 +191,19 @@ impl Tally {
             source.files.name.clone(),
             source.calls.clone(),
         );
+        // A row is shown whether or not it would be told.
+        let settings = derive::Settings {
+            start: None,
+            keep: Filter::default(),
+            ..source.derive.clone()
+        };
+        let mut derive = Derive::new(settings, maker, format, &[]);
+        let clock = SystemClock::new();
+        let now = derive::Now {
+            moment: clock.now(),
+            wall: clock.wall(),
+        };
+        parser.set_circumstances(now.wall, true);
         // The same first row as the agent's, so that the id shown is the one delivered.
         let headers = Parser::new(source.parser.clone());
         let is_header: HeaderTest =
@@ -202,18 +218,20 @@ impl Tally {
                     bytes,
                     lines,
                 } => {
-                    self.good += 1;
-                    let raw = rest.get(..bytes).unwrap_or_default();
-                    if shown.is_none() {
-                        let event = maker.make(
-                            &record,
-                            format,
-                            Origin {
-                                first_row: &first_row,
-                                offset: at as u64,
-                                raw,
-                            },
-                        );
+                    let origin = Origin {
+                        first_row: &first_row,
+                        offset: at as u64,
+                        raw: rest.get(..bytes).unwrap_or_default(),
+                    };
+                    let mut told = Vec::new();
+                    match derive.take(&record, format, origin, now, &mut told) {
+                        Fate::Misfit(reject) => self.misfit(line, &reject),
+                        _ => self.good += 1,
+                    }
+                    // Of a call told in two lines, the second is shown.
+                    if let Some(event) = told.into_iter().next()
+                        && shown.is_none()
+                    {
                         shown = Some((columns(&record), event));
                     }
                     (bytes, lines)
@@ -223,10 +241,7 @@ impl Tally {
                     bytes,
                     lines,
                 } => {
-                    self.bad += 1;
-                    if self.rejects.len() < REJECTS_SHOWN {
-                        self.rejects.push(format!("line {line}: {reject}"));
-                    }
+                    self.misfit(line, &reject);
                     (bytes, lines)
                 }
                 Step::Skipped { bytes, lines } | Step::Unwanted { bytes, lines } => (bytes, lines),
@@ -236,6 +251,14 @@ impl Tally {
             line += u64::from(lines);
         }
         shown
+    }
+
+    /// Counts a row that does not fit.
+    fn misfit(&mut self, line: u64, reject: &Reject) {
+        self.bad += 1;
+        if self.rejects.len() < REJECTS_SHOWN {
+            self.rejects.push(format!("line {line}: {reject}"));
+        }
     }
 }
 

@@ -400,7 +400,7 @@ fn a_pattern_that_cannot_work_is_named_with_its_place() {
     );
     check(
         &with(
-            "format = \"delimited\"\ndelimiter = \",\"\nevent = \"balance_alert\"\ncolumns = [{ name = \"t\", type = \"time\", as = \"event_time\" }, { name = \"a\", as = \"account_id\" }]\n",
+            "format = \"delimited\"\ndelimiter = \",\"\nevent = \"balance_alert\"\ncolumns = [{ name = \"t\", type = \"time\", as = \"event_time\" }, { name = \"a\", as = \"account_id\" }, { name = \"b\", type = \"money\", as = \"current_balance\" }]\n",
         ),
         &["source \"cdr\": thresholds: missing; nothing says below which balance to alert"],
     );

@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Most lines held for one source: as many calls are up on a busy proxy. About 400 bytes each on
-/// disk and in memory.
+/// disk, and 600 in memory.
 pub const HELD_MAX: usize = 20_000;
 
 /// How long a BYE waits for an INVITE that was written after it: worker processes write their
@@ -162,8 +162,8 @@ pub struct Held {
     pub read_at: i64,
     /// The From tag.
     from: String,
-    /// The values of the call it tells of, by column.
-    row: Map<String, Json>,
+    /// The values of the call it tells of, by column, as JSON: a third of the memory of a map.
+    row: Box<str>,
 }
 
 impl Held {
@@ -175,6 +175,7 @@ impl Held {
             .or_else(|| record.time_of(Meaning::StartTime))?;
         let text = |meaning| record.text_of(meaning).unwrap_or_default().to_owned();
         let row = if bye { Map::new() } else { row(record) };
+        let row = serde_json::to_string(&row).ok()?.into_boxed_str();
         Some(Held {
             bye,
             at: (at.unix.0, at.precision == Precision::Millis),
@@ -185,9 +186,10 @@ impl Held {
     }
 
     /// The row of the call whose INVITE this is; `end` is its BYE, where there was one.
-    pub fn told(mut self, end: Option<&Held>) -> Vec<u8> {
+    pub fn told(&self, end: Option<&Held>) -> Vec<u8> {
+        let mut row: Map<String, Json> = serde_json::from_str(&self.row).unwrap_or_default();
         let mut put = |meaning, value: String| {
-            self.row.insert(column_of(meaning), Json::String(value));
+            row.insert(column_of(meaning), Json::String(value));
         };
         put(Meaning::AnswerTime, epoch(self.at));
         match end {
@@ -206,7 +208,7 @@ impl Held {
             }
             None => put(Meaning::DisconnectReason, BYE_MISSING.to_owned()),
         }
-        line(&self.row, self.at)
+        line(row, self.at)
     }
 }
 
@@ -218,7 +220,7 @@ pub fn failed(record: &Record<'_>) -> Option<Vec<u8>> {
     let at = (at.unix.0, at.precision == Precision::Millis);
     let mut row = row(record);
     row.insert(column_of(Meaning::EndTime), Json::String(epoch(at)));
-    Some(line(&row, at))
+    Some(line(row, at))
 }
 
 /// What the lines of one call are found by: the call id and both tags, whoever sent them.
@@ -270,8 +272,7 @@ fn epoch((unix_ms, is_fine): (i64, bool)) -> String {
 }
 
 /// A told call as one line. A call whose set-up no column tells began with its transaction.
-fn line(row: &Map<String, Json>, at: (i64, bool)) -> Vec<u8> {
-    let mut row = row.clone();
+fn line(mut row: Map<String, Json>, at: (i64, bool)) -> Vec<u8> {
     row.entry(column_of(Meaning::StartTime))
         .or_insert_with(|| Json::String(epoch(at)));
     let mut line = serde_json::to_vec(&row).unwrap_or_default();

@@ -52,6 +52,9 @@ pub const CELLS_MAX: usize = 4_096;
 /// Most things that time alone brings in one pass: what is left waits for the next.
 const EVENTS_PER_TICK_MAX: usize = 256;
 
+/// Shortest time between two looks for what is due: each goes through all that is held.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
 /// Longest key of a report, in bytes for each of its fields, as far as it is remembered.
 const NAME_BYTES_MAX: usize = 256;
 
@@ -164,6 +167,8 @@ pub struct Derive {
     joined: Option<(Format, Parser)>,
     /// How long the source had been silent, and since when that is true.
     quiet: Option<(Moment, Duration)>,
+    /// When it was last looked for what is due.
+    swept_at: Option<Moment>,
     /// Entries forgotten since the last call for that.
     forgotten: u64,
 }
@@ -198,6 +203,7 @@ impl Derive {
             settings,
             maker,
             quiet: None,
+            swept_at: None,
             forgotten: 0,
         }
     }
@@ -301,9 +307,11 @@ impl Derive {
     /// time alone brings to `told`.
     pub fn tick(&mut self, now: Now, caught_up: bool, told: &mut Vec<Event>) {
         self.beat(now.wall, told);
-        if !caught_up {
+        let swept_lately = |swept: Moment| now.moment.since(swept) < SWEEP_PAUSE;
+        if !caught_up || self.swept_at.is_some_and(swept_lately) {
             return;
         }
+        self.swept_at = Some(now.moment);
         self.grow_silent(now, told);
         self.give_up_calls(now.wall, told);
         self.tell_summaries(now.wall, told);

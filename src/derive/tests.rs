@@ -364,6 +364,34 @@ event = "log"
 }
 
 #[test]
+fn the_example_of_the_readme_works() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let mut blocks = readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    let block = blocks
+        .find(|block| block.contains("[[source.pattern]]"))
+        .unwrap();
+    let example: toml::Table = block.parse().unwrap();
+    let patterns = example["source"][0]["pattern"].clone();
+    let table = FormatTable {
+        name: "pattern".to_owned(),
+        reader: "pattern".to_owned(),
+        pattern: patterns.try_into().unwrap(),
+        ..FormatTable::default()
+    };
+    let format = Format::from_table(&table).unwrap();
+    let mut bench = Bench::new(format, Settings::default());
+    let events = bench.feed(&fixture("asterisk/logs/full"));
+    assert_eq!(states(&events), ["alarm raised uk-a"]);
+    assert_eq!(data(&events[0])["alarm_type"], "registration");
+    let back = "[Apr 10 14:40:00] WARNING[1830] res_pjsip/pjsip_options.c: Contact uk-a/sip:x is now Reachable.\n";
+    assert_eq!(states(&bench.feed(back.as_bytes())), ["alarm cleared uk-a"]);
+}
+
+#[test]
 fn lines_that_continue_a_record_are_part_of_it() {
     let format = own(r#"
 reader = "pattern"

@@ -3,7 +3,7 @@
 use super::json::Object;
 
 /// The type of events about balances.
-pub const BALANCE_ALERT: &str = "balance_alert";
+pub use crate::parser::format::BALANCE as BALANCE_ALERT;
 
 /// What a balance alert says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

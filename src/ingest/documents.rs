@@ -239,7 +239,7 @@ impl Intake for Documents {
     fn take(&mut self, at: At, group: &mut Group) {
         self.folder.look(at.hinted);
         while !group.is_full()
-            && let Some(file) = self.folder.next()
+            && let Some(file) = self.folder.take()
         {
             self.read(file, at.machine(), group);
         }

@@ -783,11 +783,11 @@ impl Feed {
             events.truncate(before);
             fate = Fate::Misfit(Reject::row(Problem::TooLong));
         }
-        let mut at = 0;
-        events.retain(|event| {
-            at += 1;
-            at <= before || !saved.contains(&event.id)
-        });
+        if !saved.is_empty() {
+            let mut made = events.split_off(before);
+            made.retain(|event| !saved.contains(&event.id));
+            events.append(&mut made);
+        }
         if fate == Fate::Told && events.len() == before {
             fate = Fate::Repeated;
         }

@@ -63,13 +63,13 @@ pub enum Reading {
     /// As rows of a format; a body may hold several lines.
     ///
     /// What reads them: lines, or a document for each body.
-    Rows(Parser),
+    Rows(Box<Parser>),
 }
 
 #[derive(Debug)]
 enum Reader {
-    Pages(Pages),
-    Rows(Rows),
+    Pages(Box<Pages>),
+    Rows(Box<Rows>),
 }
 
 /// What understands VOS3000's pages.
@@ -102,15 +102,15 @@ impl Pushed {
         queue: &Queue,
     ) -> Result<Pushed, QueueError> {
         let reading = match reading {
-            Reading::Pages(maker) => Reader::Pages(Pages {
+            Reading::Pages(maker) => Reader::Pages(Box::new(Pages {
                 maker,
                 standing: Standing::load(&name, queue)?,
                 lately: Lately::load(&name, queue)?,
-            }),
-            Reading::Rows(parser) => Reader::Rows(Rows {
+            })),
+            Reading::Rows(parser) => Reader::Rows(Box::new(Rows {
                 format: parser.format().clone(),
-                parser,
-            }),
+                parser: *parser,
+            })),
         };
         Ok(Pushed {
             report: Report::new(&name),

@@ -80,7 +80,7 @@ impl Intake for Recordings {
         // A recording under way is written to all the time: that calls for nothing.
         self.folder.look(false);
         while !group.is_full()
-            && let Some(file) = self.folder.next()
+            && let Some(file) = self.folder.take()
         {
             self.read(file, at, group);
         }

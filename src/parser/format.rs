@@ -18,6 +18,9 @@ pub const CALL: &str = "cdr";
 /// The type of events that are alarms.
 pub const ALARM: &str = "alarm";
 
+/// The type of events about balances.
+pub const BALANCE: &str = "balance_alert";
+
 /// A format as written: nothing checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -771,6 +774,22 @@ pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static 
         // In a call's data, the columns' own names stand apart, in `extra`.
         if &*layout.event != CALL {
             check_keys(layout, problem);
+        }
+        let lacks = |meaning: Meaning| layout.column_of(meaning).is_none();
+        let wanted: &[Meaning] = match &*layout.event {
+            ALARM => &[Meaning::AlarmType],
+            BALANCE => &[Meaning::AccountId, Meaning::Balance],
+            _ => &[],
+        };
+        for meaning in wanted.iter().filter(|meaning| lacks(**meaning)) {
+            problem(
+                "columns",
+                format!(
+                    "events of type {:?} need a column for it; mark one as = {:?}",
+                    layout.event,
+                    meaning.word()
+                ),
+            );
         }
         let needed = layout.timed_by();
         if needed

@@ -393,13 +393,17 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
     );
     described.pairing = pairing;
     check_event(std::slice::from_ref(&described), &mut |_, what: String| {
-        problem(
-            "fields",
-            what.replace("no column says", "no field says").replace(
+        let what = what
+            .replace("no column says", "no field says")
+            .replace(
                 "mark one with type = \"time\", as =",
                 "name a group (?<time>…), or a field",
-            ),
-        );
+            )
+            .replace(
+                "a column for it; mark one as =",
+                "a field for it; name a group or a field",
+            );
+        problem("fields", what);
     });
     if !problems.is_empty() {
         return Err(problems);
@@ -545,13 +549,6 @@ fn pairing(
                 format!("no field is called {word:?}; write names of fields"),
             ),
         }
-    }
-    if is_alarm && place(Meaning::AlarmType.word()).is_none() {
-        problem(
-            "fields",
-            "an alarm needs its type; name a group (?<type>…), or write alarm_type = \"…\""
-                .to_string(),
-        );
     }
     Some(Pairing {
         key,
@@ -755,6 +752,40 @@ mod tests {
                     proptest::prop_assert!(line.contains(&literal), "{expression:?} {line:?} {literal:?}");
                 }
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_stands_in_a_log_every_line_comes_to_something(lines in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40),
+                proptest::strategy::Just(b"2026-04-10 14:35:00|20007|2|A|15.50||20.00|raise".to_vec()),
+                proptest::strategy::Just(b"2026-13-10 14:35:00|20007|2|A|15.50||20.00|raise".to_vec()),
+            ],
+            0..12,
+        )) {
+            use super::super::{Header, Parser, Settings, Step, encoding::Decoder, presets};
+            let bytes: Vec<u8> = lines.iter().flat_map(|line| [&line[..], b"\n"].concat()).collect();
+            let mut parser = Parser::new(Settings {
+                format: presets::find("vos3000-alarm").unwrap(),
+                decoder: Decoder::UTF_8,
+                timezone: Some(TimeZone::UTC),
+                header: Header::Auto,
+            });
+            let (mut at, mut taken_lines) = (0, 0);
+            while at < bytes.len() {
+                let (taken, lines) = match parser.next(&bytes[at..], at == 0, true) {
+                    Step::Record { bytes, lines, .. }
+                    | Step::Skipped { bytes, lines }
+                    | Step::Unwanted { bytes, lines }
+                    | Step::Rejected { bytes, lines, .. } => (bytes, lines as usize),
+                    Step::More => panic!("the lines are complete"),
+                };
+                proptest::prop_assert!(taken > 0);
+                (at, taken_lines) = (at + taken, taken_lines + lines);
+            }
+            proptest::prop_assert_eq!(taken_lines, memchr::memchr_iter(b'\n', &bytes).count());
         }
     }
 

@@ -125,7 +125,7 @@ impl fmt::Display for Problem {
             Self::MissingTime => f.write_str("neither a beginning nor an end of the call"),
             Self::NotState(value) => write!(
                 f,
-                "{value:?} is neither raised nor cleared; map it with state = {{ … = \"raised\" }}"
+                "{value:?} is neither raised nor cleared; the state = {{ … = \"raised\" }} of a pattern says what it means"
             ),
             Self::Missing(what) => write!(f, "there is no {what}"),
             Self::TooLong => f.write_str("too long for an event"),

@@ -1,7 +1,7 @@
 //! What rows mean together, as a receiver sees it: alarms, balances and joined calls, with the
 //! agent killed and started again in between.
 
-use crate::support::{Bench, PATIENCE, receiver, wait_until};
+use crate::support::{Bench, PATIENCE, receiver, run, text, wait_until};
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -250,6 +250,34 @@ fn an_invite_from_before_a_kill_and_a_bye_from_after_it_are_one_call() {
     let counts = bench.ledger().source("log").unwrap().counts;
     assert_eq!((counts.rows, counts.joined), (3, 2));
     assert_eq!(rows_of(&bench), 3);
+}
+
+#[test]
+fn check_shows_an_alarm_as_it_would_be_told() {
+    let bench = Bench::new();
+    configure(
+        &bench,
+        "format = \"vos3000-alarm\"",
+        "https://desk.example/",
+    );
+    write(
+        &bench,
+        "x\n2026-04-10 14:36:00|20000|1|GW-OUT-UK-A|21.40||35.00|raise\n2026-04-10 14:37:00|20000|1|GW|1|||odd\n",
+    );
+    let output = run(&[
+        "check",
+        "--config",
+        bench.path("switchhook.toml").to_str().unwrap(),
+    ]);
+    let shown = text(&output.stdout);
+    for expected in [
+        "\"alarm_name\":\"out-gateway ASR\",\"level\":\"minor\",\"object\":\"GW-OUT-UK-A\"",
+        "\"state\":\"raised\"",
+        "1 fit, 1 do not",
+        "line 3: \"odd\" is neither raised nor cleared",
+    ] {
+        assert!(shown.contains(expected), "{expected:?} is not in\n{shown}");
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn newest(folder: &FolderConfig, source: &SourceConfig) -> (usize, Option<Found>
     while folder.is_listing() {
         folder.look(false);
     }
-    let mut found: Vec<Found> = std::iter::from_fn(|| folder.next()).collect();
+    let mut found: Vec<Found> = std::iter::from_fn(|| folder.take()).collect();
     (found.len(), found.pop())
 }
 
