@@ -141,6 +141,8 @@ pub struct SourceTable {
     pub after: Key<Vec<String>>,
     /// The path below which values may be percent-encoded (documents).
     pub encoded_under: Key<String>,
+    /// The order of a date's numbers: `ymd`, `dmy` or `mdy` (default: `ymd`).
+    pub dates: Key<String>,
     /// Texts that a value has where there is nothing to tell, like `NONE`.
     pub nothing: Key<Vec<String>>,
     /// Type of the events (default: `cdr`).

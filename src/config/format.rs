@@ -151,6 +151,7 @@ fn refuse_general_keys(word: &str, table: &SourceTable, place: &mut Place<'_>) {
         after,
         encoded_under,
         nothing,
+        dates,
         event,
         start_is,
         id_keys,
@@ -184,6 +185,7 @@ fn own_format(reader: &str, table: &SourceTable, place: &mut Place<'_>) -> Optio
     let escape = text("escape", &table.escape, "'\\'");
     let assign = text("assign", &table.assign, "\"=\"");
     let encoded_under = text("encoded_under", &table.encoded_under, "\"variables\"");
+    let dates = text("dates", &table.dates, "\"dmy\"");
     let event = text("event", &table.event, "\"cdr\"");
     let start_is = text("start_is", &table.start_is, "\"setup\"");
     let mut texts = |key: &str, written: &Key<Vec<String>>, like: &str| {
@@ -210,6 +212,7 @@ fn own_format(reader: &str, table: &SourceTable, place: &mut Place<'_>) -> Optio
         after,
         encoded_under,
         nothing,
+        dates,
         event,
         id_keys,
         start_is,
@@ -239,6 +242,7 @@ fn note(problem: FormatProblem, by_layout: bool, table: &SourceTable, place: &mu
         "assign" => place.problem("assign", &table.assign, what),
         "after" => place.problem("after", &table.after, what),
         "start_is" => place.problem("start_is", &table.start_is, what),
+        "dates" => place.problem("dates", &table.dates, what),
         "id_keys" => place.problem("id_keys", &table.id_keys, what),
         _ if by_layout => place.problem("layout", &table.layout, what),
         _ => place.problem("columns", &table.columns, what),

@@ -474,4 +474,6 @@ fn host_name() -> String {
 }
 
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ fn directory(text: &str) -> TempDir {
     dir
 }
 
-fn load(text: &str) -> Result<Config, Vec<String>> {
+pub(super) fn load(text: &str) -> Result<Config, Vec<String>> {
     let dir = directory(text);
     let prefix = format!("{}/switchhook.toml:", dir.path().display());
     let shortened = |problem: &Problem| problem.to_string().replace(&prefix, "");
@@ -24,7 +24,7 @@ fn load(text: &str) -> Result<Config, Vec<String>> {
 }
 
 #[track_caller]
-fn check(text: &str, expected: &[&str]) {
+pub(super) fn check(text: &str, expected: &[&str]) {
     let problems = load(text).expect_err("a configuration with problems");
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
     for (problem, expected) in problems.iter().zip(expected) {

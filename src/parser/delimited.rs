@@ -254,7 +254,7 @@ pub(super) fn is_header(
         if names * HEADER_SHARE >= layout.columns.len() {
             return true;
         }
-        let (filled, fit) = fitting(layout, fields, zone);
+        let (filled, fit) = fitting(layout, fields, format.dates, zone);
         let counted = layout.fits(fields.count());
         at_start && counted && filled >= HEADER_MISFITS_MIN && fit == 0
     })

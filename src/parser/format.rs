@@ -6,6 +6,7 @@
 use super::pattern::{self, Pairing, PatternTable, Patterns};
 use super::reader;
 use super::record::meets;
+use super::time::{DATES, Dates};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -66,6 +67,9 @@ pub struct FormatTable {
     /// Texts that a value has where the switch has nothing to tell, as `NONE`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nothing: Vec<String>,
+    /// `ymd` (default), `dmy` or `mdy`: the order of a date's numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dates: Option<String>,
     /// Times are the switch's local ones and carry no zone: a source must name it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub local_times: bool,
@@ -161,6 +165,8 @@ pub struct Format {
     pub encoded_under: Option<String>,
     /// Texts that a value has where there is nothing to tell.
     pub nothing: Vec<String>,
+    /// The order of a date's numbers.
+    pub dates: Dates,
     /// Times are local ones and carry no zone.
     pub local_times: bool,
     /// The patterns of a text log, each with the layout at the same place.
@@ -414,6 +420,15 @@ impl Format {
                 StartIs::Setup
             }
         };
+        let written = table.dates.as_deref().unwrap_or("ymd");
+        let dates = DATES.iter().find(|(word, _)| *word == written);
+        if dates.is_none() {
+            problem(
+                "dates",
+                format!("{written:?} is not known; write \"ymd\", \"dmy\" or \"mdy\""),
+            );
+        }
+        let dates = dates.map_or(Dates::YearFirst, |(_, dates)| *dates);
         let mut layouts: Vec<Layout> = Vec::new();
         for written in &table.layout {
             let base = written
@@ -476,6 +491,7 @@ impl Format {
                 after: table.after.clone(),
                 encoded_under: table.encoded_under.clone(),
                 nothing: table.nothing.clone(),
+                dates,
                 local_times: table.local_times,
                 patterns: None,
                 layouts,

@@ -466,6 +466,8 @@ fn text_of<'b>(bytes: &'b [u8], decoder: &Decoder) -> (Cow<'b, str>, bool) {
 #[cfg(test)]
 mod document_tests;
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! The formats shipped with the agent: data, read by the same reader as an operator's own.
 
 use super::format::{Column, Format, FormatTable, Layout, Reader, StartIs, word_of};
+use super::time::{DATES, Dates};
 use std::fmt::Write;
 
 /// A preset's name and text.
@@ -83,6 +84,11 @@ pub fn as_source(format: &Format, layout: &str) -> Option<String> {
     }
     if !format.nothing.is_empty() {
         put("nothing", format.nothing.clone().into());
+    }
+    if let Some((word, _)) = DATES.iter().find(|(_, dates)| *dates == format.dates)
+        && format.dates != Dates::default()
+    {
+        put("dates", (*word).into());
     }
     put("event", format.event.clone().into());
     let start_is = match format.start_is {

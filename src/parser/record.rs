@@ -263,7 +263,7 @@ impl Scratch {
             let value = if format.nothing.iter().any(|nothing| text.trim() == nothing) {
                 Ok(Value::Nothing)
             } else {
-                read(column, text, zone, &mut self.doubtful)
+                read(column, text, format.dates, zone, &mut self.doubtful)
             };
             self.values
                 .push(value.map_err(|problem| at(index, column, self.fields.get(index), problem))?);
@@ -305,7 +305,12 @@ pub(super) fn meets(values: &[String], text: &str) -> bool {
 /// How many of the typed columns of `layout` hold something in `fields`, and how many of those fit.
 ///
 /// A local time fits, whether or not the source has a time zone.
-pub(super) fn fitting(layout: &Layout, fields: &Fields, zone: Option<&TimeZone>) -> (usize, usize) {
+pub(super) fn fitting(
+    layout: &Layout,
+    fields: &Fields,
+    dates: time::Dates,
+    zone: Option<&TimeZone>,
+) -> (usize, usize) {
     let (mut filled, mut fit) = (0, 0);
     for (index, column) in layout.columns.iter().enumerate() {
         let text = fields.get(index);
@@ -313,7 +318,7 @@ pub(super) fn fitting(layout: &Layout, fields: &Fields, zone: Option<&TimeZone>)
             continue;
         }
         filled += 1;
-        let read = read(column, text, zone, &mut false);
+        let read = read(column, text, dates, zone, &mut false);
         if matches!(read, Ok(_) | Err(Misfit::Time(time::TimeProblem::NoZone))) {
             fit += 1;
         }
@@ -329,6 +334,7 @@ enum Misfit {
 fn read(
     column: &Column,
     text: &str,
+    dates: time::Dates,
     zone: Option<&TimeZone>,
     doubtful: &mut bool,
 ) -> Result<Value, Misfit> {
@@ -349,7 +355,7 @@ fn read(
         ),
         Kind::Seconds => whole(length(trimmed).filter(|secs| *secs <= LENGTH_SECS_MAX)),
         Kind::Millis => whole(length(trimmed).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX)),
-        Kind::Time => match time::read(trimmed, zone) {
+        Kind::Time => match time::read_dated(trimmed, dates, zone) {
             Ok(Some(told)) => {
                 *doubtful |= told.doubtful;
                 Ok(Value::Time(told.at))

@@ -24,6 +24,62 @@ pub struct Told {
     pub doubtful: bool,
 }
 
+/// In which order a date's numbers stand.
+///
+/// A year of four digits in front needs no order; behind, day and month could be either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dates {
+    /// Year, month, day.
+    #[default]
+    YearFirst,
+    /// Day, month, year.
+    DayFirst,
+    /// Month, day, year.
+    MonthFirst,
+}
+
+/// The words for the orders in `dates = "…"`.
+pub const DATES: [(&str, Dates); 3] = [
+    ("ymd", Dates::YearFirst),
+    ("dmy", Dates::DayFirst),
+    ("mdy", Dates::MonthFirst),
+];
+
+/// Reads a time as [`read`] does, or with the year behind day and month in the given order.
+///
+/// # Errors
+///
+/// See [`TimeProblem`].
+pub fn read_dated(
+    text: &str,
+    dates: Dates,
+    zone: Option<&TimeZone>,
+) -> Result<Option<Told>, TimeProblem> {
+    match year_in_front(text.trim(), dates) {
+        Some(turned) => read(&turned, zone),
+        None => read(text, zone),
+    }
+}
+
+/// `text` with its date written year first, where it is a date with its year behind.
+fn year_in_front(text: &str, dates: Dates) -> Option<String> {
+    if dates == Dates::YearFirst {
+        return None;
+    }
+    let mut scan = Scan(text.as_bytes());
+    let one = scan.number(1, 2)?;
+    let between = scan.one_of(b"/.-")?;
+    let two = scan.number(1, 2)?;
+    scan.one_of(&[between])?;
+    let year = scan.number(4, 4)?;
+    let rest = std::str::from_utf8(scan.0).ok()?;
+    let (month, day) = match dates {
+        Dates::MonthFirst => (one, two),
+        Dates::DayFirst | Dates::YearFirst => (two, one),
+    };
+    Some(format!("{year:04}-{month:02}-{day:02}{rest}"))
+}
+
 /// Reads a time: epoch microseconds (16 digits), milliseconds (13 digits) or seconds (10 digits,
 /// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/` or `-`, one or two digits, an
 /// optional fraction, and an optional `Z` or `±HH:MM`.
@@ -275,6 +331,39 @@ mod tests {
         check("2026-04-10T14:01:28Z", "Asia/Dhaka", "2026-04-10T14:01:28Z");
         check("2026-04-10 14:01:28+06:00", "UTC", "2026-04-10T08:01:28Z");
         check("2026-04-10 14:01:28 -0530", "UTC", "2026-04-10T19:31:28Z");
+    }
+
+    #[test]
+    fn a_year_behind_needs_the_order_of_day_and_month() {
+        let utc = TimeZone::UTC;
+        for (text, dates, expected) in [
+            (
+                "10/04/2026 14:01:28",
+                Dates::DayFirst,
+                Some("2026-04-10T14:01:28Z"),
+            ),
+            (
+                "4/10/2026 14:01",
+                Dates::MonthFirst,
+                Some("2026-04-10T14:01:00Z"),
+            ),
+            (
+                "10.04.2026 14:01:28",
+                Dates::DayFirst,
+                Some("2026-04-10T14:01:28Z"),
+            ),
+            (
+                "2026-04-10 14:01:28",
+                Dates::DayFirst,
+                Some("2026-04-10T14:01:28Z"),
+            ),
+            ("10/04/2026 14:01:28", Dates::YearFirst, None),
+            ("13/13/2026 14:01:28", Dates::DayFirst, None),
+        ] {
+            let told = read_dated(text, dates, Some(&utc)).ok().flatten();
+            let shown = told.map(|told| told.at.to_string());
+            assert_eq!(shown.as_deref(), expected, "{text} {dates:?}");
+        }
     }
 
     #[test]

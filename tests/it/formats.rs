@@ -1,9 +1,10 @@
 //! `formats try`: from a file that is lying around to a source that works.
 
-use crate::support::{run, switchhook, text};
+use crate::support::{Bench, receiver, run, switchhook, text, wait_until};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use switchhook::receiver::Profile;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -143,4 +144,71 @@ fn try_hides_numbers_unless_asked_and_names_what_is_provisional() {
     );
     assert!(masked.contains("PROVISIONAL") && masked.contains("change it to the zone"));
     assert!(whole.contains("timezone = \"Asia/Dhaka\""), "{whole}");
+}
+
+/// Writes a configuration with one source of `format` over `files`, and whatever else it needs.
+fn configure(bench: &Bench, format: &str, files: &Path, more: &str, endpoint: &str) {
+    let config = format!(
+        "node = \"n\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\n[[source]]\nname = \"cdr\"\nformat = \"{format}\"\nfiles = [\"{}\"]\nstart = \"beginning\"\npoll = \"200ms\"\n{more}\n\
+         [[endpoint]]\nname = \"e\"\nevents = [\"*\"]\nsecret_file = \"secret\"\n{endpoint}\n",
+        files.display()
+    );
+    fs::write(bench.path("switchhook.toml"), config).unwrap();
+}
+
+#[test]
+fn a_log_of_several_kinds_is_delivered_and_what_is_passed_over_is_counted() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Standard, &[], 0);
+    let url = format!("url = \"{}\"", receiver.url());
+    configure(
+        &bench,
+        "asterisk-queue-log",
+        &fixture("asterisk/logs/queue_log"),
+        "",
+        &url,
+    );
+    let agent = bench.agent();
+    wait_until("six events to arrive", || receiver.account().distinct == 6);
+    assert_eq!(agent.stop(), 0);
+    let ledger = bench.ledger();
+    let (_, source) = &ledger.sources[0];
+    let counts = (
+        source.counts.rows,
+        source.counts.filtered,
+        source.counts.rejected,
+    );
+    assert_eq!(counts, (7, 1, 0));
+}
+
+#[test]
+fn local_times_that_summer_time_doubles_are_told_once_in_the_log() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Standard, &[], 0);
+    let row = |minute: u32| {
+        format!(
+            "\"\",\"1\",\"2\",\"c\",\"\",\"a\",\"\",\"Dial\",\"x\",\"2026-10-25 02:{minute:02}:05\",,\"2026-10-25 02:{minute:02}:07\",2,0,\"BUSY\",\"D\",\"1.{minute}\",\"\",\"\",\"1.1\",{minute}\n"
+        )
+    };
+    fs::write(
+        bench.path("cdr/Master.csv"),
+        (0..30).map(row).collect::<String>(),
+    )
+    .unwrap();
+    let url = format!("url = \"{}\"", receiver.url());
+    let zone = "timezone = \"Europe/Berlin\"";
+    configure(
+        &bench,
+        "asterisk-cdr",
+        &bench.path("cdr/Master.csv"),
+        zone,
+        &url,
+    );
+    let agent = bench.agent();
+    wait_until("thirty events to arrive", || {
+        receiver.account().distinct == 30
+    });
+    let log = agent.log();
+    assert_eq!(agent.stop(), 0);
+    assert_eq!(log.matches("summer time repeats").count(), 1, "{log}");
 }

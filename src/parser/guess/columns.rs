@@ -6,7 +6,8 @@ use super::super::format::{
 };
 use super::super::reader::Reader;
 use super::super::record::{Fields, fitting};
-use super::super::{Header, presets, text_of, time};
+use super::super::time::{self, DATES, Dates};
+use super::super::{Header, presets, text_of};
 use super::kinds::{Looks, meaning_of};
 use super::shape::{self, Shape};
 use super::{ROWS_MAX, Sample};
@@ -62,11 +63,41 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
         .collect();
     let lines: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut shape = shape::of(&lines)?;
-    let named = shape.names.is_some() || take_header(&mut shape);
+    let dates = dates(&shape);
+    let named = shape.names.is_some() || take_header(&mut shape, dates);
     let has_header = named && !shape.reader.has_names();
-    let like = if named { None } else { like(&shape.rows, zone) };
-    let columns = columns(&shape, like.as_ref(), zone);
-    Some(put_together(&shape, has_header, like, columns))
+    let like = if named {
+        None
+    } else {
+        like(&shape.rows, dates, zone)
+    };
+    let columns = columns(&shape, like.as_ref(), dates, zone);
+    Some(put_together(&shape, has_header, like, dates, columns))
+}
+
+/// The order of the numbers of dates with the year behind: day first, unless a second number is above
+/// 12 somewhere; the default where there are no such dates.
+fn dates(shape: &Shape) -> Dates {
+    let texts = || shape.rows.iter().flatten();
+    let reads = |dates| {
+        texts()
+            .filter(|text| {
+                let told = |dates| {
+                    time::read_dated(text, dates, Some(&TimeZone::UTC))
+                        .is_ok_and(|told| told.is_some())
+                };
+                told(dates) && !told(Dates::YearFirst)
+            })
+            .count()
+    };
+    let (day_first, month_first) = (reads(Dates::DayFirst), reads(Dates::MonthFirst));
+    if month_first > day_first {
+        Dates::MonthFirst
+    } else if day_first > 0 {
+        Dates::DayFirst
+    } else {
+        Dates::YearFirst
+    }
 }
 
 /// What is known of one column while its meaning is sought.
@@ -79,18 +110,18 @@ struct Guess {
 
 /// Takes the first row for the columns' names where nothing in it looks like a value, and something
 /// below it does.
-fn take_header(shape: &mut Shape) -> bool {
+fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     let Some((first, rows)) = shape.rows.split_first() else {
         return false;
     };
     let plain = |text: &String| {
         matches!(
-            Looks::of(std::iter::once(text.as_str())),
+            Looks::of(std::iter::once(text.as_str()), dates),
             Looks::Text | Looks::Empty
         )
     };
     let differs = (0..first.len()).any(|index| {
-        let below = Looks::of(rows.iter().map(|row| field(row, index)));
+        let below = Looks::of(rows.iter().map(|row| field(row, index)), dates);
         !matches!(below, Looks::Text | Looks::Empty)
     });
     let filled = first.iter().filter(|text| !text.trim().is_empty()).count();
@@ -110,7 +141,7 @@ const TYPED_MIN: usize = 5;
 
 /// The preset's layout with the most columns that `rows` are like: all its columns behind at most two
 /// others, or its first columns, where everything typed fits in nearly every row.
-fn like(rows: &[Vec<String>], zone: &TimeZone) -> Option<Like> {
+fn like(rows: &[Vec<String>], dates: Dates, zone: &TimeZone) -> Option<Like> {
     const BEFORE_MAX: usize = 2;
     let count = rows.first()?.len();
     let mut best: Option<((usize, bool, usize), Like)> = None;
@@ -134,7 +165,7 @@ fn like(rows: &[Vec<String>], zone: &TimeZone) -> Option<Like> {
                         .skip(before)
                         .take(common)
                         .for_each(|text| fields.push(text));
-                    let (more, good) = fitting(layout, &fields, Some(zone));
+                    let (more, good) = fitting(layout, &fields, dates, Some(zone));
                     (filled, fit) = (filled + more, fit + good);
                 }
                 let nearly_all = fit * 100 >= filled * 98;
@@ -160,7 +191,7 @@ fn like(rows: &[Vec<String>], zone: &TimeZone) -> Option<Like> {
     best.map(|(_, like)| like)
 }
 
-fn columns(shape: &Shape, like: Option<&Like>, zone: &TimeZone) -> Vec<Guess> {
+fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) -> Vec<Guess> {
     let count = shape.rows.first().map_or(0, Vec::len);
     let model = like.and_then(|like| {
         let format = presets::find(&like.format)?;
@@ -173,7 +204,7 @@ fn columns(shape: &Shape, like: Option<&Like>, zone: &TimeZone) -> Vec<Guess> {
     let mut taken = HashSet::new();
     let mut guesses: Vec<Guess> = (0..count)
         .map(|index| {
-            let looks = Looks::of(shape.rows.iter().map(|row| field(row, index)));
+            let looks = Looks::of(shape.rows.iter().map(|row| field(row, index)), dates);
             let known: Option<&Column> = model
                 .as_ref()
                 .and_then(|(before, columns)| columns.get(index.checked_sub(*before)?));
@@ -197,7 +228,7 @@ fn columns(shape: &Shape, like: Option<&Like>, zone: &TimeZone) -> Vec<Guess> {
         .collect();
     once_each(&mut guesses);
     if like.is_none() {
-        by_values(&mut guesses, &shape.rows, zone);
+        by_values(&mut guesses, &shape.rows, dates, zone);
         tell_answered(&mut guesses);
     }
     guesses
@@ -237,7 +268,7 @@ fn once_each(guesses: &mut [Guess]) {
 
 /// What the values themselves tell: the order of the times, lengths of time that are differences of
 /// them, and numbers that telephones have.
-fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], zone: &TimeZone) {
+fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &TimeZone) {
     let meant = |guesses: &[Guess], meaning| {
         guesses
             .iter()
@@ -275,7 +306,9 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], zone: &TimeZone) {
         }
     }
     let at = |row: &[String], index: Option<usize>| {
-        let told = time::read(field(row, index?), Some(zone)).ok().flatten()?;
+        let told = time::read_dated(field(row, index?), dates, Some(zone))
+            .ok()
+            .flatten()?;
         Some(told.at.unix.unix_secs())
     };
     let (start, answer, end) = (
@@ -357,6 +390,7 @@ fn put_together(
     shape: &Shape,
     has_header: bool,
     like: Option<Like>,
+    dates: Dates,
     guesses: Vec<Guess>,
 ) -> Guessed {
     let letter = |byte: u8| char::from(byte).to_string();
@@ -375,6 +409,10 @@ fn put_together(
             table.quote = pairs.quote.map(letter);
         }
         Reader::JsonLines | Reader::Document(_) | Reader::Pattern => {}
+    }
+    if dates != Dates::default() {
+        let word = DATES.iter().find(|(_, known)| *known == dates);
+        table.dates = word.map(|(word, _)| (*word).to_string());
     }
     let model = like.as_ref().and_then(|like| presets::find(&like.format));
     if let Some(model) = model {

@@ -2,7 +2,7 @@
 
 use super::super::format::{Kind, Meaning};
 use super::super::record::{INTEGER_MAX, is_amount};
-use super::super::time;
+use super::super::time::{self, Dates};
 use jiff::tz::TimeZone;
 
 /// Earliest and latest second of a time that a call record can tell: 2000 to 2100.
@@ -31,10 +31,12 @@ pub(super) enum Looks {
 
 impl Looks {
     /// What `values` look like.
-    pub(super) fn of<'v>(values: impl Iterator<Item = &'v str>) -> Looks {
+    ///
+    /// Dates with the year behind are those of `dates`.
+    pub(super) fn of<'v>(values: impl Iterator<Item = &'v str>, dates: Dates) -> Looks {
         let mut seen: Option<Looks> = None;
         for value in values.map(str::trim).filter(|value| !value.is_empty()) {
-            let one = look(value);
+            let one = look(value, dates);
             seen = Some(match seen {
                 None => one,
                 Some(before) => before.with(one),
@@ -95,12 +97,12 @@ impl Looks {
     }
 }
 
-fn look(value: &str) -> Looks {
+fn look(value: &str, dates: Dates) -> Looks {
     let utc = TimeZone::UTC;
-    if let Ok(Some(told)) = time::read(value, Some(&utc))
+    if let Ok(Some(told)) = time::read_dated(value, dates, Some(&utc))
         && SECONDS.contains(&told.at.unix.unix_secs())
     {
-        let local = time::read(value, None) == Err(time::TimeProblem::NoZone);
+        let local = time::read_dated(value, dates, None) == Err(time::TimeProblem::NoZone);
         return Looks::Time { local };
     }
     let digits = value.strip_prefix('+').unwrap_or(value);
@@ -304,10 +306,15 @@ mod tests {
     #[test]
     fn values_tell_what_they_are() {
         let check = |values: &[&str], expected: Looks| {
-            assert_eq!(Looks::of(values.iter().copied()), expected, "{values:?}");
+            assert_eq!(
+                Looks::of(values.iter().copied(), Dates::DayFirst),
+                expected,
+                "{values:?}"
+            );
         };
         check(&["2026-04-10 14:28:15", ""], Looks::Time { local: true });
         check(&["1775800888533", "0"], Looks::Time { local: false });
+        check(&["10/04/2026 14:28:15"], Looks::Time { local: true });
         check(&["12025550101", "+442079460101"], Looks::Number);
         check(&["101", "12025550101"], Looks::Number);
         check(&["0", "147"], Looks::Small);

@@ -164,6 +164,13 @@ fn columns_of_unknown_files_are_guessed_from_names_and_values() {
         guessed(&export),
         ("calldate=start_time src=caller_id dst=called_id duration=duration billsec=bill_duration disposition=disconnect_reason uniqueid=call_id".to_string(), 19)
     );
+    let dated = rows(&|n| {
+        format!("{n},1202555010{n},4420794601{n:02},4/{n}/2026 14:00:00,4/{n}/2026 14:00:30,30\n")
+    });
+    assert_eq!(
+        guessed(&dated),
+        ("field2=caller_id field3=called_id field4=start_time field5=end_time field6=hold_duration".to_string(), 19)
+    );
     let pairs = rows(&|n| {
         format!(
             "ts=2026-04-10T14:28:{n:02}Z caller=1202555010{n} callee=442 duration={n} note=\"no answer\"\n"
