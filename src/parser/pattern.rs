@@ -9,6 +9,7 @@ use super::format::{
     StartIs, check_column, check_event, layout,
 };
 use super::record::Fields;
+use super::time::Dates;
 use crate::clock::UnixMs;
 use jiff::tz::TimeZone;
 use regex_lite::{Captures, Regex, RegexBuilder};
@@ -291,6 +292,7 @@ pub(super) fn format(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> 
         after: Vec::new(),
         encoded_under: None,
         nothing: Vec::new(),
+        dates: Dates::default(),
         local_times: table.local_times,
         patterns: Some(Patterns(patterns)),
         layouts,

@@ -491,8 +491,7 @@ fn a_flood_of_datagrams_costs_no_memory_and_every_one_is_accounted_for() {
     let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
     let refused: u64 = log
         .lines()
-        .filter(|line| line.contains("pushes not taken"))
-        .next_back()
+        .rfind(|line| line.contains("pushes not taken"))
         .map_or(0, |line| {
             let count = |key: &str| -> u64 {
                 let (_, rest) = line.split_once(key).unwrap();
