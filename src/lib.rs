@@ -37,9 +37,10 @@ pub mod derive;
 pub mod queue;
 
 pub mod event;
+pub mod parser;
+
 pub mod folder;
 pub mod listen;
-pub mod parser;
 pub mod source;
 
 pub mod logging;

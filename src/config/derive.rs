@@ -295,6 +295,7 @@ pub fn own_patterns(table: &SourceTable, place: &mut Place<'_>) -> Option<Format
         name: PATTERN.to_owned(),
         reader: PATTERN.to_owned(),
         pattern: patterns,
+        dates: place.given("dates", &table.dates, "\"dmy\"").cloned(),
         ..FormatTable::default()
     };
     match Format::from_table(&described) {
@@ -304,7 +305,10 @@ pub fn own_patterns(table: &SourceTable, place: &mut Place<'_>) -> Option<Format
         }
         Err(problems) => {
             for problem in problems {
-                place.problem("pattern", &table.format, problem.what);
+                match problem.key {
+                    "dates" => place.problem("dates", &table.dates, problem.what),
+                    _ => place.problem("pattern", &table.format, problem.what),
+                }
             }
             None
         }

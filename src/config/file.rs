@@ -194,7 +194,7 @@ pub struct PatternKeys {
     pub fields: Key<BTreeMap<String, FieldTable>>,
     /// Regular expression of the lines that belong to the one before.
     pub continues: Key<String>,
-    /// `raised` or `cleared`, or these by the words of the field `state`.
+    /// `raised` or `cleared`, or what else happened; or such words by the words of the field `state`.
     pub state: Key<StateTable>,
     /// The fields by which reports are known to be about the same thing.
     pub key: Key<Vec<String>>,

@@ -8,6 +8,7 @@ use crate::parser::presets;
 use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 /// One source's machines and what a queue would keep of them.
 struct Bench {
@@ -361,6 +362,50 @@ event = "log"
         "[AlarmManager] name=\u{7}\u{8}bell value=93.00"
     );
     assert_eq!(data(&events[1])["message"], "[X] \u{202e}\u{0} rtl");
+}
+
+#[test]
+fn conferences_queues_and_agents_are_told_with_what_happened() {
+    let format = own(r#"
+reader = "pattern"
+[[pattern]]
+match = '^\[(?<time>[^\]]+)\] VERBOSE\S+ app_confbridge.c: Channel (?<member>\S+) (?<state>joined|left) conference (?<conference>\S+)'
+event = "conference"
+state = { joined = "join", left = "leave" }
+[[pattern]]
+match = '^\[(?<time>[^\]]+)\] VERBOSE\S+ app_confbridge.c: Conference (?<conference>\S+) created'
+event = "conference"
+state = "started"
+[[pattern]]
+match = '^\[(?<time>[^\]]+)\] NOTICE\S+ app_queue.c: Agent (?<agent>\S+) is (?<state>\S+)'
+event = "agent_state"
+"#);
+    let mut bench = Bench::new(format, Settings::default());
+    let events = bench.feed(
+        b"[2026-04-10 14:00:00] VERBOSE[1][C-1] app_confbridge.c: Conference 7000 created\n\
+          [2026-04-10 14:00:01] VERBOSE[1][C-1] app_confbridge.c: Channel PJSIP/1-a joined conference 7000\n\
+          [2026-04-10 14:00:01] VERBOSE[1][C-2] app_confbridge.c: Channel PJSIP/2-a joined conference 7000\n\
+          [2026-04-10 14:09:00] VERBOSE[1][C-1] app_confbridge.c: Channel PJSIP/1-a left conference 7000\n\
+          [2026-04-10 14:09:00] NOTICE[1] app_queue.c: Agent 201 is paused\n",
+    );
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| format!("{} {}", event.kind, data(event)["state"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "conference started",
+            "conference join",
+            "conference join",
+            "conference leave",
+            "agent_state paused"
+        ]
+    );
+    assert_eq!(
+        std::str::from_utf8(&events[1].data).unwrap(),
+        "{\"event_time\":\"2026-04-10T14:00:01Z\",\"member\":\"PJSIP/1-a\",\"state\":\"join\",\"conference\":\"7000\"}"
+    );
 }
 
 #[test]
@@ -1018,5 +1063,6 @@ fn lines_of_a_log_per_second() {
         told.clear();
     }
     let secs = began.elapsed().as_secs_f64();
-    println!("{:.0} lines/s", f64::from(rounds) * lines as f64 / secs);
+    let rate = f64::from(rounds) * lines as f64 / secs;
+    let _told = writeln!(std::io::stderr(), "{rate:.0} lines/s");
 }

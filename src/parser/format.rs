@@ -420,15 +420,7 @@ impl Format {
                 StartIs::Setup
             }
         };
-        let written = table.dates.as_deref().unwrap_or("ymd");
-        let dates = DATES.iter().find(|(word, _)| *word == written);
-        if dates.is_none() {
-            problem(
-                "dates",
-                format!("{written:?} is not known; write \"ymd\", \"dmy\" or \"mdy\""),
-            );
-        }
-        let dates = dates.map_or(Dates::YearFirst, |(_, dates)| *dates);
+        let dates = dates(table, &mut problem);
         let mut layouts: Vec<Layout> = Vec::new();
         for written in &table.layout {
             let base = written
@@ -559,6 +551,19 @@ impl Format {
     pub fn may_continue(&self) -> bool {
         self.patterns.as_ref().is_some_and(Patterns::may_continue)
     }
+}
+
+/// The order of the parts of dates that `table` states.
+pub(super) fn dates(table: &FormatTable, problem: &mut impl FnMut(&'static str, String)) -> Dates {
+    let written = table.dates.as_deref().unwrap_or("ymd");
+    let dates = DATES.iter().find(|(word, _)| *word == written);
+    if dates.is_none() {
+        problem(
+            "dates",
+            format!("{written:?} is not known; write \"ymd\", \"dmy\" or \"mdy\""),
+        );
+    }
+    dates.map_or(Dates::YearFirst, |(_, dates)| *dates)
 }
 
 pub(super) fn check_column(

@@ -6,10 +6,9 @@
 
 use super::format::{
     Column, ColumnTable, Format, FormatProblem, FormatTable, Layout, LayoutTable, Meaning, Reader,
-    StartIs, check_column, check_event, layout,
+    StartIs, check_column, check_event, dates, layout,
 };
 use super::record::Fields;
-use super::time::Dates;
 use crate::clock::UnixMs;
 use jiff::tz::TimeZone;
 use regex_lite::{Captures, Regex, RegexBuilder};
@@ -51,7 +50,8 @@ pub struct PatternTable {
     /// Expression of the lines that belong to the one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<String>,
-    /// `raised` or `cleared`; or these two by the words of the field `state`.
+    /// `raised` or `cleared`, or what else happened, like `started`; or such words by the words of
+    /// the field `state`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateTable>,
     /// The fields by which raise and clear, or repeats, are known to be about the same thing.
@@ -262,6 +262,9 @@ pub(super) fn format(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> 
             ),
         });
     }
+    let dates = dates(table, &mut |key, what| {
+        problems.push(FormatProblem { key, what });
+    });
     let (mut patterns, mut layouts) = (Vec::new(), Vec::new());
     for (index, written) in table.pattern.iter().enumerate() {
         match compile(written, index) {
@@ -292,8 +295,8 @@ pub(super) fn format(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> 
         after: Vec::new(),
         encoded_under: None,
         nothing: Vec::new(),
-        dates: Dates::default(),
         local_times: table.local_times,
+        dates,
         patterns: Some(Patterns(patterns)),
         layouts,
     })
@@ -336,7 +339,11 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
         Some(StateTable::ByWord(words)) => words.values().collect(),
         None => Vec::new(),
     };
-    for word in fixed_state {
+    let tells_edges = fixed_state
+        .iter()
+        .all(|word| *word == "raised" || *word == "cleared");
+    let pairs = is_paired(table, tells_edges);
+    for word in fixed_state.into_iter().filter(|_| pairs) {
         if word != "raised" && word != "cleared" {
             problem(
                 "state",
@@ -380,7 +387,9 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
             "there is no field called state to be mapped; name a group (?<state>…)".to_string(),
         );
     }
-    let pairing = pairing(table, &columns, &mut problem);
+    let pairing = pairs
+        .then(|| pairing(table, &columns, &mut problem))
+        .flatten();
     let named = LayoutTable {
         name: format!("pattern {}", index + 1),
         event: Some(table.event.clone()),
@@ -520,15 +529,20 @@ fn read_field(
     (field, keys.kind)
 }
 
+/// Whether lines of the pattern belong together: raise and clear, or what repeats. A state of other
+/// words, like `started`, only says what happened.
+fn is_paired(table: &PatternTable, tells_edges: bool) -> bool {
+    let has_edges = table.state.is_some() && tells_edges;
+    let is_alarm = table.event == super::format::ALARM;
+    is_alarm || has_edges || table.key.is_some() || table.repeat_every.is_some()
+}
+
 fn pairing(
     table: &PatternTable,
     columns: &[Column],
     problem: &mut impl FnMut(&'static str, String),
 ) -> Option<Pairing> {
     let is_alarm = table.event == super::format::ALARM;
-    if table.key.is_none() && table.state.is_none() && table.repeat_every.is_none() && !is_alarm {
-        return None;
-    }
     let place = |word: &str| columns.iter().position(|column| column.name == word);
     let words = match &table.key {
         Some(words) => words.clone(),
