@@ -139,6 +139,8 @@ impl Group {
                 row: set_aside::row_text(row),
             });
         }
+        let told_bytes = came.told.iter().map(|event| event.data.len());
+        self.bytes += told_bytes.sum::<usize>();
         let batch = self.batch(source);
         Understood::Row(came.fate).count(came.told.len(), &mut batch.counts);
         batch.events.extend(came.told);

@@ -9,11 +9,14 @@
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
 mod agent;
+mod bounds;
 mod cli;
 mod crash;
 mod damage;
 mod derive;
+mod endpoints;
 mod formats;
+mod full_disk;
 mod interop;
 mod live;
 mod shape;
