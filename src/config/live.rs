@@ -441,9 +441,8 @@ pub fn check_format(kind: &Kind, format: &Format, table: &SourceTable, place: &m
 
 /// The format of VOS3000's pushes, for a source that gets them: its pages are told apart by code,
 /// because alarms come as a list to be compared.
-pub fn push_format(kind: Option<&Kind>, written: &Key<String>) -> Option<Format> {
-    let is_http =
-        matches!(kind, Some(Kind::Listen(settings)) if settings.protocol != Protocol::Udp);
+pub fn push_format(kind: &Kind, written: &Key<String>) -> Option<Format> {
+    let is_http = matches!(kind, Kind::Listen(settings) if settings.protocol != Protocol::Udp);
     (is_http && word(written) == Some(PUSH)).then(|| stand_in(PUSH, "call"))
 }
 

@@ -81,15 +81,17 @@ pub fn source(
         .cloned()
         .unwrap_or_default();
     let start = match &kind {
-        Some(kind) if !kind.has_start() => Start::Beginning,
-        _ => start(table, place),
+        Some(kind) if kind.has_start() => start(table, place),
+        _ => Start::Beginning,
     };
     let (format, layout) = match &kind {
         Some(Kind::Recordings { .. }) => (Some(live::recording_format()), None),
-        kind => match live::push_format(kind.as_ref(), &table.format) {
+        Some(kind) => match live::push_format(kind, &table.format) {
             Some(format) => (Some(format), None),
             None => format::format(table, place),
         },
+        // What it is has to be said first.
+        None => (None, None),
     };
     if let Some((kind, format)) = kind.as_ref().zip(format.as_ref()) {
         live::check_format(kind, format, table, place);
