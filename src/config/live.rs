@@ -141,33 +141,49 @@ fn word(written: &Key<String>) -> Option<&str> {
     }
 }
 
+/// Complains of a key that means nothing for a source of this `kind`, but for others.
+fn only<T>(key: &str, written: &Key<T>, kind: &str, place: &mut Place<'_>, kinds: &[&str]) {
+    if written.is_some() && !kinds.contains(&kind) {
+        let kinds = kinds.join(" or ");
+        let what = format!("means nothing beside {kind}; it goes with {kinds}, leave it out");
+        place.problem(key, written, what);
+    }
+}
+
 /// Complains of keys that mean nothing for this kind.
 fn only_with(table: &SourceTable, kind: &str, place: &mut Place<'_>) {
     const FOLDERS: &[&str] = &["directory", "recordings"];
-    let mut check = |key: &str, is_given: bool, kinds: &[&str]| {
-        if is_given && !kinds.contains(&kind) {
-            let kinds = kinds.join(" or ");
-            let what = format!("means nothing beside {kind}; it goes with {kinds}, leave it out");
-            place.problem::<()>(key, &None, what);
-        }
-    };
-    check("exclude", table.exclude.is_some(), &["files"]);
-    check("header", table.header.is_some(), &["files"]);
-    check("line_max", table.line_max.is_some(), &["files"]);
-    check("names", table.names.is_some(), FOLDERS);
-    check("subdirectories", table.subdirectories.is_some(), FOLDERS);
-    check("after_read", table.after_read.is_some(), &["directory"]);
-    check("move_to", table.move_to.is_some(), &["directory"]);
-    check(
+    only("exclude", &table.exclude, kind, place, &["files"]);
+    only("header", &table.header, kind, place, &["files"]);
+    only("line_max", &table.line_max, kind, place, &["files"]);
+    only("names", &table.names, kind, place, FOLDERS);
+    only(
+        "subdirectories",
+        &table.subdirectories,
+        kind,
+        place,
+        FOLDERS,
+    );
+    only("after_read", &table.after_read, kind, place, &["directory"]);
+    only("move_to", &table.move_to, kind, place, &["directory"]);
+    only(
         "incomplete_max",
-        table.incomplete_max.is_some(),
+        &table.incomplete_max,
+        kind,
+        place,
         &["directory"],
     );
-    check("settle", table.settle.is_some(), &["recordings"]);
-    check("name_parts", table.name_parts.is_some(), &["recordings"]);
+    only("settle", &table.settle, kind, place, &["recordings"]);
+    only(
+        "name_parts",
+        &table.name_parts,
+        kind,
+        place,
+        &["recordings"],
+    );
     let sought = &["files", "directory", "recordings"];
-    check("start", table.start.is_some(), sought);
-    check("poll", table.poll.is_some(), sought);
+    only("start", &table.start, kind, place, sought);
+    only("poll", &table.poll, kind, place, sought);
 }
 
 fn directory(table: &SourceTable, place: &mut Place<'_>) -> Option<Kind> {

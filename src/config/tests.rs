@@ -514,9 +514,9 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
             "http = { listen = \"0.0.0.0:8731\", rate = 5 }\nformat = \"vos3000-push\"\nstart = \"now\"",
         ),
         &[
-            "3: http: rate: no such key; did you mean",
-            "start: means nothing beside http; it goes with files or directory or recordings",
             "http.allow: missing; 0.0.0.0:8731 can be reached from other machines",
+            "3: source: rate: no such key; did you mean",
+            "5: source \"live\": start: means nothing beside http; it goes with files or directory or recordings",
         ],
     );
     check(
@@ -548,11 +548,11 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
             "directory = \"/d\"\nformat = \"vos3000-csv\"\nstart = \"now\"\nsettle = \"5s\"\nnames = [\"a/b\"]\nsubdirectories = \"**\"\nafter_read = \"move_to\"",
         ),
         &[
+            "move_to: missing",
+            "format: vos3000-csv holds lines",
             "settle: means nothing beside directory",
             "names: \"a/b\" is no glob of a file's name",
             "subdirectories: \"**\" is no glob of a directory's name",
-            "move_to: missing",
-            "format: vos3000-csv holds lines",
         ],
     );
     check(
