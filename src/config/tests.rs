@@ -549,11 +549,14 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
         ),
         &[
             "move_to: missing",
-            "format: vos3000-csv holds lines",
             "settle: means nothing beside directory",
             "names: \"a/b\" is no glob of a file's name",
             "subdirectories: \"**\" is no glob of a directory's name",
         ],
+    );
+    check(
+        &source("directory = \"/d\"\nformat = \"vos3000-csv\"\nstart = \"now\""),
+        &["format: vos3000-csv holds lines"],
     );
     check(
         &source(
