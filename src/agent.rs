@@ -2,17 +2,20 @@
 
 mod attend;
 mod checkpoints;
+mod live;
 mod prepare;
 
 pub use attend::Signals;
 
 use crate::clock::{Clock, SystemClock};
+use crate::config::live::Kind;
 use crate::config::{Config, SourceConfig};
 use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
 use crate::derive::Derive;
 use crate::event::Maker;
 use crate::ingest::{Feed, Hint, Ingest, IngestError};
+use crate::listen;
 use crate::parser::Parser;
 use crate::queue::{Ledger, Queue, QueueError};
 use crate::shutdown::{Bell, Shutdown};
@@ -45,6 +48,7 @@ pub struct Agent {
     delivery: Arc<Delivery>,
     ingest: JoinHandle<()>,
     attendant: JoinHandle<()>,
+    listening: Option<JoinHandle<()>>,
     checkpoints: JoinHandle<()>,
 }
 
@@ -107,15 +111,19 @@ impl Agent {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
         let queue = prepare::queue(&config)?;
-        let globs = config
-            .sources
-            .iter()
-            .flat_map(|source| source.files.files.clone())
-            .collect();
+        let globs = config.sources.iter().flat_map(live::globs).collect();
+        let bell = Bell::default();
         let mut feeds = Vec::new();
+        let mut live = live::Live::default();
         for source in config.sources {
             let reserve_for = &config.queue.reserve_for;
-            feeds.push(feed(source, &config.node, &queue, reserve_for).map_err(AgentError::Queue)?);
+            let added = match &source.kind {
+                Kind::Files => {
+                    feed(source, &config.node, &queue, reserve_for).map(|feed| feeds.push(feed))
+                }
+                _ => live.add(source, &config.node, &queue, &bell, &clock),
+            };
+            added.map_err(AgentError::Queue)?;
         }
         let mut ingest = Ingest::new(
             feeds,
@@ -124,7 +132,8 @@ impl Agent {
             &config.queue.disk,
             Arc::clone(&clock),
         )
-        .map_err(AgentError::Ingest)?;
+        .map_err(AgentError::Ingest)?
+        .with_intakes(live.intakes);
         let endpoints = config
             .endpoints
             .into_iter()
@@ -146,7 +155,6 @@ impl Agent {
         )
         .map(Arc::new)
         .map_err(AgentError::Delivery)?;
-        let bell = Bell::default();
         shutdown.ring_at_stop(&bell);
         let hint = Hint::new(bell);
         let (ready, attending) = mpsc::channel();
@@ -161,6 +169,13 @@ impl Agent {
             ready,
         };
         let attendant = spawn("attend", move || attendant.run()).map_err(AgentError::Thread)?;
+        let listening = match live.listeners {
+            none if none.is_empty() => None,
+            listeners => Some(
+                listen::start(listeners, Arc::clone(&clock), shutdown.clone())
+                    .map_err(AgentError::Thread)?,
+            ),
+        };
         let stopping = shutdown.clone();
         let ingest =
             spawn("ingest", move || ingest.run(&hint, &stopping)).map_err(AgentError::Thread)?;
@@ -177,6 +192,7 @@ impl Agent {
             delivery,
             ingest,
             attendant,
+            listening,
             checkpoints,
         })
     }
@@ -189,7 +205,9 @@ impl Agent {
     /// Waits until somebody asks for the stop: a signal, or a thread that has ended by itself.
     pub fn wait(&self) {
         while !self.shutdown.wait(Duration::from_millis(500)) {
+            let listening = self.listening.as_ref();
             if self.ingest.is_finished()
+                || listening.is_some_and(JoinHandle::is_finished)
                 || self.attendant.is_finished()
                 || self.checkpoints.is_finished()
                 || self.delivery.has_ended()
@@ -213,6 +231,8 @@ impl Agent {
         self.shutdown.request();
         let panicked = self.ingest.join().err();
         let panicked = self.attendant.join().err().or(panicked);
+        let listened = self.listening.and_then(|listening| listening.join().err());
+        let panicked = panicked.or(listened);
         let panicked = self.checkpoints.join().err().or(panicked);
         // The attendant's was the only other handle.
         if let Some(delivery) = Arc::into_inner(self.delivery) {
@@ -245,9 +265,8 @@ fn feed(
     let maker = Maker::new(Arc::clone(node), Arc::clone(&name), config.calls);
     let stored = queue.states(&Derive::prefix(&name))?;
     let derive = Derive::new(config.derive, maker, &format, &stored);
-    let reserved = format
-        .events()
-        .all(|made| reserve_for.iter().any(|kind| **kind == *made));
+    let is_reserved = |kind: &str| reserve_for.iter().any(|known| **known == *kind);
+    let reserved = format.events().all(is_reserved);
     Ok(Feed {
         source: Source::open(config.files, is_header, positions, seen_before),
         parser: Parser::new(config.parser),

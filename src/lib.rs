@@ -39,6 +39,9 @@ pub mod queue;
 
 pub mod event;
 pub mod parser;
+
+pub mod folder;
+pub mod listen;
 pub mod source;
 
 pub mod logging;

@@ -1,6 +1,8 @@
 //! `switchhook check`: the configuration in force, and one row of each source beside what becomes
 //! of it. Reads only; a running agent is not disturbed.
 
+mod live;
+
 use super::{Exit, screen};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, SourceConfig, value};
@@ -139,6 +141,9 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
             source.files.name, format.name
         ),
     ));
+    if let Some(sample) = live::sample(source, config) {
+        return sample;
+    }
     let listing = match listing::list(&source.files.files, &source.files.exclude) {
         Ok(listing) => listing,
         Err(error) => {

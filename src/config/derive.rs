@@ -1,6 +1,7 @@
 //! The keys of `[[source]]` about what rows mean together, and with time → [`derive::Settings`].
 
 use super::file::{PatternKeys, SourceTable, SummaryTable};
+use super::live;
 use super::place::{Place, listed};
 use super::source::SourceConfig;
 use super::value;
@@ -410,6 +411,10 @@ impl SourceConfig {
     /// The types of events that the source is set up to make: somebody has to want each.
     pub fn makes(&self) -> BTreeSet<String> {
         let mut kinds: BTreeSet<String> = self.parser.format.events().map(str::to_owned).collect();
+        if live::is_push(&self.parser.format) {
+            // A switch pushes many kinds of things; who wants none of some says so by that.
+            kinds.clear();
+        }
         let derive = &self.derive;
         let mut add = |kind: &str, made: bool| {
             if made {
@@ -430,6 +435,9 @@ impl SourceConfig {
     /// The types of events that it may make: an endpoint may ask for them.
     pub fn may_make(&self) -> BTreeSet<String> {
         let mut kinds = self.makes();
+        if live::is_push(&self.parser.format) {
+            kinds.extend(live::KINDS.map(str::to_owned));
+        }
         if self.parser.format.layouts.iter().any(can_tell_balance) {
             kinds.insert(BALANCE_ALERT.to_owned());
         }

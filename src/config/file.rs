@@ -83,8 +83,31 @@ pub struct LogTable {
 pub struct SourceTable {
     /// What the source is called in logs, positions and event ids. Required.
     pub name: Key<String>,
-    /// Globs of the files to follow. Required.
+    /// Globs of the files to follow. This, or one of the four keys below, is required.
     pub files: Key<Vec<String>>,
+    /// A directory in which each file is one document.
+    pub directory: Key<String>,
+    /// An address that is posted to.
+    pub http: Option<ListenTable>,
+    /// An address that gets a datagram for each row.
+    pub udp: Option<ListenTable>,
+    /// A directory in which each finished file is a recording.
+    pub recordings: Key<String>,
+    /// Globs of the names of files in a directory (default: by the format; `["*.wav"]`).
+    pub names: Key<Vec<String>>,
+    /// Globs of directories below, one for each level: `"*/*"` (default: none).
+    pub subdirectories: Key<String>,
+    /// What becomes of a document once it is durable: `keep`, `delete` or `move_to` (default:
+    /// `keep`).
+    pub after_read: Key<String>,
+    /// Where to, for `after_read = "move_to"`.
+    pub move_to: Key<String>,
+    /// How long a document may stay half-written, with its unit (default: `"60s"`).
+    pub incomplete_max: Key<String>,
+    /// How long a finished recording was not written to, with its unit (default: `"10s"`).
+    pub settle: Key<String>,
+    /// How the names of recordings are made: `"{caller_id}-{call_id}.wav"`.
+    pub name_parts: Key<String>,
     /// Globs of files to leave out.
     pub exclude: Key<Vec<String>>,
     /// A preset, or `delimited`, `json-lines`, `key-value`, `json-document`, `xml-document`. Required.
@@ -193,6 +216,20 @@ pub struct PatternKeys {
     pub key: Key<Vec<String>>,
     /// Time within which a repeat is counted and not told, with its unit (default: the source's).
     pub repeat_every: Key<String>,
+}
+
+/// What a source listens on, as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct ListenTable {
+    /// Address and port. Required.
+    pub listen: Key<String>,
+    /// Addresses and networks that are listened to (default: this machine's own; required where
+    /// others can reach the address).
+    pub allow: Key<Vec<String>>,
+    /// Pushes a second that are taken (default: 5000).
+    pub rate_max: Key<i64>,
+    /// The path before the page (`http`; default: `/`).
+    pub path: Key<String>,
 }
 
 /// An `[[endpoint]]` table as written.
@@ -309,10 +346,12 @@ impl Loaded {
             }),
             Err(error) => {
                 let line = error.span().map(|span| lines.line(span.start));
-                let what = format!(
-                    "{}; sources and endpoints are lists: write [[source]] and [[endpoint]]",
-                    error.message()
-                );
+                let advice = if error.message().contains("ListenTable") {
+                    "write like http = { listen = \"127.0.0.1:8731\" }"
+                } else {
+                    "sources and endpoints are lists: write [[source]] and [[endpoint]]"
+                };
+                let what = format!("{}; {advice}", error.message());
                 problems.add(path, line, "", what);
                 None
             }
@@ -358,7 +397,7 @@ fn report_unknown(
         .rsplit('.')
         .find(|part| part.parse::<usize>().is_err())
         .unwrap_or("");
-    let known = known_keys(if matches!(inner, "pattern" | "summary") {
+    let known = known_keys(if matches!(inner, "pattern" | "summary" | "http" | "udp") {
         inner
     } else {
         owner
@@ -411,6 +450,7 @@ fn known_keys(owner: &str) -> &'static [&'static str] {
         "limits" => fields::<LimitsTable>(),
         "log" => fields::<LogTable>(),
         "source" => fields::<SourceTable>(),
+        "http" | "udp" => fields::<ListenTable>(),
         "pattern" => fields::<PatternKeys>(),
         "summary" => fields::<SummaryTable>(),
         "endpoint" => fields::<EndpointTable>(),

@@ -5,7 +5,12 @@ use crate::parser::reader::Reader;
 const ENDPOINT: &str = "[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"*\"]\nsignature = \"none\"\n";
 
 fn source(keys: &str) -> String {
-    format!("[[source]]\nname = \"cdr\"\nfiles = [\"/a/*\"]\nstart = \"now\"\n{keys}\n{ENDPOINT}")
+    let place = if keys.contains("-document\"") {
+        "directory = \"/a\""
+    } else {
+        "files = [\"/a/*\"]"
+    };
+    format!("[[source]]\nname = \"cdr\"\n{place}\nstart = \"now\"\n{keys}\n{ENDPOINT}")
 }
 
 fn format(keys: &str) -> Format {

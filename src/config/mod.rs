@@ -7,6 +7,7 @@ pub mod derive;
 pub mod endpoint;
 pub mod file;
 mod format;
+pub mod live;
 pub mod place;
 pub mod problem;
 pub mod queue;
@@ -462,6 +463,22 @@ fn check_whole(
             .iter()
             .any(|endpoint| endpoint.endpoint.events.wants(kind))
     };
+    live::check_addresses(sources, path, problems);
+    for source in sources {
+        let is_push = live::is_push(&source.parser.format);
+        if is_push && !live::KINDS.iter().any(|kind| wanted(kind)) {
+            let name = &source.files.name;
+            problems.add(
+                path,
+                None,
+                format!("source {name:?}"),
+                format!(
+                    "no endpoint wants any of what is pushed; add some of {} to the events of one",
+                    listed(live::KINDS)
+                ),
+            );
+        }
+    }
     for kind in made.iter().filter(|kind| !wanted(kind)) {
         problems.add(path, None, "endpoint", format!("no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events"));
     }

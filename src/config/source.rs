@@ -4,6 +4,7 @@ use super::derive;
 use super::endpoint::name;
 use super::file::SourceTable;
 use super::format;
+use super::live::{self, Kind};
 use super::place::{Place, listed};
 use super::value;
 use super::written::Key;
@@ -49,6 +50,8 @@ pub struct SourceConfig {
     pub poll: Duration,
     /// The layout chosen by name.
     pub layout: Option<String>,
+    /// What it is; [`files`](SourceConfig::files) holds no globs for what is not files.
+    pub kind: Kind,
 }
 
 /// Checks one table; `None` where something stands in the way, which is then noted.
@@ -59,22 +62,40 @@ pub fn source(
 ) -> Option<SourceConfig> {
     let before = place.problems();
     let name = name("cdr", &table.name, place);
-    let files = globs(
-        "files",
-        place.required(
+    let kind = live::kind(table, place);
+    let files = match kind {
+        Some(Kind::Files) => globs(
             "files",
+            place.required(
+                "files",
+                &table.files,
+                "[\"/home/kunshi/mbx3000/cdr/*.txt\"]",
+            ),
             &table.files,
-            "[\"/home/kunshi/mbx3000/cdr/*.txt\"]",
+            place,
         ),
-        &table.files,
-        place,
-    );
+        _ => Vec::new(),
+    };
     let exclude = place
         .given("exclude", &table.exclude, "[\"*.old\"]")
         .cloned()
         .unwrap_or_default();
-    let start = start(table, place);
-    let (format, layout) = format::format(table, place);
+    let start = match &kind {
+        Some(kind) if kind.has_start() => start(table, place),
+        _ => Start::Beginning,
+    };
+    let (format, layout) = match &kind {
+        Some(Kind::Recordings { .. }) => (Some(live::recording_format()), None),
+        Some(kind) => match live::push_format(kind, &table.format) {
+            Some(format) => (Some(format), None),
+            None => format::format(table, place),
+        },
+        // What it is has to be said first.
+        None => (None, None),
+    };
+    if let Some((kind, format)) = kind.as_ref().zip(format.as_ref()) {
+        live::check_format(kind, format, table, place);
+    }
     let timezone = timezone(table, format.as_ref(), place);
     let decoder = decoder(table, place);
     let header = place.choice(
@@ -128,6 +149,7 @@ pub fn source(
         derive,
         poll,
         layout,
+        kind: kind?,
     })
 }
 
@@ -326,8 +348,11 @@ pub fn show(config: &SourceConfig) -> toml::Table {
     let mut put = |key: &str, value: toml::Value| table.insert(key.to_string(), value);
     let texts = |texts: &[String]| toml::Value::from(texts.to_vec());
     put("name", config.files.name.to_string().into());
-    put("files", texts(&config.files.files));
-    put("exclude", texts(&config.files.exclude));
+    if let Kind::Files = config.kind {
+        put("files", texts(&config.files.files));
+        put("exclude", texts(&config.files.exclude));
+    }
+    live::show(&config.kind, &mut |key, value| _ = put(key, value));
     put("format", config.parser.format.name.clone().into());
     put(
         "event",

@@ -475,3 +475,115 @@ fn an_event_that_nobody_wants_is_refused_also_when_it_is_derived() {
         &["no endpoint wants the \"switchhook.source_silent\" events"],
     );
 }
+
+#[test]
+fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
+    let source = |keys: &str| {
+        format!("[[source]]\nname = \"live\"\n{keys}\n{ENDPOINT}").replace("[\"cdr\"]", "[\"*\"]")
+    };
+    for good in [
+        "http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"",
+        "http = { listen = \"0.0.0.0:8731\", allow = [\"192.0.2.0/24\"], rate_max = 50, path = \"/vos\" }\nformat = \"vos3000-push\"",
+        "udp = { listen = \"[::1]:8732\" }\nformat = \"vos3000-udp\"",
+        "directory = \"/var/log/freeswitch/json_cdr\"\nformat = \"freeswitch-json\"\nstart = \"now\"\nsubdirectories = \"2*\"\nafter_read = \"delete\"",
+        "recordings = \"/var/spool/asterisk/monitor\"\nstart = \"now\"\nsubdirectories = \"*/*\"\nname_parts = \"{caller_id}-{call_id}.wav\"",
+    ] {
+        let config = load(&source(good)).unwrap_or_else(|problems| panic!("{good}: {problems:#?}"));
+        // What is shown is what would be written.
+        let shown = config.show();
+        for key in ["http", "udp", "directory", "recordings"] {
+            let written = good.starts_with(&format!("{key} ="));
+            let in_table = shown.contains(&format!("[source.{key}]"));
+            assert_eq!(
+                shown.contains(&format!("\n{key} =")) || in_table,
+                written,
+                "{key} {shown}"
+            );
+        }
+    }
+    check(
+        &source(
+            "http = { listen = \"127.0.0.1:8731\" }\nfiles = [\"/a/*.txt\"]\nformat = \"vos3000-push\"",
+        ),
+        &[
+            "source \"live\": files: there is http too; a source is one of files, directory, http, udp and recordings",
+        ],
+    );
+    check(
+        &source(
+            "http = { listen = \"0.0.0.0:8731\", rate = 5 }\nformat = \"vos3000-push\"\nstart = \"now\"",
+        ),
+        &[
+            "http.allow: missing; 0.0.0.0:8731 can be reached from other machines",
+            "3: source: rate: no such key; did you mean",
+            "5: source \"live\": start: means nothing beside http; it goes with files or directory or recordings",
+        ],
+    );
+    check(
+        &source(
+            "http = { listen = \"localhost\", allow = [\"x\"], path = \"vos\" }\nformat = \"vos3000-push\"",
+        ),
+        &["http.listen: \"localhost\" is no address with a port"],
+    );
+    check(
+        &source("udp = { listen = \"127.0.0.1:0\" }\nformat = \"vos3000-udp\""),
+        &["udp.listen: \"127.0.0.1:0\" is no address with a port"],
+    );
+    check(
+        &source(
+            "udp = { allow = [], listen = \"127.0.0.1:9\", path = \"/x\" }\nformat = \"freeswitch-json\"",
+        ),
+        &[
+            "udp.allow: the list is empty",
+            "udp.path: write the path",
+            "format: freeswitch-json does not come in datagrams",
+        ],
+    );
+    check(
+        &source("udp = { listen = \"127.0.0.1:9\" }\nformat = \"vos3000-push\""),
+        &["format: \"vos3000-push\" is not known"],
+    );
+    check(
+        &source(
+            "directory = \"/d\"\nformat = \"vos3000-csv\"\nstart = \"now\"\nsettle = \"5s\"\nnames = [\"a/b\"]\nsubdirectories = \"**\"\nafter_read = \"move_to\"",
+        ),
+        &[
+            "move_to: missing",
+            "settle: means nothing beside directory",
+            "names: \"a/b\" is no glob of a file's name",
+            "subdirectories: \"**\" is no glob of a directory's name",
+        ],
+    );
+    check(
+        &source("directory = \"/d\"\nformat = \"vos3000-csv\"\nstart = \"now\""),
+        &["format: vos3000-csv holds lines"],
+    );
+    check(
+        &source(
+            "directory = \"/d\"\nformat = \"freeswitch-json\"\nstart = \"now\"\nmove_to = \"/nowhere\"",
+        ),
+        &["move_to: means nothing without after_read"],
+    );
+    check(
+        &source("recordings = \"/d\"\nstart = \"now\"\nname_parts = \"{a}{b}\""),
+        &["name_parts: two parts follow each other"],
+    );
+    check(
+        &source("files = [\"/d/*.json\"]\nformat = \"freeswitch-json\"\nstart = \"now\""),
+        &["format: freeswitch-json holds one record per file; write directory"],
+    );
+    let twice = "udp = { listen = \"127.0.0.1:9\" }\nformat = \"vos3000-udp\"\n[[source]]\nname = \"b\"\nudp = { listen = \"127.0.0.1:9\" }\nformat = \"vos3000-udp\"";
+    check(
+        &source(twice),
+        &["source \"b\": udp.listen: 127.0.0.1:9 is listened on by source \"live\" already"],
+    );
+    let unwanted = source("http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"")
+        .replace("[\"*\"]", "[\"recording\"]");
+    check(
+        &unwanted,
+        &[
+            "source \"live\": no endpoint wants any of what is pushed",
+            "events: no source makes any of these",
+        ],
+    );
+}

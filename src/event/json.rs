@@ -40,6 +40,11 @@ impl Object {
         self.put(key, &value);
     }
 
+    /// Adds a list of texts.
+    pub fn texts(&mut self, key: &str, values: &[String]) {
+        self.put(key, &values);
+    }
+
     /// Adds an object.
     pub fn object(&mut self, key: &str, value: Object) {
         self.key(key);

@@ -7,7 +7,9 @@ pub mod filter;
 pub mod general;
 pub mod id;
 pub mod json;
+pub mod recording;
 pub mod report;
+pub mod vos3000_push;
 
 pub use id::Origin;
 

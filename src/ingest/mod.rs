@@ -8,11 +8,19 @@
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
 mod again;
+mod documents;
+mod intake;
 mod overflow;
 mod pause;
+mod pushed;
+mod recordings;
 mod report;
 mod set_aside;
 
+pub use documents::{After, Documents, watermark_name, watermark_of};
+pub use intake::Intake;
+pub use pushed::{Pushed, Reading};
+pub use recordings::Recordings;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
@@ -157,6 +165,8 @@ impl Hint {
 #[derive(Debug)]
 pub struct Ingest {
     feeds: Vec<Following>,
+    /// The sources that are not lines of files.
+    intakes: Vec<Box<dyn Intake>>,
     queue: Queue,
     set_aside: SetAside,
     clock: Arc<dyn Clock>,
@@ -212,7 +222,7 @@ impl Following {
 
 /// What one commit will hold.
 #[derive(Debug, Default)]
-struct Group {
+pub struct Group {
     batches: Vec<SourceBatch>,
     set_aside: Vec<Entry>,
     /// Small state that changes with it.
@@ -271,6 +281,7 @@ impl Ingest {
         let feeds = feeds.into_iter().map(follow).collect();
         Ok(Ingest {
             feeds,
+            intakes: Vec::new(),
             queue,
             set_aside,
             clock,
@@ -283,6 +294,12 @@ impl Ingest {
             again_asked_at: None,
             saved: Arc::default(),
         })
+    }
+
+    /// The same pump, fed by `intakes` too.
+    pub fn with_intakes(mut self, intakes: Vec<Box<dyn Intake>>) -> Ingest {
+        self.intakes = intakes;
+        self
     }
 
     /// Pumps until `shutdown` is requested; `hint` and its bell tell when there is something new.
@@ -323,12 +340,18 @@ impl Ingest {
                     Room::ForNone(_) => looked,
                     Room::ForAll | Room::ForReserved(_) => {
                         let mut group = self.read(looked, room);
+                        if room == Room::ForAll {
+                            self.take(heard, &mut group);
+                        }
                         self.derive(&mut group);
                         group
                     }
                 }
             }
         };
+        if room != Room::ForAll {
+            self.turn_away();
+        }
         if let Room::ForNone(shortage) = room
             && (group.rows > 0 || shortage == Shortage::Ballast)
         {
@@ -345,6 +368,10 @@ impl Ingest {
         let full = group.is_full();
         match self.make_durable(&mut group) {
             Ok(()) => {
+                let now = self.clock.now();
+                self.intakes
+                    .iter_mut()
+                    .for_each(|intake| intake.committed(now));
                 if room == Room::ForAll {
                     self.pause.end(self.clock.now());
                 }
@@ -357,8 +384,31 @@ impl Ingest {
             Err(error) => {
                 self.pause.failed(&error, self.clock.now());
                 self.held = Some(group);
+                self.turn_away();
                 Passed::Paused
             }
+        }
+    }
+
+    /// What is pushed cannot wait in its file: it is told that nothing can be kept now.
+    fn turn_away(&mut self) {
+        self.intakes
+            .iter_mut()
+            .for_each(|intake| intake.turned_away());
+    }
+
+    /// Steps 2 and 3 for what is not lines of files.
+    fn take(&mut self, heard: Changed, group: &mut Group) {
+        let at = intake::At {
+            now: self.clock.now(),
+            wall: self.clock.wall(),
+            hinted: heard != Changed::Nothing,
+        };
+        for intake in &mut self.intakes {
+            intake.take(at, group);
+        }
+        if group.is_full() && !self.intakes.is_empty() {
+            self.intakes.rotate_left(1);
         }
     }
 
@@ -526,7 +576,13 @@ impl Ingest {
                 look
             }
         };
-        self.feeds.iter().map(due).min().unwrap_or(PAUSE)
+        let takes = self.intakes.iter().map(|intake| intake.due(now).since(now));
+        self.feeds
+            .iter()
+            .map(due)
+            .chain(takes)
+            .min()
+            .unwrap_or(PAUSE)
     }
 }
 

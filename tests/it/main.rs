@@ -19,6 +19,7 @@ mod endpoints;
 mod formats;
 mod full_disk;
 mod interop;
+mod live;
 mod power;
 mod shape;
 mod strace;

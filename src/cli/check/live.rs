@@ -1,0 +1,138 @@
+//! What `check` shows of a source that is not lines of files.
+
+use super::{Sample, columns, screen};
+use crate::clock::SystemClock;
+use crate::config::live::{Folder as FolderConfig, Kind};
+use crate::config::{Config, SourceConfig};
+use crate::event::{Maker, Origin};
+use crate::folder::{Folder, Found};
+use crate::listen::Protocol;
+use crate::parser::{DocumentStep, Parser};
+use crate::source::Start;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::sync::Arc;
+
+/// Shows what there is of `source`; `None` where it is lines of files.
+pub(super) fn sample(source: &SourceConfig, config: &Config) -> Option<Sample> {
+    match &source.kind {
+        Kind::Files => None,
+        Kind::Listen(settings) => {
+            let bound = match settings.protocol {
+                Protocol::Http(_) => TcpListener::bind(settings.listen).map(drop),
+                Protocol::Udp => UdpSocket::bind(settings.listen).map(drop),
+            };
+            let at = format!("{}={}", settings.protocol, settings.listen);
+            match bound {
+                Ok(()) => screen::line(format_args!(
+                    "{at} can be listened on; what is pushed there is shown by its events only"
+                )),
+                // Most likely by the agent itself.
+                Err(error) => {
+                    screen::line(format_args!("{at} is in use or not to be had now: {error}"))
+                }
+            }
+            Some(Sample::Fits)
+        }
+        Kind::Recordings { folder, .. } => {
+            let (count, sample) = newest(folder, source);
+            if let Some(newest) = &sample {
+                screen::line(format_args!(
+                    "{count} recordings or more; one is {}",
+                    newest.path.display()
+                ));
+            }
+            Some(readable(folder, source, count))
+        }
+        Kind::Directory { folder, .. } => {
+            let (count, sample) = newest(folder, source);
+            Some(match sample {
+                None => readable(folder, source, count),
+                Some(found) => document(&found, count, source, config),
+            })
+        }
+    }
+}
+
+/// How many files of the folder were found, within its bound, and the youngest of them.
+fn newest(folder: &FolderConfig, source: &SourceConfig) -> (usize, Option<Found>) {
+    let settings = folder.settings(&source.files.name, Start::Beginning, source.poll);
+    let clock = Arc::new(SystemClock::new());
+    let mut folder = Folder::open(settings, Vec::new(), None, clock);
+    folder.look(false);
+    while folder.is_listing() {
+        folder.look(false);
+    }
+    let mut found: Vec<Found> = std::iter::from_fn(|| folder.take()).collect();
+    (found.len(), found.pop())
+}
+
+/// Whether the directory itself can be read; says so where nothing was found.
+fn readable(folder: &FolderConfig, source: &SourceConfig, count: usize) -> Sample {
+    let settings = folder.settings(&source.files.name, Start::Beginning, source.poll);
+    let directory = settings.directory.display();
+    match fs::read_dir(&settings.directory) {
+        Ok(_) => {
+            if count == 0 {
+                screen::line(format_args!(
+                    "no file in {directory} now; the source waits for one"
+                ));
+            }
+            Sample::Fits
+        }
+        Err(error) => {
+            let what = format!("{directory} cannot be read: {error}");
+            screen::line(screen::styled(screen::BAD, what));
+            Sample::Unreadable
+        }
+    }
+}
+
+/// Shows one document beside its event.
+fn document(found: &Found, count: usize, source: &SourceConfig, config: &Config) -> Sample {
+    let path = found.path.display();
+    screen::line(format_args!(
+        "{count} files or more match; sample from {path}"
+    ));
+    let bytes = match fs::read(&found.path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let what =
+                format!("cannot be read: {error}; the agent's user must be in the file's group");
+            screen::line(screen::styled(screen::BAD, what));
+            return Sample::Unreadable;
+        }
+    };
+    let mut parser = Parser::new(source.parser.clone());
+    let name = found.path.file_name().unwrap_or_default().to_string_lossy();
+    match parser.document(&bytes, &name, true) {
+        DocumentStep::Record(record) => {
+            for row in columns(&record) {
+                screen::line(row);
+            }
+            let maker = Maker::new(
+                Arc::clone(&config.node),
+                Arc::clone(&source.files.name),
+                source.calls.clone(),
+            );
+            let origin = Origin {
+                first_row: &Sha256::digest(&bytes).into(),
+                offset: 0,
+                raw: &bytes,
+            };
+            let event = maker.make(&record, &source.parser.format, origin);
+            screen::line(format_args!(
+                "event {} {} at {}",
+                event.kind, event.id, event.time
+            ));
+            screen::line(String::from_utf8_lossy(&event.data));
+            Sample::Fits
+        }
+        DocumentStep::Incomplete => Sample::Fits,
+        DocumentStep::Rejected(reject) => {
+            screen::line(screen::styled(screen::BAD, reject));
+            Sample::Misfits
+        }
+    }
+}

@@ -1,0 +1,669 @@
+//! What VOS3000 pushes to `OUT_POST_URL`: its pages → what each tells → events.
+//!
+//! *documented* (the vendor's web interface manual, version 05, chapter 4): the pages, their fields,
+//! epoch milliseconds, UTF-8. *inferred*: `AlarmCurrentReport` is the list of alarms that stand
+//! now, not a change of it, so raise and clear come from comparing it with the last one.
+//! *documented*: `CustomerMoneyChange` comes on recharges and on deductions other than for calls,
+//! never on a call's charge, and carries no time.
+//!
+//! # Ids
+//!
+//! The same push gives the same id. The natural key is, in this order and after the page's name:
+//!
+//! | page | key |
+//! |---|---|
+//! | `AlarmCurrentReport` | type, name, start time, `raised` or `cleared`; when only the level changed, the level too |
+//! | `CustomerMoneyChange` | account, money, arrival of the first of its repeats in milliseconds |
+//! | `CallStateReport` | call id, SIP Call-ID, call state, event time |
+//! | `PhoneOnline` | number, online, event time |
+//!
+//! Times in keys are epoch milliseconds as pushed.
+
+use super::json::Object;
+use super::report::{self, Outcome};
+use super::{CallSettings, Event, Labels, id};
+use crate::clock::UnixMs;
+use crate::parser::record::is_amount;
+use crate::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The pages that are taken. `PushDtmfInfo` and its like want an answer that steers a call.
+pub const PAGES: [&str; 4] = [ALARMS, MONEY, CALL, PHONE];
+
+const ALARMS: &str = "AlarmCurrentReport";
+const MONEY: &str = "CustomerMoneyChange";
+const CALL: &str = "CallStateReport";
+const PHONE: &str = "PhoneOnline";
+
+/// The types of events that the pages become.
+pub const KINDS: [&str; 5] = ["alarm", "balance_alert", "account", "call", "phone"];
+
+/// Most alarms that can stand at once: a whole list of them fits a body, and their state the queue.
+pub const ALARMS_MAX: usize = 1_024;
+
+/// Longest text of one field, in bytes: the manual's longest is a memo of some hundred.
+const TEXT_BYTES_MAX: usize = 1_024;
+
+/// What one push tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The alarms that stand now.
+    Alarms(Vec<Alarm>),
+    /// An account's balance after a change that was no call.
+    Money(Money),
+    /// A call went into another state.
+    Call(CallState),
+    /// A telephone came or went.
+    Phone(Phone),
+}
+
+/// One alarm that stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Its type's number, as written.
+    pub kind: String,
+    /// What it is about: a gateway, an account, a disk.
+    pub name: String,
+    /// When it began, in epoch milliseconds.
+    pub start_ms: i64,
+    /// 0 to 3, as written.
+    pub level: Option<String>,
+    /// The figure that raised it, as written.
+    pub value: Option<String>,
+    /// The upper bound, as written.
+    pub upper: Option<String>,
+    /// The lower bound, as written.
+    pub lower: Option<String>,
+    /// A note.
+    #[serde(skip)]
+    pub memo: Option<String>,
+}
+
+impl Alarm {
+    /// The account whose balance it is about, if it is one of those.
+    pub fn balance_of(&self) -> Option<&str> {
+        let is_balance = self.kind == report::BALANCE_ALARM && !self.name.is_empty();
+        is_balance.then_some(&*self.name)
+    }
+}
+
+/// Whether an alarm came or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// It was not there before.
+    Raised,
+    /// It was there, at another level.
+    Changed,
+    /// It is there no more.
+    Cleared,
+}
+
+/// An account's balance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Money {
+    /// The account.
+    pub account: String,
+    /// The balance, as written.
+    pub money: String,
+}
+
+/// A call in a new state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallState {
+    /// The softswitch's number of the call.
+    pub call: String,
+    /// The state's number.
+    pub state: i64,
+    /// When, in epoch milliseconds.
+    pub time_ms: i64,
+    fields: BTreeMap<&'static str, String>,
+}
+
+/// A telephone that came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phone {
+    /// Its number.
+    pub number: String,
+    /// It is there.
+    pub online: bool,
+    /// When, in epoch milliseconds.
+    pub time_ms: i64,
+    /// Numbers that ring it.
+    pub dids: Vec<String>,
+    local_port: Option<i64>,
+    fields: BTreeMap<&'static str, String>,
+}
+
+/// Why a push tells nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushError {
+    /// No JSON object in UTF-8; where it goes wrong.
+    NotJson(String),
+    /// A field that has to be there is not.
+    Missing(&'static str),
+    /// A field is not what it should be.
+    Field(&'static str, &'static str),
+    /// More alarms than [`ALARMS_MAX`].
+    TooManyAlarms(usize),
+    /// No such page.
+    Page,
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson(place) => write!(f, "not a JSON object: {place}"),
+            Self::Missing(field) => write!(f, "{field} is missing"),
+            Self::Field(field, what) => write!(f, "{field} is {what}"),
+            Self::TooManyAlarms(count) => {
+                write!(f, "{count} alarms at once, at most {ALARMS_MAX} are taken")
+            }
+            Self::Page => f.write_str("no such page"),
+        }
+    }
+}
+
+impl std::error::Error for PushError {}
+
+/// Reads what was pushed to `page`.
+///
+/// # Errors
+///
+/// What keeps it from being read; nothing of it is told then.
+pub fn read(page: &str, body: &[u8]) -> Result<Told, PushError> {
+    let fields = Fields::of(body)?;
+    match page {
+        ALARMS => alarms(&fields).map(Told::Alarms),
+        MONEY => Ok(Told::Money(Money {
+            account: fields.required("account")?,
+            money: fields.amount("money")?.ok_or(PushError::Missing("money"))?,
+        })),
+        CALL => call(&fields).map(Told::Call),
+        PHONE => phone(&fields).map(Told::Phone),
+        _ => Err(PushError::Page),
+    }
+}
+
+fn alarms(fields: &Fields<'_>) -> Result<Vec<Alarm>, PushError> {
+    const LIST: &str = "infoAlarmCurrents";
+    let list = fields.0.get(LIST).ok_or(PushError::Missing(LIST))?;
+    let list: Vec<&RawValue> =
+        serde_json::from_str(list.get()).map_err(|_| PushError::Field(LIST, "not a list"))?;
+    if list.len() > ALARMS_MAX {
+        return Err(PushError::TooManyAlarms(list.len()));
+    }
+    list.into_iter()
+        .map(|alarm| {
+            let fields = Fields::of(alarm.get().as_bytes())?;
+            Ok(Alarm {
+                kind: fields.required("type")?,
+                name: fields.text("name")?.unwrap_or_default(),
+                start_ms: fields.millis("startTime")?,
+                level: fields.text("level")?,
+                value: fields.text("value")?,
+                upper: fields.text("upper")?,
+                lower: fields.text("lower")?,
+                memo: fields.text("memo")?,
+            })
+        })
+        .collect()
+}
+
+fn call(fields: &Fields<'_>) -> Result<CallState, PushError> {
+    Ok(CallState {
+        call: fields.required("callId")?,
+        state: fields
+            .whole("callState")?
+            .ok_or(PushError::Missing("callState"))?,
+        time_ms: fields.millis("eventTime")?,
+        fields: fields.texts(&[
+            "callerE164",
+            "calleeE164",
+            "callerGatewayId",
+            "calleeGatewayId",
+            "callerIp",
+            "calleeIp",
+            "transactionId",
+            "callIdentifier",
+        ])?,
+    })
+}
+
+fn phone(fields: &Fields<'_>) -> Result<Phone, PushError> {
+    let dids = match fields.0.get("dids").filter(|dids| dids.get() != "null") {
+        None => Vec::new(),
+        Some(dids) => serde_json::from_str(dids.get())
+            .map_err(|_| PushError::Field("dids", "not a list of texts"))?,
+    };
+    let online = fields.0.get("online").ok_or(PushError::Missing("online"))?;
+    Ok(Phone {
+        number: fields.required("e164")?,
+        online: match online.get() {
+            "true" => true,
+            "false" => false,
+            _ => return Err(PushError::Field("online", "neither true nor false")),
+        },
+        time_ms: fields.millis("eventTime")?,
+        dids,
+        local_port: fields.whole("localPort")?,
+        fields: fields.texts(&["localIp", "remoteIp", "productId"])?,
+    })
+}
+
+/// The fields of an object, each as it is written.
+struct Fields<'t>(BTreeMap<String, &'t RawValue>);
+
+impl<'t> Fields<'t> {
+    fn of(body: &'t [u8]) -> Result<Fields<'t>, PushError> {
+        let not_json = |error: serde_json::Error| {
+            let place = format!("{:?} error at byte {}", error.classify(), error.column());
+            PushError::NotJson(place.to_lowercase())
+        };
+        serde_json::from_slice(body).map(Fields).map_err(not_json)
+    }
+
+    /// The text of a field, a number as it is written; nothing where it is empty or `null`.
+    fn text(&self, name: &'static str) -> Result<Option<String>, PushError> {
+        let Some(raw) = self.0.get(name) else {
+            return Ok(None);
+        };
+        let text = match raw.get().chars().next() {
+            Some('"') => {
+                serde_json::from_str(raw.get()).map_err(|_| PushError::Field(name, "not text"))?
+            }
+            Some('{' | '[') => return Err(PushError::Field(name, "neither text nor a number")),
+            Some('n') => return Ok(None),
+            _ => raw.get().to_string(),
+        };
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(PushError::Field(name, "too long"));
+        }
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    fn required(&self, name: &'static str) -> Result<String, PushError> {
+        self.text(name)?.ok_or(PushError::Missing(name))
+    }
+
+    fn amount(&self, name: &'static str) -> Result<Option<String>, PushError> {
+        let text = self.text(name)?;
+        match text.as_deref().is_none_or(is_amount) {
+            true => Ok(text),
+            false => Err(PushError::Field(name, "not an amount")),
+        }
+    }
+
+    fn whole(&self, name: &'static str) -> Result<Option<i64>, PushError> {
+        let number = self.text(name)?.map(|text| text.parse());
+        number
+            .transpose()
+            .map_err(|_| PushError::Field(name, "not a whole number"))
+    }
+
+    /// Epoch milliseconds; 0 and less are what a switch writes for no time.
+    fn millis(&self, name: &'static str) -> Result<i64, PushError> {
+        self.whole(name)?
+            .filter(|millis| *millis > 0)
+            .ok_or(PushError::Missing(name))
+    }
+
+    fn texts(&self, names: &[&'static str]) -> Result<BTreeMap<&'static str, String>, PushError> {
+        let mut texts = BTreeMap::new();
+        for name in names {
+            if let Some(text) = self.text(name)? {
+                texts.insert(*name, text);
+            }
+        }
+        Ok(texts)
+    }
+}
+
+impl CallState {
+    /// The word for its state; `None` for those that a receiver is not told (set-up,
+    /// authentication, and numbers the manual does not explain).
+    pub fn word(&self) -> Option<&'static str> {
+        match self.state {
+            -5 | -11 => Some("ringing"),
+            -6 | -12 => Some("answered"),
+            -13 => Some("hangup"),
+            _ => None,
+        }
+    }
+}
+
+/// Makes the events of one source of pushes.
+#[derive(Debug)]
+pub struct PushMaker {
+    /// The switch's name.
+    pub node: Arc<str>,
+    /// The source's name.
+    pub source: Arc<str>,
+    /// Currency, and accounts by gateway.
+    pub settings: CallSettings,
+}
+
+impl PushMaker {
+    /// The event of an alarm that came or went; `at` is when the list came that shows it.
+    pub fn alarm(&self, alarm: &Alarm, edge: Edge, at: UnixMs) -> Event {
+        let (state, cleared_ms) = match edge {
+            Edge::Raised | Edge::Changed => ("raised", None),
+            Edge::Cleared => ("cleared", Some(at.0)),
+        };
+        let start = alarm.start_ms.to_string();
+        let mut key = vec![ALARMS, &alarm.kind, &alarm.name, &start, state];
+        if edge == Edge::Changed {
+            key.extend(alarm.level.as_deref());
+        }
+        let outcome = Outcome {
+            state,
+            started_at: Some(Timestamp::from_millis(alarm.start_ms)),
+            cleared_at: cleared_ms.map(Timestamp::from_millis),
+            repeats: 0,
+        };
+        let told = report::Alarm {
+            alarm_type: &alarm.kind,
+            name: None,
+            level: alarm.level.as_deref(),
+            object: Some(&*alarm.name).filter(|name| !name.is_empty()),
+            value: alarm.value.as_deref(),
+            upper: alarm.upper.as_deref(),
+            lower: alarm.lower.as_deref(),
+            message: alarm.memo.as_deref(),
+        };
+        let labels = Labels {
+            account: alarm.balance_of().map(Box::from),
+            ..Labels::default()
+        };
+        // A list does not say when an alarm that is missing from it ended.
+        let time = Timestamp::from_millis(cleared_ms.unwrap_or(alarm.start_ms));
+        let data = report::alarm(&told, outcome, None, None);
+        self.event("alarm", &key, time, labels, data)
+    }
+
+    /// The event of a balance that first came at `first`.
+    pub fn money(&self, money: &Money, first: UnixMs) -> Event {
+        let arrival = first.0.to_string();
+        let mut data = Object::with_capacity(128);
+        data.text("account_id", Some(&money.account));
+        data.text("current_balance", Some(&money.money));
+        data.text("currency", self.settings.currency.as_deref());
+        data.text("change", Some("balance"));
+        let labels = Labels {
+            account: Some(money.account.as_str().into()),
+            ..Labels::default()
+        };
+        let key = [MONEY, &money.account, &money.money, &arrival];
+        self.event(
+            "account",
+            &key,
+            Timestamp::from_millis(first.0),
+            labels,
+            data.finish(),
+        )
+    }
+
+    /// The event of a call in a state that has a [word](CallState::word).
+    pub fn call(&self, call: &CallState, word: &str) -> Event {
+        let field = |name: &str| call.fields.get(name).map(String::as_str);
+        let gateway = field("callerGatewayId");
+        let account = gateway.and_then(|gateway| self.settings.accounts.get(gateway));
+        let time = Timestamp::from_millis(call.time_ms);
+        let mut data = Object::with_capacity(384);
+        data.text("call_id", Some(&call.call));
+        data.text("state", Some(word));
+        data.text("time", Some(&time.to_string()));
+        data.text("caller_id", field("callerE164"));
+        data.text("called_id", field("calleeE164"));
+        data.text("account_id", account.map(String::as_str));
+        data.text("gateway_id", gateway);
+        data.text("callee_gateway_id", field("calleeGatewayId"));
+        data.text("caller_ip", field("callerIp"));
+        data.text("callee_ip", field("calleeIp"));
+        data.text("sip_call_id", field("callIdentifier"));
+        data.text("transaction_id", field("transactionId"));
+        data.whole("call_state", Some(call.state));
+        let labels = Labels {
+            account: account.map(|account| account.as_str().into()),
+            gateway: gateway.map(Box::from),
+            callee_gateway: field("calleeGatewayId").map(Box::from),
+            ..Labels::default()
+        };
+        let (state, millis) = (call.state.to_string(), call.time_ms.to_string());
+        let sip = field("callIdentifier").unwrap_or_default();
+        let key = [CALL, &call.call, sip, &state, &millis];
+        self.event("call", &key, time, labels, data.finish())
+    }
+
+    /// The event of a telephone that came or went.
+    pub fn phone(&self, phone: &Phone) -> Event {
+        let field = |name: &str| phone.fields.get(name).map(String::as_str);
+        let time = Timestamp::from_millis(phone.time_ms);
+        let mut data = Object::with_capacity(256);
+        data.text("phone_id", Some(&phone.number));
+        data.truth("online", phone.online);
+        data.text("time", Some(&time.to_string()));
+        data.texts("dids", &phone.dids);
+        data.text("local_ip", field("localIp"));
+        data.whole("local_port", phone.local_port);
+        data.text("remote_ip", field("remoteIp"));
+        data.text("product_id", field("productId"));
+        let (online, millis) = (phone.online.to_string(), phone.time_ms.to_string());
+        let key = [PHONE, &phone.number, &online, &millis];
+        self.event("phone", &key, time, Labels::default(), data.finish())
+    }
+
+    fn event(
+        &self,
+        kind: &str,
+        key: &[&str],
+        time: Timestamp,
+        labels: Labels,
+        data: Box<[u8]>,
+    ) -> Event {
+        Event {
+            id: id::of_key(&self.node, &self.source, key.iter().copied()),
+            kind: kind.into(),
+            time,
+            node: Arc::clone(&self.node),
+            labels,
+            data,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLES: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/vos3000/outbound-post/"
+    );
+
+    fn sample(name: &str) -> Vec<u8> {
+        std::fs::read(format!("{SAMPLES}{name}.json")).unwrap()
+    }
+
+    fn maker() -> PushMaker {
+        PushMaker {
+            node: "vos-1".into(),
+            source: "push".into(),
+            settings: CallSettings {
+                currency: Some("USD".to_string()),
+                accounts: [("GW-IN-CLIENT001".to_string(), "CLIENT001".to_string())].into(),
+                ..CallSettings::default()
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check(event: &Event, kind: &str, time: &str, data: &str) {
+        assert_eq!(String::from_utf8_lossy(&event.data), data);
+        assert_eq!((&*event.kind, &*event.time.to_string()), (kind, time));
+    }
+
+    #[test]
+    fn every_page_of_the_manual_is_read() {
+        let Ok(Told::Call(call)) = read(CALL, &sample(CALL)) else {
+            panic!("a call state");
+        };
+        let event = maker().call(&call, call.word().unwrap());
+        check(
+            &event,
+            "call",
+            "2026-04-10T06:38:25.456Z",
+            "{\"call_id\":\"771\",\"state\":\"answered\",\"time\":\"2026-04-10T06:38:25.456Z\",\"caller_id\":\"12025550101\",\"called_id\":\"442079460101\",\"account_id\":\"CLIENT001\",\"gateway_id\":\"GW-IN-CLIENT001\",\"callee_gateway_id\":\"GW-OUT-UK-A\",\"caller_ip\":\"192.0.2.11\",\"callee_ip\":\"203.0.113.21\",\"sip_call_id\":\"13b24a08@192.0.2.11\",\"transaction_id\":null,\"call_state\":-12}",
+        );
+        assert_eq!(event.labels.account.as_deref(), Some("CLIENT001"));
+        let Ok(Told::Money(money)) = read(MONEY, &sample(MONEY)) else {
+            panic!("a balance");
+        };
+        let event = maker().money(&money, UnixMs(1_775_803_105_000));
+        check(
+            &event,
+            "account",
+            "2026-04-10T06:38:25.000Z",
+            "{\"account_id\":\"CLIENT001\",\"current_balance\":\"115.5\",\"currency\":\"USD\",\"change\":\"balance\"}",
+        );
+        let Ok(Told::Phone(phone)) = read(PHONE, &sample(PHONE)) else {
+            panic!("a telephone");
+        };
+        let event = maker().phone(&phone);
+        check(
+            &event,
+            "phone",
+            "2026-04-10T06:38:20.123Z",
+            "{\"phone_id\":\"12025550101\",\"online\":false,\"time\":\"2026-04-10T06:38:20.123Z\",\"dids\":[],\"local_ip\":\"192.0.2.5\",\"local_port\":5060,\"remote_ip\":\"198.51.100.77\",\"product_id\":\"softphone\"}",
+        );
+        let Ok(Told::Alarms(alarms)) = read(ALARMS, &sample(ALARMS)) else {
+            panic!("alarms");
+        };
+        assert_eq!(alarms.len(), 3);
+        let event = maker().alarm(&alarms[0], Edge::Raised, UnixMs(0));
+        check(
+            &event,
+            "alarm",
+            "2026-04-10T06:35:00.000Z",
+            "{\"alarm_type\":\"20007\",\"alarm_name\":\"account balance\",\"level\":\"major\",\"object\":\"CLIENT001\",\"value\":\"15.5\",\"upper\":null,\"lower\":\"20.0\",\"state\":\"raised\",\"started_at\":\"2026-04-10T06:35:00.000Z\",\"cleared_at\":null,\"message\":null,\"repeats\":0}",
+        );
+        assert_eq!(event.labels.account.as_deref(), Some("CLIENT001"));
+        let event = maker().alarm(&alarms[2], Edge::Cleared, UnixMs(1_775_803_105_000));
+        check(
+            &event,
+            "alarm",
+            "2026-04-10T06:38:25.000Z",
+            "{\"alarm_type\":\"20005\",\"alarm_name\":\"disk\",\"level\":\"critical\",\"object\":\"/\",\"value\":\"93.0\",\"upper\":\"90.0\",\"lower\":null,\"state\":\"cleared\",\"started_at\":\"2026-04-10T06:37:00.000Z\",\"cleared_at\":\"2026-04-10T06:38:25.000Z\",\"message\":null,\"repeats\":0}",
+        );
+    }
+
+    #[track_caller]
+    fn check_error(page: &str, body: &str, expected: &str) {
+        let error = read(page, body.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{page} {body}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why_without_its_content() {
+        check_error(MONEY, "", "not a JSON object: eof error at byte 0");
+        check_error(MONEY, "[1]", "not a JSON object: data error at byte 0");
+        check_error(
+            MONEY,
+            "{\"account\":\"A\"",
+            "not a JSON object: eof error at byte 14",
+        );
+        check_error(MONEY, "{\"account\":\"A\"}", "money is missing");
+        check_error(
+            MONEY,
+            "{\"account\":\"A\",\"money\":null}",
+            "money is missing",
+        );
+        check_error(
+            MONEY,
+            "{\"account\":\"\",\"money\":1}",
+            "account is missing",
+        );
+        check_error(
+            MONEY,
+            "{\"account\":\"A\",\"money\":\"ten\"}",
+            "money is not an amount",
+        );
+        check_error(
+            MONEY,
+            "{\"account\":{},\"money\":1}",
+            "account is neither text nor a number",
+        );
+        check_error(ALARMS, "{}", "infoAlarmCurrents is missing");
+        check_error(
+            ALARMS,
+            "{\"infoAlarmCurrents\":null}",
+            "infoAlarmCurrents is not a list",
+        );
+        check_error(
+            ALARMS,
+            "{\"infoAlarmCurrents\":[{\"type\":20003}]}",
+            "startTime is missing",
+        );
+        check_error(
+            CALL,
+            "{\"callId\":1,\"callState\":\"up\"}",
+            "callState is not a whole number",
+        );
+        check_error(
+            PHONE,
+            "{\"e164\":\"1\",\"online\":1}",
+            "online is neither true nor false",
+        );
+        check_error("PushDtmfInfo", "{}", "no such page");
+        let many = format!("{{\"infoAlarmCurrents\":[{}0]}}", "0,".repeat(ALARMS_MAX));
+        check_error(ALARMS, &many, "1025 alarms at once, at most 1024 are taken");
+        let long = format!("{{\"account\":\"{}\",\"money\":1}}", "x".repeat(2_000));
+        check_error(MONEY, &long, "account is too long");
+        assert!(read(MONEY, b"{\"account\":\"\xff\",\"money\":1}").is_err());
+    }
+
+    #[test]
+    fn the_same_push_gives_the_same_id_and_another_one_another() {
+        let call = |body: &str| match read(CALL, body.as_bytes()) {
+            Ok(Told::Call(call)) => maker().call(&call, "ringing").id,
+            other => panic!("{other:?}"),
+        };
+        let one = call("{\"callId\":1,\"callState\":-5,\"eventTime\":1775803105456}");
+        let same = call(
+            "{ \"eventTime\":1775803105456, \"callState\":-5, \"callId\":\"1\", \"callerIp\":\"\" }",
+        );
+        assert_eq!(one, same);
+        for other in [
+            "{\"callId\":2,\"callState\":-5,\"eventTime\":1775803105456}",
+            "{\"callId\":1,\"callState\":-11,\"eventTime\":1775803105456}",
+            "{\"callId\":1,\"callState\":-5,\"eventTime\":1775803105457}",
+            "{\"callId\":1,\"callState\":-5,\"eventTime\":1775803105456,\"callIdentifier\":\"x\"}",
+        ] {
+            assert_ne!(call(other), one, "{other}");
+        }
+    }
+
+    #[test]
+    fn call_states_have_the_words_of_the_manual() {
+        let word = |state| {
+            let body = format!("{{\"callId\":1,\"callState\":{state},\"eventTime\":1}}");
+            match read(CALL, body.as_bytes()) {
+                Ok(Told::Call(call)) => call.word(),
+                other => panic!("{other:?}"),
+            }
+        };
+        for (states, expected) in [
+            (&[-5, -11][..], Some("ringing")),
+            (&[-6, -12], Some("answered")),
+            (&[-13], Some("hangup")),
+            (&[-1, -18, 0, 7, -99], None),
+        ] {
+            for state in states {
+                assert_eq!(word(*state), expected, "{state}");
+            }
+        }
+    }
+}

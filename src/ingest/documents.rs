@@ -1,0 +1,281 @@
+//! Documents: one record per file, as FreeSWITCH's `json_cdr`, `xml_cdr` and `err-log-dir` hold them.
+//!
+//! **Crash argument.** That a file was read is committed with its event. What then becomes of the
+//! file happens after that commit: a crash between leaves it there, it is known at the next start,
+//! and removed or moved then without being told again. A file is removed once its event is durable
+//! here, not once it is delivered: from then on the queue answers for it, as it does for a row
+//! whose log has been rotated away, and an endpoint that is down for days must not fill the
+//! switch's directory. One that did not fit is never removed or moved: only its first bytes are in
+//! `set-aside.jsonl`.
+//!
+//! **Half-written files.** A switch creates a document under its final name and then writes it. One
+//! that ends early waits until it changes, or until it has not for `incomplete_max`; it is then
+//! set aside, and read again should it change after all.
+
+use super::Group;
+use super::intake::{At, Came, Intake, due_with};
+use super::report::Report;
+use crate::clock::{Moment, UnixMs};
+use crate::derive::{Derive, Fate, Now};
+use crate::event::Origin;
+use crate::folder::{Folder, Found, HEAD_BYTES, relative};
+use crate::parser::document::DOCUMENT_BYTES_MAX;
+use crate::parser::{DocumentStep, Format, Parser};
+use crate::queue::StateChange;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Shortest time between two lines about files that could not be removed or moved.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(600);
+
+/// What becomes of a file once what it told is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// Nothing; it is remembered.
+    Keep,
+    /// It is removed.
+    Delete,
+    /// It is moved to this directory, on the same file system.
+    MoveTo(PathBuf),
+}
+
+impl After {
+    /// Its word in the configuration.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Delete => "delete",
+            Self::MoveTo(_) => "move_to",
+        }
+    }
+
+    /// Does it to the file at `path`, which is `name` below its directory.
+    fn apply(&self, path: &Path, name: &str) -> io::Result<()> {
+        match self {
+            Self::Keep => Ok(()),
+            Self::Delete => fs::remove_file(path),
+            Self::MoveTo(directory) => {
+                let target = directory.join(name);
+                if let Some(parent) = target.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                fs::rename(path, target)
+            }
+        }
+    }
+}
+
+/// A source of documents.
+#[derive(Debug)]
+pub struct Documents {
+    name: Arc<str>,
+    folder: Folder,
+    parser: Parser,
+    format: Format,
+    derive: Derive,
+    after: After,
+    report: Report,
+    /// Files whose event is in the group that is not yet durable, and when each changed last.
+    done: Vec<(PathBuf, i64)>,
+    not_moved: u64,
+    not_moved_told_at: Option<Moment>,
+}
+
+/// The name of the small state that holds the watermark of the source's folder.
+pub fn watermark_name(source: &str) -> String {
+    format!("folder/{source}")
+}
+
+/// The watermark as it is stored.
+pub fn watermark_of(stored: Option<&[u8]>) -> Option<i64> {
+    Some(i64::from_be_bytes(stored?.try_into().ok()?))
+}
+
+impl Documents {
+    /// The source called `name`, of the files in `folder`.
+    pub fn new(
+        name: Arc<str>,
+        folder: Folder,
+        parser: Parser,
+        derive: Derive,
+        after: After,
+    ) -> Documents {
+        Documents {
+            report: Report::new(&name),
+            name,
+            folder,
+            format: parser.format().clone(),
+            parser,
+            derive,
+            after,
+            done: Vec::new(),
+            not_moved: 0,
+            not_moved_told_at: None,
+        }
+    }
+
+    /// Reads one file; false when it has to wait.
+    fn read(&mut self, file: Found, now: Now, group: &mut Group) {
+        let (bytes, head) = match read(&file) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.folder.lost(&file);
+            }
+            Err(error) => {
+                // Said once for each run of them; tried again when it changes, and in the end.
+                let place = file.path.display().to_string();
+                self.report
+                    .set_aside(&place, &format!("cannot be read: {error}"));
+                return self.folder.put_back(file);
+            }
+        };
+        if self.folder.is_old(&file, head) {
+            // Renamed, or its mode changed, or what was to become of it did not.
+            group.remember(&self.name, self.folder.done(&file, head));
+            self.done.push((file.path, file.changed_ns));
+            return;
+        }
+        let settings = self.folder.settings();
+        let complete = now.moment.since(file.unchanged_since) >= settings.patience;
+        let name = relative(&settings.directory, &file.path);
+        let came = match self.parser.document(&bytes, &name, complete) {
+            DocumentStep::Incomplete => return self.folder.put_back(file),
+            DocumentStep::Rejected(reject) => Came::of(Fate::Misfit(reject)),
+            DocumentStep::Record(record) => {
+                let origin = Origin {
+                    first_row: &Sha256::digest(&bytes).into(),
+                    offset: 0,
+                    raw: &bytes,
+                };
+                let mut told = Vec::new();
+                let (derive, format) = (&mut self.derive, &self.format);
+                derive.rows_came(now, &mut told);
+                let awake = told.len();
+                let fate = derive.take(&record, format, origin, now, &mut told);
+                if awake > 0 {
+                    group.tell(&self.name, told.drain(..awake).collect());
+                }
+                Came {
+                    fate,
+                    told,
+                    reason: None,
+                }
+            }
+        };
+        match came.why_not() {
+            Some(reason) => self.report.set_aside(&name, &reason),
+            None => self.done.push((file.path.clone(), file.changed_ns)),
+        }
+        let place = file.path.display().to_string();
+        group.add(&self.name, &place, &bytes, came);
+        group.remember(&self.name, self.folder.done(&file, head));
+    }
+
+    /// Says that files cannot be removed or moved, now and then.
+    fn tell_not_moved(&mut self, path: &Path, error: &io::Error, now: Moment) {
+        self.not_moved += 1;
+        let due = self
+            .not_moved_told_at
+            .is_none_or(|told| now.since(told) >= TROUBLE_PAUSE);
+        if due {
+            log::warn!(
+                "files read, but after_read fails source={} count={} one={path:?} error=\"{error}\"",
+                self.name,
+                self.not_moved
+            );
+            self.not_moved_told_at = Some(now);
+            self.not_moved = 0;
+        }
+    }
+}
+
+/// The file's bytes and the hash of its head; of one that is too long, a byte too many.
+pub(super) fn read(file: &Found) -> io::Result<(Vec<u8>, u64)> {
+    let most = DOCUMENT_BYTES_MAX as u64 + 1;
+    let room = usize::try_from(file.size.min(most)).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(room);
+    File::open(&file.path)?.take(most).read_to_end(&mut bytes)?;
+    let head = head_hash(bytes.get(..HEAD_BYTES).unwrap_or(&bytes));
+    Ok((bytes, head))
+}
+
+/// First 8 bytes of the SHA-256 of a file's head.
+pub(super) fn head_hash(head: &[u8]) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(head).into();
+    let (first, _) = digest.split_first_chunk().expect("32 bytes begin with 8");
+    u64::from_be_bytes(*first)
+}
+
+/// Adds what a folder has to say besides its files.
+pub(super) fn keep_account(
+    folder: &mut Folder,
+    source: &Arc<str>,
+    up_to_ns: i64,
+    group: &mut Group,
+) {
+    let vanished = folder.take_vanished();
+    if vanished > 0 {
+        log::warn!("files gone before they were read source={source} count={vanished}");
+        group.batch(source).counts.gaps += vanished;
+    }
+    if !folder.is_new() && !group.has(source) {
+        return; // Not worth a commit of its own.
+    }
+    let (forgotten, watermark) = folder.to_commit(up_to_ns);
+    group.batch(source).forgotten.extend(forgotten);
+    if let Some(watermark) = watermark {
+        group.change(StateChange {
+            name: watermark_name(source),
+            value: Some(watermark.to_be_bytes().to_vec()),
+        });
+    }
+}
+
+impl Intake for Documents {
+    fn take(&mut self, at: At, group: &mut Group) {
+        self.folder.look(at.hinted);
+        while !group.is_full()
+            && let Some(file) = self.folder.take()
+        {
+            self.read(file, at.machine(), group);
+        }
+        // What becomes of these is still to come: they have to be known at the next start.
+        let done = self.done.iter().map(|(_, changed_ns)| *changed_ns);
+        let up_to_ns = match self.after {
+            After::Keep => i64::MAX,
+            After::Delete | After::MoveTo(_) => done.min().unwrap_or(i64::MAX),
+        };
+        let forgotten = group.derive(&self.name, &mut self.derive, at.machine());
+        self.report.forgotten(forgotten);
+        keep_account(&mut self.folder, &self.name, up_to_ns, group);
+        self.report.tell(at.now);
+    }
+
+    fn committed(&mut self, now: Moment) {
+        let directory = self.folder.settings().directory.clone();
+        for (path, _) in std::mem::take(&mut self.done) {
+            let name = relative(&directory, &path);
+            match self.after.apply(&path, &name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    self.tell_not_moved(&path, &error, now);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn turned_away(&mut self) {}
+
+    fn due(&self, now: Moment) -> Moment {
+        due_with(&self.derive, self.folder.due(now), now)
+    }
+}
+
+/// The instant of a file's time.
+pub(super) fn instant(ns: i64) -> UnixMs {
+    UnixMs(ns.div_euclid(1_000_000))
+}

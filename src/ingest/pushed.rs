@@ -1,0 +1,427 @@
+//! Pushed: what a listener hands over, answered after its commit.
+//!
+//! **Crash argument.** A push is answered *kept* in [`Intake::committed`], which ingest calls after
+//! the commit that holds its events returned, and nowhere else. A crash before the commit leaves
+//! neither event nor answer: the sender, if it repeats, tells it again. A crash between commit and
+//! answer leaves an event that the sender does not know of: its repeat has the same id, or is
+//! known and counted as repeated. A commit that fails answers busy at once, while its group is
+//! kept and tried again: also that ends in an event at most twice, with one id.
+//!
+//! **What does not fit** is set aside, durably, and then answered as if it did: the one answer
+//! that the manual documents is `retCode` 0, what a switch does on another is not known, and to
+//! have it repeat for ever what will never fit helps nobody. Nothing is lost by that: the row is
+//! in `set-aside.jsonl` with its peer and reason.
+
+mod alarms;
+mod lately;
+mod recent;
+
+use super::Group;
+use super::intake::{At, Came, Intake, due_with};
+use super::report::Report;
+use crate::clock::{Moment, UnixMs};
+use crate::derive::{Derive, Fate, Now, Observation};
+use crate::event::Origin;
+use crate::event::vos3000_push::{self, Edge, PushMaker, Told};
+use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
+use crate::parser::{DocumentStep, Format, Parser, Record, Step};
+use crate::queue::{Queue, QueueError};
+use crate::timestamp::Timestamp;
+use alarms::Standing;
+use lately::Lately;
+use recent::Recent;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Shortest time between two lines about pushes not taken. The first is said at once.
+const REFUSALS_PAUSE: Duration = Duration::from_secs(600);
+
+/// Time between two calls when nothing is pushed: for what is said in the log.
+const IDLE_PAUSE: Duration = Duration::from_secs(5);
+
+/// A source of pushes.
+#[derive(Debug)]
+pub struct Pushed {
+    name: Arc<str>,
+    gate: Gate,
+    reading: Reader,
+    derive: Derive,
+    report: Report,
+    recent: Recent,
+    refusals: Refusals,
+    refusals_told_at: Option<Moment>,
+    /// What was added to the group that is not yet durable: at most its number of rows.
+    owed: Vec<(Answer, Option<Vec<u8>>)>,
+}
+
+/// How pushes are understood.
+#[derive(Debug)]
+pub enum Reading {
+    /// As VOS3000's pages.
+    Pages(PushMaker),
+    /// As rows of a format; a body may hold several lines.
+    ///
+    /// What reads them: lines, or a document for each body.
+    Rows(Box<Parser>),
+}
+
+#[derive(Debug)]
+enum Reader {
+    Pages(Box<Pages>),
+    Rows(Box<Rows>),
+}
+
+/// What understands VOS3000's pages.
+#[derive(Debug)]
+struct Pages {
+    maker: PushMaker,
+    standing: Standing,
+    lately: Lately,
+}
+
+/// What understands rows.
+#[derive(Debug)]
+struct Rows {
+    parser: Parser,
+    format: Format,
+}
+
+impl Pushed {
+    /// The source called `name`, whose pushes come through `gate`, with its machines; goes on from what `queue`
+    /// remembers of it.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be read.
+    pub fn new(
+        name: Arc<str>,
+        gate: Gate,
+        reading: Reading,
+        derive: Derive,
+        queue: &Queue,
+    ) -> Result<Pushed, QueueError> {
+        let reading = match reading {
+            Reading::Pages(maker) => Reader::Pages(Box::new(Pages {
+                maker,
+                standing: Standing::load(&name, queue)?,
+                lately: Lately::load(&name, queue)?,
+            })),
+            Reading::Rows(parser) => Reader::Rows(Box::new(Rows {
+                format: parser.format().clone(),
+                parser: *parser,
+            })),
+        };
+        Ok(Pushed {
+            report: Report::new(&name),
+            name,
+            gate,
+            reading,
+            derive,
+            recent: Recent::default(),
+            refusals: Refusals::default(),
+            refusals_told_at: None,
+            owed: Vec::new(),
+        })
+    }
+
+    /// Says how many pushes were not taken, when that is due.
+    fn tell_refusals(&mut self, now: Moment) {
+        let due = self
+            .refusals_told_at
+            .is_none_or(|told| now.since(told) >= REFUSALS_PAUSE);
+        if due && self.say_refusals() {
+            self.refusals_told_at = Some(now);
+        }
+    }
+
+    /// Says how many pushes were not taken, if there are more than were said.
+    fn say_refusals(&mut self) -> bool {
+        let refusals = self.gate.refusals();
+        let is_news = refusals != self.refusals;
+        if is_news {
+            log::warn!(
+                "pushes not taken since the start source={} {refusals}",
+                self.name
+            );
+            self.refusals = refusals;
+        }
+        is_news
+    }
+}
+
+impl Intake for Pushed {
+    fn take(&mut self, at: At, group: &mut Group) {
+        while !group.is_full()
+            && let Some(push) = self.gate.take()
+        {
+            let place = match push.page.as_str() {
+                "" => format!("push from {}", push.peer),
+                page => format!("{page} from {}", push.peer),
+            };
+            let hands = Hands {
+                source: &self.name,
+                place: &place,
+                push: &push,
+                now: at.machine(),
+                derive: &mut self.derive,
+                recent: &mut self.recent,
+                group,
+            };
+            let taken = self.reading.read(hands);
+            if let Some(reason) = taken.misfit {
+                self.report.set_aside(&place, &reason);
+            }
+            self.owed.push((push.answer, taken.flowno));
+        }
+        let forgotten = group.derive(&self.name, &mut self.derive, at.machine());
+        self.report.forgotten(forgotten);
+        self.report.tell(at.now);
+        self.tell_refusals(at.now);
+    }
+
+    fn committed(&mut self, _: Moment) {
+        for (answer, acknowledgement) in self.owed.drain(..) {
+            answer.kept(acknowledgement.as_deref());
+        }
+    }
+
+    fn turned_away(&mut self) {
+        self.gate.close();
+        for _busy in self.owed.drain(..) {
+            self.gate.refused(Refusal::Full);
+        }
+    }
+
+    fn due(&self, now: Moment) -> Moment {
+        due_with(&self.derive, now + IDLE_PAUSE, now)
+    }
+}
+
+impl Drop for Pushed {
+    /// Whoever still waits for an answer hears that there will be none.
+    fn drop(&mut self) {
+        self.turned_away();
+        self.say_refusals();
+    }
+}
+
+/// What a push came to, for its answer and the log.
+#[derive(Debug, Default)]
+struct Taken {
+    /// Why it, or the first row of it, does not fit.
+    misfit: Option<String>,
+    /// What a sender of datagrams wants to hear.
+    flowno: Option<Vec<u8>>,
+}
+
+/// One push, and what it takes to understand it.
+#[derive(Debug)]
+struct Hands<'a> {
+    source: &'a Arc<str>,
+    place: &'a str,
+    push: &'a Push,
+    now: Now,
+    derive: &'a mut Derive,
+    recent: &'a mut Recent,
+    group: &'a mut Group,
+}
+
+impl Hands<'_> {
+    /// What a record of the push tells, but for what was told a moment ago.
+    fn record(&mut self, record: &Record<'_>, format: &Format, origin: Origin<'_>) -> Came {
+        let mut told = Vec::new();
+        let fate = self
+            .derive
+            .take(record, format, origin, self.now, &mut told);
+        let came = Came {
+            fate,
+            told,
+            reason: None,
+        };
+        self.news(came)
+    }
+
+    /// What of it was not told a moment ago.
+    fn news(&mut self, mut came: Came) -> Came {
+        came.told.retain(|event| self.recent.is_new(event.id));
+        if came.fate == Fate::Told && came.told.is_empty() {
+            came.fate = Fate::Repeated;
+        }
+        came
+    }
+
+    /// Adds a row of the push.
+    fn add(&mut self, row: &[u8], came: Came) {
+        let mut awake = Vec::new();
+        self.derive.rows_came(self.now, &mut awake);
+        if !awake.is_empty() {
+            self.group.tell(self.source, awake);
+        }
+        self.group.add(self.source, self.place, row, came);
+    }
+}
+
+impl Reader {
+    /// Adds what the push tells to the group.
+    fn read(&mut self, mut hands: Hands<'_>) -> Taken {
+        let push = hands.push;
+        let came = match self {
+            _ if push.bytes > push.body.len() => Came::misfit(format!(
+                "a datagram of {} bytes is longer than {DATAGRAM_BYTES_MAX}",
+                push.bytes
+            )),
+            Self::Pages(pages) => match vos3000_push::read(&push.page, &push.body) {
+                Ok(told) => pages.tell(told, &mut hands),
+                Err(error) => Came::misfit(error.to_string()),
+            },
+            Self::Rows(rows) if rows.format.reader.is_document() => rows.document(&mut hands),
+            Self::Rows(rows) => return rows.lines(hands),
+        };
+        let misfit = came.why_not();
+        hands.add(&push.body, came);
+        Taken {
+            misfit,
+            flowno: flowno(&push.body).map(<[u8]>::to_vec),
+        }
+    }
+}
+
+impl Pages {
+    /// What a page is told as; what has to be remembered of it goes with the group.
+    fn tell(&mut self, page: Told, hands: &mut Hands<'_>) -> Came {
+        let arrived = hands.push.arrived;
+        match page {
+            Told::Alarms(alarms) => {
+                let mut told = Vec::new();
+                for (alarm, edge) in self.standing.compare(alarms, hands.group) {
+                    told.push(self.maker.alarm(&alarm, edge, arrived));
+                    if let (Some(account), Some(balance), Edge::Raised) =
+                        (alarm.balance_of(), &alarm.value, edge)
+                    {
+                        let seen = Observation {
+                            threshold: alarm.lower.as_deref(),
+                            ..seen(account, balance, UnixMs(alarm.start_ms))
+                        };
+                        hands.derive.observe(seen, &mut told);
+                    }
+                }
+                Came::told(told)
+            }
+            Told::Money(money) => {
+                let (account, balance) = (&money.account, &money.money);
+                if !self.lately.is_first(account, balance, arrived, hands.group) {
+                    return Came::of(Fate::Repeated);
+                }
+                let mut told = vec![self.maker.money(&money, arrived)];
+                hands
+                    .derive
+                    .observe(seen(account, balance, arrived), &mut told);
+                Came::told(told)
+            }
+            Told::Call(call) => match call.word() {
+                Some(word) => hands.news(Came::told(vec![self.maker.call(&call, word)])),
+                None => Came::of(Fate::Filtered),
+            },
+            Told::Phone(phone) => hands.news(Came::told(vec![self.maker.phone(&phone)])),
+        }
+    }
+}
+
+/// A balance as a page tells it.
+fn seen<'a>(account: &'a str, balance: &'a str, at: UnixMs) -> Observation<'a> {
+    Observation {
+        account,
+        balance,
+        at: Timestamp::from_millis(at.0),
+        threshold: None,
+        account_type: None,
+        currency: None,
+        credit_limit: None,
+    }
+}
+
+impl Rows {
+    /// What a document tells.
+    fn document(&mut self, hands: &mut Hands<'_>) -> Came {
+        let push = hands.push;
+        let record = match self.parser.document(&push.body, &push.page, true) {
+            DocumentStep::Record(record) => record,
+            DocumentStep::Rejected(reject) => return Came::of(Fate::Misfit(reject)),
+            DocumentStep::Incomplete => return Came::misfit("it breaks off".to_string()),
+        };
+        let origin = Origin {
+            first_row: &Sha256::digest(&push.body).into(),
+            offset: 0,
+            raw: &push.body,
+        };
+        hands.record(&record, &self.format, origin)
+    }
+
+    /// Adds the lines of a push.
+    fn lines(&mut self, mut hands: Hands<'_>) -> Taken {
+        let body = &hands.push.body;
+        // The bytes of the push take the place of a file's first row: a row that has no key of
+        // its own is known by what came with it.
+        let first_row: [u8; 32] = Sha256::digest(body).into();
+        let (mut at, mut rows, mut taken) = (0, 0, Taken::default());
+        while at < body.len() {
+            let rest = body.get(at..).unwrap_or_default();
+            let (came, bytes) = match self.parser.next(rest, false, true) {
+                Step::Skipped { bytes, .. } => {
+                    at += bytes.max(1);
+                    continue;
+                }
+                Step::Unwanted { bytes, .. } => (Came::of(Fate::Filtered), bytes),
+                Step::Record { record, bytes, .. } => {
+                    let mut columns = record.layout().columns.iter();
+                    if let Some(index) = columns.position(|column| column.name == "flowno") {
+                        let flowno = record.text(index).trim().as_bytes().to_vec();
+                        taken.flowno.get_or_insert(flowno);
+                    }
+                    let origin = Origin {
+                        first_row: &first_row,
+                        offset: at as u64,
+                        raw: rest.get(..bytes).unwrap_or_default(),
+                    };
+                    (hands.record(&record, &self.format, origin), bytes)
+                }
+                Step::Rejected { reject, bytes, .. } => (Came::of(Fate::Misfit(reject)), bytes),
+                // Nothing follows what was pushed.
+                Step::More => (Came::misfit("it breaks off".to_string()), rest.len()),
+            };
+            taken.misfit = taken.misfit.or_else(|| came.why_not());
+            hands.add(rest.get(..bytes).unwrap_or_default(), came);
+            (at, rows) = (at + bytes.max(1), rows + 1);
+        }
+        if rows == 0 {
+            let reason = "it is empty".to_string();
+            hands.add(body, Came::misfit(reason.clone()));
+            taken.misfit = Some(reason);
+        }
+        taken.flowno = taken
+            .flowno
+            .or_else(|| flowno(body).map(<[u8]>::to_vec))
+            .filter(|flowno| !flowno.is_empty());
+        taken
+    }
+}
+
+/// What a sender of datagrams wants to hear of a row that does not fit: its flowno.
+///
+/// *observed* in one public receiver of VOS3000's report, of one release: the acknowledgement is
+/// that number as text and nothing else, and the receiver finds it before the text that begins
+/// with `"MBX`, because commas inside names shift the columns of a plain split. A row in which it
+/// cannot be found so is not acknowledged.
+fn flowno(row: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::find(row, b",\"MBX")?;
+    let before = row.get(..at)?;
+    let begin = memchr::memrchr(b',', before).map_or(0, |comma| comma + 1);
+    let digits = before.get(begin..)?;
+    let is_number =
+        !digits.is_empty() && digits.len() <= 20 && digits.iter().all(u8::is_ascii_digit);
+    is_number.then_some(digits)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Recordings: a finished file of sound is an event.
+//!
+//! A recording is finished when it was not written to for `settle`. It stays where it is; the event
+//! names it, and is made of its name, its size and its first bytes.
+
+use super::Group;
+use super::documents::{head_hash, instant, keep_account};
+use super::intake::{At, Came, Intake};
+use crate::clock::Moment;
+use crate::derive::Fate;
+use crate::event::recording::{Recording, RecordingMaker};
+use crate::folder::{Folder, Found, HEAD_BYTES, relative};
+use crate::source::Start;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// A source of recordings.
+#[derive(Debug)]
+pub struct Recordings {
+    name: Arc<str>,
+    folder: Folder,
+    maker: RecordingMaker,
+}
+
+impl Recordings {
+    /// The source called `name`, of the files in `folder`.
+    pub fn new(name: Arc<str>, folder: Folder, maker: RecordingMaker) -> Recordings {
+        Recordings {
+            name,
+            folder,
+            maker,
+        }
+    }
+
+    fn read(&mut self, file: Found, at: At, group: &mut Group) {
+        let settings = self.folder.settings();
+        let quiet = at.wall.since(instant(file.modified_ns));
+        let is_finished =
+            quiet >= settings.patience || at.now.since(file.unchanged_since) >= settings.patience;
+        if !is_finished {
+            return self.folder.put_back(file);
+        }
+        let head = match head(&file) {
+            Ok(head) => head,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.folder.lost(&file);
+            }
+            // It may be read later; that it was made is told now.
+            Err(_) => Vec::new(),
+        };
+        let hash = head_hash(&head);
+        let recording = Recording {
+            path: relative(&settings.directory, &file.path),
+            size: file.size,
+            ended: instant(file.modified_ns),
+            head: &head,
+        };
+        if !self.folder.is_old(&file, hash) {
+            let came = match settings.start {
+                Start::At(start) if recording.ended < start => Came::of(Fate::Filtered),
+                _ => Came::told(vec![self.maker.make(&recording)]),
+            };
+            group.add(&self.name, &recording.path, &[], came);
+        }
+        group.remember(&self.name, self.folder.done(&file, hash));
+    }
+}
+
+fn head(file: &Found) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    File::open(&file.path)?
+        .take(HEAD_BYTES as u64)
+        .read_to_end(&mut head)?;
+    Ok(head)
+}
+
+impl Intake for Recordings {
+    fn take(&mut self, at: At, group: &mut Group) {
+        // A recording under way is written to all the time: that calls for nothing.
+        self.folder.look(false);
+        while !group.is_full()
+            && let Some(file) = self.folder.take()
+        {
+            self.read(file, at, group);
+        }
+        keep_account(&mut self.folder, &self.name, i64::MAX, group);
+    }
+
+    fn committed(&mut self, _: Moment) {}
+
+    fn turned_away(&mut self) {}
+
+    fn due(&self, now: Moment) -> Moment {
+        self.folder.due(now)
+    }
+}

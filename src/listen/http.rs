@@ -1,0 +1,293 @@
+//! The pushes that come as POST requests.
+
+use super::bucket::Bucket;
+use super::gate::{Gate, Refusal};
+use super::{Answer, Owed, Pages, Push, Settings};
+use crate::clock::Clock;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
+
+/// What a push is answered once it is durable: the one answer that the switch's manual documents.
+pub const KEPT: &str = "{\"retCode\":0}";
+
+/// Longest body, in bytes; a longer one is answered 413. A list of a thousand current alarms takes
+/// some 200 KiB.
+pub const BODY_BYTES_MAX: usize = 256 << 10;
+
+/// Most connections one source holds open; further ones wait in the system's queue. A switch opens
+/// one for each push or keeps a few.
+pub const CONNECTIONS_MAX: usize = 64;
+
+/// Longest time for a request's head, from the end of the one before: a connection that sends
+/// nothing, or a byte now and then, holds a place no longer.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Longest time for a request's body.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Longest time a push waits for its commit before it is answered 503: commits take milliseconds,
+/// a tenth of a second on a slow disk. It may be committed after all; it then has the same id as
+/// its repeat.
+const COMMIT_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Longest time a connection has for taking its answers, beyond all of the above. One that never
+/// reads would hold its place for ever.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Most bytes of a request's head, and of what is read ahead.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// Most connections that wait to be accepted.
+const BACKLOG: u32 = 128;
+
+/// Pause after a failed accept, which usually means that descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all connections of one source share.
+struct Desk {
+    gate: Gate,
+    pages: Pages,
+    bucket: Mutex<Bucket>,
+    clock: Arc<dyn Clock>,
+}
+
+type Reply = Response<Full<Bytes>>;
+
+/// Accepts connections until the system refuses; `failing` is cleared once it listens.
+pub(super) async fn listen(
+    source: &str,
+    settings: &Settings,
+    pages: &Pages,
+    gate: &Gate,
+    clock: &Arc<dyn Clock>,
+    failing: &mut bool,
+) -> io::Result<()> {
+    let socket = match settings.listen {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(settings.listen)?;
+    let listener = socket.listen(BACKLOG)?;
+    *failing = false;
+    log::info!("listening source={source} http={}", listener.local_addr()?);
+    let desk = Arc::new(Desk {
+        gate: gate.clone(),
+        pages: pages.clone(),
+        bucket: Mutex::new(Bucket::full(settings.rate_max, clock.now())),
+        clock: Arc::clone(clock),
+    });
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let Ok((stream, peer)) = listener.accept().await else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        if !settings
+            .allow
+            .iter()
+            .any(|network| network.holds(peer.ip()))
+        {
+            gate.refused(Refusal::Peer);
+            continue;
+        }
+        let desk = Arc::clone(&desk);
+        tokio::spawn(async move {
+            serve(stream, peer, desk).await;
+            drop(place);
+        });
+    }
+    Ok(())
+}
+
+/// Serves one connection to its end.
+async fn serve(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>) {
+    // An answer is one small packet; where the option is refused it only comes later.
+    let _later = stream.set_nodelay(true);
+    let gate = desk.gate.clone();
+    let busy = Arc::new(Activity::default());
+    let service = service_fn(|request| {
+        let (desk, busy) = (Arc::clone(&desk), Arc::clone(&busy));
+        async move {
+            let reply = desk.answer(request, peer).await;
+            busy.moved();
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let ended = tokio::select! {
+        ended = connection => ended,
+        () = busy.stalled() => {
+            gate.refused(Refusal::Slow);
+            return;
+        }
+    };
+    if ended.is_err() {
+        gate.refused(Refusal::Slow);
+    }
+}
+
+/// Whether a connection still gets anywhere.
+#[derive(Debug, Default)]
+struct Activity(std::sync::atomic::AtomicU64);
+
+impl Activity {
+    fn moved(&self) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Ends when no request was answered for as long as one may take in all.
+    async fn stalled(&self) {
+        let whole = HEAD_TIME_MAX + BODY_TIME_MAX + COMMIT_TIME_MAX + WRITE_TIME_MAX;
+        let mut before = None;
+        loop {
+            let now = self.0.load(std::sync::atomic::Ordering::Relaxed);
+            if before == Some(now) {
+                return;
+            }
+            before = Some(now);
+            sleep(whole).await;
+        }
+    }
+}
+
+impl Desk {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+        let (head, body) = request.into_parts();
+        let Some(page) = self.pages.page(head.uri.path()) else {
+            return self.refuse(Refusal::Page, StatusCode::NOT_FOUND);
+        };
+        if head.method != Method::POST {
+            let mut reply = self.refuse(Refusal::Page, StatusCode::METHOD_NOT_ALLOWED);
+            reply
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("POST"));
+            return reply;
+        }
+        let now = self.clock.now();
+        let within_rate = {
+            let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            bucket.take(now)
+        };
+        if !within_rate {
+            return self.refuse(Refusal::Rate, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        if !self.gate.is_open() {
+            return self.refuse(Refusal::Full, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+            return self.refuse(Refusal::Long, StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let body = match timeout(BODY_TIME_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await
+        {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return self.refuse(Refusal::Long, StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            _ => return self.refuse(Refusal::Slow, StatusCode::REQUEST_TIMEOUT),
+        };
+        let (owed, kept) = oneshot::channel();
+        self.gate.offer(Push {
+            page,
+            bytes: body.len(),
+            body: body.into(),
+            peer,
+            arrived: self.clock.wall(),
+            answer: Answer(Owed::Http(owed)),
+        });
+        match timeout(COMMIT_TIME_MAX, kept).await {
+            Ok(Ok(())) => {
+                let mut reply = Response::new(Full::from(KEPT));
+                reply
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                reply
+            }
+            // It was counted by whoever dropped it.
+            _ => bare(StatusCode::SERVICE_UNAVAILABLE),
+        }
+    }
+
+    fn refuse(&self, why: Refusal, status: StatusCode) -> Reply {
+        self.gate.refused(why);
+        bare(status)
+    }
+}
+
+fn bare(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = status;
+    reply
+}
+
+impl Pages {
+    /// The page that `path` names, when there is one.
+    fn page(&self, path: &str) -> Option<String> {
+        let mut rest = path.split('/').filter(|segment| !segment.is_empty());
+        for own in self.path.split('/').filter(|segment| !segment.is_empty()) {
+            if rest.next()? != own {
+                return None;
+            }
+        }
+        let last = rest.next();
+        if rest.next().is_some() {
+            return None;
+        }
+        match last {
+            None => self.names.is_empty().then(String::new),
+            Some(name) => self.names.iter().find(|known| *known == name).cloned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(own: &str, names: &[&str], path: &str, expected: Option<&str>) {
+        let pages = Pages {
+            path: own.to_string(),
+            names: names.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(pages.page(path).as_deref(), expected, "{own} {path}");
+    }
+
+    #[test]
+    fn a_page_is_the_last_segment_after_the_path() {
+        const NAMES: &[&str] = &["PhoneOnline", "CallStateReport"];
+        check("/", NAMES, "/PhoneOnline", Some("PhoneOnline"));
+        check("/", NAMES, "//PhoneOnline", Some("PhoneOnline"));
+        check(
+            "/vos",
+            NAMES,
+            "/vos/CallStateReport",
+            Some("CallStateReport"),
+        );
+        check("/vos", NAMES, "/CallStateReport", None);
+        check("/", NAMES, "/vos/CallStateReport", None);
+        check("/", NAMES, "/", None);
+        check("/", NAMES, "/PushDtmfInfo", None);
+        check("/", NAMES, "/PhoneOnline/more", None);
+        check("/events", &[], "/events", Some(""));
+        check("/events", &[], "/events/x", None);
+        check("/", &[], "/", Some(""));
+    }
+}

@@ -1,0 +1,79 @@
+//! The pushes that come as datagrams.
+
+use super::bucket::Bucket;
+use super::gate::{Gate, Refusal};
+use super::{Answer, Owed, Push, Settings};
+use crate::clock::Clock;
+use nix::sys::socket::{setsockopt, sockopt};
+use std::io;
+use std::sync::Arc;
+use tokio::net::UdpSocket;
+use tokio::task::yield_now;
+
+/// Longest datagram taken for a row, in bytes: the widest row known is 1.1 KiB. Of a longer one
+/// the first bytes are set aside.
+pub const DATAGRAM_BYTES_MAX: usize = 8 << 10;
+
+/// Longest datagram there is.
+const UDP_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of datagrams the system is asked to hold while the listener is elsewhere; it gives less
+/// where `net.core.rmem_max` is less.
+const RECEIVE_BYTES: usize = 4 << 20;
+
+/// Datagrams read at a time, so that a flood does not keep other listeners waiting.
+const DATAGRAMS_PER_TURN: usize = 256;
+
+/// Reads datagrams until the system refuses; `failing` is cleared once it listens.
+pub(super) async fn listen(
+    source: &str,
+    settings: &Settings,
+    gate: &Gate,
+    clock: &Arc<dyn Clock>,
+    failing: &mut bool,
+) -> io::Result<()> {
+    let socket = std::net::UdpSocket::bind(settings.listen)?;
+    socket.set_nonblocking(true)?;
+    // A smaller buffer only loses more in a flood.
+    let _smaller = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BYTES);
+    let owing = Arc::new(socket.try_clone()?);
+    let socket = UdpSocket::from_std(socket)?;
+    *failing = false;
+    log::info!("listening source={source} udp={}", socket.local_addr()?);
+    let mut bucket = Bucket::full(settings.rate_max, clock.now());
+    let mut buffer = vec![0; UDP_BYTES_MAX];
+    loop {
+        socket.readable().await?;
+        for _ in 0..DATAGRAMS_PER_TURN {
+            let (bytes, peer) = match socket.try_recv_from(&mut buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // An answer that met no listener comes back as an error of the next read.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+                Err(error) => return Err(error),
+            };
+            if !settings
+                .allow
+                .iter()
+                .any(|network| network.holds(peer.ip()))
+            {
+                gate.refused(Refusal::Peer);
+                continue;
+            }
+            if !bucket.take(clock.now()) {
+                gate.refused(Refusal::Rate);
+                continue;
+            }
+            let kept = bytes.min(DATAGRAM_BYTES_MAX);
+            gate.offer(Push {
+                page: String::new(),
+                body: buffer.get(..kept).unwrap_or_default().to_vec(),
+                bytes,
+                peer,
+                arrived: clock.wall(),
+                answer: Answer(Owed::Udp(Arc::clone(&owing), peer)),
+            });
+        }
+        yield_now().await;
+    }
+}

@@ -1,0 +1,713 @@
+//! What a switch pushes, and what it leaves in directories: real sockets, real files, the agent as
+//! a process.
+
+use crate::support::{Bench, receiver, wait_until};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+use switchhook::receiver::{Profile, Receiver};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/");
+
+fn sample(name: &str) -> String {
+    fs::read_to_string(format!("{FIXTURES}vos3000/outbound-post/{name}.json")).unwrap()
+}
+
+/// A port of the loopback that nobody listens on.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A bench with one source of the given keys, and a receiver that takes everything.
+struct Live {
+    bench: Bench,
+    receiver: Receiver,
+    port: u16,
+}
+
+impl Live {
+    fn new(source: impl Fn(u16, &Path) -> String) -> Live {
+        let (bench, receiver) = (Bench::new(), receiver(Profile::Vos3000, &[], 1));
+        let port = free_port();
+        let config = format!(
+            "node = \"vos-1\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\nlevel = \"debug\"\n\n\
+             [[source]]\nname = \"live\"\n{}\n\n\
+             [[endpoint]]\nname = \"billing\"\nevents = [\"*\"]\nsecret_file = \"secret\"\nprofile = \"vos3000\"\nurl = \"{}\"\n",
+            source(port, bench.dir.path()),
+            receiver.url()
+        );
+        fs::write(bench.path("switchhook.toml"), config).unwrap();
+        Live {
+            bench,
+            receiver,
+            port,
+        }
+    }
+
+    fn push() -> Live {
+        Live::new(|port, _| {
+            format!(
+                "http = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-push\"\ncurrency = \"USD\""
+            )
+        })
+    }
+
+    fn udp() -> Live {
+        Live::new(|port, _| {
+            format!("udp = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-udp\"")
+        })
+    }
+
+    fn post(&self, page: &str, body: &str) -> String {
+        post(self.port, page, body)
+    }
+
+    /// Waits for the listener.
+    fn connect(&self) {
+        wait_until("the listener", || {
+            fs::read_to_string(self.bench.path("agent.log"))
+                .is_ok_and(|log| log.contains("listening source=live"))
+        });
+    }
+
+    /// Waits until `count` distinct events have arrived.
+    #[track_caller]
+    fn expect(&self, count: u64) {
+        wait_until(&format!("{count} events"), || {
+            self.receiver.account().distinct >= count
+        });
+    }
+}
+
+/// A connection that comes from another of this machine's addresses.
+fn connect_from(own: [u8; 4], port: u16) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((own, 0).into()).unwrap();
+        socket.connect(([127, 0, 0, 1], port).into()).await.unwrap()
+    });
+    let stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream
+}
+
+/// Posts `body`; returns the whole answer, or nothing where the connection was closed.
+fn post(port: u16, page: &str, body: &str) -> String {
+    let request = format!(
+        "POST /{page} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    ask(port, request.as_bytes())
+}
+
+fn ask(port: u16, request: &[u8]) -> String {
+    let mut answer = String::new();
+    if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let _closed = stream.write_all(request);
+        let _closed = stream.read_to_string(&mut answer);
+    }
+    answer
+}
+
+#[track_caller]
+fn check_kept(answer: &str) {
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n{\"retCode\":0}"), "{answer}");
+}
+
+#[track_caller]
+fn check_bare(answer: &str, status: &str) {
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status}")),
+        "{answer}"
+    );
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+/// The `data` of what has arrived so far, each behind its type, sorted.
+fn arrived(arrivals: &std::sync::mpsc::Receiver<switchhook::receiver::Arrival>) -> Vec<String> {
+    let mut bodies: Vec<String> = arrivals
+        .try_iter()
+        .map(|arrival| {
+            let body: serde_json::Value = serde_json::from_slice(&arrival.body).unwrap();
+            format!("{} {}", body["event"].as_str().unwrap(), body["data"])
+        })
+        .collect();
+    bodies.sort();
+    bodies
+}
+
+#[test]
+fn every_page_the_switch_posts_is_told_and_answered() {
+    let live = Live::push();
+    let arrivals = live.receiver.arrivals();
+    let agent = live.bench.agent();
+    live.connect();
+    for page in ["CallStateReport", "CustomerMoneyChange", "PhoneOnline"] {
+        check_kept(&live.post(page, &sample(page)));
+        // An answer that was lost: the switch posts it again.
+        check_kept(&live.post(page, &sample(page)));
+    }
+    check_kept(&live.post("AlarmCurrentReport", &sample("AlarmCurrentReport")));
+    check_kept(&live.post("AlarmCurrentReport", &sample("AlarmCurrentReport")));
+    live.expect(7);
+    let kinds = |bodies: &[String]| -> BTreeMap<String, usize> {
+        let mut kinds = BTreeMap::new();
+        for body in bodies {
+            let kind = body.split(' ').next().unwrap();
+            *kinds.entry(kind.to_string()).or_default() += 1;
+        }
+        kinds
+    };
+    let expected = [
+        ("account", 1),
+        ("alarm", 3),
+        ("balance_alert", 1),
+        ("call", 1),
+        ("phone", 1),
+    ];
+    let expected: BTreeMap<String, usize> = expected
+        .map(|(kind, count)| (kind.to_string(), count))
+        .into();
+    assert_eq!(kinds(&arrived(&arrivals)), expected);
+    // The list is remembered over a restart: only what went is told.
+    assert_eq!(agent.stop(), 0);
+    let agent = live.bench.agent();
+    wait_until("the second start", || {
+        live.bench.path("agent.log").exists()
+            && agent.log().matches("listening source=live").count() == 2
+    });
+    check_kept(&live.post("AlarmCurrentReport", &sample("AlarmCurrentReport-cleared")));
+    live.expect(9);
+    let bodies = arrived(&arrivals);
+    assert_eq!(bodies.len(), 2, "{bodies:?}");
+    assert!(
+        bodies[0].contains("\"state\":\"cleared\"") && bodies[1].contains("\"state\":\"cleared\""),
+        "{bodies:?}"
+    );
+    assert_eq!(agent.stop(), 0);
+    let ledger = live.bench.ledger();
+    let totals = ledger.source("live").unwrap();
+    assert_eq!((totals.counts.rows, totals.events), (9, 9));
+    assert_eq!((totals.counts.repeated, totals.counts.derived), (4, 4));
+    assert!(ledger.balances(), "{ledger:?}");
+    assert_eq!(live.receiver.account().duplicates, 0);
+}
+
+#[test]
+fn garbage_gets_a_bare_status_and_a_push_that_does_not_fit_is_set_aside() {
+    let live = Live::push();
+    let agent = live.bench.agent();
+    live.connect();
+    check_bare(&live.post("PushDtmfInfo", "{}"), "404");
+    check_bare(&live.post("", "{}"), "404");
+    check_bare(
+        &ask(
+            live.port,
+            b"GET /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        ),
+        "405",
+    );
+    let long = format!(
+        "POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        1 << 30
+    );
+    check_bare(&ask(live.port, long.as_bytes()), "413");
+    let chunk = format!("40000\r\n{}\r\n", "x".repeat(0x40000));
+    let chunked = format!(
+        "POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}"
+    );
+    let answer = ask(live.port, chunked.as_bytes());
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 413"),
+        "{answer}"
+    );
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00"[..],
+        b"SSH-2.0-x\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+    ] {
+        let answer = ask(live.port, garbage);
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
+    }
+    check_kept(&live.post("PhoneOnline", "not json"));
+    check_kept(&live.post(
+        "CustomerMoneyChange",
+        "{\"account\":\"A\",\"money\":\"ten\"}",
+    ));
+    check_kept(&live.post("CustomerMoneyChange", &sample("CustomerMoneyChange")));
+    live.expect(1);
+    assert_eq!(agent.stop(), 0);
+    let ledger = live.bench.ledger();
+    let totals = ledger.source("live").unwrap();
+    assert_eq!(
+        (totals.counts.rows, totals.counts.rejected, totals.events),
+        (3, 2, 1)
+    );
+    assert!(ledger.balances());
+    let aside = fs::read_to_string(live.bench.path("state/set-aside.jsonl")).unwrap();
+    assert_eq!(aside.lines().count(), 2, "{aside}");
+    assert!(
+        aside.contains("PhoneOnline from 127.0.0.1:") && aside.contains("money is not an amount"),
+        "{aside}"
+    );
+    let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
+    assert!(
+        log.contains(
+            "pushes not taken since the start source=live full=0 rate=0 peer=0 page=3 long=2"
+        ),
+        "{log}"
+    );
+}
+
+#[test]
+fn peers_that_are_not_allowed_get_nothing() {
+    for udp in [false, true] {
+        let live = Live::new(|port, _| {
+            let (key, format) = if udp {
+                ("udp", "vos3000-udp")
+            } else {
+                ("http", "vos3000-push")
+            };
+            format!(
+                "{key} = {{ listen = \"127.0.0.1:{port}\", allow = [\"127.0.0.2\"] }}\nformat = \"{format}\""
+            )
+        });
+        let agent = live.bench.agent();
+        live.connect();
+        let to: SocketAddr = ([127, 0, 0, 1], live.port).into();
+        if udp {
+            let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+            stranger.send_to(row(330_000_001).as_bytes(), to).unwrap();
+            let friend = Sender::new("127.0.0.2:0", to);
+            friend.send_until_acknowledged(330_000_002);
+            stranger
+                .set_read_timeout(Some(Duration::from_millis(100)))
+                .unwrap();
+            assert!(stranger.recv(&mut [0; 64]).is_err());
+        } else {
+            assert_eq!(live.post("PhoneOnline", &sample("PhoneOnline")), "");
+            let mut stream = connect_from([127, 0, 0, 2], live.port);
+            let body = sample("PhoneOnline");
+            let request = format!(
+                "POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            check_kept(&answer);
+        }
+        live.expect(1);
+        assert_eq!(agent.stop(), 0);
+        assert_eq!(live.bench.ledger().source("live").unwrap().counts.rows, 1);
+        let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
+        assert!(log.contains(" peer=1 "), "{log}");
+    }
+}
+
+#[test]
+fn connections_that_send_nothing_or_a_byte_at_a_time_do_not_keep_the_switch_out() {
+    let live = Live::push();
+    let agent = live.bench.agent();
+    live.connect();
+    let mut slow: Vec<TcpStream> = (0..switchhook::listen::CONNECTIONS_MAX + 8)
+        .map(|_| TcpStream::connect(("127.0.0.1", live.port)).unwrap())
+        .collect();
+    let port = live.port;
+    let pushed = thread::spawn(move || post(port, "PhoneOnline", &sample("PhoneOnline")));
+    let began = Instant::now();
+    while !pushed.is_finished() {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "the switch is kept out"
+        );
+        for stream in &mut slow {
+            let _closed = stream.write_all(b"P");
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    check_kept(&pushed.join().unwrap());
+    assert_eq!(agent.stop(), 0);
+}
+
+/// A row of the real-time report.
+fn row(flowno: u64) -> String {
+    format!(
+        "\"12025550117\",\"12025550117\",\"442079460958\",\"22442079460958\",\"192.0.2.11\",\"GW-IN-CLIENT001\",\"Asterisk PBX\",\"12025550117\",1,\
+         \"203.0.113.41\",\"GW-OUT-AU\",\"\",\"442079460958\",1,1,5,0,1775804490406,1775804490406,1024,724,0,\"\",0,0.0,0.0,0,0.0,\
+         \"CLIENT001\",\"Client, One \u{767e}\",\"44\",0.0,0.0,0,\"\",\"\",{flowno},\"MBX5000_5:6288012166477870002\",-1,\"a@192.0.2.11\",\"b@203.0.113.5\",0,487,0,0,-1"
+    )
+}
+
+/// A billing server that reports calls, and repeats what is not acknowledged.
+struct Sender(UdpSocket, SocketAddr);
+
+impl Sender {
+    fn new(own: &str, to: SocketAddr) -> Sender {
+        let socket = UdpSocket::bind(own).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(250)))
+            .unwrap();
+        Sender(socket, to)
+    }
+
+    /// Sends the row until its number comes back; returns how often it was sent.
+    fn send_until_acknowledged(&self, flowno: u64) -> u64 {
+        let began = Instant::now();
+        for times in 1.. {
+            assert!(
+                began.elapsed() < crate::support::PATIENCE,
+                "{flowno} is never acknowledged"
+            );
+            // While the agent is down the system may say so.
+            let _refused = self.0.send_to(row(flowno).as_bytes(), self.1);
+            let mut buffer = [0; 64];
+            loop {
+                match self.0.recv(&mut buffer) {
+                    Ok(bytes) if buffer[..bytes] == *flowno.to_string().as_bytes() => return times,
+                    Ok(_) => {} // Of an earlier try.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                        thread::sleep(Duration::from_millis(50));
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+        }
+        unreachable!("it is acknowledged or the test fails")
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_kills_and_what_was_not_is_told_once_with_one_id() {
+    const KILLS: u64 = 6;
+    let seed = fastrand::u64(..1_000_000);
+    println!("seed {seed}");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let live = Live::udp();
+    let to: SocketAddr = ([127, 0, 0, 1], live.port).into();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let senders: Vec<_> = (0..4_u64)
+        .map(|number| {
+            let stop = std::sync::Arc::clone(&stop);
+            thread::spawn(move || {
+                let sender = Sender::new("127.0.0.1:0", to);
+                let (mut rows, mut sent) = (0, 0);
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    sent += sender.send_until_acknowledged(1_000_000 * (number + 1) + rows);
+                    rows += 1;
+                }
+                (rows, sent)
+            })
+        })
+        .collect();
+    for _ in 0..KILLS {
+        let agent = live.bench.agent();
+        thread::sleep(Duration::from_millis(rng.u64(300..900)));
+        agent.kill();
+    }
+    let agent = live.bench.agent();
+    thread::sleep(Duration::from_millis(300));
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (mut rows, mut sent) = (0, 0);
+    for sender in senders {
+        let (own, times) = sender.join().unwrap();
+        (rows, sent) = (rows + own, sent + times);
+    }
+    assert!(rows > 100, "{rows} rows were acknowledged");
+    live.expect(rows);
+    assert_eq!(agent.stop(), 0);
+    let account = live.receiver.account();
+    assert_eq!(account.distinct, rows, "seed {seed}: {sent} sent");
+    let ledger = live.bench.ledger();
+    let totals = ledger.source("live").unwrap();
+    assert_eq!(totals.counts.rejected, 0);
+    assert!(
+        totals.counts.rows <= sent && totals.events >= rows,
+        "seed {seed}: {totals:?} of {sent}"
+    );
+    assert!(ledger.balances());
+}
+
+/// Most memory the process has had, in KiB.
+fn peak_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Datagrams the system dropped before the socket at `port` was read.
+fn dropped_by_the_system(port: u16) -> u64 {
+    let table = fs::read_to_string("/proc/net/udp").unwrap();
+    let own = format!(":{port:04X} ");
+    let line = table.lines().find(|line| line.contains(&own)).unwrap();
+    line.split_whitespace().last().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_flood_of_datagrams_costs_no_memory_and_every_one_is_accounted_for() {
+    const DATAGRAMS: u64 = 100_000;
+    let live = Live::udp();
+    let agent = live.bench.agent();
+    live.connect();
+    let to: SocketAddr = ([127, 0, 0, 1], live.port).into();
+    let sender = Sender::new("127.0.0.1:0", to);
+    sender.send_until_acknowledged(1);
+    let before = peak_kib(agent.pid());
+    for flowno in 2..=DATAGRAMS {
+        // Nearly all of them are calls; some are anything.
+        let text = if flowno % 100 == 0 {
+            "x".repeat(40)
+        } else {
+            row(flowno)
+        };
+        sender.0.send_to(text.as_bytes(), to).unwrap();
+    }
+    // Whatever is acknowledged now came after the flood.
+    thread::sleep(Duration::from_millis(1_500));
+    let marks = sender.send_until_acknowledged(DATAGRAMS + 1);
+    let grown = peak_kib(agent.pid()).saturating_sub(before);
+    let dropped = dropped_by_the_system(live.port);
+    assert_eq!(agent.stop(), 0);
+    let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
+    let refused: u64 = log
+        .lines()
+        .rfind(|line| line.contains("pushes not taken"))
+        .map_or(0, |line| {
+            let count = |key: &str| -> u64 {
+                let (_, rest) = line.split_once(key).unwrap();
+                rest.split(' ').next().unwrap().parse().unwrap()
+            };
+            count(" full=") + count(" rate=")
+        });
+    let ledger = live.bench.ledger();
+    let totals = ledger.source("live").unwrap();
+    println!(
+        "rows {} refused {refused} dropped by the system {dropped} grown {grown} KiB",
+        totals.counts.rows
+    );
+    assert_eq!(
+        totals.counts.rows + refused + dropped,
+        DATAGRAMS + marks,
+        "{totals:?} refused {refused} dropped {dropped}"
+    );
+    assert!(
+        totals.counts.rejected > 0 && totals.events > 1_000,
+        "{totals:?}"
+    );
+    assert!(ledger.balances());
+    assert!(grown < 40 << 10, "{grown} KiB more");
+}
+
+/// A source of documents below `cdr`.
+fn documents(keys: &str) -> Live {
+    Live::new(|_, dir| {
+        format!(
+            "directory = \"{}/cdr\"\nformat = \"freeswitch-json\"\nstart = \"beginning\"\npoll = \"100ms\"\n{keys}",
+            dir.display()
+        )
+    })
+}
+
+/// A document of FreeSWITCH for the call `number`.
+fn document(number: u64) -> (String, String) {
+    let text = fs::read_to_string(format!(
+        "{FIXTURES}freeswitch/json_cdr/5f6a1c3e-0001-4f11-9a01-000000000001.cdr.json"
+    ))
+    .unwrap();
+    let uuid = format!("5f6a1c3e-0001-4f11-9a01-{number:012}");
+    let text = text.replace("5f6a1c3e-0001-4f11-9a01-000000000001", &uuid);
+    (format!("{uuid}.cdr.json"), text)
+}
+
+#[test]
+fn documents_are_told_once_each_and_half_written_ones_when_they_are_whole() {
+    let live = documents("incomplete_max = \"60s\"");
+    let cdr = live.bench.path("cdr");
+    let agent = live.bench.agent();
+    let (half_name, half) = document(900_000);
+    for cut in [1, half.len() / 3, half.len() - 2] {
+        fs::write(cdr.join(&half_name), &half.as_bytes()[..cut]).unwrap();
+        thread::sleep(Duration::from_millis(150));
+    }
+    for number in 0..40 {
+        let (name, text) = document(number);
+        fs::write(cdr.join(name), text).unwrap();
+    }
+    let leftover = "5f6a1c3e-0011-4f11-9a01-000000000011.cdr.json";
+    fs::copy(
+        format!("{FIXTURES}nasty/json-form-encoded-err/{leftover}"),
+        cdr.join(leftover),
+    )
+    .unwrap();
+    fs::write(cdr.join("unfinished.tmp"), "{").unwrap();
+    live.expect(41);
+    assert_eq!(live.receiver.account().distinct, 41);
+    fs::write(cdr.join(&half_name), &half).unwrap();
+    live.expect(42);
+    assert_eq!(agent.stop(), 0);
+    // Neither a restart, nor another name or mode, makes an old file a new one.
+    let (name, _) = document(7);
+    fs::rename(cdr.join(&name), cdr.join(format!("b_{name}"))).unwrap();
+    let agent = live.bench.agent();
+    let (name, text) = document(41);
+    fs::write(cdr.join(name), text).unwrap();
+    live.expect(43);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(agent.stop(), 0);
+    let account = live.receiver.account();
+    assert_eq!((account.distinct, account.duplicates), (43, 0));
+    let ledger = live.bench.ledger();
+    let totals = ledger.source("live").unwrap();
+    assert_eq!(
+        (totals.counts.rows, totals.events, totals.counts.rejected),
+        (43, 43, 0)
+    );
+    assert!(ledger.balances());
+}
+
+#[test]
+fn a_document_that_stays_half_written_is_set_aside_and_stays_where_it_is() {
+    let live = documents("incomplete_max = \"300ms\"\nafter_read = \"delete\"");
+    let name = "5f6a1c3e-0010-4f11-9a01-000000000010.cdr.json";
+    let path = live.bench.path("cdr").join(name);
+    fs::copy(format!("{FIXTURES}nasty/json-truncated/{name}"), &path).unwrap();
+    let (good, text) = document(1);
+    fs::write(live.bench.path("cdr").join(&good), text).unwrap();
+    let agent = live.bench.agent();
+    live.expect(1);
+    let aside = live.bench.path("state/set-aside.jsonl");
+    wait_until("the half document to be set aside", || {
+        fs::read_to_string(&aside).is_ok_and(|text| text.contains(name))
+    });
+    wait_until("the whole one to be removed", || {
+        !live.bench.path("cdr").join(&good).exists()
+    });
+    assert_eq!(agent.stop(), 0);
+    assert!(path.exists());
+    let ledger = live.bench.ledger();
+    let totals = ledger.source("live").unwrap();
+    assert_eq!(
+        (totals.counts.rows, totals.events, totals.counts.rejected),
+        (2, 1, 1)
+    );
+}
+
+#[test]
+fn documents_moved_away_once_durable_are_neither_lost_nor_repeated_by_kills() {
+    const DOCUMENTS: u64 = 3_000;
+    let live = Live::new(|_, dir| {
+        format!(
+            "directory = \"{0}/cdr\"\nformat = \"freeswitch-json\"\nstart = \"beginning\"\npoll = \"100ms\"\nsubdirectories = \"2*\"\nafter_read = \"move_to\"\nmove_to = \"{0}/done\"",
+            dir.display()
+        )
+    });
+    let (cdr, done) = (live.bench.path("cdr"), live.bench.path("done"));
+    fs::create_dir(&done).unwrap();
+    let writer = {
+        let cdr = cdr.clone();
+        thread::spawn(move || {
+            for number in 0..DOCUMENTS {
+                let day = cdr.join(format!("2026-04-{:02}", 1 + number / 1_000));
+                fs::create_dir_all(&day).unwrap();
+                let (name, text) = document(number);
+                let mut file = fs::File::create(day.join(name)).unwrap();
+                let cut = text.len() / 2;
+                file.write_all(&text.as_bytes()[..cut]).unwrap();
+                file.write_all(&text.as_bytes()[cut..]).unwrap();
+            }
+        })
+    };
+    for pause in [200, 500, 350, 600] {
+        let agent = live.bench.agent();
+        thread::sleep(Duration::from_millis(pause));
+        agent.kill();
+    }
+    writer.join().unwrap();
+    let agent = live.bench.agent();
+    live.expect(DOCUMENTS);
+    let files = |directory: &Path| -> usize {
+        let days = fs::read_dir(directory).unwrap();
+        days.map(|day| fs::read_dir(day.unwrap().path()).unwrap().count())
+            .sum()
+    };
+    wait_until("every file to be moved", || files(&cdr) == 0);
+    assert_eq!(files(&done), usize::try_from(DOCUMENTS).unwrap());
+    assert_eq!(agent.stop(), 0);
+    let ledger = live.bench.ledger();
+    let totals = ledger.source("live").unwrap();
+    assert_eq!((totals.counts.rows, totals.events), (DOCUMENTS, DOCUMENTS));
+    assert!(ledger.balances());
+    assert_eq!(live.receiver.account().distinct, DOCUMENTS);
+}
+
+#[test]
+fn a_finished_recording_is_told_and_one_that_is_written_to_is_not() {
+    let live = Live::new(|_, dir| {
+        format!(
+            "recordings = \"{}/cdr\"\nstart = \"now\"\npoll = \"100ms\"\nsettle = \"1s\"\nsubdirectories = \"*\"\nname_parts = \"in-{{caller_id}}-{{call_id}}.wav\"",
+            dir.display()
+        )
+    });
+    let arrivals = live.receiver.arrivals();
+    let cdr = live.bench.path("cdr");
+    fs::create_dir(cdr.join("10")).unwrap();
+    fs::write(cdr.join("10/in-1-old.wav"), "RIFF").unwrap();
+    // Files of the last instant before the start would be new ones.
+    thread::sleep(Duration::from_millis(300));
+    let agent = live.bench.agent();
+    wait_until("the start", || agent.log().contains(" started"));
+    let mut head = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+    head.extend(8_000_u32.to_le_bytes());
+    head.extend(16_000_u32.to_le_bytes());
+    head.extend(b"\x02\0\x10\0data\0\0\0\0");
+    let mut open = fs::File::create(cdr.join("10/in-2001-77.wav")).unwrap();
+    fs::write(
+        cdr.join("in-2002-78.wav"),
+        [&head[..], &[0; 48_000]].concat(),
+    )
+    .unwrap();
+    open.write_all(&head).unwrap();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2_500) {
+        open.write_all(&[0; 3_200]).unwrap();
+        thread::sleep(Duration::from_millis(100));
+    }
+    live.expect(1);
+    assert_eq!(live.receiver.account().distinct, 1);
+    drop(open);
+    live.expect(2);
+    assert_eq!(agent.stop(), 0);
+    let bodies = arrived(&arrivals);
+    assert!(
+        bodies[1].starts_with("recording {")
+            && bodies[1].contains("\"path\":\"in-2002-78.wav\"")
+            && bodies[1].contains("\"duration\":3"),
+        "{bodies:?}"
+    );
+    assert!(
+        bodies[0].contains("\"path\":\"10/in-2001-77.wav\"")
+            && bodies[0].contains("\"call_id\":\"77\""),
+        "{bodies:?}"
+    );
+    assert!(live.bench.ledger().balances());
+}
