@@ -27,12 +27,16 @@ pub mod cli;
 pub mod demo;
 
 pub mod agent;
+pub mod control;
+
 pub mod config;
 pub mod receiver;
 
 pub mod delivery;
 pub mod ingest;
 pub mod queue;
+
+pub mod tap;
 
 pub mod event;
 pub mod parser;

@@ -24,7 +24,8 @@ use super::breaker::{Breaker, Gate, OPEN_AFTER, Unavailable};
 use super::counts::{Counts, EndpointState};
 use super::endpoint::Endpoint;
 use super::entry::Entry;
-use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement};
+use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement, Waiting};
+use super::latency::Latencies;
 use super::notice::Notice;
 use super::outcome::{Failure, Outcome};
 use super::retry::{Next, draw};
@@ -33,7 +34,7 @@ use super::window::{WINDOW_EVENTS, Window};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
 use crate::queue::Queued;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +113,8 @@ pub struct Lane {
     unsettled: u64,
     gone_since: Option<Moment>,
     is_gone: bool,
+    /// The operator has paused it.
+    is_held: bool,
     is_stopping: bool,
     is_unreadable: bool,
     is_failing_said: bool,
@@ -126,6 +129,7 @@ pub struct Lane {
     buried_noticed_at: Option<Moment>,
     notices: Vec<Notice>,
     counts: Counts,
+    latencies: Latencies,
 }
 
 /// What is under way.
@@ -162,6 +166,7 @@ impl Lane {
             unsettled: 0,
             gone_since: None,
             is_gone: false,
+            is_held: false,
             is_stopping: false,
             is_unreadable: false,
             is_failing_said: false,
@@ -173,6 +178,7 @@ impl Lane {
             buried_noticed_at: None,
             notices: Vec::new(),
             counts: Counts::default(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -182,7 +188,7 @@ impl Lane {
             return Turn::Stopped;
         }
         self.observe(now);
-        if self.is_gone || self.unsettled >= WINDOW_EVENTS {
+        if self.is_held || self.is_gone || self.unsettled >= WINDOW_EVENTS {
             return Turn::Wait(IDLE_WAIT);
         }
         let is_probe = match self.breaker.gate(now) {
@@ -238,6 +244,7 @@ impl Lane {
         self.counts.attempts += 1;
         self.counts.latency_sum += elapsed;
         self.counts.latency_max = self.counts.latency_max.max(elapsed);
+        self.latencies.note(elapsed, now);
         match outcome {
             Outcome::Delivered => {
                 self.counts.delivered += 1;
@@ -247,7 +254,7 @@ impl Lane {
             Outcome::Refused(failure) => {
                 self.counts.refused += 1;
                 self.answered(now, wall);
-                let entry = self.failed(entry, failure);
+                let entry = self.failed(entry, failure, wall);
                 let next = self
                     .endpoint
                     .retries
@@ -257,11 +264,11 @@ impl Lane {
             Outcome::Unavailable { failure, after } => {
                 self.counts.unavailable += 1;
                 self.gone_since = None;
-                self.unavailable(entry, failure, after, now);
+                self.unavailable(entry, failure, after, now, wall);
             }
             Outcome::Gone(failure) => {
                 self.counts.unavailable += 1;
-                self.gone(entry, failure, now);
+                self.gone(entry, failure, now, wall);
             }
         }
     }
@@ -277,7 +284,8 @@ impl Lane {
 
     /// Whether another worker would find something to send at `now`.
     pub fn has_more(&self, now: Moment) -> bool {
-        self.breaker.gate(now) == Gate::Open
+        !self.is_held
+            && self.breaker.gate(now) == Gate::Open
             && (!self.first.is_empty() && !self.is_doubt_out
                 || self.window.has_fresh() && self.retries.len() < KEPT_MAX
                 || self.next_due().is_some_and(|due| due <= now))
@@ -286,7 +294,7 @@ impl Lane {
     /// When there may be something to send next, as far as is known at `now`; none when that
     /// depends on something else than time.
     pub fn next_look(&self, now: Moment) -> Option<Moment> {
-        if self.is_stopping || self.is_gone {
+        if self.is_stopping || self.is_gone || self.is_held {
             return None;
         }
         match self.breaker.gate(now) {
@@ -302,9 +310,36 @@ impl Lane {
         self.tell_buried(Moment::default());
     }
 
-    /// Sends again to an endpoint that was gone.
+    /// Sends again to an endpoint that was gone or held.
     pub fn resume(&mut self) {
         (self.is_gone, self.gone_since) = (false, None);
+        self.is_held = false;
+    }
+
+    /// Sends nothing until it is resumed; attempts under way go on.
+    pub fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Takes over events that have been put among those that wait in the queue since it was read:
+    /// dead letters that are tried again. They are due at `now`.
+    pub fn recall(&mut self, recalled: Vec<Waiting>, now: Moment) {
+        if !self.has_loaded_retries {
+            return; // They are found with the others.
+        }
+        let known: BTreeSet<Sequence> = self.retries.keys().map(|(_, at)| *at).collect();
+        for waiting in recalled {
+            let sequence = waiting.queued.sequence;
+            if !known.contains(&sequence) && !self.out.contains_key(&sequence) {
+                self.retries
+                    .insert((now, sequence), Entry::waited(waiting));
+            }
+        }
+    }
+
+    /// Whether everything decided is durable.
+    pub fn is_settled(&self) -> bool {
+        self.unsettled == 0
     }
 
     /// What there is to log since the last call.
@@ -315,6 +350,7 @@ impl Lane {
     /// What has become of attempts and events since the start, and how things stand at `now`.
     pub fn counts(&self, now: Moment) -> Counts {
         let state = match () {
+            () if self.is_held => EndpointState::Held,
             () if self.is_gone => EndpointState::Stopped,
             () if self.paused_until > now => EndpointState::Paused,
             () if self.breaker.is_failing() => EndpointState::Failing,
@@ -323,8 +359,33 @@ impl Lane {
         Counts {
             retrying: self.retries.len() as u64,
             state,
+            failing_for: self.breaker.failing_since().map(|since| now.since(since)),
+            next_try: self.next_try(now),
+            oldest: self.oldest(),
+            latency: self.latencies.percentiles(),
             ..self.counts.clone()
         }
+    }
+
+    fn next_try(&self, now: Moment) -> Option<Duration> {
+        if self.is_held || self.is_gone {
+            return None;
+        }
+        match self.breaker.gate(now) {
+            Gate::ShutUntil(moment) => Some(moment.since(now)),
+            Gate::Open | Gate::Probe => None,
+        }
+    }
+
+    fn oldest(&self) -> Option<UnixMs> {
+        let entries = self
+            .first
+            .iter()
+            .chain(self.suspects.iter().map(|(_, entry)| entry));
+        let entries = entries.chain(self.retries.values()).map(|entry| &entry.queued);
+        let out = self.out.values().map(|out| &out.queued);
+        let all = entries.chain(out).chain(self.window.first_fresh());
+        all.map(|queued| queued.event.time.unix).min()
     }
 
     /// Says what has gone on for long enough to be said.
@@ -483,20 +544,8 @@ impl Lane {
         }
         for waiting in self.queue.waiting(&self.endpoint.name, WAITING_MAX)? {
             let wait = waiting.due.since(wall).min(self.endpoint.retries.max);
-            let last = Failure {
-                reason: waiting.reason,
-                ..Failure::default()
-            };
             let key = (now + wait, waiting.queued.sequence);
-            let entry = Entry::new(waiting.queued);
-            self.retries.insert(
-                key,
-                Entry {
-                    attempts: waiting.attempts,
-                    last,
-                    ..entry
-                },
-            );
+            self.retries.insert(key, Entry::waited(waiting));
         }
         self.has_loaded_retries = true;
         Ok(())
@@ -556,8 +605,9 @@ impl Lane {
         failure: Failure,
         after: Option<Duration>,
         now: Moment,
+        wall: UnixMs,
     ) {
-        let entry = self.failed(entry, failure);
+        let entry = self.failed(entry, failure, wall);
         if let Some(after) = after.filter(|after| *after > self.endpoint.probe_max) {
             if self.paused_until <= now && !self.is_gone {
                 let error = entry.last.reason.clone();
@@ -583,17 +633,19 @@ impl Lane {
 
     /// One 410 may be a mistake of a deployment: the endpoint is left alone for a while and asked
     /// again.
-    fn gone(&mut self, entry: Entry, failure: Failure, now: Moment) {
+    fn gone(&mut self, entry: Entry, failure: Failure, now: Moment, wall: UnixMs) {
         let since = *self.gone_since.get_or_insert(now);
         if now.since(since) >= GONE_APART && !self.is_gone {
             self.is_gone = true;
             self.notices.push(Notice::Stopped);
         }
-        self.unavailable(entry, failure, Some(GONE_APART), now);
+        self.unavailable(entry, failure, Some(GONE_APART), now, wall);
     }
 
-    fn failed(&mut self, entry: Entry, failure: Failure) -> Entry {
+    fn failed(&mut self, entry: Entry, failure: Failure, wall: UnixMs) -> Entry {
         self.counts.last_error = Some(failure.reason.clone());
+        self.counts.last_error_class = failure.class;
+        self.counts.last_error_at = Some(wall);
         Entry {
             last: failure,
             ..entry

@@ -312,6 +312,7 @@ fn configuration(directory: &Path, url: &str) -> String {
     format!(
         "node = \"demo-switch\"\n\
          state_dir = \"{directory}/state\"\n\
+         control_socket = \"{directory}/control.sock\"\n\
          \n\
          [[source]]\n\
          name = \"cdr\"\n\

@@ -7,19 +7,23 @@
 //! are read again and give the same event ids. A commit that fails is kept and tried again as it
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
+mod mailbox;
 mod report;
 mod set_aside;
 
+pub use mailbox::{Exchange, Mailbox, MakeFeed, SourceStanding, Standing};
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
-use crate::event::{Event, Maker, Origin};
+use crate::event::{Event, Maker, Origin, Sequence};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
-use crate::queue::{self, Queue, SourceBatch, SourceCounts};
+use crate::queue::{self, Queue, QueueError, SourceBatch, SourceCounts};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
     Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, Start,
 };
+use crate::tap::{self, Seen, Tap};
+use mailbox::Ask;
 use report::Report;
 use std::fmt;
 use std::io;
@@ -143,6 +147,10 @@ pub struct Ingest {
     full: bool,
     /// The last commit failed.
     failing: bool,
+    /// What others ask.
+    mailbox: Option<Mailbox>,
+    /// Where events can be watched.
+    tap: Option<Arc<Tap>>,
 }
 
 /// A feed, when it is looked at next, and what was said of it.
@@ -153,10 +161,35 @@ struct Following {
     looked_at: Moment,
     /// The queue has heard of the source.
     seen: bool,
+    /// When a row was last made durable.
+    last_row_at: Option<UnixMs>,
     report: Report,
 }
 
 impl Following {
+    fn new(feed: Feed, queue: &Queue, now: Moment) -> Following {
+        Following {
+            look_at: now,
+            looked_at: now,
+            seen: queue.seen(&feed.name),
+            last_row_at: None,
+            report: Report::new(&feed.name),
+            feed,
+        }
+    }
+
+    fn standing(&mut self, now: Moment) -> SourceStanding {
+        let lag = self.feed.source.lag(now);
+        SourceStanding {
+            name: Arc::clone(&self.feed.name),
+            files: lag.files,
+            unread_bytes: lag.unread_bytes,
+            partial_for: lag.partial_since.map(|since| now.since(since)),
+            last_row_at: self.last_row_at,
+            trouble: self.report.trouble_now().map(str::to_string),
+        }
+    }
+
     fn look(&mut self, now: Moment, wall: UnixMs, group: &mut Group) {
         self.looked_at = now;
         self.look_at = now + self.feed.poll;
@@ -216,13 +249,7 @@ impl Ingest {
             cause,
         })?;
         let now = clock.now();
-        let follow = |feed: Feed| Following {
-            look_at: now,
-            looked_at: now,
-            seen: queue.seen(&feed.name),
-            report: Report::new(&feed.name),
-            feed,
-        };
+        let follow = |feed: Feed| Following::new(feed, &queue, now);
         let feeds = feeds.into_iter().map(follow).collect();
         Ok(Ingest {
             feeds,
@@ -234,13 +261,21 @@ impl Ingest {
             measured_at: None,
             full: false,
             failing: false,
+            mailbox: None,
+            tap: None,
         })
+    }
+
+    /// Answers what is left in `mailbox`, and shows events at `tap`.
+    pub fn connect(&mut self, mailbox: Mailbox, tap: Arc<Tap>) {
+        (self.mailbox, self.tap) = (Some(mailbox), Some(tap));
     }
 
     /// Pumps until `shutdown` is requested; `hint` and its bell tell when there is something new.
     pub fn run(&mut self, hint: &Hint, shutdown: &Shutdown) {
         while !shutdown.is_requested() {
             let began = self.clock.now();
+            self.answer();
             match self.pass(hint.take()) {
                 Passed::Full => {}
                 Passed::Committed => {
@@ -255,6 +290,50 @@ impl Ingest {
                 }
             }
         }
+    }
+
+    /// Answers what others have asked since the last pass.
+    fn answer(&mut self) {
+        let Some(mailbox) = &self.mailbox else { return };
+        // Rows of a group that is held were taken from their sources, but are not durable: a
+        // source that began anew now would read them a second time.
+        for ask in mailbox.take(self.held.is_some()) {
+            // Whoever asked may have given up waiting.
+            let _heard = match ask {
+                Ask::Standing(sender) => sender.try_send(self.standing()).is_ok(),
+                Ask::Exchange(exchange, sender) => sender.try_send(self.exchange(exchange)).is_ok(),
+            };
+        }
+    }
+
+    fn standing(&mut self) -> Standing {
+        let now = self.clock.now();
+        Standing {
+            sources: self
+                .feeds
+                .iter_mut()
+                .map(|following| following.standing(now))
+                .collect(),
+            is_full: self.full,
+            is_failing: self.failing,
+        }
+    }
+
+    /// Changes the sources. What is durable of them stays as it is.
+    fn exchange(&mut self, exchange: Exchange) -> Result<(), String> {
+        let added: Result<Vec<Feed>, QueueError> =
+            exchange.added.into_iter().map(|make| make()).collect();
+        let added = added.map_err(|error| error.to_string())?;
+        let now = self.clock.now();
+        let removed = |name: &Arc<str>| exchange.removed.contains(name);
+        self.feeds
+            .retain(|following| !removed(&following.feed.name));
+        let queue = &self.queue;
+        self.feeds
+            .extend(added.into_iter().map(|feed| Following::new(feed, queue, now)));
+        self.disk_max = exchange.disk_max;
+        self.measured_at = None;
+        Ok(())
     }
 
     /// Commits at most one group.
@@ -286,10 +365,11 @@ impl Ingest {
                 .map_err(|error| error.to_string())
         });
         match committed {
-            Ok(_) => {
+            Ok(committed) => {
                 if std::mem::take(&mut self.failing) {
                     log::info!("reading resumed");
                 }
+                self.note_committed(group, committed.first);
                 if full {
                     Passed::Full
                 } else {
@@ -303,6 +383,34 @@ impl Ingest {
                 self.held = Some(group);
                 Passed::Paused
             }
+        }
+    }
+
+    /// What is known now of rows that are durable.
+    fn note_committed(&mut self, group: Group, first: Sequence) {
+        let wall = self.clock.wall();
+        for following in &mut self.feeds {
+            let batch = group
+                .batches
+                .iter()
+                .find(|batch| batch.source == following.feed.name);
+            if batch.is_some_and(|batch| batch.counts.rows > 0) {
+                following.last_row_at = Some(wall);
+            }
+        }
+        let Some(tap) = self.tap.as_ref().filter(|tap| tap.is_watched()) else {
+            return;
+        };
+        let events = group.batches.iter().flat_map(|batch| {
+            let source = &batch.source;
+            batch.events.iter().map(move |event| (source, event))
+        });
+        for (place, (source, event)) in (0..).zip(events) {
+            tap.show(Seen::Event {
+                source: Arc::clone(source),
+                sequence: first.plus(place),
+                event: tap::shown(event),
+            });
         }
     }
 

@@ -145,14 +145,20 @@ impl DeadLetters {
         burial: u64,
         letters: &[(Arc<str>, DeadLetter)],
     ) -> Result<(), QueueError> {
-        let mut writes = Writes::default();
+        let mut values = Vec::with_capacity(letters.len());
         for (endpoint, letter) in letters {
-            writes.put(
-                &key::dead(endpoint, letter.queued.sequence),
-                &letter.encode(burial)?,
-            );
+            let key = key::dead(endpoint, letter.queued.sequence);
+            values.push((key, letter.encode(burial)?));
         }
         let head = self.head()?;
+        let mut writes = Writes::default();
+        for (key, value) in values {
+            // The event may have been given up before and tried again.
+            if let Some(pieces) = head.pieces_at(&key)? {
+                writes.remove(&key, pieces);
+            }
+            writes.put(&key, &value);
+        }
         let written = head.write(writes);
         if written.is_err() {
             // Not to be written again before it was opened anew; see `generation`.
@@ -161,18 +167,23 @@ impl DeadLetters {
         written
     }
 
-    /// At most `count_max` dead letters of an endpoint behind `after`, oldest generation first.
+    /// At most `count_max` dead letters of an endpoint behind `after` that are wanted, oldest
+    /// generation first.
     pub(super) fn page(
         &mut self,
         endpoint: &str,
         after: Option<DeadPlace>,
         count_max: usize,
+        is_wanted: impl Fn(&DeadPlace) -> bool,
     ) -> Result<Vec<(DeadPlace, DeadLetter)>, QueueError> {
         let mut page = Vec::new();
         let mut damaged = None;
         self.each(endpoint, after, |place, value| {
             if page.len() >= count_max {
                 return ControlFlow::Break(());
+            }
+            if !is_wanted(&place) {
+                return ControlFlow::Continue(());
             }
             match DeadLetter::decode(place.sequence, value) {
                 Some(letter) => page.push((place, letter)),
@@ -202,6 +213,54 @@ impl DeadLetters {
             ControlFlow::Continue(())
         })?;
         Ok(count)
+    }
+
+    /// The generation letters are written to, as far as that is known.
+    pub(super) fn head_number(&self) -> Option<u32> {
+        self.head.as_ref().map(Generation::number)
+    }
+
+    /// Removes letters from a generation, and the generation itself when it holds none any more
+    /// and is not the newest. What is not there is passed over.
+    pub(super) fn remove(
+        &mut self,
+        number: u32,
+        letters: &[(Arc<str>, Sequence, u32)],
+    ) -> Result<(), QueueError> {
+        let numbers = row::list(&self.directory)?;
+        if !numbers.contains(&number) {
+            return Ok(());
+        }
+        let is_head = self.head_number() == Some(number);
+        let generation = match self.head.take() {
+            Some(head) if is_head => head,
+            other => {
+                self.head = other;
+                Generation::open(&self.directory, number)?
+            }
+        };
+        let mut writes = Writes::default();
+        for (endpoint, sequence, _) in letters {
+            let key = key::dead(endpoint, *sequence);
+            if let Some(pieces) = generation.pieces_at(&key)? {
+                writes.remove(&key, pieces);
+            }
+        }
+        generation.write(writes)?;
+        if is_head {
+            self.head = Some(generation);
+            return Ok(());
+        }
+        let mut is_empty = true;
+        generation.scan(key::DEAD, key::DEAD, |_| {
+            is_empty = false;
+            ControlFlow::Break(())
+        })?;
+        drop(generation);
+        if is_empty && numbers.last() != Some(&number) {
+            row::remove(&self.directory, number)?;
+        }
+        Ok(())
     }
 
     /// The generation to write to: the newest, or a new one when that is full.
@@ -257,7 +316,13 @@ impl DeadLetters {
                 }
             };
             let mut broken = ControlFlow::Continue(());
-            generation.scan(&prefix, &prefix, |found| {
+            let from = match after {
+                Some(after) if after.generation == number => {
+                    key::dead(endpoint, after.sequence.plus(1))
+                }
+                _ => prefix.clone(),
+            };
+            generation.scan(&prefix, &from, |found| {
                 let Some((_, sequence)) = key::read_dead(&found.key) else {
                     return ControlFlow::Continue(());
                 };

@@ -85,6 +85,11 @@ impl Endpoint {
         self.waiting.len()
     }
 
+    /// Whether the event waits.
+    pub(super) fn is_waiting(&self, sequence: Sequence) -> bool {
+        self.waiting.contains_key(&sequence)
+    }
+
     /// Where the events that wait are stored.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (Sequence, Place)> {
         self.waiting
@@ -126,6 +131,8 @@ impl Endpoint {
             delivered: self.delivered,
             skipped: self.skipped,
             dead: self.dead,
+            recalled: 0,
+            removed: 0,
             waiting: self.waiting.len() as u64,
             queued: to_come.saturating_sub(self.cursor.ahead_count()),
         }

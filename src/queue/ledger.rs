@@ -15,7 +15,8 @@ const VERSION: u8 = 1;
 pub struct SourceCounts {
     /// Complete rows read, blank lines and headers not counted.
     pub rows: u64,
-    /// Events that no row of their own stands for: a balance alert beside the call that caused it.
+    /// Events that no row of their own stands for: a balance alert beside the call that caused
+    /// it, a row told once more by a replay.
     pub derived: u64,
     /// Rows set aside because they could not be understood.
     pub rejected: u64,
@@ -129,8 +130,13 @@ pub struct EndpointTotals {
     pub delivered: u64,
     /// Events that were not for it.
     pub skipped: u64,
-    /// Events given up.
+    /// Events given up, those given up a second time after a recall included.
     pub dead: u64,
+    /// Dead letters put back to be tried again.
+    pub recalled: u64,
+    /// Dead letters that are not on disk any more: delivered after a recall, given up again, or
+    /// purged.
+    pub removed: u64,
     /// Events that wait for their own retry.
     pub waiting: u64,
     /// Events not settled in any way yet.
@@ -140,7 +146,13 @@ pub struct EndpointTotals {
 impl EndpointTotals {
     /// Whether every event is accounted for.
     pub fn balances(&self) -> bool {
-        self.added == self.delivered + self.skipped + self.dead + self.waiting + self.queued
+        let ended = self.delivered + self.skipped + self.dead;
+        self.added + self.recalled == ended + self.waiting + self.queued
+    }
+
+    /// Dead letters on disk, of those given up since it was attached.
+    pub fn dead_letters(&self) -> u64 {
+        self.dead.saturating_sub(self.removed)
     }
 }
 
@@ -216,6 +228,8 @@ mod tests {
             delivered: 3,
             skipped: 2,
             dead: 1,
+            recalled: 0,
+            removed: 0,
             waiting: 1,
             queued: 3,
         };

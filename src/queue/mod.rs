@@ -62,6 +62,7 @@ mod model;
 mod piece;
 mod position;
 mod read;
+mod recall;
 mod row;
 mod settle;
 mod state;
@@ -79,6 +80,7 @@ pub use error::QueueError;
 pub use key::NAME_BYTES_MAX;
 pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
 pub use meta::FORMAT_VERSION;
+pub use recall::RECALLED_MAX;
 pub use settle::{AttachFrom, Settled, Settlement};
 pub use state::Irregularity;
 pub use waiting::{REASON_BYTES_MAX, Waiting};
@@ -173,10 +175,12 @@ impl Queue {
         &self.0.opened
     }
 
-    /// Rings `bell` after every commit that added events. For the queue's lifetime: one for each
-    /// lane of delivery, not one for each wait.
+    /// Rings `bell` after every commit that added events, for as long as somebody else has it
+    /// too: one for each lane of delivery, not one for each wait.
     pub fn subscribe(&self, bell: &Bell) {
-        locked(&self.0.bells).push(bell.clone());
+        let mut bells = locked(&self.0.bells);
+        bells.retain(|bell| !bell.is_unheard());
+        bells.push(bell.clone());
     }
 
     /// The account, as it is on disk.

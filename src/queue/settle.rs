@@ -4,6 +4,7 @@ use super::dead_letter::{DeadLetter, DeadPlace};
 use super::endpoint::{End, Endpoint, Place, WAITING_MAX};
 use super::error::QueueError;
 use super::generation::Writes;
+use super::recall::Ended;
 use super::state::State;
 use super::waiting::Waiting;
 use super::{Queue, Queued, key};
@@ -100,6 +101,9 @@ impl Queue {
         for (sequence, place) in detached.waiting() {
             writes.remove(&key::waiting(endpoint, place.due, sequence), place.pieces);
         }
+        if let Some(recalls) = writer.state.recalls.remove(endpoint) {
+            recalls.forget(endpoint, &mut writes);
+        }
         self.write(&mut writer, writes)
     }
 
@@ -121,6 +125,7 @@ impl Queue {
         let mut writes = Writes::default();
         let mut touched = BTreeSet::new();
         let mut buried = Vec::new();
+        let mut ended = Vec::new();
         for (settled, waiting) in settled.into_iter().zip(waiting) {
             let (name, sequence) = (settled.endpoint, settled.sequence);
             let Some(endpoint) = writer.state.endpoints.get_mut(&name) else {
@@ -131,6 +136,14 @@ impl Queue {
             };
             if let Some(place) = waited {
                 writes.remove(&key::waiting(&name, place.due, sequence), place.pieces);
+                let is_kept = matches!(settled.settlement, Settlement::Keep { .. });
+                if !is_kept {
+                    ended.push(Ended {
+                        endpoint: Arc::clone(&name),
+                        sequence,
+                        is_buried: matches!(settled.settlement, Settlement::Bury(_)),
+                    });
+                }
             }
             match settled.settlement {
                 Settlement::Delivered => endpoint.end(End::Delivered),
@@ -158,6 +171,7 @@ impl Queue {
         if !buried.is_empty() {
             self.bury(&mut writer, &buried)?;
         }
+        writer.end_recalls(&ended, &mut writes);
         self.write(&mut writer, writes)
     }
 
@@ -217,7 +231,9 @@ impl Queue {
         after: Option<DeadPlace>,
         count_max: usize,
     ) -> Result<Vec<(DeadPlace, DeadLetter)>, QueueError> {
-        self.writer()?.dead.page(endpoint, after, count_max)
+        self.writer()?
+            .dead
+            .page(endpoint, after, count_max, |_| true)
     }
 
     /// How many dead letters of an endpoint are on disk. Reads all of them: what was buried since

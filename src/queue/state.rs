@@ -5,6 +5,7 @@ use super::error::QueueError;
 use super::generation::{self, Found, Generation};
 use super::ledger::{Ledger, SourceTotals};
 use super::meta::{Meta, Standing};
+use super::recall::Recalls;
 use super::row::directory_bytes;
 use super::{block, key};
 use crate::event::Sequence;
@@ -23,6 +24,8 @@ pub(super) struct State {
     pub(super) next: Sequence,
     pub(super) endpoints: BTreeMap<Arc<str>, Endpoint>,
     pub(super) sources: BTreeMap<Arc<str>, SourceTotals>,
+    /// What became of dead letters, by endpoint.
+    pub(super) recalls: BTreeMap<Arc<str>, Recalls>,
     /// The generations, oldest first. Never empty: the last one is the head.
     pub(super) spans: Vec<Span>,
     /// Generations that are gone, whose entry the next write removes.
@@ -94,6 +97,7 @@ impl State {
             next: Sequence::FIRST,
             endpoints: BTreeMap::new(),
             sources: BTreeMap::new(),
+            recalls: BTreeMap::new(),
             spans: Vec::new(),
             dropped: Vec::new(),
             burials: 0,
@@ -116,6 +120,7 @@ impl State {
         };
         state.load_sources(head)?;
         state.load_endpoints(head)?;
+        state.load_recalls(head)?;
         state.load_spans(parent, head, meta)?;
         let mut irregularities = state.settle_missing(parent);
         irregularities.extend(state.check_blocks(head, meta)?);
@@ -147,7 +152,14 @@ impl State {
             endpoints: self
                 .endpoints
                 .iter()
-                .map(|(name, endpoint)| endpoint.totals(name, self.next))
+                .map(|(name, endpoint)| {
+                    let mut totals = endpoint.totals(name, self.next);
+                    if let Some(recalls) = self.recalls.get(name) {
+                        totals.recalled = recalls.recalled;
+                        totals.removed = recalls.removed;
+                    }
+                    totals
+                })
                 .collect(),
         }
     }
@@ -193,6 +205,19 @@ impl State {
                 },
             );
             Some(())
+        })
+    }
+
+    fn load_recalls(&mut self, head: &Generation) -> Result<(), QueueError> {
+        each(head, key::RECALLS, |found| {
+            let name = key::read_name(key::RECALLS, &found.key)?;
+            let recalls = self.recalls.entry(name.into()).or_default();
+            recalls.read_counts(&found.value)
+        })?;
+        each(head, key::MARKS, |found| {
+            let (name, sequence) = key::read_mark(&found.key)?;
+            let recalls = self.recalls.entry(name.into()).or_default();
+            recalls.read_mark(sequence, &found.value)
         })
     }
 

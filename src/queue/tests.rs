@@ -32,7 +32,7 @@ fn event(random: &mut fastrand::Rng, bytes: usize) -> Event {
     }
 }
 
-fn events(count: usize, bytes: usize) -> Vec<Event> {
+pub(super) fn events(count: usize, bytes: usize) -> Vec<Event> {
     let mut random = fastrand::Rng::with_seed(7);
     std::iter::repeat_with(|| event(&mut random, bytes))
         .take(count)

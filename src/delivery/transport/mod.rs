@@ -116,6 +116,20 @@ pub enum Phase {
     Answer,
 }
 
+impl TroubleClass {
+    /// The part of the way that failed, in one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Forbidden => "address",
+            Self::Connect | Self::Closed => "tcp",
+            Self::Tls => "tls",
+            Self::Timeout(_) => "timeout",
+            Self::Protocol => "http",
+        }
+    }
+}
+
 impl fmt::Display for TroubleClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
