@@ -1,20 +1,24 @@
 //! The agent: builds the parts, starts the threads, stops them in order.
 
 mod attend;
+mod reload;
 
 pub use attend::Signals;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, SourceConfig};
+use crate::control::Desk;
 use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
 use crate::event::Maker;
-use crate::ingest::{Feed, Hint, Ingest, IngestError};
+use crate::ingest::{Feed, Hint, Ingest, IngestError, Mailbox};
+use crate::logging::LoggingHandle;
 use crate::parser::Parser;
 use crate::queue::{Ledger, Queue, QueueError};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::Source;
 use attend::Attendant;
+use reload::{Attended, Reloader};
 use std::error::Error;
 use std::fmt;
 use std::fs::DirBuilder;
@@ -24,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How long attempts under way may take to finish when the agent stops. Those that do not are
 /// repeated after the next start, with the same id. Well below the 90 s after which service
@@ -95,13 +100,18 @@ impl Error for AgentError {
 }
 
 impl Agent {
-    /// Builds the agent that `config` describes and sets it to work.
+    /// Builds the agent that `config` describes and sets it to work. `log` is the process' log,
+    /// where a later configuration may change it.
     ///
     /// # Errors
     ///
     /// When the queue cannot be opened, a source's rejects cannot be kept, or the system refuses a
     /// thread. Nothing has been sent then, or it will be repeated with the same id.
-    pub fn start(config: Config, signals: Signals) -> Result<Agent, AgentError> {
+    pub fn start(
+        config: Config,
+        signals: Signals,
+        log: Option<LoggingHandle>,
+    ) -> Result<Agent, AgentError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
         // Calls are nobody else's business. A directory that is there keeps the mode it was given.
@@ -120,13 +130,8 @@ impl Agent {
                 .attach(&endpoint.endpoint.name, endpoint.from)
                 .map_err(AgentError::Queue)?;
         }
-        let globs = config
-            .sources
-            .iter()
-            .flat_map(|source| source.files.files.clone())
-            .collect();
         let mut feeds = Vec::new();
-        for source in config.sources {
+        for source in config.sources.clone() {
             feeds.push(feed(source, &config.node, &queue).map_err(AgentError::Queue)?);
         }
         let mut ingest = Ingest::new(
@@ -139,9 +144,13 @@ impl Agent {
         .map_err(AgentError::Ingest)?;
         let endpoints = config
             .endpoints
-            .into_iter()
+            .iter()
             .filter(|endpoint| endpoint.enabled)
-            .map(|endpoint| endpoint.endpoint)
+            .map(|endpoint| endpoint.endpoint.clone())
+            .map(|endpoint| {
+                let is_held = Desk::is_paused(&queue, &endpoint.name);
+                (endpoint, is_held)
+            })
             .collect();
         let mut make_transport = |endpoint: &delivery::endpoint::Endpoint| {
             let transport: Arc<dyn Transport> =
@@ -160,16 +169,31 @@ impl Agent {
         .map_err(AgentError::Delivery)?;
         let bell = Bell::default();
         shutdown.ring_at_stop(&bell);
+        let mailbox = Mailbox::new(bell.clone());
+        ingest.connect(mailbox.clone(), Arc::clone(delivery.tap()));
         let hint = Hint::new(bell);
+        let (attended, changed) = watch::channel(Attended::of(&config));
+        let (path, socket) = (config.files.first().cloned(), config.control_socket.clone());
+        let desk = Arc::new(Desk::new(
+            config,
+            queue.clone(),
+            Arc::clone(&delivery),
+            mailbox,
+            Arc::clone(&clock),
+            shutdown.clone(),
+            log,
+        ));
+        if let Some(path) = path {
+            desk.reload_by(Arc::new(Reloader::new(&desk, path, attended)));
+        }
         let (ready, attending) = mpsc::channel();
         let attendant = Attendant {
-            globs,
+            attended: changed,
             hint: hint.clone(),
             shutdown: shutdown.clone(),
             signals,
-            summary_every: config.summary_every,
-            queue: queue.clone(),
-            delivery: Arc::clone(&delivery),
+            socket,
+            desk,
             ready,
         };
         let attendant = spawn("attend", move || attendant.run()).map_err(AgentError::Thread)?;
@@ -218,10 +242,7 @@ impl Agent {
         self.shutdown.request();
         let panicked = self.ingest.join().err();
         let panicked = self.attendant.join().err().or(panicked);
-        // The attendant's was the only other handle.
-        if let Some(delivery) = Arc::into_inner(self.delivery) {
-            delivery.stop(STOP_GRACE);
-        }
+        self.delivery.stop(STOP_GRACE);
         if let Some(payload) = panicked {
             std::panic::resume_unwind(payload);
         }

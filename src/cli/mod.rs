@@ -1,12 +1,19 @@
 //! The command line: text in, a command out; and all that is printed.
 
+mod ask;
 mod check;
+mod dead_letters;
 mod demo;
+mod endpoints;
 mod formats;
 mod receive;
+mod reload;
+mod replay;
 mod run;
 mod screen;
 mod secret;
+mod status;
+mod tail;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -22,10 +29,16 @@ pub enum Exit {
     Usage = 64,
     /// A row, a signature or an account is not as it should be.
     Data = 65,
+    /// Something needs the operator: an endpoint does not take events, a file cannot be read.
+    Unhealthy = 69,
     /// A bug; the service manager may restart.
     Bug = 70,
     /// The queue's store could not be opened or written.
     Store = 74,
+    /// The agent is not running, or does not answer.
+    NotRunning = 75,
+    /// This user may not speak to the agent.
+    NotAllowed = 77,
     /// The configuration stands in the way; a restart would not help.
     Configuration = 78,
 }
@@ -58,6 +71,21 @@ enum Command {
     /// Show the configuration in force, and one row of each source beside what becomes of it.
     #[command(after_help = "Example: switchhook check --config switchhook.toml")]
     Check(ConfigArgument),
+    /// How everything stands: sources, endpoints, disk, the ledger.
+    Status(status::StatusArguments),
+    /// Events and attempts as they pass.
+    Tail(tail::TailArguments),
+    /// Where events go: list, pause, resume.
+    #[command(subcommand)]
+    Endpoints(endpoints::EndpointsCommand),
+    /// Events given up: list, show, replay, purge.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersCommand),
+    /// Tell rows of the switch's own files once more, with the same ids.
+    Replay(replay::ReplayArguments),
+    /// Have the running agent read its configuration again: all of it, or nothing.
+    #[command(after_help = "Example: switchhook check && switchhook reload")]
+    Reload(ask::AgentArgument),
     /// Play a small switch, deliver its calls to a receiver of its own, and balance the account.
     Demo(demo::DemoArguments),
     /// A receiver for development: verifies, prints, counts, and misbehaves on request.
@@ -96,6 +124,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match arguments.command {
         Command::Run(argument) => run::run(&argument.config),
         Command::Check(argument) => check::check(&argument.config),
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Tail(arguments) => tail::tail(&arguments),
+        Command::Endpoints(command) => endpoints::endpoints(&command),
+        Command::DeadLetters(command) => dead_letters::dead_letters(&command),
+        Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Reload(agent) => reload::reload(&agent),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),

@@ -65,8 +65,7 @@ impl Client {
             }
             _ => ClientError::Silent(error),
         })?;
-        let request =
-            serde_json::value::to_raw_value(request).expect("requests are JSON");
+        let request = serde_json::value::to_raw_value(request).expect("requests are JSON");
         let mut line = serde_json::to_vec(&Envelope {
             v: VERSION,
             request,

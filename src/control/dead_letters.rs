@@ -87,11 +87,7 @@ pub(super) fn replay(
 }
 
 /// Removes the letters that `filter` means, except those that are being tried again.
-pub(super) fn purge(
-    desk: &Desk,
-    filter: &DeadFilter,
-    replies: &Replies,
-) -> Result<Value, Refusal> {
+pub(super) fn purge(desk: &Desk, filter: &DeadFilter, replies: &Replies) -> Result<Value, Refusal> {
     let _one_at_a_time = desk.take_turn()?;
     let mut purged = 0;
     for endpoint in endpoints(desk, filter) {
@@ -207,8 +203,11 @@ impl Replay<'_> {
     /// What has become of the letters, once they are settled or patience is over.
     fn outcome(mut self, running: &[Arc<str>]) -> Result<Value, Refusal> {
         let deadline = self.desk.clock.now() + SETTLED_WAIT;
-        let touched: BTreeSet<Arc<str>> =
-            self.put_back.iter().map(|(name, _)| Arc::clone(name)).collect();
+        let touched: BTreeSet<Arc<str>> = self
+            .put_back
+            .iter()
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
         while self.desk.clock.now() < deadline {
             let mut waiting = 0;
             for endpoint in &touched {
@@ -229,7 +228,11 @@ impl Replay<'_> {
             each(self.desk, &only, |endpoint, place, _, is_tried| {
                 let key = (Arc::clone(endpoint), place.sequence.0);
                 if self.put_back.contains(&key) {
-                    *(if is_tried { &mut waiting } else { &mut given_up }) += 1;
+                    *(if is_tried {
+                        &mut waiting
+                    } else {
+                        &mut given_up
+                    }) += 1;
                 }
                 true
             })?;

@@ -208,10 +208,16 @@ impl Desk {
     pub fn reload(&self) -> Result<Vec<String>, Refusal> {
         let _one_at_a_time = lock(&self.reloading);
         let Some(reloader) = self.reloader.get() else {
-            return Err(Refusal::new(Code::Configuration, "this agent cannot reload"));
+            return Err(Refusal::new(
+                Code::Configuration,
+                "this agent cannot reload",
+            ));
         };
         let reloaded = reloader.reload();
-        let error = reloaded.as_ref().err().map(|refusal| refusal.message.clone());
+        let error = reloaded
+            .as_ref()
+            .err()
+            .map(|refusal| refusal.message.clone());
         match &reloaded {
             Ok(changes) => log::info!("configuration reloaded changes={:?}", listed(changes)),
             Err(refusal) => {

@@ -27,7 +27,10 @@ pub fn problems(status: &Status) -> Vec<String> {
         ));
     }
     if !status.ledger_balanced {
-        problems.push("the ledger does not balance: a bug; please report it with a support bundle".to_string());
+        problems.push(
+            "the ledger does not balance: a bug; please report it with a support bundle"
+                .to_string(),
+        );
     }
     if let Some(error) = &status.config.reload_error {
         problems.push(format!("the last reload changed nothing: {error}"));

@@ -17,7 +17,12 @@ pub fn text(status: &Status) -> String {
         "Whether there is nothing for an operator to do.",
         u8::from(status.healthy),
     );
-    out.one("uptime_seconds", "counter", "Time since the start.", status.uptime_secs);
+    out.one(
+        "uptime_seconds",
+        "counter",
+        "Time since the start.",
+        status.uptime_secs,
+    );
     out.one(
         "ledger_balanced",
         "gauge",
@@ -32,7 +37,13 @@ pub fn text(status: &Status) -> String {
             .collect::<Vec<_>>()
     };
     let rows = "Complete rows read.";
-    out.many("source", "source_rows_total", "counter", rows, sources(|it| count(it.rows)));
+    out.many(
+        "source",
+        "source_rows_total",
+        "counter",
+        rows,
+        sources(|it| count(it.rows)),
+    );
     out.many(
         "source",
         "source_events_total",
@@ -177,7 +188,10 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     clippy::cast_precision_loss,
     reason = "the format's values are 64-bit floating point"
 )]
-#[expect(clippy::unnecessary_wraps, reason = "beside values that may be missing")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "beside values that may be missing"
+)]
 fn count(value: u64) -> Option<f64> {
     Some(value as f64)
 }

@@ -97,7 +97,11 @@ pub(super) fn replay(desk: &Desk, wish: &Wish, replies: &Replies) -> Result<Valu
     if !is_ended {
         run.commit()?;
     }
-    let what = if wish.dry_run { "would be told" } else { "told" };
+    let what = if wish.dry_run {
+        "would be told"
+    } else {
+        "told"
+    };
     log::info!(
         "rows {what} again by the operator source={} count={}",
         wish.source,
@@ -265,8 +269,8 @@ impl Run<'_> {
 
     fn take(&mut self, event: Event) {
         let at = event.time.unix;
-        let is_wanted = self.wish.from.is_none_or(|from| at >= from)
-            && self.wish.to.is_none_or(|to| at < to);
+        let is_wanted =
+            self.wish.from.is_none_or(|from| at >= from) && self.wish.to.is_none_or(|to| at < to);
         if !is_wanted {
             self.outside += 1;
         } else if !queue::accepts(&event) {

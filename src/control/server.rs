@@ -153,7 +153,9 @@ async fn serve_one(stream: UnixStream, desk: &Arc<Desk>) {
     match caller {
         Ok(uid) if is_admitted(uid, own) => {}
         refused => {
-            let who = refused.map_or("an unknown user".to_string(), |uid| format!("user id {uid}"));
+            let who = refused.map_or("an unknown user".to_string(), |uid| {
+                format!("user id {uid}")
+            });
             log::warn!("control refused caller={who:?}");
             let message = format!(
                 "{who} may not control this agent; run the command as root or as the agent's user (id {own})"
@@ -244,11 +246,15 @@ impl Out {
     /// Sends a line; false when the client is gone or does not take it.
     pub(super) async fn send(&mut self, reply: &Reply) -> bool {
         let line = line_of(reply);
-        matches!(timeout(TAKE_WAIT, self.0.write_all(&line)).await, Ok(Ok(())))
+        matches!(
+            timeout(TAKE_WAIT, self.0.write_all(&line)).await,
+            Ok(Ok(()))
+        )
     }
 
     pub(super) async fn refuse(&mut self, code: Code, message: String) {
-        self.send(&Reply::Refused(Refusal::new(code, message))).await;
+        self.send(&Reply::Refused(Refusal::new(code, message)))
+            .await;
     }
 }
 
@@ -278,7 +284,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run/control.sock");
         let first = Server::bind(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert!(matches!(Server::bind(&path), Err(BindError::InUse)));
         drop(first);
         assert!(!path.exists());

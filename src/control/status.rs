@@ -245,7 +245,11 @@ impl Status {
             healthy: true,
             problems: Vec::new(),
             config: ConfigStatus {
-                files: config.files.iter().map(|file| file.display().to_string()).collect(),
+                files: config
+                    .files
+                    .iter()
+                    .map(|file| file.display().to_string())
+                    .collect(),
                 loaded_at: time(in_force.loaded_at),
                 reload_error: desk.reload_error(),
             },
@@ -256,7 +260,9 @@ impl Status {
                 used_bytes: desk.queue.disk_bytes() + set_aside_bytes(&config.state_dir),
                 max_bytes: config.disk_max,
                 free_bytes: free_bytes(&config.state_dir),
-                reading_paused: standing.as_ref().is_none_or(|it| it.is_full || it.is_failing),
+                reading_paused: standing
+                    .as_ref()
+                    .is_none_or(|it| it.is_full || it.is_failing),
             },
             memory: MemoryStatus {
                 rss_bytes: rss_bytes(),
@@ -299,8 +305,7 @@ fn sources<'a>(
     let all = configured.chain(gone.into_iter().map(|name| (name, None)));
     all.map(move |(name, format)| {
         let totals = ledger.source(&name).copied().unwrap_or_default();
-        let standing = standing
-            .and_then(|all| all.iter().find(|standing| standing.name == name));
+        let standing = standing.and_then(|all| all.iter().find(|standing| standing.name == name));
         source(desk, &name, format, totals, standing)
     })
 }
@@ -341,7 +346,13 @@ fn source(
 fn endpoints<'a>(
     configured: &'a [EndpointConfig],
     ledger: &'a Ledger,
-) -> impl Iterator<Item = (Arc<str>, Option<&'a EndpointConfig>, Option<&'a EndpointTotals>)> + 'a {
+) -> impl Iterator<
+    Item = (
+        Arc<str>,
+        Option<&'a EndpointConfig>,
+        Option<&'a EndpointTotals>,
+    ),
+> + 'a {
     let known = configured.iter().map(|config| {
         let name = Arc::clone(&config.endpoint.name);
         let totals = ledger.endpoint(&name);
@@ -391,12 +402,13 @@ fn endpoint(
         _ => None,
     };
     status.failing_secs = counts.failing_for.map(|span| span.as_secs());
-    status.next_try_secs = counts.next_try.map(|span| span.as_millis().div_ceil(1_000))
+    status.next_try_secs = counts
+        .next_try
+        .map(|span| span.as_millis().div_ceil(1_000))
         .and_then(|secs| u64::try_from(secs).ok());
     status.oldest_secs = counts.oldest.map(|at| now.since(at).as_secs());
     status.attempts = counts.attempts;
-    status.success_share = (counts.attempts > 0)
-        .then(|| share(counts.delivered, counts.attempts));
+    status.success_share = (counts.attempts > 0).then(|| share(counts.delivered, counts.attempts));
     status.latency_ms = (counts.latency.count > 0).then(|| LatencyStatus {
         p50: millis(counts.latency.p50),
         p95: millis(counts.latency.p95),
@@ -453,7 +465,8 @@ fn set_aside_bytes(state_dir: &Path) -> u64 {
 pub fn free_bytes(directory: &Path) -> Option<u64> {
     let found = nix::sys::statvfs::statvfs(directory).ok()?;
     #[allow(clippy::useless_conversion, reason = "the types differ by target")]
-    let bytes = u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size()));
+    let bytes =
+        u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size()));
     Some(bytes)
 }
 

@@ -18,7 +18,10 @@ pub(super) async fn tail(desk: &Arc<Desk>, endpoint: Option<&str>, payload: bool
         None => None,
         Some(name) => {
             let configured = in_force.config.endpoints.iter();
-            match configured.map(|it| &it.endpoint).find(|it| *it.name == *name) {
+            match configured
+                .map(|it| &it.endpoint)
+                .find(|it| *it.name == *name)
+            {
                 Some(endpoint) => Some(endpoint),
                 None => return out.refuse(Code::Usage, desk.no_endpoint(name)).await,
             }

@@ -331,8 +331,7 @@ impl Lane {
         for waiting in recalled {
             let sequence = waiting.queued.sequence;
             if !known.contains(&sequence) && !self.out.contains_key(&sequence) {
-                self.retries
-                    .insert((now, sequence), Entry::waited(waiting));
+                self.retries.insert((now, sequence), Entry::waited(waiting));
             }
         }
     }
@@ -382,7 +381,9 @@ impl Lane {
             .first
             .iter()
             .chain(self.suspects.iter().map(|(_, entry)| entry));
-        let entries = entries.chain(self.retries.values()).map(|entry| &entry.queued);
+        let entries = entries
+            .chain(self.retries.values())
+            .map(|entry| &entry.queued);
         let out = self.out.values().map(|out| &out.queued);
         let all = entries.chain(out).chain(self.window.first_fresh());
         all.map(|queued| queued.event.time.unix).min()

@@ -129,7 +129,7 @@ impl std::error::Error for StartError {
 }
 
 impl Delivery {
-    /// Starts sending what `queue` holds for `endpoints`. When `shutdown` is requested, no new
+    /// Starts sending what `queue` holds for `endpoints`, except to those that are held. When `shutdown` is requested, no new
     /// attempt begins; [`stop`](Delivery::stop) waits for those under way. A thread that panics
     /// requests it. `seed` decides all jitter.
     ///
@@ -137,7 +137,7 @@ impl Delivery {
     ///
     /// [`StartError`]; threads already started have ended.
     pub fn start(
-        endpoints: Vec<Endpoint>,
+        endpoints: Vec<(Endpoint, bool)>,
         queue: Arc<dyn EventQueue>,
         clock: Arc<dyn Clock>,
         make_transport: &mut MakeTransport<'_>,
@@ -156,13 +156,13 @@ impl Delivery {
             tap: Arc::default(),
         };
         let started = delivery.start_settler().and_then(|()| {
-            endpoints.into_iter().try_for_each(|endpoint| {
+            endpoints.into_iter().try_for_each(|(endpoint, is_held)| {
                 let transport =
                     make_transport(&endpoint).map_err(|source| StartError::Transport {
                         endpoint: Arc::clone(&endpoint.name),
                         source,
                     })?;
-                delivery.add(endpoint, transport, false)
+                delivery.add(endpoint, transport, is_held)
             })
         });
         match started {

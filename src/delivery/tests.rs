@@ -62,7 +62,7 @@ fn start(
     let queue = Arc::new(queue.clone());
     let clock = Arc::new(SystemClock::new());
     Delivery::start(
-        vec![endpoint],
+        vec![(endpoint, false)],
         queue,
         clock,
         &mut |_| Ok(Arc::clone(&transport)),
@@ -218,7 +218,7 @@ fn an_attempt_that_outlasts_the_grace_is_abandoned_and_its_event_stays_queued() 
     let make: &mut MakeTransport<'_> = &mut |_| Ok(Arc::clone(&transport));
     let shutdown = Shutdown::default();
     let delivery = Delivery::start(
-        vec![endpoint("a", 2)],
+        vec![(endpoint("a", 2), false)],
         Arc::new(queue.clone()),
         clock,
         make,

@@ -166,7 +166,7 @@ pub fn play(audience: &mut dyn FnMut(Scene<'_>)) -> Result<Balance, DemoError> {
     });
     let config = Config::load(&stage.directory.0.join("switchhook.toml"))
         .map_err(DemoError::Configuration)?;
-    let agent = Agent::start(config, Signals::Ignore).map_err(DemoError::Agent)?;
+    let agent = Agent::start(config, Signals::Ignore, None).map_err(DemoError::Agent)?;
     stage.play(agent, audience)
 }
 

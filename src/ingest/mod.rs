@@ -329,8 +329,11 @@ impl Ingest {
         self.feeds
             .retain(|following| !removed(&following.feed.name));
         let queue = &self.queue;
-        self.feeds
-            .extend(added.into_iter().map(|feed| Following::new(feed, queue, now)));
+        self.feeds.extend(
+            added
+                .into_iter()
+                .map(|feed| Following::new(feed, queue, now)),
+        );
         self.disk_max = exchange.disk_max;
         self.measured_at = None;
         Ok(())

@@ -337,7 +337,9 @@ mod tests {
         queue.commit(&[batch(events(count, 300))]).unwrap();
         let mut read: Vec<Queued> = Vec::new();
         while read.len() < count {
-            let from = read.last().map_or(Sequence::FIRST, |last| last.sequence.plus(1));
+            let from = read
+                .last()
+                .map_or(Sequence::FIRST, |last| last.sequence.plus(1));
             read.extend(queue.read(from, count).unwrap());
         }
         queue
@@ -378,7 +380,11 @@ mod tests {
         let ledger = queue.ledger();
         let billing = ledger.endpoint("billing").unwrap();
         assert!(billing.balances(), "{billing:?}");
-        assert_eq!((billing.waiting, billing.dead_letters()), (waiting, letters), "{billing:?}");
+        assert_eq!(
+            (billing.waiting, billing.dead_letters()),
+            (waiting, letters),
+            "{billing:?}"
+        );
     }
 
     #[test]

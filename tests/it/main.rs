@@ -10,6 +10,7 @@
 
 mod agent;
 mod cli;
+mod control;
 mod crash;
 mod interop;
 mod shape;

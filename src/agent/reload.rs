@@ -1,0 +1,287 @@
+//! Reload: the whole configuration replaced while the agent runs, or nothing of it.
+//!
+//! Everything that can fail is done before anything is changed: the files are read and checked,
+//! the new endpoints' certificates loaded, the new endpoints attached in the queue. Then the
+//! sources are exchanged, between two passes of the reading pump, and last the endpoints: those
+//! that differ are taken down (attempts under way finish), and put up again at the place in the
+//! queue that their settlements have reached. What has not changed is not touched.
+//!
+//! **Crash argument.** Nothing of this is on disk but the attachment of new endpoints, which the
+//! next start would make too.
+
+use super::{STOP_GRACE, feed};
+use crate::config::{Config, EndpointConfig, SourceConfig};
+use crate::control::protocol::{Code, Refusal};
+use crate::control::{Desk, Reload};
+use crate::delivery::endpoint::Endpoint;
+use crate::delivery::transport::{HttpTransport, Transport};
+use crate::ingest::{Exchange, MakeFeed};
+use crate::queue::Queue;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long rows on their way into the queue may hold up a change of sources.
+const EXCHANGE_WAIT: Duration = Duration::from_secs(15);
+
+/// Replaces the configuration of the agent behind a desk.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    desk: Weak<Desk>,
+    /// The first of the configuration's files.
+    path: PathBuf,
+    /// Tells the attendant what to watch and how often to say how things stand.
+    attended: watch::Sender<Attended>,
+}
+
+/// What of the configuration the attendant goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attended {
+    /// Where files may appear.
+    pub(super) globs: Vec<String>,
+    /// Time between two summaries.
+    pub(super) summary_every: Duration,
+}
+
+impl Attended {
+    /// What `config` says.
+    pub(super) fn of(config: &Config) -> Attended {
+        let sources = config.sources.iter();
+        Attended {
+            globs: sources
+                .flat_map(|source| source.files.files.clone())
+                .collect(),
+            summary_every: config.summary_every,
+        }
+    }
+}
+
+impl Reloader {
+    /// A reloader for the agent behind `desk`, whose configuration is at `path`.
+    pub(super) fn new(
+        desk: &Arc<Desk>,
+        path: PathBuf,
+        attended: watch::Sender<Attended>,
+    ) -> Reloader {
+        Reloader {
+            desk: Arc::downgrade(desk),
+            path,
+            attended,
+        }
+    }
+}
+
+impl Reload for Reloader {
+    fn reload(&self) -> Result<Vec<String>, Refusal> {
+        let stopping = || Refusal::new(Code::Stopping, "the agent is stopping");
+        let desk = self.desk.upgrade().ok_or_else(stopping)?;
+        let new = Config::load(&self.path)
+            .map_err(|problems| Refusal::new(Code::Configuration, problems.to_string()))?;
+        let in_force = desk.in_force();
+        let old = &in_force.config;
+        refuse_fixed(old, &new)?;
+        let plan = Plan::between(old, &new);
+        let transports = plan.transports(&desk)?;
+        let attached = attach(&desk.queue, &new)?;
+        if let Err(refusal) = exchange(&desk, &plan, &new) {
+            for name in attached {
+                // What was attached a moment ago has had nothing yet.
+                if let Err(error) = desk.queue.detach(&name) {
+                    log::warn!("endpoint not detached again endpoint={name} error=\"{error}\"");
+                }
+            }
+            return Err(refusal);
+        }
+        plan.post(&desk, transports, &new);
+        if let Some(log) = desk.log.as_ref().filter(|_| old.log != new.log) {
+            log.change(new.log.clone());
+        }
+        self.attended.send_replace(Attended::of(&new));
+        let changes = plan.changes(old, &new);
+        desk.put_in_force(new);
+        Ok(changes)
+    }
+}
+
+/// Refuses what only a restart can change.
+fn refuse_fixed(old: &Config, new: &Config) -> Result<(), Refusal> {
+    let fixed = [
+        ("node", old.node != new.node),
+        ("state_dir", old.state_dir != new.state_dir),
+        ("control_socket", old.control_socket != new.control_socket),
+    ];
+    let changed: Vec<&str> = fixed
+        .iter()
+        .filter(|(_, is_changed)| *is_changed)
+        .map(|(key, _)| *key)
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} cannot be changed while the agent runs; restart it, or write the old value again",
+        changed.join(" and ")
+    );
+    Err(Refusal::new(Code::Configuration, message))
+}
+
+/// What differs between two configurations.
+#[derive(Debug)]
+struct Plan {
+    /// Sources that end, or begin anew.
+    sources_removed: Vec<Arc<str>>,
+    /// Sources that begin.
+    sources_added: Vec<SourceConfig>,
+    /// Endpoints that are taken down.
+    endpoints_removed: Vec<Arc<str>>,
+    /// Endpoints that are put up.
+    endpoints_added: Vec<Endpoint>,
+}
+
+impl Plan {
+    fn between(old: &Config, new: &Config) -> Plan {
+        let stays = |source: &&SourceConfig, others: &[SourceConfig]| others.contains(source);
+        let sources_removed = old
+            .sources
+            .iter()
+            .filter(|source| !stays(source, &new.sources))
+            .map(|source| Arc::clone(&source.files.name));
+        let sources_added = new
+            .sources
+            .iter()
+            .filter(|source| !stays(source, &old.sources));
+        let (was, is) = (posted(&old.endpoints), posted(&new.endpoints));
+        let removed = was.iter().filter(|endpoint| !is.contains(endpoint));
+        let added = is.iter().filter(|endpoint| !was.contains(endpoint));
+        Plan {
+            sources_removed: sources_removed.collect(),
+            sources_added: sources_added.cloned().collect(),
+            endpoints_removed: removed.map(|endpoint| Arc::clone(&endpoint.name)).collect(),
+            endpoints_added: added.map(|endpoint| (*endpoint).clone()).collect(),
+        }
+    }
+
+    /// The transports of the endpoints that are put up.
+    fn transports(&self, desk: &Desk) -> Result<Vec<Arc<dyn Transport>>, Refusal> {
+        let make = |endpoint: &Endpoint| {
+            let transport = HttpTransport::new(endpoint, Arc::clone(&desk.clock));
+            let transport = transport.map_err(|error| {
+                let message = format!("endpoint {:?}: ca_file: {error}", endpoint.name);
+                Refusal::new(Code::Configuration, message)
+            })?;
+            Ok(Arc::new(transport) as Arc<dyn Transport>)
+        };
+        self.endpoints_added.iter().map(make).collect()
+    }
+
+    /// Takes endpoints down and puts others up.
+    ///
+    /// A system without threads left can keep one from being put up: its events then wait in the
+    /// queue, which is said; the next reload tries again, as the endpoint is not among the posted.
+    fn post(&self, desk: &Desk, transports: Vec<Arc<dyn Transport>>, new: &Config) {
+        for name in &self.endpoints_removed {
+            desk.delivery.remove(name, STOP_GRACE);
+        }
+        for (endpoint, transport) in self.endpoints_added.iter().zip(transports) {
+            let is_held = Desk::is_paused(&desk.queue, &endpoint.name);
+            if let Err(error) = desk.delivery.add(endpoint.clone(), transport, is_held) {
+                log::error!(
+                    "endpoint not started, its events wait; restart the agent endpoint={} error=\"{error}\"",
+                    endpoint.name
+                );
+            }
+        }
+        super::warn_of_backlogs(&desk.queue, new);
+    }
+
+    /// What has changed, a few words each.
+    fn changes(&self, old: &Config, new: &Config) -> Vec<String> {
+        let mut changes = Vec::new();
+        let removed: BTreeSet<&str> = self.sources_removed.iter().map(|name| &**name).collect();
+        let added: BTreeSet<&str> = self
+            .sources_added
+            .iter()
+            .map(|source| &*source.files.name)
+            .collect();
+        name_changes("source", &removed, &added, &mut changes);
+        let removed: BTreeSet<&str> = self.endpoints_removed.iter().map(|name| &**name).collect();
+        let added: BTreeSet<&str> = self
+            .endpoints_added
+            .iter()
+            .map(|endpoint| &*endpoint.name)
+            .collect();
+        name_changes("endpoint", &removed, &added, &mut changes);
+        for (what, is_changed) in [
+            ("queue.disk_max changed", old.disk_max != new.disk_max),
+            (
+                "log changed",
+                old.log != new.log || old.summary_every != new.summary_every,
+            ),
+            (
+                "metrics.textfile changed",
+                old.metrics_textfile != new.metrics_textfile,
+            ),
+        ] {
+            if is_changed {
+                changes.push(what.to_string());
+            }
+        }
+        changes
+    }
+}
+
+fn name_changes(
+    kind: &str,
+    removed: &BTreeSet<&str>,
+    added: &BTreeSet<&str>,
+    changes: &mut Vec<String>,
+) {
+    let say = |verb: &str, name: &str| format!("{kind} {name} {verb}");
+    changes.extend(removed.difference(added).map(|name| say("removed", name)));
+    changes.extend(added.difference(removed).map(|name| say("added", name)));
+    changes.extend(removed.intersection(added).map(|name| say("changed", name)));
+}
+
+/// The endpoints that are delivered to.
+fn posted(endpoints: &[EndpointConfig]) -> Vec<&Endpoint> {
+    let enabled = endpoints.iter().filter(|endpoint| endpoint.enabled);
+    enabled.map(|endpoint| &endpoint.endpoint).collect()
+}
+
+/// Attaches the endpoints that the queue does not know; their names.
+fn attach(queue: &Queue, new: &Config) -> Result<Vec<Arc<str>>, Refusal> {
+    let ledger = queue.ledger();
+    let mut attached = Vec::new();
+    for config in &new.endpoints {
+        let name = &config.endpoint.name;
+        if ledger.endpoint(name).is_none() {
+            queue.attach(name, config.from).map_err(|error| {
+                Refusal::new(Code::Store, format!("the store cannot be used: {error}"))
+            })?;
+            attached.push(Arc::clone(name));
+        }
+    }
+    Ok(attached)
+}
+
+/// Exchanges the sources.
+fn exchange(desk: &Desk, plan: &Plan, new: &Config) -> Result<(), Refusal> {
+    let is_same = plan.sources_removed.is_empty() && plan.sources_added.is_empty();
+    if is_same && desk.in_force().config.disk_max == new.disk_max {
+        return Ok(());
+    }
+    let make = |source: &SourceConfig| -> MakeFeed {
+        let (source, node) = (source.clone(), Arc::clone(&new.node));
+        let queue = desk.queue.clone();
+        Box::new(move || feed(source, &node, &queue))
+    };
+    let exchange = Exchange {
+        removed: plan.sources_removed.clone(),
+        added: plan.sources_added.iter().map(make).collect(),
+        disk_max: new.disk_max,
+    };
+    let exchanged = desk.mailbox.exchange(exchange, EXCHANGE_WAIT);
+    exchanged.map_err(|why| Refusal::new(Code::Store, why))
+}
