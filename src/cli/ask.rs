@@ -8,7 +8,7 @@ use crate::control::protocol::{Code, Progress, Reply, Request};
 use clap::Args;
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which agent is asked.
 #[derive(Debug, Clone, Args)]
@@ -28,6 +28,11 @@ impl AgentArgument {
             Some(path) => path.clone(),
             None => control::socket_of(&self.config),
         }
+    }
+
+    /// The configuration file of the agent.
+    pub fn config(&self) -> &Path {
+        &self.config
     }
 
     /// Begins a question.

@@ -1,8 +1,10 @@
 //! The command line: text in, a command out; and all that is printed.
 
 mod ask;
+mod bundle;
 mod check;
 mod dead_letters;
+mod deep;
 mod demo;
 mod endpoints;
 mod formats;
@@ -14,6 +16,7 @@ mod screen;
 mod secret;
 mod status;
 mod tail;
+mod test;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -69,8 +72,7 @@ enum Command {
     #[command(after_help = "Example: switchhook run --config /etc/switchhook/switchhook.toml")]
     Run(ConfigArgument),
     /// Show the configuration in force, and one row of each source beside what becomes of it.
-    #[command(after_help = "Example: switchhook check --config switchhook.toml")]
-    Check(ConfigArgument),
+    Check(check::CheckArguments),
     /// How everything stands: sources, endpoints, disk, the ledger.
     Status(status::StatusArguments),
     /// Events and attempts as they pass.
@@ -86,6 +88,10 @@ enum Command {
     /// Have the running agent read its configuration again: all of it, or nothing.
     #[command(after_help = "Example: switchhook check && switchhook reload")]
     Reload(ask::AgentArgument),
+    /// Send one signed event to an endpoint, and show everything that is seen of it.
+    Test(test::TestArguments),
+    /// Write one file with what helps to find out what is wrong, secrets and numbers left out.
+    SupportBundle(bundle::BundleArguments),
     /// Play a small switch, deliver its calls to a receiver of its own, and balance the account.
     Demo(demo::DemoArguments),
     /// A receiver for development: verifies, prints, counts, and misbehaves on request.
@@ -123,13 +129,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     match arguments.command {
         Command::Run(argument) => run::run(&argument.config),
-        Command::Check(argument) => check::check(&argument.config),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Tail(arguments) => tail::tail(&arguments),
         Command::Endpoints(command) => endpoints::endpoints(&command),
         Command::DeadLetters(command) => dead_letters::dead_letters(&command),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Reload(agent) => reload::reload(&agent),
+        Command::Test(arguments) => test::test(&arguments),
+        Command::SupportBundle(arguments) => bundle::bundle(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),

@@ -23,6 +23,7 @@ pub mod retry;
 pub mod settler;
 pub mod signer;
 pub mod transport;
+pub mod trial;
 pub mod url;
 mod window;
 

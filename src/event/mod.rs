@@ -4,6 +4,7 @@ pub mod cdr;
 pub mod general;
 pub mod id;
 pub mod json;
+pub mod sample;
 
 pub use id::Origin;
 

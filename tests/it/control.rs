@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Output, Stdio};
-use switchhook::receiver::{Profile, Receiver};
+use switchhook::receiver::{Certificate, Profile, Receiver, Settings, Verifier};
 
 /// A telephone number of every row of the bench.
 const NUMBER: &str = "447700900999";
@@ -619,4 +619,167 @@ fn nonsense_silence_and_too_many_clients_cost_the_agent_nothing() {
         receiver.account().distinct == 2_000
     });
     assert_eq!(agent.stop(), 0);
+}
+
+#[test]
+fn a_test_event_is_signed_and_every_phase_of_its_way_is_shown() {
+    let bench = Bench::new();
+    let mut settings = Settings::new(Verifier::new(Profile::Vos3000, &[SECRET]).unwrap());
+    let names = vec!["localhost".to_string()];
+    settings.certificate = Some(Certificate::SelfSigned { names });
+    let receiver = Receiver::start(settings).unwrap();
+    fs::write(
+        bench.path("receiver.pem"),
+        receiver.certificate_pem().unwrap(),
+    )
+    .unwrap();
+    let arrivals = receiver.arrivals();
+    let url = receiver.url().replace("127.0.0.1", "localhost");
+    bench.configure(&format!(
+        "url = \"{url}?token=hush-1\"\nprofile = \"vos3000\"\nca_file = \"receiver.pem\"\nheaders = {{ X-Token = \"hush-2\" }}"
+    ));
+    let told = bench.answer(&["test", "billing", "--curl"], 0);
+    let arrival = arrivals.recv_timeout(support::PATIENCE).unwrap();
+    assert_eq!(arrival.signature, Ok(()));
+    let body: Value = serde_json::from_slice(&arrival.body).unwrap();
+    assert_eq!(body["event"], "switchhook.test");
+    for expected in [
+        "switchhook.test evt_",
+        "resolve ",
+        "connect ",
+        "TLSv1_3",
+        "name and chain of 1 verified",
+        "the certificate is valid until",
+        "status 200",
+        "verdict  delivered",
+        "X-Token: $H_X_TOKEN",
+        "$QUERY",
+        "X-VOS3000-Signature: ",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    assert!(!told.contains("hush"), "{told}");
+    let set = [
+        "--event",
+        "cdr",
+        "--set",
+        "duration=125",
+        "--set",
+        "call_id=7",
+    ];
+    bench.answer(&[&["test", "billing"][..], &set].concat(), 0);
+    let arrival = arrivals.recv_timeout(support::PATIENCE).unwrap();
+    let body: Value = serde_json::from_slice(&arrival.body).unwrap();
+    assert_eq!(
+        (&body["data"]["duration"], &body["data"]["call_id"]),
+        (&Value::from(125), &Value::from("7"))
+    );
+    let wrong = [
+        "test",
+        "billing",
+        "--event",
+        "cdr",
+        "--set",
+        "duration=long",
+    ];
+    assert!(
+        bench
+            .answer(&wrong, 64)
+            .contains("duration is a whole number")
+    );
+    assert!(
+        bench
+            .answer(&["test", "crm"], 64)
+            .contains("there are billing")
+    );
+
+    let deep = bench.answer(&["check", "--deep", "--user", "root"], 0);
+    for expected in [
+        "verdict  delivered",
+        "clock ",
+        "disk ",
+        "the configuration is good",
+    ] {
+        assert!(deep.contains(expected), "{expected}: {deep}");
+    }
+    assert!(!deep.contains("hush"), "{deep}");
+
+    // Without the authority, and with nobody there.
+    bench.edit("ca_file = \"receiver.pem\"\n", "");
+    let told = bench.answer(&["test", "billing"], 69);
+    assert!(
+        told.contains("[tls] tls: invalid peer certificate"),
+        "{told}"
+    );
+    drop(receiver);
+    let told = bench.answer(&["test", "billing"], 69);
+    assert!(
+        told.contains("[tcp] connect:") && told.contains("verdict  unavailable"),
+        "{told}"
+    );
+    let deep = bench.answer(&["check", "--deep", "--user", "root"], 69);
+    assert!(deep.contains("but not everything around it"), "{deep}");
+}
+
+#[test]
+fn a_refusal_is_judged_by_the_endpoint_s_own_rules() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Vos3000, &["status=401"], 0);
+    bench.configure(&vos3000(&receiver, ""));
+    let told = bench.answer(&["test", "billing"], 65);
+    assert!(told.contains("verdict  refused (status 401)"), "{told}");
+}
+
+#[test]
+fn a_support_bundle_has_what_helps_and_nothing_that_is_secret() {
+    let bench = Bench::new();
+    let refusing = receiver(Profile::Vos3000, &["status=422"], 0);
+    bench.configure(&vos3000(
+        &refusing,
+        "attempts = 1\nheaders = { X-Token = \"hush-2\" }",
+    ));
+    bench.write_rows("cdr_1.csv", 0..3);
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(bench.path("cdr/cdr_1.csv"))
+        .unwrap();
+    writeln!(file, "\"{NUMBER}\",is no row").unwrap();
+    let agent = bench.ready();
+    wait_until("letters and a row set aside", || {
+        let status = bench.status();
+        billing(&status)["dead_letters"] == 3 && status["sources"][0]["set_aside"] == 1
+    });
+    let bundle = |name: &str| {
+        let path = bench.path(name);
+        let began = std::time::Instant::now();
+        bench.answer(&["support-bundle", "--output", path.to_str().unwrap()], 0);
+        let took = began.elapsed();
+        assert!(took < std::time::Duration::from_secs(2), "{took:?}");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.len() < 1 << 20);
+        for secret in [SECRET, "hush-2", NUMBER] {
+            assert!(!text.contains(secret), "{secret} is in it: {text}");
+        }
+        text
+    };
+    let text = bundle("one.txt");
+    for expected in [
+        "3  billing: status 422",
+        "\"ledger_balanced\": true",
+        "secret = \"(hidden)\"",
+        "set-aside.jsonl  ",
+        "/proc/version",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!agent.log().contains(SECRET) && !agent.log().contains(NUMBER));
+    // One that is there is not overwritten.
+    let path = bench.path("one.txt");
+    bench.answer(&["support-bundle", "--output", path.to_str().unwrap()], 64);
+    assert_eq!(agent.stop(), 0);
+    assert!(bundle("two.txt").contains("the agent is not running"));
 }

@@ -5,6 +5,7 @@
 mod dial;
 mod guard;
 mod http;
+mod journal;
 mod names;
 mod tls;
 mod wire;
@@ -13,6 +14,7 @@ mod wire;
 mod tests;
 
 pub use http::HttpTransport;
+pub use journal::{Agreed, Journal, Phases};
 pub use tls::TlsError;
 
 use super::request::SignedRequest;
