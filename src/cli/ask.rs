@@ -67,13 +67,13 @@ impl AgentArgument {
 pub fn complain(error: &ClientError) -> Exit {
     screen::complaint(error);
     match error {
-        ClientError::NotRunning(_) | ClientError::Silent(_) => Exit::NotRunning,
+        ClientError::NotRunning(_) | ClientError::Silent(_) => Exit::Unavailable,
         ClientError::NotAllowed(_) => Exit::NotAllowed,
         ClientError::Refused(_) => match error.code() {
             Some(Code::Forbidden) => Exit::NotAllowed,
             Some(Code::Configuration) => Exit::Configuration,
             Some(Code::Store) => Exit::Store,
-            Some(Code::Busy | Code::Stopping) => Exit::NotRunning,
+            Some(Code::Busy | Code::Stopping) => Exit::Unavailable,
             _ => Exit::Usage,
         },
     }

@@ -15,10 +15,12 @@ mod run;
 mod screen;
 mod secret;
 mod status;
+mod store;
 mod tail;
 mod test;
 
 use clap::{Parser, Subcommand};
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,8 +40,8 @@ pub enum Exit {
     Bug = 70,
     /// The queue's store could not be opened or written.
     Store = 74,
-    /// The agent is not running, or does not answer.
-    NotRunning = 75,
+    /// An agent runs where none may, or none where one has to, or it does not answer.
+    Unavailable = 75,
     /// This user may not speak to the agent.
     NotAllowed = 77,
     /// The configuration stands in the way; a restart would not help.
@@ -102,6 +104,9 @@ enum Command {
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
+    /// The queue on disk: check it, take events out of it, mend it. While no agent runs.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 }
 
 /// The one argument of the commands that work with a configuration.
@@ -142,5 +147,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),
         Command::Secret(command) => secret::secret(&command),
+        Command::Store(command) => store::store(&command),
     }
+}
+
+/// An error with its causes, as one text.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

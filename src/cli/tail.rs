@@ -47,7 +47,7 @@ pub fn tail(arguments: &TailArguments) -> Exit {
             Ok(_) => {}
             Err(ClientError::Silent(_)) => {
                 screen::complaint("the agent has stopped");
-                return Exit::NotRunning;
+                return Exit::Unavailable;
             }
             Err(error) => return ask::complain(&error),
         }

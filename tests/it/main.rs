@@ -12,6 +12,7 @@ mod agent;
 mod cli;
 mod control;
 mod crash;
+mod damage;
 mod interop;
 mod shape;
 mod support;
