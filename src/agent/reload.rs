@@ -105,26 +105,54 @@ impl Reload for Reloader {
     }
 }
 
-/// Refuses what only a restart can change.
+/// Refuses what only a restart can change: everything but what is named here.
+///
+/// A key that nobody thought of here would else count as in force without being so.
 fn refuse_fixed(old: &Config, new: &Config) -> Result<(), Refusal> {
-    let fixed = [
-        ("node", old.node != new.node),
-        ("state_dir", old.state_dir != new.state_dir),
-        ("control_socket", old.control_socket != new.control_socket),
-    ];
-    let changed: Vec<&str> = fixed
-        .iter()
-        .filter(|(_, is_changed)| *is_changed)
-        .map(|(key, _)| *key)
-        .collect();
-    if changed.is_empty() {
+    let reached = Config {
+        sources: new.sources.clone(),
+        endpoints: new.endpoints.clone(),
+        disk_max: new.disk_max,
+        log: new.log.clone(),
+        summary_every: new.summary_every,
+        metrics_textfile: new.metrics_textfile.clone(),
+        files: new.files.clone(),
+        ..old.clone()
+    };
+    if reached == *new {
         return Ok(());
     }
+    let changed = keys_apart(&reached.show(), &new.show());
+    let what = match changed.as_slice() {
+        [] => "a key that is not shown".to_string(),
+        keys => keys.join(" and "),
+    };
     let message = format!(
-        "{} cannot be changed while the agent runs; restart it, or write the old value again",
-        changed.join(" and ")
+        "{what} cannot be changed while the agent runs; restart it, or write the old value again"
     );
     Err(Refusal::new(Code::Configuration, message))
+}
+
+/// The keys with different values in two configurations as they are shown.
+fn keys_apart(one: &str, other: &str) -> Vec<String> {
+    let parsed = |text: &str| text.parse::<toml::Table>().unwrap_or_default();
+    let (one, other) = (parsed(one), parsed(other));
+    let mut apart = Vec::new();
+    let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    for key in keys {
+        match (one.get(key), other.get(key)) {
+            (one, other) if one == other => {}
+            (Some(toml::Value::Table(one)), Some(toml::Value::Table(other))) => {
+                let inner: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+                let differs = inner
+                    .iter()
+                    .filter(|name| one.get(**name) != other.get(**name));
+                apart.extend(differs.map(|name| format!("{key}.{name}")));
+            }
+            _ => apart.push(key.clone()),
+        }
+    }
+    apart
 }
 
 /// What differs between two configurations.

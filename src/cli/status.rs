@@ -154,9 +154,12 @@ pub fn text(status: &Status) -> String {
     let rows: u64 = status.sources.iter().map(|source| source.rows).sum();
     push(
         &mut out,
+        &format!("ledger  {}: {rows} rows read", screen::styled(style, word)),
+    );
+    push(
+        &mut out,
         &format!(
-            "ledger  {}: {rows} rows; {} delivered, {} waiting, {} dead letters",
-            screen::styled(style, word),
+            "events  {} delivered, {} waiting, {} dead letters",
             sum(|it| it.delivered),
             sum(|it| it.queued + it.waiting),
             sum(|it| it.dead_letters),

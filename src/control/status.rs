@@ -1,6 +1,6 @@
 //! Status: how everything stands, as `switchhook status --json` prints it.
 //!
-//! The field names below are the schema; they are kept, and new ones may be added. Times are RFC
+//! The field names below are the schema, told to operators in `docs/status.md`; they are kept, and new ones may be added. Times are RFC
 //! 3339 in UTC, spans and sizes carry their unit in the name, and what is unknown is `null`.
 
 use super::desk::Desk;
@@ -109,7 +109,7 @@ pub struct SourceStatus {
     pub trouble: Option<String>,
 }
 
-/// One endpoint. `added + recalled = delivered + skipped + dead + waiting + queued`.
+/// One endpoint. `added + recalled = delivered + skipped + dead + lost + waiting + queued`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct EndpointStatus {
     /// Its name.
@@ -139,6 +139,8 @@ pub struct EndpointStatus {
     pub skipped: u64,
     /// Events given up, ever.
     pub dead: u64,
+    /// Events that damage to the store took.
+    pub lost: u64,
     /// Dead letters that were put back into the queue, ever.
     pub recalled: u64,
     /// Dead letters on disk.
@@ -389,6 +391,7 @@ fn endpoint(
         status.delivered = totals.delivered;
         status.skipped = totals.skipped;
         status.dead = totals.dead;
+        status.lost = totals.lost;
         status.recalled = totals.recalled;
         status.dead_letters = totals.dead_letters();
     }

@@ -233,6 +233,7 @@ mod tests {
         );
         let failure = Failure {
             reason: "connect: connection refused".into(),
+            class: "tcp",
             ..Failure::default()
         };
         assert_eq!(

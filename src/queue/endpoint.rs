@@ -66,6 +66,11 @@ impl Endpoint {
         }
     }
 
+    /// The first event it is to have.
+    pub(super) fn since(&self) -> Sequence {
+        self.since
+    }
+
     /// The first event that is not settled and does not wait.
     pub(super) fn cursor(&self) -> Sequence {
         self.cursor.next()

@@ -17,7 +17,7 @@
 
 use super::dead_letter::{DeadLetter, DeadPlace};
 use super::encoding::{Fields, put_count};
-use super::endpoint::{Place, WAITING_MAX};
+use super::endpoint::{Endpoint, Place, WAITING_MAX};
 use super::error::QueueError;
 use super::generation::Writes;
 use super::waiting::Waiting;
@@ -97,6 +97,12 @@ impl Recalls {
         writes.put(&key::mark(endpoint, sequence), &value);
     }
 
+    /// Counts a letter that is not there any more, if it was given up since the endpoint was
+    /// attached: of others the account does not speak.
+    fn note_removed(&mut self, sequence: Sequence, since: Option<Sequence>) {
+        self.removed += u64::from(since.is_some_and(|since| sequence >= since));
+    }
+
     fn put_counts(&self, endpoint: &str, writes: &mut Writes) {
         writes.put(&key::recalls(endpoint), &self.encode());
     }
@@ -131,7 +137,8 @@ impl Writer {
             let Some(mark) = recalls.marks.get(sequence).copied() else {
                 continue;
             };
-            recalls.removed += 1;
+            let since = self.state.endpoints.get(endpoint).map(Endpoint::since);
+            recalls.note_removed(*sequence, since);
             if *is_buried && newest == Some(mark.generation) {
                 // The new letter lies where the old one was.
                 recalls.marks.remove(sequence);
@@ -228,6 +235,7 @@ impl Queue {
         let mut guard = self.writer()?;
         let writer = &mut *guard;
         let name: Arc<str> = endpoint.into();
+        let since = writer.state.endpoints.get(endpoint).map(Endpoint::since);
         let recalls = writer.state.recalls.entry(name).or_default();
         let mut writes = Writes::default();
         let mut count = 0;
@@ -238,7 +246,7 @@ impl Queue {
                     is_done: true,
                 };
                 recalls.put_mark(endpoint, place.sequence, mark, &mut writes);
-                recalls.removed += 1;
+                recalls.note_removed(place.sequence, since);
                 count += 1;
             }
         }

@@ -93,6 +93,8 @@ impl Queue {
     ///
     /// When it could not be written, in which case it may be forgotten after all.
     pub fn detach(&self, endpoint: &str) -> Result<(), QueueError> {
+        // What is done with would else be a dead letter again.
+        while self.sweep_dead()? {}
         let mut writer = self.writer()?;
         let Some(detached) = writer.state.endpoints.remove(endpoint) else {
             return Ok(());

@@ -783,3 +783,30 @@ fn a_support_bundle_has_what_helps_and_nothing_that_is_secret() {
     assert_eq!(agent.stop(), 0);
     assert!(bundle("two.txt").contains("the agent is not running"));
 }
+
+#[test]
+fn every_field_of_the_status_is_in_its_description() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Vos3000, &["status=503"], 0);
+    bench.configure(&vos3000(&receiver, ""));
+    bench.write_rows("cdr_1.csv", 0..1);
+    let agent = bench.ready();
+    wait_until("an error", || {
+        billing(&bench.status())["last_error"].is_object()
+    });
+    let described = include_str!("../../docs/status.md");
+    let mut left = vec![bench.status()];
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    assert!(described.contains(&format!("`{name}`")), "{name}");
+                    left.push(value);
+                }
+            }
+            Value::Array(items) => left.extend(items),
+            _ => {}
+        }
+    }
+    assert_eq!(agent.stop(), 0);
+}
