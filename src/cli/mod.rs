@@ -18,6 +18,7 @@ mod status;
 mod store;
 mod tail;
 mod test;
+mod top;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -77,6 +78,8 @@ enum Command {
     Check(check::CheckArguments),
     /// How everything stands: sources, endpoints, disk, the ledger.
     Status(status::StatusArguments),
+    /// The same as a live view, with keys to pause, resume and look closer.
+    Top(top::TopArguments),
     /// Events and attempts as they pass.
     Tail(tail::TailArguments),
     /// Where events go: list, pause, resume.
@@ -136,6 +139,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Run(argument) => run::run(&argument.config),
         Command::Check(arguments) => check::check(&arguments),
         Command::Status(arguments) => status::status(&arguments),
+        Command::Top(arguments) => top::top(&arguments),
         Command::Tail(arguments) => tail::tail(&arguments),
         Command::Endpoints(command) => endpoints::endpoints(&command),
         Command::DeadLetters(command) => dead_letters::dead_letters(&command),

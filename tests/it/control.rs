@@ -550,13 +550,22 @@ fn another_user_is_refused_with_a_clear_word() {
     fs::copy(env!("CARGO_BIN_EXE_switchhook"), &program).unwrap();
     fs::set_permissions(bench.dir.path(), Permissions::from_mode(0o755)).unwrap();
     let ask = || {
-        let output = std::process::Command::new(&program)
-            .args(["status", "--socket"])
-            .arg(&socket)
-            .uid(nobody.uid.as_raw())
-            .gid(nobody.gid.as_raw())
-            .output()
-            .unwrap();
+        let mut output = None;
+        // A child of another test may still hold the copy open for writing.
+        wait_until("the program to be runnable", || {
+            let run = std::process::Command::new(&program)
+                .args(["status", "--socket"])
+                .arg(&socket)
+                .uid(nobody.uid.as_raw())
+                .gid(nobody.gid.as_raw())
+                .output();
+            let is_busy = run
+                .as_ref()
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::ExecutableFileBusy);
+            output = run.ok();
+            !is_busy
+        });
+        let output = output.unwrap();
         assert_eq!(output.status.code(), Some(77), "{output:?}");
         text(&output.stderr)
     };
@@ -808,5 +817,86 @@ fn every_field_of_the_status_is_in_its_description() {
             _ => {}
         }
     }
+    assert_eq!(agent.stop(), 0);
+}
+
+#[test]
+fn top_shows_everything_and_its_keys_pause_and_resume() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Vos3000, &["status=422"], 0);
+    bench.configure(&vos3000(&receiver, "attempts = 1"));
+    bench.write_rows("cdr_1.csv", 0..5);
+    assert!(
+        bench
+            .answer(&["top", "--once"], 75)
+            .contains("the agent is not running")
+    );
+    let agent = bench.ready();
+    wait_until("dead letters", || {
+        billing(&bench.status())["dead_letters"] == 5
+    });
+    let once = bench.answer(&["top", "--once"], 0);
+    assert!(
+        once.contains("> billing") && once.contains("ledger balanced"),
+        "{once}"
+    );
+    assert!(
+        once.lines().all(|line| line.chars().count() <= 80),
+        "{once}"
+    );
+    assert!(bench.answer(&["top"], 64).contains("top needs a terminal"));
+
+    let terminal = nix::pty::openpty(
+        Some(&nix::pty::Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        }),
+        None,
+    )
+    .unwrap();
+    let side = || Stdio::from(terminal.slave.try_clone().unwrap());
+    let mut command = switchhook();
+    let mut child = command
+        .args(["top", "--config"])
+        .arg(bench.path("switchhook.toml"))
+        .stdin(side())
+        .stdout(side())
+        .spawn()
+        .unwrap();
+    let mut keys = fs::File::from(terminal.master.try_clone().unwrap());
+    let mut screen = fs::File::from(terminal.master);
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4_096];
+        while let Ok(count @ 1..) = screen.read(&mut bytes) {
+            let _heard = tell.send(text(&bytes[..count]));
+        }
+    });
+    let mut shown = String::new();
+    let mut sees = |expected: &str| {
+        wait_until(expected, || {
+            shown.extend(told.try_iter());
+            shown.contains(expected)
+        });
+        shown.clear();
+    };
+    sees("ENDPOINT");
+    keys.write_all(b"p").unwrap();
+    sees("paused billing");
+    assert_eq!(billing(&bench.status())["paused_by"], "operator");
+    keys.write_all(b"r").unwrap();
+    sees("resumed billing");
+    keys.write_all(b"d").unwrap();
+    sees("dead letters of billing: 5");
+    keys.write_all(b"\x1b").unwrap();
+    sees("ENDPOINT");
+    keys.write_all(b"a").unwrap();
+    sees("attempts of billing");
+    bench.append_rows("cdr_1.csv", 5..6);
+    sees("refused status 422");
+    keys.write_all(b"q").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(agent.stop(), 0);
 }
