@@ -298,7 +298,7 @@ mod tests {
         let source = json!({
             "name": "cdr", "format": "f", "rows": 999_999_999, "derived": 0, "events": 0,
             "set_aside": 9_999_999, "filtered": 0, "repeated": 0, "gaps": 0, "rows_per_sec": 1234.5,
-            "files": 1, "unread_bytes": 1 << 50, "partial_secs": null, "last_row_at": null,
+            "files": 1, "unread_bytes": 1_u64 << 50, "partial_secs": null, "last_row_at": null,
             "silent_secs": 0, "trouble": null
         });
         let all: Vec<Value> = (0..endpoints).map(endpoint).collect();
