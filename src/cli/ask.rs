@@ -46,7 +46,7 @@ impl AgentArgument {
         let mut client = self.begin(request)?;
         let mut line = ProgressLine::default();
         loop {
-            match client.next() {
+            match client.read() {
                 Ok(Reply::Item(value)) => item(value),
                 Ok(Reply::Progress(progress)) => line.show(&progress),
                 Ok(Reply::Done(value)) => {

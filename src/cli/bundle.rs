@@ -122,7 +122,7 @@ fn gather(arguments: &BundleArguments) -> String {
 fn asked(agent: &AgentArgument) -> Result<Status, ClientError> {
     let mut client = Client::ask(&agent.socket(), &Request::Status)?;
     loop {
-        if let Reply::Done(value) = client.next()? {
+        if let Reply::Done(value) = client.read()? {
             return serde_json::from_value(value)
                 .map_err(|error| ClientError::Silent(error.into()));
         }
@@ -139,7 +139,7 @@ fn dead_letters(agent: &AgentArgument) -> String {
     let mut reasons = BTreeMap::new();
     let counted = Client::ask(&agent.socket(), &request).and_then(|mut client| {
         loop {
-            match client.next()? {
+            match client.read()? {
                 Reply::Item(item) => {
                     let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or("-");
                     let key = format!("{}: {}", text("endpoint"), masked_text(text("reason")));

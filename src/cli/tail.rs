@@ -41,7 +41,7 @@ pub fn tail(arguments: &TailArguments) -> Exit {
     };
     client.wait_for_ever();
     loop {
-        match client.next() {
+        match client.read() {
             Ok(Reply::Item(item)) if arguments.json => screen::line(item),
             Ok(Reply::Item(item)) => screen::line(line_of(&item)),
             Ok(_) => {}

@@ -174,7 +174,7 @@ fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
                 let shown: String = body.chars().take(ANSWER_SHOWN).collect();
                 line(
                     "",
-                    crate::logging::one_line(&format_args!("{shown}"), ANSWER_SHOWN * 4),
+                    crate::logging::one_line(format_args!("{shown}"), ANSWER_SHOWN * 4),
                 );
             }
             if let Some(skew) = skew(response.date.as_deref()) {

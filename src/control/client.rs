@@ -92,7 +92,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`] when the agent refuses or is gone.
-    pub fn next(&mut self) -> Result<Reply, ClientError> {
+    pub fn read(&mut self) -> Result<Reply, ClientError> {
         let mut line = Vec::new();
         let read = self.lines.read_until(b'\n', &mut line);
         match read {

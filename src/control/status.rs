@@ -377,7 +377,7 @@ fn endpoint(
 ) -> EndpointStatus {
     let mut status = EndpointStatus {
         name: name.to_string(),
-        host: config.map(|config| host(config)),
+        host: config.map(host),
         state: match config {
             None => "forgotten".to_string(),
             Some(_) => "disabled".to_string(),

@@ -242,7 +242,7 @@ impl Top<'_> {
         let mut items = VecDeque::new();
         let listed = Client::ask(&self.agent.socket(), &request).and_then(|mut client| {
             loop {
-                match client.next()? {
+                match client.read()? {
                     Reply::Item(item) => items.push_back(item),
                     Reply::Done(_) => return Ok(()),
                     _ => {}
@@ -296,7 +296,7 @@ impl Top<'_> {
 /// Passes on what is seen, until nobody wants it any more.
 fn watch(mut client: Client, sender: &SyncSender<Value>) {
     client.wait_for_ever();
-    while let Ok(reply) = client.next() {
+    while let Ok(reply) = client.read() {
         let Reply::Item(item) = reply else { continue };
         match sender.try_send(item) {
             // A screen that is behind has newer ones to show.
@@ -310,7 +310,7 @@ fn watch(mut client: Client, sender: &SyncSender<Value>) {
 fn done(socket: &std::path::Path, request: &Request) -> Result<Value, ClientError> {
     let mut client = Client::ask(socket, request)?;
     loop {
-        if let Reply::Done(value) = client.next()? {
+        if let Reply::Done(value) = client.read()? {
             return Ok(value);
         }
     }
