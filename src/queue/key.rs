@@ -8,7 +8,7 @@
 //! | `r/` endpoint, due time 8 bytes, sequence 8 bytes | an event that waits for its own retry |
 //! | `a/c/` source | what the source has brought, in numbers |
 //! | `a/s/` key | a piece of durable small state |
-//! | `a/d/` endpoint | how many of its dead letters were tried again, and how many removed |
+//! | `a/r/` endpoint | how many of its dead letters were tried again, and how many removed |
 //! | `a/m/` endpoint, sequence 8 bytes | where a letter lies that is tried again or to be removed |
 //! | `g/` generation, 4 bytes | the first sequence of a generation, and which bytes of files it [covers](super::coverage) |
 //! | `o/` source, device 8 bytes, inode 8 bytes | where one file stood before this generation |
@@ -39,7 +39,7 @@ pub(super) const ENDPOINTS: &[u8] = b"c/";
 pub(super) const WAITING: &[u8] = b"r/";
 pub(super) const SOURCES: &[u8] = b"a/c/";
 pub(super) const STATE: &[u8] = b"a/s/";
-pub(super) const RECALLS: &[u8] = b"a/d/";
+pub(super) const RECALLS: &[u8] = b"a/r/";
 pub(super) const MARKS: &[u8] = b"a/m/";
 pub(super) const GENERATIONS: &[u8] = b"g/";
 pub(super) const META: &[u8] = b"meta";

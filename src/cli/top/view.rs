@@ -141,9 +141,9 @@ fn head(status: &Status) -> String {
         false => "LEDGER NOT BALANCED",
     };
     format!(
-        "switchhook {:<8} {:<20} up {:<8} {:<19} {}",
+        "switchhook {:<8} {:<16} up {:<8} {:<19} {}",
         cut(&status.version, 8),
-        cut(&status.node, 20),
+        cut(&status.node, 16),
         span(status.uptime_secs),
         balanced,
         styled(style, word)
