@@ -9,6 +9,7 @@
 //! **Crash argument.** Nothing of this is on disk but the attachment of new endpoints, which the
 //! next start would make too.
 
+use super::prepare::warn_of_backlogs;
 use super::{STOP_GRACE, feed};
 use crate::config::{Config, EndpointConfig, SourceConfig};
 use crate::control::protocol::{Code, Refusal};
@@ -84,6 +85,7 @@ impl Reload for Reloader {
         refuse_fixed(old, &new)?;
         let plan = Plan::between(old, &new);
         let transports = plan.transports(&desk)?;
+        refuse_adoptions(&desk.queue, &new)?;
         let attached = attach(&desk.queue, &new)?;
         if let Err(refusal) = exchange(&desk, &plan, &new) {
             for name in attached {
@@ -112,7 +114,6 @@ fn refuse_fixed(old: &Config, new: &Config) -> Result<(), Refusal> {
     let reached = Config {
         sources: new.sources.clone(),
         endpoints: new.endpoints.clone(),
-        disk_max: new.disk_max,
         log: new.log.clone(),
         summary_every: new.summary_every,
         metrics_textfile: new.metrics_textfile.clone(),
@@ -131,6 +132,26 @@ fn refuse_fixed(old: &Config, new: &Config) -> Result<(), Refusal> {
         "{what} cannot be changed while the agent runs; restart it, or write the old value again"
     );
     Err(Refusal::new(Code::Configuration, message))
+}
+
+/// Refuses endpoints that are to take over from others: those would have to be taken down first,
+/// and what was taken over could not be given back if something else stood in the way.
+fn refuse_adoptions(queue: &Queue, new: &Config) -> Result<(), Refusal> {
+    let ledger = queue.ledger();
+    for config in &new.endpoints {
+        let name = &config.endpoint.name;
+        let old = config
+            .adopt
+            .as_ref()
+            .filter(|old| ledger.endpoint(old).is_some());
+        if let Some(old) = old.filter(|_| ledger.endpoint(name).is_none()) {
+            let message = format!(
+                "endpoint {name:?}: adopt is done at a start; restart the agent, or leave the key out, reload, and run `switchhook endpoints adopt {old} {name}`"
+            );
+            return Err(Refusal::new(Code::Configuration, message));
+        }
+    }
+    Ok(())
 }
 
 /// The keys with different values in two configurations as they are shown.
@@ -221,7 +242,7 @@ impl Plan {
                 );
             }
         }
-        super::warn_of_backlogs(&desk.queue, new);
+        warn_of_backlogs(&desk.queue, new);
     }
 
     /// What has changed, a few words each.
@@ -234,15 +255,34 @@ impl Plan {
             .map(|source| &*source.files.name)
             .collect();
         name_changes("source", &removed, &added, &mut changes);
-        let removed: BTreeSet<&str> = self.endpoints_removed.iter().map(|name| &**name).collect();
+        // That its share of the memory is another, because there are more or fewer of them, is no
+        // change of an endpoint to its operator.
+        let (was, is) = (posted(&old.endpoints), posted(&new.endpoints));
+        let is_same = |name: &str| {
+            let of = |all: &[&Endpoint]| all.iter().find(|it| *it.name == *name).copied().cloned();
+            match (of(&was), of(&is)) {
+                (Some(was), Some(mut is)) => {
+                    is.memory = was.memory.clone();
+                    is == was
+                }
+                _ => false,
+            }
+        };
+        let names = |name: &&str| !is_same(name);
+        let removed: BTreeSet<&str> = self
+            .endpoints_removed
+            .iter()
+            .map(|name| &**name)
+            .filter(names)
+            .collect();
         let added: BTreeSet<&str> = self
             .endpoints_added
             .iter()
             .map(|endpoint| &*endpoint.name)
+            .filter(names)
             .collect();
         name_changes("endpoint", &removed, &added, &mut changes);
         for (what, is_changed) in [
-            ("queue.disk_max changed", old.disk_max != new.disk_max),
             (
                 "log changed",
                 old.log != new.log || old.summary_every != new.summary_every,
@@ -296,19 +336,17 @@ fn attach(queue: &Queue, new: &Config) -> Result<Vec<Arc<str>>, Refusal> {
 
 /// Exchanges the sources.
 fn exchange(desk: &Desk, plan: &Plan, new: &Config) -> Result<(), Refusal> {
-    let is_same = plan.sources_removed.is_empty() && plan.sources_added.is_empty();
-    if is_same && desk.in_force().config.disk_max == new.disk_max {
+    if plan.sources_removed.is_empty() && plan.sources_added.is_empty() {
         return Ok(());
     }
     let make = |source: &SourceConfig| -> MakeFeed {
         let (source, node) = (source.clone(), Arc::clone(&new.node));
-        let queue = desk.queue.clone();
-        Box::new(move || feed(source, &node, &queue))
+        let (queue, reserve_for) = (desk.queue.clone(), new.queue.reserve_for.clone());
+        Box::new(move || feed(source, &node, &queue, &reserve_for))
     };
     let exchange = Exchange {
         removed: plan.sources_removed.clone(),
         added: plan.sources_added.iter().map(make).collect(),
-        disk_max: new.disk_max,
     };
     let exchanged = desk.mailbox.exchange(exchange, EXCHANGE_WAIT);
     exchanged.map_err(|why| Refusal::new(Code::Store, why))

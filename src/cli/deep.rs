@@ -72,11 +72,12 @@ fn disk(config: &Config) -> Exit {
         ));
         return Exit::Data;
     };
-    if free < config.disk_max {
+    let disk_max = config.queue.disk.disk_max;
+    if free < disk_max {
         bad(format_args!(
             "disk     {} free for {shown}, less than disk_max ({}): lower disk_max, or make room; a full disk stops a switch",
             size(free),
-            size(config.disk_max)
+            size(disk_max)
         ));
         return Exit::Data;
     }

@@ -82,7 +82,7 @@ enum Command {
     Top(top::TopArguments),
     /// Events and attempts as they pass.
     Tail(tail::TailArguments),
-    /// Where events go: list, pause, resume.
+    /// Where events go: list, pause, resume, and what to do with a name that is gone.
     #[command(subcommand)]
     Endpoints(endpoints::EndpointsCommand),
     /// Events given up: list, show, replay, purge.

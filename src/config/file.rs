@@ -40,6 +40,20 @@ pub struct ConfigFile {
 pub struct QueueTable {
     /// All the bytes the state directory may take, with its unit (default: `"512MiB"`).
     pub disk_max: Key<String>,
+    /// Bytes always left free in the partition, with their unit (default: `"1GiB"`).
+    pub free_min: Key<String>,
+    /// Inodes always left free in the partition (default: 10,000).
+    pub free_inodes_min: Key<i64>,
+    /// `pause` reading or `drop_oldest` events at `disk_max` (default: `pause`).
+    pub when_full: Key<String>,
+    /// Event types that still fit when reading pauses for the others (default: alarms).
+    pub reserve_for: Key<Vec<String>>,
+    /// All the bytes dead letters may take, with their unit (default: an eighth of `disk_max`, `"64MiB"` at most).
+    pub dead_letters_max: Key<String>,
+    /// How long dead letters are kept, with its unit (default: `"30d"`).
+    pub dead_letters_keep: Key<String>,
+    /// All the bytes that parts set aside of a damaged store may take (default: a 32nd of `disk_max`, `"16MiB"` at most).
+    pub quarantine_max: Key<String>,
 }
 
 /// The `[limits]` table as written.
@@ -47,6 +61,8 @@ pub struct QueueTable {
 pub struct LimitsTable {
     /// Most files held open by each source (default: 256).
     pub open_files_max: Key<i64>,
+    /// Memory for rows and events under way, with its unit (default: `"64MiB"`).
+    pub memory_max: Key<String>,
 }
 
 /// The `[log]` table as written.
@@ -143,6 +159,8 @@ pub struct EndpointTable {
     pub enabled: Key<bool>,
     /// `now` or `oldest`: what a new endpoint gets of the events already queued (default: `now`).
     pub from: Key<String>,
+    /// The name it had before: it takes over that one's place, backlog and dead letters.
+    pub adopt: Key<String>,
     /// A scheme of another profile, `stripe`, `github`, a table of the parts of your own, or `none`
     /// to send unsigned.
     pub signature: Key<toml::Value>,

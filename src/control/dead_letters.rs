@@ -6,6 +6,7 @@ use super::protocol::{Code, DeadFilter, Refusal, Reply};
 use super::status::time;
 use crate::clock::{Moment, UnixMs};
 use crate::delivery::counts::EndpointState;
+use crate::event::Sequence;
 use crate::queue::{DeadLetter, DeadPlace, RECALLED_MAX};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -183,7 +184,11 @@ impl Replay<'_> {
             self.put_back.insert(key);
         }
         let count = u32::try_from(recalled.len()).unwrap_or(u32::MAX);
-        desk.delivery.recall(endpoint, recalled);
+        let places: Vec<(UnixMs, Sequence)> = recalled
+            .iter()
+            .map(|waiting| (waiting.due, waiting.queued.sequence))
+            .collect();
+        desk.delivery.recall(endpoint, &places);
         let span = Duration::from_secs(1) * count / self.per_second;
         self.pause(span, None)
     }

@@ -2,7 +2,7 @@
 
 use super::protocol::{Code, Progress, Refusal, Reply, Request};
 use super::status::Status;
-use super::{dead_letters, replay};
+use super::{dead_letters, places, replay};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::config::Config;
 use crate::config::place::listed;
@@ -162,6 +162,8 @@ impl Desk {
             Request::Status => Ok(told(&Status::of(self))),
             Request::Pause { endpoint } => self.pause(&endpoint),
             Request::Resume { endpoint } => self.resume(&endpoint),
+            Request::Forget { endpoint } => places::forget(self, &endpoint),
+            Request::Adopt { old, new } => places::adopt(self, &old, &new),
             Request::Reload => self.reload().map(|changes| json!({ "changes": changes })),
             Request::DeadLetters {
                 filter,
@@ -263,7 +265,7 @@ impl Desk {
         written.map(|_| ()).map_err(|error| store(&error))
     }
 
-    fn check_endpoint(&self, name: &str) -> Result<(), Refusal> {
+    pub(super) fn check_endpoint(&self, name: &str) -> Result<(), Refusal> {
         let in_force = self.in_force();
         let mut configured = in_force.config.endpoints.iter();
         if configured.any(|it| *it.endpoint.name == *name) {

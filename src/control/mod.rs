@@ -13,6 +13,7 @@ pub mod desk;
 mod health;
 pub mod mask;
 pub mod metrics;
+mod places;
 pub mod protocol;
 mod replay;
 pub mod server;

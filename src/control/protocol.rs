@@ -44,6 +44,18 @@ pub enum Request {
         /// The endpoint.
         endpoint: String,
     },
+    /// Gives up what is queued for an endpoint that is not configured any more.
+    Forget {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// Gives the place of an endpoint that is not configured any more to another.
+    Adopt {
+        /// The name it had.
+        old: String,
+        /// The name it has now.
+        new: String,
+    },
     /// Events and attempts as they pass, until the client leaves.
     Tail {
         /// Only attempts of this endpoint, and events it wants.

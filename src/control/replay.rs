@@ -12,7 +12,7 @@ use crate::config::SourceConfig;
 use crate::config::place::listed;
 use crate::event::{Event, Maker, Origin};
 use crate::parser::{Parser, Step};
-use crate::queue::{self, SourceBatch, SourceCounts};
+use crate::queue::{self, Room, SourceBatch, SourceCounts};
 use crate::source::{FirstRow, HeaderTest, listing};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -69,7 +69,6 @@ pub(super) fn replay(desk: &Desk, wish: &Wish, replies: &Replies) -> Result<Valu
         replies,
         source,
         node: Arc::clone(&in_force.config.node),
-        disk_max: in_force.config.disk_max,
         events: Vec::new(),
         told: 0,
         outside: 0,
@@ -179,7 +178,6 @@ struct Run<'d> {
     replies: &'d Replies,
     source: &'d SourceConfig,
     node: Arc<str>,
-    disk_max: u64,
     events: Vec<Event>,
     told: u64,
     outside: u64,
@@ -293,7 +291,7 @@ impl Run<'_> {
             self.told += u64::from(count);
             return Ok(self.tell(None));
         }
-        while self.desk.queue.disk_bytes() >= self.disk_max {
+        while self.desk.queue.room(self.desk.clock.now()) != Room::ForAll {
             if self.desk.shutdown.wait(FULL_PAUSE) || !self.tell(Some("room in the queue")) {
                 return Ok(false);
             }

@@ -109,7 +109,7 @@ pub struct SourceStatus {
     pub trouble: Option<String>,
 }
 
-/// One endpoint. `added + recalled = delivered + skipped + dead + lost + waiting + queued`.
+/// One endpoint. `added + recalled = delivered + skipped + dead + dropped + lost + waiting + queued`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct EndpointStatus {
     /// Its name.
@@ -139,6 +139,8 @@ pub struct EndpointStatus {
     pub skipped: u64,
     /// Events given up, ever.
     pub dead: u64,
+    /// Events dropped because the queue was full.
+    pub dropped: u64,
     /// Events that damage to the store took.
     pub lost: u64,
     /// Dead letters that were put back into the queue, ever.
@@ -260,11 +262,9 @@ impl Status {
             disk: DiskStatus {
                 state_dir: config.state_dir.display().to_string(),
                 used_bytes: desk.queue.disk_bytes() + set_aside_bytes(&config.state_dir),
-                max_bytes: config.disk_max,
+                max_bytes: config.queue.disk.disk_max,
                 free_bytes: free_bytes(&config.state_dir),
-                reading_paused: standing
-                    .as_ref()
-                    .is_none_or(|it| it.is_full || it.is_failing),
+                reading_paused: standing.as_ref().is_none_or(|it| it.paused_by.is_some()),
             },
             memory: MemoryStatus {
                 rss_bytes: rss_bytes(),
@@ -392,6 +392,7 @@ fn endpoint(
         status.skipped = totals.skipped;
         status.dead = totals.dead;
         status.lost = totals.lost;
+        status.dropped = totals.dropped;
         status.recalled = totals.recalled;
         status.dead_letters = totals.dead_letters();
     }

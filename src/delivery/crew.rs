@@ -7,11 +7,10 @@
 
 use super::counts::Counts;
 use super::entry::Entry;
-use super::event_queue::Waiting;
 use super::lane::{IDLE_WAIT, Lane, Turn};
 use super::notice::Notice;
 use super::outcome::Outcome;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::Sequence;
 use crate::shutdown::{Bell, Shutdown};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -138,7 +137,7 @@ impl Crew {
     }
 
     /// Tries events again that have been put back among the waiting ones.
-    pub(super) fn recall(&self, recalled: Vec<Waiting>) {
+    pub(super) fn recall(&self, recalled: &[(UnixMs, Sequence)]) {
         self.lane().recall(recalled, self.clock.now());
         self.bell.ring();
     }

@@ -15,6 +15,7 @@ pub mod entry;
 pub mod event_queue;
 pub mod lane;
 pub mod latency;
+pub mod memory;
 pub mod notice;
 pub mod outcome;
 pub mod profile;
@@ -27,8 +28,8 @@ pub mod trial;
 pub mod url;
 mod window;
 
-use crate::clock::{Clock, Moment};
-use crate::queue::Waiting;
+use crate::clock::{Clock, Moment, UnixMs};
+use crate::event::Sequence;
 use crate::shutdown::{Bell, Shutdown};
 use crate::tap::{Attempt, Seen, Tap};
 use counts::Counts;
@@ -57,6 +58,9 @@ use transport::{Answer, Transport};
 /// needs between 48 and 64 KiB in a debug build (measured 2026-11, x86_64); longer chains and RSA
 /// take more, so four times that. Only what is touched takes memory.
 pub const STACK_BYTES: usize = 256 << 10;
+
+/// Most bytes a thread keeps of its body's buffer: an event of the usual size fits many times.
+const BODY_BYTES_KEPT: usize = 16 << 10;
 
 /// Makes the transport of an endpoint.
 pub type MakeTransport<'m> =
@@ -299,9 +303,10 @@ impl Delivery {
         self.crew(endpoint).map(|crew| crew.hold()).is_some()
     }
 
-    /// Tries events of an endpoint again that were put back among the waiting ones of the queue.
+    /// Tries events of an endpoint again that were put back among the waiting ones of the queue,
+    /// each given by its due time and place there.
     /// False when there is no such endpoint; they are found when it is added.
-    pub fn recall(&self, endpoint: &str, recalled: Vec<Waiting>) -> bool {
+    pub fn recall(&self, endpoint: &str, recalled: &[(UnixMs, Sequence)]) -> bool {
         self.crew(endpoint)
             .map(|crew| crew.recall(recalled))
             .is_some()
@@ -520,6 +525,7 @@ impl Mates {
     /// Makes one attempt. What it came to is durable when the settler has committed it.
     fn pass(&self, entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
         body.clear();
+        body.shrink_to(BODY_BYTES_KEPT);
         self.endpoint.body.render(&entry.queued, body);
         let wall = self.clock.wall();
         let request = SignedRequest::new(

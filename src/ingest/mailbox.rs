@@ -33,23 +33,19 @@ pub struct SourceStanding {
 pub struct Standing {
     /// The sources, in no order.
     pub sources: Vec<SourceStanding>,
-    /// Reading is paused because the state directory is as big as it may become.
-    pub is_full: bool,
-    /// Reading is paused because rows cannot be made durable.
-    pub is_failing: bool,
+    /// Why reading is paused, when it is.
+    pub paused_by: Option<String>,
 }
 
 /// Makes a feed, going on where the queue says that its source left off.
 pub type MakeFeed = Box<dyn FnOnce() -> Result<Feed, QueueError> + Send>;
 
-/// Sources to be changed, and the settings that go with them: all at once or not at all.
+/// Sources to be changed: all at once or not at all.
 pub struct Exchange {
     /// Names of those that end, or are begun anew.
     pub removed: Vec<Arc<str>>,
     /// Those that begin.
     pub added: Vec<MakeFeed>,
-    /// Most bytes the state directory may take.
-    pub disk_max: u64,
 }
 
 impl fmt::Debug for Exchange {

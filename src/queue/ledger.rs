@@ -137,6 +137,10 @@ pub struct EndpointTotals {
     /// Dead letters that are not on disk any more: delivered after a recall, given up again, or
     /// purged.
     pub removed: u64,
+    /// Events dropped because the queue was full; see [`Dropped`](super::Dropped).
+    pub dropped: u64,
+    /// Of its dead letters, those that outlived `dead_letters_max` or `dead_letters_keep`.
+    pub dead_removed: u64,
     /// Events that damage to the store took before they were settled. The rows they came from
     /// are read again where their files are still there, and count as added once more.
     pub lost: u64,
@@ -154,7 +158,7 @@ impl EndpointTotals {
 
     /// Dead letters on disk, of those given up since it was attached.
     pub fn dead_letters(&self) -> u64 {
-        self.dead.saturating_sub(self.removed)
+        self.dead.saturating_sub(self.removed + self.dead_removed)
     }
 
     /// Events added of which nothing is known: none, but in a queue that is being mended.
@@ -163,7 +167,7 @@ impl EndpointTotals {
     }
 
     fn accounted(&self) -> u64 {
-        let settled = self.delivered + self.skipped + self.dead + self.lost;
+        let settled = self.delivered + self.skipped + self.dead + self.dropped + self.lost;
         settled + self.waiting + self.queued
     }
 }
@@ -242,6 +246,8 @@ mod tests {
             dead: 1,
             recalled: 0,
             removed: 0,
+            dropped: 0,
+            dead_removed: 0,
             lost: 2,
             waiting: 1,
             queued: 3,

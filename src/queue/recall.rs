@@ -81,6 +81,25 @@ impl Recalls {
         Some(())
     }
 
+    /// Forgets where letters lie whose generation is removed: their events are tried all the same.
+    pub(super) fn forget_generation(&mut self, number: u32, endpoint: &str, writes: &mut Writes) {
+        self.marks.retain(|&sequence, mark| {
+            let stays = mark.generation != number;
+            if !stays {
+                writes.remove(&key::mark(endpoint, sequence), 0);
+            }
+            stays
+        });
+    }
+
+    /// Stores everything there is of `endpoint`.
+    pub(super) fn store(&mut self, endpoint: &str, writes: &mut Writes) {
+        for (sequence, mark) in self.marks.clone() {
+            self.put_mark(endpoint, sequence, mark, writes);
+        }
+        self.put_counts(endpoint, writes);
+    }
+
     /// Removes everything that is stored of `endpoint`.
     pub(super) fn forget(&self, endpoint: &str, writes: &mut Writes) {
         writes.remove(&key::recalls(endpoint), 0);
@@ -264,8 +283,11 @@ impl Queue {
     ///
     /// When it could not be written. The letters are not shown any more even so.
     pub fn sweep_dead(&self) -> Result<bool, QueueError> {
-        let mut guard = self.writer()?;
-        let writer = &mut *guard;
+        self.sweep_dead_by(&mut *self.writer()?)
+    }
+
+    /// The same for whoever has the writer.
+    pub(super) fn sweep_dead_by(&self, writer: &mut Writer) -> Result<bool, QueueError> {
         let done = writer.state.recalls.iter().flat_map(|(name, recalls)| {
             let done = recalls.marks.iter().filter(|(_, mark)| mark.is_done);
             done.map(move |(sequence, mark)| (Arc::clone(name), *sequence, mark.generation))

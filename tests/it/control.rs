@@ -900,3 +900,52 @@ fn top_shows_everything_and_its_keys_pause_and_resume() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(agent.stop(), 0);
 }
+
+#[test]
+fn a_backlog_is_adopted_or_forgotten_while_the_agent_runs() {
+    let bench = Bench::new();
+    let mut receiver = receiver(Profile::Vos3000, &[], 0);
+    receiver.stop();
+    bench.configure(&vos3000(&receiver, "probe_max = \"200ms\""));
+    bench.write_rows("cdr_1.csv", 0..20);
+    let agent = bench.ready();
+    wait_until("the rows to be queued", || {
+        billing(&bench.status())["queued"] == 20
+    });
+    let told = bench.answer(&["endpoints", "forget", "billing"], 64);
+    assert!(told.contains("endpoint billing is configured"), "{told}");
+    bench.edit("name = \"billing\"", "name = \"crm\"\nadopt = \"billing\"");
+    let told = bench.answer(&["reload"], 78);
+    assert!(told.contains("adopt is done at a start"), "{told}");
+    bench.edit("\nadopt = \"billing\"", "");
+    bench.answer(&["reload"], 0);
+    assert!(
+        bench
+            .answer(&["endpoints", "list"], 0)
+            .contains("forgotten")
+    );
+    let told = bench.answer(&["endpoints", "adopt", "billing", "crm"], 0);
+    assert!(
+        told.contains("endpoint crm takes over from billing: 20 queued"),
+        "{told}"
+    );
+    receiver.listen().unwrap();
+    wait_until("the backlog to arrive", || {
+        receiver.account().distinct == 20
+    });
+    let told = bench.answer(&["endpoints", "forget", "billing"], 64);
+    assert!(
+        told.contains("the queue knows no endpoint billing"),
+        "{told}"
+    );
+    bench.edit("name = \"crm\"", "name = \"billing\"");
+    bench.answer(&["reload"], 0);
+    let told = bench.answer(&["endpoints", "forget", "crm"], 0);
+    assert!(told.contains("endpoint crm forgotten: 0 queued"), "{told}");
+    assert_eq!(agent.stop(), 0);
+    let ledger = bench.ledger();
+    assert!(
+        ledger.balances() && ledger.endpoint("crm").is_none(),
+        "{ledger:?}"
+    );
+}

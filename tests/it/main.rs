@@ -9,10 +9,13 @@
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
 mod agent;
+mod bounds;
 mod cli;
 mod control;
 mod crash;
 mod damage;
+mod endpoints;
+mod full_disk;
 mod interop;
 mod shape;
 mod support;

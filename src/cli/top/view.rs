@@ -289,7 +289,7 @@ mod tests {
                 "name": format!("endpoint-with-a-long-name-{number:02}"), "host": null,
                 "state": "failing", "paused_by": null, "failing_secs": 86_399, "next_try_secs": 5,
                 "added": 1, "queued": 99_999_999 - number, "waiting": 0, "oldest_secs": 8_640_000,
-                "delivered": 1, "skipped": 0, "dead": 0, "lost": 0, "recalled": 0,
+                "delivered": 1, "skipped": 0, "dead": 0, "dropped": 0, "lost": 0, "recalled": 0,
                 "dead_letters": number, "attempts": 5, "success_share": 0.5, "per_sec": 1234.5,
                 "latency_ms": {"p50": 1.0, "p95": 2.0, "p99": 30_000.0 + number as f64},
                 "last_error": {"class": "tls", "text": "x".repeat(200), "at": null}
