@@ -89,7 +89,6 @@ fn without_an_agent_every_command_says_so_and_ends_with_75() {
         &["status"][..],
         &["tail"],
         &["reload"],
-        &["endpoints", "list"],
         &["endpoints", "pause", "billing"],
         &["dead-letters", "list"],
         &["replay", "--source", "cdr", "--file", "x"],
