@@ -3,6 +3,7 @@
 use super::protocol::{Code, Envelope, Refusal, Reply, Request, VERSION};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -87,6 +88,15 @@ impl Client {
         let _set = self.lines.get_ref().set_read_timeout(None);
     }
 
+    /// What ends this client from another thread.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor left for it.
+    pub fn hang_up(&self) -> io::Result<HangUp> {
+        self.lines.get_ref().try_clone().map(HangUp)
+    }
+
     /// The next line of the answer; after [`Reply::Done`] there is none.
     ///
     /// # Errors
@@ -104,6 +114,17 @@ impl Client {
             },
             Err(error) => Err(ClientError::Silent(error)),
         }
+    }
+}
+
+/// Ends a client when it is dropped: the agent need not wait for its next line to notice.
+#[derive(Debug)]
+pub struct HangUp(UnixStream);
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        // A connection that is gone is what is wanted.
+        let _gone = self.0.shutdown(Shutdown::Both);
     }
 }
 

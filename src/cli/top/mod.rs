@@ -11,7 +11,7 @@ mod view;
 
 use super::ask::{AgentArgument, complain};
 use super::{Exit, screen};
-use crate::control::client::{Client, ClientError};
+use crate::control::client::{Client, ClientError, HangUp};
 use crate::control::protocol::{DeadFilter, Reply, Request};
 use crate::control::status::Status;
 use clap::Args;
@@ -108,7 +108,8 @@ struct Top<'a> {
     said: String,
     /// What the page of dead letters or attempts shows.
     items: VecDeque<Value>,
-    attempts: Option<Receiver<Value>>,
+    /// Attempts as they end, while that page is open.
+    attempts: Option<(Receiver<Value>, HangUp)>,
 }
 
 impl Top<'_> {
@@ -263,15 +264,17 @@ impl Top<'_> {
             endpoint: Some(self.chosen.clone()),
             payload: false,
         };
-        match Client::ask(&self.agent.socket(), &request) {
-            Ok(client) => {
+        let asked = Client::ask(&self.agent.socket(), &request)
+            .and_then(|client| Ok((client.hang_up().map_err(ClientError::Silent)?, client)));
+        match asked {
+            Ok((hang_up, client)) => {
                 let (sender, receiver) = mpsc::sync_channel(ITEMS_MAX);
                 let watcher = thread::Builder::new().name("watch".to_string());
                 if let Err(error) = watcher.spawn(move || watch(client, &sender)) {
                     self.said = format!("no thread to watch with: {error}");
                     return;
                 }
-                self.attempts = Some(receiver);
+                self.attempts = Some((receiver, hang_up));
                 self.items.clear();
                 (self.page, self.scroll) = (Page::Attempts, 0);
             }
@@ -284,7 +287,7 @@ impl Top<'_> {
             self.attempts = None;
             return;
         }
-        for item in self.attempts.iter().flat_map(Receiver::try_iter) {
+        for item in self.attempts.iter().flat_map(|(seen, _)| seen.try_iter()) {
             if item.get("seen").and_then(Value::as_str) == Some("attempt") {
                 self.items.push_front(item);
                 self.items.truncate(ITEMS_MAX);
