@@ -54,14 +54,22 @@ mod coverage;
 mod cursor;
 mod dead_letter;
 mod disk;
+#[cfg(test)]
+mod drill;
 mod encoding;
 mod endpoint;
 mod error;
 #[cfg(test)]
 mod figures;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod generation;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+#[path = "../../tests/it/disk.rs"]
+mod image;
 mod key;
 mod ledger;
 mod lock;
@@ -82,6 +90,8 @@ mod read;
 mod recall;
 mod row;
 mod salvage;
+#[cfg(test)]
+mod seen;
 mod settle;
 mod state;
 mod survey;
