@@ -4,23 +4,27 @@ mod attend;
 mod checkpoints;
 mod live;
 mod prepare;
+mod reload;
 
 pub use attend::Signals;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::live::Kind;
 use crate::config::{Config, SourceConfig};
+use crate::control::Desk;
 use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
 use crate::derive::Derive;
 use crate::event::Maker;
-use crate::ingest::{Feed, Hint, Ingest, IngestError};
+use crate::ingest::{Feed, Hint, Ingest, IngestError, Mailbox};
 use crate::listen;
+use crate::logging::LoggingHandle;
 use crate::parser::Parser;
 use crate::queue::{Ledger, Queue, QueueError};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::Source;
 use attend::Attendant;
+use reload::{Attended, Reloader};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -28,6 +32,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How long attempts under way may take to finish when the agent stops. Those that do not are
 /// repeated after the next start, with the same id. Well below the 90 s after which service
@@ -101,21 +106,25 @@ impl Error for AgentError {
 }
 
 impl Agent {
-    /// Builds the agent that `config` describes and sets it to work.
+    /// Builds the agent that `config` describes and sets it to work. `log` is the process' log,
+    /// where a later configuration may change it.
     ///
     /// # Errors
     ///
     /// When the queue cannot be opened, a source's rejects cannot be kept, or the system refuses a
     /// thread. Nothing has been sent then, or it will be repeated with the same id.
-    pub fn start(config: Config, signals: Signals) -> Result<Agent, AgentError> {
+    pub fn start(
+        config: Config,
+        signals: Signals,
+        log: Option<LoggingHandle>,
+    ) -> Result<Agent, AgentError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
         let queue = prepare::queue(&config)?;
-        let globs = config.sources.iter().flat_map(live::globs).collect();
         let bell = Bell::default();
         let mut feeds = Vec::new();
         let mut live = live::Live::default();
-        for source in config.sources {
+        for source in config.sources.clone() {
             let reserve_for = &config.queue.reserve_for;
             let added = match &source.kind {
                 Kind::Files => {
@@ -136,9 +145,13 @@ impl Agent {
         .with_intakes(live.intakes);
         let endpoints = config
             .endpoints
-            .into_iter()
+            .iter()
             .filter(|endpoint| endpoint.enabled)
-            .map(|endpoint| endpoint.endpoint)
+            .map(|endpoint| endpoint.endpoint.clone())
+            .map(|endpoint| {
+                let is_held = Desk::is_paused(&queue, &endpoint.name);
+                (endpoint, is_held)
+            })
             .collect();
         let mut make_transport = |endpoint: &delivery::endpoint::Endpoint| {
             let transport: Arc<dyn Transport> =
@@ -156,16 +169,31 @@ impl Agent {
         .map(Arc::new)
         .map_err(AgentError::Delivery)?;
         shutdown.ring_at_stop(&bell);
+        let mailbox = Mailbox::new(bell.clone());
+        ingest.connect(mailbox.clone(), Arc::clone(delivery.tap()));
         let hint = Hint::new(bell);
+        let (attended, changed) = watch::channel(Attended::of(&config));
+        let (path, socket) = (config.files.first().cloned(), config.control_socket.clone());
+        let desk = Arc::new(Desk::new(
+            config,
+            queue.clone(),
+            Arc::clone(&delivery),
+            mailbox,
+            Arc::clone(&clock),
+            shutdown.clone(),
+            log,
+        ));
+        if let Some(path) = path {
+            desk.reload_by(Arc::new(Reloader::new(&desk, path, attended)));
+        }
         let (ready, attending) = mpsc::channel();
         let attendant = Attendant {
-            globs,
+            attended: changed,
             hint: hint.clone(),
             shutdown: shutdown.clone(),
             signals,
-            summary_every: config.summary_every,
-            queue: queue.clone(),
-            delivery: Arc::clone(&delivery),
+            socket,
+            desk,
             ready,
         };
         let attendant = spawn("attend", move || attendant.run()).map_err(AgentError::Thread)?;
@@ -234,10 +262,7 @@ impl Agent {
         let listened = self.listening.and_then(|listening| listening.join().err());
         let panicked = panicked.or(listened);
         let panicked = self.checkpoints.join().err().or(panicked);
-        // The attendant's was the only other handle.
-        if let Some(delivery) = Arc::into_inner(self.delivery) {
-            delivery.stop(STOP_GRACE);
-        }
+        self.delivery.stop(STOP_GRACE);
         if let Some(payload) = panicked {
             std::panic::resume_unwind(payload);
         }

@@ -10,6 +10,9 @@
 //! Two pumps share nothing but the queue: **ingest** (one thread: follow, parse, commit) and
 //! **delivery** (a few threads per endpoint: take, render, sign, send, settle).
 //!
+//! `control` answers the operator's questions to the running agent, over a socket of its own; what it
+//! asks of the pumps they answer between two passes.
+//!
 //! # Invariants
 //!
 //! * `use` runs down the list of modules below, never up.
@@ -28,6 +31,8 @@ pub mod cli;
 pub mod demo;
 
 pub mod agent;
+pub mod control;
+
 pub mod config;
 pub mod receiver;
 
@@ -36,6 +41,8 @@ pub mod ingest;
 
 pub mod derive;
 pub mod queue;
+
+pub mod tap;
 
 pub mod event;
 pub mod parser;

@@ -55,6 +55,7 @@ impl Shutdown {
             drop(state);
             bell.ring();
         } else {
+            state.bells.retain(|bell| !bell.is_unheard());
             state.bells.push(bell.clone());
         }
     }
@@ -82,6 +83,11 @@ impl Bell {
         self.0.changed.notify_all();
     }
 
+    /// Whether this is its only handle: nobody would hear it.
+    pub fn is_unheard(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     /// Waits up to `pause` for a ring and takes it; returns whether there was one.
     pub fn wait(&self, pause: Duration) -> bool {
         let rung = self.0.rung.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,6 +113,15 @@ mod tests {
         shutdown.request();
         assert!(shutdown.wait(Duration::from_secs(60)));
         assert!(bell.wait(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn bells_whose_owners_are_gone_are_not_kept() {
+        let shutdown = Shutdown::default();
+        for _ in 0..100 {
+            shutdown.ring_at_stop(&Bell::default());
+        }
+        assert!(shutdown.state().bells.len() <= 1);
     }
 
     #[test]

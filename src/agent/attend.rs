@@ -1,26 +1,53 @@
-//! Attendant: what waits. Signals, the directory watch and the summary line, on one thread.
+//! Attendant: what waits. Signals, the directory watch, the summary line and the control socket,
+//! on one thread.
 
+use super::reload::Attended;
+use crate::control::desk::SAMPLE_EVERY;
+use crate::control::server::CLIENTS_MAX;
+use crate::control::status::Status;
+use crate::control::{Desk, Server, metrics};
 use crate::delivery::Delivery;
 use crate::ingest::Hint;
-use crate::queue::{Ledger, Queue};
+use crate::queue::Ledger;
 use crate::shutdown::Shutdown;
 use crate::source::{Changed, Watch, WatchProblem};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 /// How soon the attendant hears of a stop that did not come by a signal.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
+/// Threads for what takes time: one for each client, the reload of a signal, and the figures.
+const WORKERS_MAX: usize = CLIENTS_MAX + 2;
+
+/// Stack of these threads: they parse rows and configurations, whose buffers are on the heap.
+const WORKER_STACK_BYTES: usize = 1 << 20;
+
+/// How long a worker thread without work is kept.
+const WORKER_IDLE: Duration = Duration::from_secs(2);
+
+/// How long those at work may take to notice the stop: a step of a replay, a page of dead letters.
+const WORKERS_GRACE: Duration = Duration::from_secs(5);
+
+/// Time between two tries to listen at the control socket.
+const LISTEN_AGAIN: Duration = Duration::from_secs(30);
+
+/// Time between two versions of the file of figures.
+const FIGURES_EVERY: Duration = Duration::from_secs(10);
+
 /// Whether the process' signals are the agent's to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signals {
-    /// SIGTERM and SIGINT stop the agent.
+    /// SIGTERM and SIGINT stop the agent, SIGHUP has it read its configuration again.
     Heed,
     /// They are somebody else's.
     Ignore,
@@ -29,13 +56,13 @@ pub enum Signals {
 /// What the attending thread needs.
 #[derive(Debug)]
 pub(super) struct Attendant {
-    pub(super) globs: Vec<String>,
+    pub(super) attended: watch::Receiver<Attended>,
     pub(super) hint: Hint,
     pub(super) shutdown: Shutdown,
     pub(super) signals: Signals,
-    pub(super) summary_every: Duration,
-    pub(super) queue: Queue,
-    pub(super) delivery: Arc<Delivery>,
+    /// Where the control socket is to be.
+    pub(super) socket: PathBuf,
+    pub(super) desk: Arc<Desk>,
     /// Told once signals are heard: before that they would end the process as they stand.
     pub(super) ready: mpsc::Sender<()>,
 }
@@ -52,8 +79,12 @@ impl Attendant {
     fn attend(&self) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
+            .max_blocking_threads(WORKERS_MAX)
+            .thread_stack_size(WORKER_STACK_BYTES)
+            .thread_keep_alive(WORKER_IDLE)
+            .thread_name("control")
             .build()?;
-        runtime.block_on(async {
+        let attended = runtime.block_on(async {
             let heard = match self.signals {
                 Signals::Heed => Some(Heard::register()?),
                 Signals::Ignore => None,
@@ -61,13 +92,72 @@ impl Attendant {
             // Whoever started the agent may have given up waiting.
             let _waited_for = self.ready.send(());
             tokio::select! {
-                () = signalled(heard) => {}
+                () = self.signalled(heard) => {}
                 () = self.watched() => {}
                 () = self.summaries() => {}
+                () = self.controlled() => {}
+                () = self.figures() => {}
                 () = self.stopped() => {}
             }
             Ok(())
-        })
+        });
+        // Workers end by the same word as everybody; until then they may use what is stopped next.
+        self.shutdown.request();
+        runtime.shutdown_timeout(WORKERS_GRACE);
+        attended
+    }
+
+    /// Serves the control socket; where it cannot be had, tries again now and then.
+    async fn controlled(&self) {
+        let mut is_told = false;
+        loop {
+            match Server::bind(&self.socket) {
+                Ok(server) => server.serve(&self.desk).await,
+                Err(error) if !is_told => {
+                    log::warn!(
+                        "no control socket, status and other commands do not work path={:?} error=\"{error}\"",
+                        self.socket
+                    );
+                    is_told = true;
+                }
+                Err(_) => {}
+            }
+            sleep(LISTEN_AGAIN).await;
+        }
+    }
+
+    /// Takes samples for the rates, clears away what the store has done with, and writes the file
+    /// of figures.
+    async fn figures(&self) {
+        let mut ticks = interval(SAMPLE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut written_at = None;
+        let mut is_failing = false;
+        loop {
+            ticks.tick().await;
+            self.desk.sample();
+            let now = self.desk.clock.now();
+            let is_due = written_at.is_none_or(|at| now.since(at) >= FIGURES_EVERY);
+            let textfile = self.desk.in_force().config.metrics_textfile.clone();
+            let textfile = textfile.filter(|_| is_due);
+            if textfile.is_some() {
+                written_at = Some(now);
+            }
+            let desk = Arc::clone(&self.desk);
+            let figures = spawn_blocking(move || {
+                // What cannot be swept now is swept later, and not shown until then.
+                while matches!(desk.queue.sweep_dead(), Ok(true)) {}
+                textfile.map(|path| metrics::write(&path, &metrics::text(&Status::of(&desk))))
+            });
+            match figures.await {
+                Ok(Some(Err(error))) if !is_failing => {
+                    is_failing = true;
+                    log::warn!("metrics not written error=\"{error}\"");
+                }
+                Ok(Some(Ok(()))) => is_failing = false,
+                _ => {}
+            }
+        }
     }
 
     /// Watches the directories; when that is not possible, the poll has to do.
@@ -80,7 +170,21 @@ impl Attendant {
 
     /// Passes on what the kernel tells of the directories; without a watcher, the poll has to do.
     async fn watch(&self) -> io::Result<()> {
-        let (watch, problems) = Watch::new(&self.globs);
+        let mut attended = self.attended.clone();
+        loop {
+            let globs = attended.borrow_and_update().globs.clone();
+            tokio::select! {
+                watched = self.watch_globs(&globs) => return watched,
+                () = globs_changed(&mut attended, &globs) => {}
+            }
+            // Files of new sources are looked for by themselves; what happens meanwhile is not
+            // missed for longer than a poll.
+            self.hint.give(Changed::Names);
+        }
+    }
+
+    async fn watch_globs(&self, globs: &[String]) -> io::Result<()> {
+        let (watch, problems) = Watch::new(globs);
         tell(&problems);
         let Some(watch) = watch else {
             return std::future::pending().await;
@@ -107,13 +211,47 @@ impl Attendant {
 
     /// Says how things stand, at every interval.
     async fn summaries(&self) {
-        let mut ticks = interval(self.summary_every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.tick().await; // The first is at once.
+        let mut attended = self.attended.clone();
         loop {
-            ticks.tick().await;
-            summarise(&self.queue.ledger(), &self.delivery);
+            let every = attended.borrow_and_update().summary_every;
+            let mut ticks = interval(every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks.tick().await; // The first is at once.
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => {
+                        summarise(&self.desk.queue.ledger(), &self.desk.delivery);
+                    }
+                    changed = attended.changed() => {
+                        if changed.is_err() || attended.borrow().summary_every != every {
+                            break;
+                        }
+                    }
+                }
+            }
+            if attended.has_changed().is_err() {
+                return std::future::pending().await;
+            }
         }
+    }
+
+    /// Ends on SIGTERM or SIGINT; on SIGHUP the configuration is read again.
+    async fn signalled(&self, heard: Option<Heard>) {
+        let Some(mut heard) = heard else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::select! {
+                _ = heard.terminate.recv() => break,
+                _ = heard.interrupt.recv() => break,
+                _ = heard.hangup.recv() => {
+                    let desk = Arc::clone(&self.desk);
+                    // It says itself what came of it.
+                    drop(spawn_blocking(move || desk.reload()));
+                }
+            }
+        }
+        log::info!("stopping");
     }
 
     async fn stopped(&self) {
@@ -141,21 +279,14 @@ impl Heard {
     }
 }
 
-/// Ends on SIGTERM or SIGINT. SIGHUP is heard and changes nothing.
-async fn signalled(heard: Option<Heard>) {
-    let Some(mut heard) = heard else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = heard.terminate.recv() => break,
-            _ = heard.interrupt.recv() => break,
-            _ = heard.hangup.recv() => {
-                log::warn!("configuration not read again, restart the agent for that");
-            }
+/// Ends when other directories are to be watched.
+async fn globs_changed(attended: &mut watch::Receiver<Attended>, globs: &[String]) {
+    while attended.changed().await.is_ok() {
+        if attended.borrow_and_update().globs != globs {
+            return;
         }
     }
-    log::info!("stopping");
+    std::future::pending().await
 }
 
 fn tell(problems: &[WatchProblem]) {

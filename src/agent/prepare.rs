@@ -107,7 +107,7 @@ fn adopt(queue: &Queue, config: &EndpointConfig) -> Result<(), QueueError> {
 }
 
 /// What waits for endpoints that get nothing now takes room that the others need.
-fn warn_of_backlogs(queue: &Queue, config: &Config) {
+pub(super) fn warn_of_backlogs(queue: &Queue, config: &Config) {
     for kept in &queue.ledger().endpoints {
         let (name, queued) = (&kept.name, kept.queued + kept.waiting);
         let configured = config

@@ -3,7 +3,7 @@
 
 mod live;
 
-use super::{Exit, screen};
+use super::{CONFIG_DEFAULT, Exit, deep, screen};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, SourceConfig, value};
 use crate::derive::{self, Derive, Fate};
@@ -12,9 +12,10 @@ use crate::event::{Event, Maker, Origin};
 use crate::parser::{Parser, Record, Reject, Step};
 use crate::queue::Partition;
 use crate::source::{FirstRow, HeaderTest, listing};
+use clap::Args;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes of a sample file that are read: the first rows are in there.
@@ -23,9 +24,29 @@ const SAMPLE_BYTES: u64 = 256 << 10;
 /// Rejected rows shown per source.
 const REJECTS_SHOWN: usize = 3;
 
-/// Checks the configuration in the file at `path`.
-pub fn check(path: &Path) -> Exit {
-    let config = match Config::load(path) {
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With --deep a signed switchhook.test event goes to every endpoint, and the files are looked at as
+the service's user will see them.
+
+Example: switchhook check --config switchhook.toml
+Example: switchhook check --deep")]
+pub struct CheckArguments {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    config: PathBuf,
+    /// Try every endpoint too, and look at files, clock and disk.
+    #[arg(long)]
+    deep: bool,
+    /// The user the agent runs as.
+    #[arg(long, value_name = "NAME", default_value = deep::SERVICE_USER)]
+    user: String,
+}
+
+/// Checks a configuration.
+pub fn check(arguments: &CheckArguments) -> Exit {
+    let config = match Config::load(&arguments.config) {
         Ok(config) => config,
         Err(problems) => {
             screen::complaint(&problems);
@@ -55,6 +76,11 @@ pub fn check(path: &Path) -> Exit {
         screen::line("");
         worst = worst.max(sample(source, &config));
     }
+    let deep = if arguments.deep {
+        deep::deep(&config, &arguments.user)
+    } else {
+        Exit::Success
+    };
     screen::line("");
     if disk == Exit::Configuration {
         screen::line(screen::styled(
@@ -64,6 +90,11 @@ pub fn check(path: &Path) -> Exit {
         return disk;
     }
     let (style, verdict, exit) = match worst {
+        Sample::Fits if deep != Exit::Success => (
+            screen::BAD,
+            "the configuration is good, but not everything around it: see above",
+            deep,
+        ),
         Sample::Fits => (screen::GOOD, "the configuration is good", Exit::Success),
         Sample::Misfits => (
             screen::BAD,

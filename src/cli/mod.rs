@@ -1,15 +1,25 @@
 //! The command line: text in, a command out; and all that is printed.
 
+mod ask;
+mod bundle;
 mod check;
+mod dead_letters;
+mod deep;
 mod demo;
 mod endpoints;
 mod formats;
 mod formats_try;
 mod receive;
+mod reload;
+mod replay;
 mod run;
 mod screen;
 mod secret;
+mod status;
 mod store;
+mod tail;
+mod test;
+mod top;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -26,12 +36,16 @@ pub enum Exit {
     Usage = 64,
     /// A row, a signature or an account is not as it should be.
     Data = 65,
+    /// Something needs the operator: an endpoint does not take events, a file cannot be read.
+    Unhealthy = 69,
     /// A bug; the service manager may restart.
     Bug = 70,
     /// The queue's store could not be opened or written.
     Store = 74,
-    /// An agent runs where none may, or none where one has to.
+    /// An agent runs where none may, or none where one has to, or it does not answer.
     Unavailable = 75,
+    /// This user may not speak to the agent.
+    NotAllowed = 77,
     /// The configuration stands in the way; a restart would not help.
     Configuration = 78,
 }
@@ -62,8 +76,28 @@ enum Command {
     #[command(after_help = "Example: switchhook run --config /etc/switchhook/switchhook.toml")]
     Run(ConfigArgument),
     /// Show the configuration in force, and one row of each source beside what becomes of it.
-    #[command(after_help = "Example: switchhook check --config switchhook.toml")]
-    Check(ConfigArgument),
+    Check(check::CheckArguments),
+    /// How everything stands: sources, endpoints, disk, the ledger.
+    Status(status::StatusArguments),
+    /// The same as a live view, with keys to pause, resume and look closer.
+    Top(top::TopArguments),
+    /// Events and attempts as they pass.
+    Tail(tail::TailArguments),
+    /// Where events go: list, pause, resume, and what to do with a name that is gone.
+    #[command(subcommand)]
+    Endpoints(endpoints::EndpointsCommand),
+    /// Events given up: list, show, replay, purge.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersCommand),
+    /// Tell rows of the switch's own files once more, with the same ids.
+    Replay(replay::ReplayArguments),
+    /// Have the running agent read its configuration again: all of it, or nothing.
+    #[command(after_help = "Example: switchhook check && switchhook reload")]
+    Reload(ask::AgentArgument),
+    /// Send one signed event to an endpoint, and show everything that is seen of it.
+    Test(test::TestArguments),
+    /// Write one file with what helps to find out what is wrong, secrets and numbers left out.
+    SupportBundle(bundle::BundleArguments),
     /// Play a small switch, deliver its calls to a receiver of its own, and balance the account.
     Demo(demo::DemoArguments),
     /// A receiver for development: verifies, prints, counts, and misbehaves on request.
@@ -71,9 +105,6 @@ enum Command {
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
-    /// The endpoints in the queue: what is queued for each, and what to do with a name that is gone.
-    #[command(subcommand)]
-    Endpoints(endpoints::EndpointsCommand),
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -107,11 +138,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     match arguments.command {
         Command::Run(argument) => run::run(&argument.config),
-        Command::Check(argument) => check::check(&argument.config),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Top(arguments) => top::top(&arguments),
+        Command::Tail(arguments) => tail::tail(&arguments),
+        Command::Endpoints(command) => endpoints::endpoints(&command),
+        Command::DeadLetters(command) => dead_letters::dead_letters(&command),
+        Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Reload(agent) => reload::reload(&agent),
+        Command::Test(arguments) => test::test(&arguments),
+        Command::SupportBundle(arguments) => bundle::bundle(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),
-        Command::Endpoints(command) => endpoints::endpoints(&command),
         Command::Secret(command) => secret::secret(&command),
         Command::Store(command) => store::store(&command),
     }

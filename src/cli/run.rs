@@ -4,7 +4,7 @@ use super::{Exit, chain, screen};
 use crate::agent::{Agent, AgentError, Signals};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::logging;
+use crate::logging::{self, LoggingHandle};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ pub fn run(path: &Path) -> Exit {
             return Exit::Configuration;
         }
     };
-    if logging::start(config.log.clone(), Arc::new(SystemClock::new())).is_err() {
+    let Ok(log) = logging::start(config.log.clone(), Arc::new(SystemClock::new())) else {
         screen::complaint("this process has a log already");
         return Exit::Bug;
-    }
+    };
     log::info!(
         "starting version={} node={} sources={} endpoints={} state_dir={:?}",
         env!("CARGO_PKG_VERSION"),
@@ -42,11 +42,11 @@ pub fn run(path: &Path) -> Exit {
     // store is said there too.
     panic::set_hook(Box::new(|bug| log::error!("bug: {bug}")));
     // A bug anywhere ends the process with its own exit code; the service manager restarts it.
-    panic::catch_unwind(AssertUnwindSafe(|| attend(config))).unwrap_or(Exit::Bug)
+    panic::catch_unwind(AssertUnwindSafe(|| attend(config, log))).unwrap_or(Exit::Bug)
 }
 
-fn attend(config: Config) -> Exit {
-    let agent = match Agent::start(config, Signals::Heed) {
+fn attend(config: Config, log: LoggingHandle) -> Exit {
+    let agent = match Agent::start(config, Signals::Heed, Some(log)) {
         Ok(agent) => agent,
         Err(error) => {
             log::error!("cannot start error={:?}", chain(&error));

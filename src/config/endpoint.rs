@@ -35,7 +35,7 @@ const ATTEMPTS_MAX: i64 = 300;
 const HEADERS_MAX: usize = 32;
 
 /// An endpoint, and how the agent starts with it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointConfig {
     /// Where and how to deliver.
     pub endpoint: Endpoint,

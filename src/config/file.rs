@@ -17,12 +17,17 @@ pub struct ConfigFile {
     pub node: Key<String>,
     /// Where the queue is kept (default: `/var/lib/switchhook`).
     pub state_dir: Key<String>,
+    /// Socket through which `switchhook status` and its like speak to the agent (default:
+    /// `/run/switchhook/control.sock`).
+    pub control_socket: Key<String>,
     /// `[queue]`.
     pub queue: Option<QueueTable>,
     /// `[limits]`.
     pub limits: Option<LimitsTable>,
     /// `[log]`.
     pub log: Option<LogTable>,
+    /// `[metrics]`.
+    pub metrics: Option<MetricsTable>,
     /// `[[source]]`.
     #[serde(default)]
     pub source: Vec<SourceTable>,
@@ -76,6 +81,13 @@ pub struct LogTable {
     pub format: Key<String>,
     /// Time between summary lines, with its unit (default: `"5m"`).
     pub summary_every: Key<String>,
+}
+
+/// The `[metrics]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct MetricsTable {
+    /// File that is written anew every 10 s, in Prometheus' text format (default: none).
+    pub textfile: Key<String>,
 }
 
 /// A `[[source]]` table as written.
@@ -449,6 +461,7 @@ fn known_keys(owner: &str) -> &'static [&'static str] {
         "queue" => fields::<QueueTable>(),
         "limits" => fields::<LimitsTable>(),
         "log" => fields::<LogTable>(),
+        "metrics" => fields::<MetricsTable>(),
         "source" => fields::<SourceTable>(),
         "http" | "udp" => fields::<ListenTable>(),
         "pattern" => fields::<PatternKeys>(),

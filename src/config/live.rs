@@ -37,7 +37,7 @@ const PATIENCE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 const LEVELS_MAX: usize = 8;
 
 /// What a source is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// Lines of files.
     Files,
@@ -60,7 +60,7 @@ pub enum Kind {
 }
 
 /// The files of a directory, as configured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
     directory: PathBuf,
     names: Vec<Pattern>,

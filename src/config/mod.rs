@@ -3,6 +3,7 @@
 //! What was typed is [`file::ConfigFile`]; what comes out of here cannot be built wrong. Every
 //! problem is reported in one go, each with its line and with what to write instead.
 
+pub mod control;
 pub mod derive;
 pub mod endpoint;
 pub mod file;
@@ -63,12 +64,16 @@ const OPEN_FILES_EACH_MIN: usize = 4;
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A whole configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The switch's name in every event and event id.
     pub node: Arc<str>,
     /// Where the queue is kept.
     pub state_dir: PathBuf,
+    /// Where the agent listens for `switchhook status` and its like.
+    pub control_socket: PathBuf,
+    /// File of figures that is written anew every 10 s.
+    pub metrics_textfile: Option<PathBuf>,
     /// What the queue may take, and what happens then.
     pub queue: QueueConfig,
     /// Memory for rows and events under way, in bytes: what reading takes, and a share for each
@@ -116,6 +121,15 @@ impl Config {
             "state_dir".to_string(),
             self.state_dir.display().to_string().into(),
         );
+        top.insert(
+            "control_socket".to_string(),
+            self.control_socket.display().to_string().into(),
+        );
+        if let Some(path) = &self.metrics_textfile {
+            let path = path.display().to_string();
+            let metrics = toml::Table::from_iter([("textfile".to_string(), path.into())]);
+            top.insert("metrics".to_string(), metrics.into());
+        }
         top.insert("queue".to_string(), queue::show(&self.queue).into());
         let limits = toml::Table::from_iter([(
             "memory_max".to_string(),
@@ -270,6 +284,20 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     });
     let queue = queue.and_then(|loaded| queue::of_file(loaded, problems));
     let (log, summary_every) = log_settings(log, problems);
+    let control = only_one(
+        loaded,
+        "control_socket",
+        |loaded| loaded.file.control_socket.is_some(),
+        problems,
+    );
+    let control_socket = control::socket(control, problems);
+    let metrics = only_one(
+        loaded,
+        "metrics",
+        |loaded| loaded.file.metrics.is_some(),
+        problems,
+    );
+    let metrics_textfile = metrics.and_then(|loaded| control::textfile(loaded, problems));
     let mut sources = Vec::new();
     let mut endpoints = Vec::new();
     for loaded in loaded {
@@ -290,6 +318,8 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     Some(Config {
         node: node.unwrap_or_else(host_name).into(),
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(STATE_DIR_DEFAULT)),
+        control_socket,
+        metrics_textfile,
         queue: queue.unwrap_or_default(),
         memory_max,
         sources,

@@ -34,7 +34,7 @@ const DEAD_LETTERS_KEEP: RangeInclusive<Duration> =
 const RESERVE_FOR: [&str; 2] = ["alarm", "balance_alert"];
 
 /// The queue's settings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueConfig {
     /// What it may take of the disk.
     pub disk: DiskLimits,

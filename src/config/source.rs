@@ -36,7 +36,7 @@ const CURRENCY_BYTES_MAX: usize = 16;
 const TABLE_BYTES_MAX: u64 = 8 << 20;
 
 /// A source, ready to be followed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SourceConfig {
     /// Which files, and how.
     pub files: source::Settings,

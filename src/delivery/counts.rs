@@ -1,5 +1,7 @@
 //! Counts: what has become of attempts and events since the start, per endpoint.
 
+use super::latency::Percentiles;
+use crate::clock::UnixMs;
 use std::fmt;
 use std::time::Duration;
 
@@ -24,6 +26,18 @@ pub struct Counts {
     pub state: EndpointState,
     /// What the last attempt that was not delivered came to.
     pub last_error: Option<String>,
+    /// In one word what kind of failure that was: see [`Failure`](super::outcome::Failure).
+    pub last_error_class: &'static str,
+    /// When that was.
+    pub last_error_at: Option<UnixMs>,
+    /// For how long the endpoint has been failing, when it is.
+    pub failing_for: Option<Duration>,
+    /// Until something is sent again, when nothing is sent now.
+    pub next_try: Option<Duration>,
+    /// When the call happened that waits for longest, of the events in hand.
+    pub oldest: Option<UnixMs>,
+    /// How long attempts took in the last minutes.
+    pub latency: Percentiles,
     /// Time of all attempts together.
     pub latency_sum: Duration,
     /// Time of the longest attempt.
@@ -40,7 +54,9 @@ pub enum EndpointState {
     Failing,
     /// It asked for a pause longer than the time between probes, and is left alone until then.
     Paused,
-    /// It said twice that it is no more; nothing is sent until the agent is restarted.
+    /// The operator has paused it; nothing is sent until he resumes it.
+    Held,
+    /// It said twice that it is no more; nothing is sent until the operator resumes it.
     Stopped,
 }
 
@@ -49,7 +65,7 @@ impl fmt::Display for EndpointState {
         f.write_str(match self {
             Self::Working => "working",
             Self::Failing => "failing",
-            Self::Paused => "paused",
+            Self::Paused | Self::Held => "paused",
             Self::Stopped => "stopped",
         })
     }

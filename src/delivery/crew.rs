@@ -10,7 +10,7 @@ use super::entry::Entry;
 use super::lane::{IDLE_WAIT, Lane, Turn};
 use super::notice::Notice;
 use super::outcome::Outcome;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::Sequence;
 use crate::shutdown::{Bell, Shutdown};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,8 @@ pub(super) struct Crew {
     shutdown: Shutdown,
     /// Heard by the lookout.
     bell: Bell,
+    /// Rung when settlements have become durable.
+    settled: Bell,
     roster: Mutex<Roster>,
 }
 
@@ -52,6 +54,7 @@ impl Crew {
             clock,
             shutdown,
             bell,
+            settled: Bell::default(),
             roster,
         }
     }
@@ -98,7 +101,9 @@ impl Crew {
 
     /// Hears of settlements that became durable.
     pub(super) fn committed(&self, count: u64, cursor: Sequence) {
-        if self.lane().committed(count, cursor) {
+        let goes_on = self.lane().committed(count, cursor);
+        self.settled.ring();
+        if goes_on {
             self.bell.ring();
         }
     }
@@ -120,10 +125,36 @@ impl Crew {
         idle.iter().for_each(|(_, bell)| bell.ring());
     }
 
-    /// Sends again to an endpoint that was gone.
+    /// Sends again to an endpoint that was gone or held.
     pub(super) fn resume(&self) {
         self.lane().resume();
         self.bell.ring();
+    }
+
+    /// Sends nothing until it is resumed.
+    pub(super) fn hold(&self) {
+        self.lane().hold();
+    }
+
+    /// Tries events again that have been put back among the waiting ones.
+    pub(super) fn recall(&self, recalled: &[(UnixMs, Sequence)]) {
+        self.lane().recall(recalled, self.clock.now());
+        self.bell.ring();
+    }
+
+    /// Waits up to `patience` until everything decided is durable; whether that came true.
+    pub(super) fn wait_settled(&self, patience: Duration) -> bool {
+        let deadline = self.clock.now() + patience;
+        loop {
+            if self.lane().is_settled() {
+                return true;
+            }
+            let left = deadline.since(self.clock.now());
+            if left.is_zero() {
+                return false;
+            }
+            self.settled.wait(left);
+        }
     }
 
     /// What has become of attempts and events.

@@ -38,7 +38,7 @@ pub const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not ze
 pub const CONCURRENCY_MAX: usize = 64;
 
 /// An address with its secret, its customs and its limits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its name in configuration, queue and log. Unique.
     pub name: Arc<str>,

@@ -1,7 +1,7 @@
 //! Entry: one event on its way to one endpoint.
 
 use super::outcome::Failure;
-use crate::queue::Queued;
+use crate::queue::{Queued, Waiting};
 
 /// One event on its way to one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,19 @@ impl Entry {
             was_probe: false,
             is_doubtful: false,
             last: Failure::default(),
+        }
+    }
+
+    /// An event that has waited in the queue for its own retry.
+    pub fn waited(waiting: Waiting) -> Entry {
+        let last = Failure {
+            reason: waiting.reason,
+            ..Failure::default()
+        };
+        Entry {
+            attempts: waiting.attempts,
+            last,
+            ..Entry::new(waiting.queued)
         }
     }
 

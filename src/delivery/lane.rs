@@ -25,6 +25,7 @@ use super::counts::{Counts, EndpointState};
 use super::endpoint::Endpoint;
 use super::entry::Entry;
 use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement};
+use super::latency::Latencies;
 use super::memory::Memory;
 use super::notice::Notice;
 use super::outcome::{Failure, Outcome};
@@ -34,7 +35,7 @@ use super::window::{WINDOW_EVENTS, Window};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
 use crate::queue::Queued;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +118,8 @@ pub struct Lane {
     unsettled: u64,
     gone_since: Option<Moment>,
     is_gone: bool,
+    /// The operator has paused it.
+    is_held: bool,
     is_stopping: bool,
     is_unreadable: bool,
     is_failing_said: bool,
@@ -131,6 +134,7 @@ pub struct Lane {
     buried_noticed_at: Option<Moment>,
     notices: Vec<Notice>,
     counts: Counts,
+    latencies: Latencies,
 }
 
 /// What is under way.
@@ -170,6 +174,7 @@ impl Lane {
             unsettled: 0,
             gone_since: None,
             is_gone: false,
+            is_held: false,
             is_stopping: false,
             is_unreadable: false,
             is_failing_said: false,
@@ -181,6 +186,7 @@ impl Lane {
             buried_noticed_at: None,
             notices: Vec::new(),
             counts: Counts::default(),
+            latencies: Latencies::default(),
         }
     }
 
@@ -190,7 +196,7 @@ impl Lane {
             return Turn::Stopped;
         }
         self.observe(now);
-        if self.is_gone || self.unsettled >= WINDOW_EVENTS {
+        if self.is_held || self.is_gone || self.unsettled >= WINDOW_EVENTS {
             return Turn::Wait(IDLE_WAIT);
         }
         let is_probe = match self.breaker.gate(now) {
@@ -255,6 +261,7 @@ impl Lane {
         self.counts.attempts += 1;
         self.counts.latency_sum += elapsed;
         self.counts.latency_max = self.counts.latency_max.max(elapsed);
+        self.latencies.note(elapsed, now);
         match outcome {
             Outcome::Delivered => {
                 self.counts.delivered += 1;
@@ -265,7 +272,7 @@ impl Lane {
             Outcome::Refused(failure) => {
                 self.counts.refused += 1;
                 self.answered(now, wall);
-                let entry = self.failed(entry, failure);
+                let entry = self.failed(entry, failure, wall);
                 let next = self
                     .endpoint
                     .retries
@@ -275,11 +282,11 @@ impl Lane {
             Outcome::Unavailable { failure, after } => {
                 self.counts.unavailable += 1;
                 self.gone_since = None;
-                self.unavailable(entry, failure, after, now);
+                self.unavailable(entry, failure, after, now, wall);
             }
             Outcome::Gone(failure) => {
                 self.counts.unavailable += 1;
-                self.gone(entry, failure, now);
+                self.gone(entry, failure, now, wall);
             }
         }
     }
@@ -297,7 +304,8 @@ impl Lane {
 
     /// Whether another worker would find something to send at `now`.
     pub fn has_more(&self, now: Moment) -> bool {
-        self.breaker.gate(now) == Gate::Open
+        !self.is_held
+            && self.breaker.gate(now) == Gate::Open
             && (!self.first.is_empty() && !self.is_doubt_out
                 || self.window.has_fresh() && self.kept() < KEPT_MAX
                 || self.next_due().is_some_and(|due| due <= now))
@@ -306,7 +314,7 @@ impl Lane {
     /// When there may be something to send next, as far as is known at `now`; none when that
     /// depends on something else than time.
     pub fn next_look(&self, now: Moment) -> Option<Moment> {
-        if self.is_stopping || self.is_gone {
+        if self.is_stopping || self.is_gone || self.is_held {
             return None;
         }
         match self.breaker.gate(now) {
@@ -322,9 +330,35 @@ impl Lane {
         self.tell_buried(Moment::default());
     }
 
-    /// Sends again to an endpoint that was gone.
+    /// Sends again to an endpoint that was gone or held.
     pub fn resume(&mut self) {
         (self.is_gone, self.gone_since) = (false, None);
+        self.is_held = false;
+    }
+
+    /// Sends nothing until it is resumed; attempts under way go on.
+    pub fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Takes over events that have been put among those that wait in the queue since it was read:
+    /// dead letters that are tried again. They are due at `now`.
+    pub fn recall(&mut self, recalled: &[(UnixMs, Sequence)], now: Moment) {
+        if !self.has_loaded_stored {
+            return; // They are found with the others.
+        }
+        let held = self.retries.keys().chain(self.stored.keys());
+        let known: BTreeSet<Sequence> = held.map(|(_, sequence)| *sequence).collect();
+        for &(due, sequence) in recalled {
+            if !known.contains(&sequence) && !self.out.contains_key(&sequence) {
+                self.stored.insert((now, sequence), due);
+            }
+        }
+    }
+
+    /// Whether everything decided is durable.
+    pub fn is_settled(&self) -> bool {
+        self.unsettled == 0
     }
 
     /// What there is to log since the last call.
@@ -335,6 +369,7 @@ impl Lane {
     /// What has become of attempts and events since the start, and how things stand at `now`.
     pub fn counts(&self, now: Moment) -> Counts {
         let state = match () {
+            () if self.is_held => EndpointState::Held,
             () if self.is_gone => EndpointState::Stopped,
             () if self.paused_until > now => EndpointState::Paused,
             () if self.breaker.is_failing() => EndpointState::Failing,
@@ -343,8 +378,35 @@ impl Lane {
         Counts {
             retrying: self.kept() as u64,
             state,
+            failing_for: self.breaker.failing_since().map(|since| now.since(since)),
+            next_try: self.next_try(now),
+            oldest: self.oldest(),
+            latency: self.latencies.percentiles(),
             ..self.counts.clone()
         }
+    }
+
+    fn next_try(&self, now: Moment) -> Option<Duration> {
+        if self.is_held || self.is_gone {
+            return None;
+        }
+        match self.breaker.gate(now) {
+            Gate::ShutUntil(moment) => Some(moment.since(now)),
+            Gate::Open | Gate::Probe => None,
+        }
+    }
+
+    fn oldest(&self) -> Option<UnixMs> {
+        let entries = self
+            .first
+            .iter()
+            .chain(self.suspects.iter().map(|(_, entry)| entry));
+        let entries = entries
+            .chain(self.retries.values())
+            .map(|entry| &entry.queued);
+        let out = self.out.values().map(|out| &out.queued);
+        let all = entries.chain(out).chain(self.window.first_fresh());
+        all.map(|queued| queued.event.time.unix).min()
     }
 
     /// Says what has gone on for long enough to be said.
@@ -642,8 +704,9 @@ impl Lane {
         failure: Failure,
         after: Option<Duration>,
         now: Moment,
+        wall: UnixMs,
     ) {
-        let entry = self.failed(entry, failure);
+        let entry = self.failed(entry, failure, wall);
         if let Some(after) = after.filter(|after| *after > self.endpoint.probe_max) {
             if self.paused_until <= now && !self.is_gone {
                 let error = entry.last.reason.clone();
@@ -669,17 +732,19 @@ impl Lane {
 
     /// One 410 may be a mistake of a deployment: the endpoint is left alone for a while and asked
     /// again.
-    fn gone(&mut self, entry: Entry, failure: Failure, now: Moment) {
+    fn gone(&mut self, entry: Entry, failure: Failure, now: Moment, wall: UnixMs) {
         let since = *self.gone_since.get_or_insert(now);
         if now.since(since) >= GONE_APART && !self.is_gone {
             self.is_gone = true;
             self.notices.push(Notice::Stopped);
         }
-        self.unavailable(entry, failure, Some(GONE_APART), now);
+        self.unavailable(entry, failure, Some(GONE_APART), now, wall);
     }
 
-    fn failed(&mut self, entry: Entry, failure: Failure) -> Entry {
+    fn failed(&mut self, entry: Entry, failure: Failure, wall: UnixMs) -> Entry {
         self.counts.last_error = Some(failure.reason.clone());
+        self.counts.last_error_class = failure.class;
+        self.counts.last_error_at = Some(wall);
         Entry {
             last: failure,
             ..entry

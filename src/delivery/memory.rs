@@ -37,6 +37,14 @@ pub struct Share {
     is_large_out: Arc<AtomicBool>,
 }
 
+impl PartialEq for Share {
+    fn eq(&self, other: &Share) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Share {}
+
 impl Default for Share {
     fn default() -> Share {
         Share {

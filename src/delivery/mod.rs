@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod entry;
 pub mod event_queue;
 pub mod lane;
+pub mod latency;
 pub mod memory;
 pub mod notice;
 pub mod outcome;
@@ -23,11 +24,14 @@ pub mod retry;
 pub mod settler;
 pub mod signer;
 pub mod transport;
+pub mod trial;
 pub mod url;
 mod window;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment, UnixMs};
+use crate::event::Sequence;
 use crate::shutdown::{Bell, Shutdown};
+use crate::tap::{Attempt, Seen, Tap};
 use counts::Counts;
 use crew::Crew;
 use endpoint::Endpoint;
@@ -43,7 +47,7 @@ use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use transport::{Answer, Transport};
@@ -62,17 +66,31 @@ const BODY_BYTES_KEPT: usize = 16 << 10;
 pub type MakeTransport<'m> =
     dyn FnMut(&Endpoint) -> Result<Arc<dyn Transport>, transport::TlsError> + 'm;
 
+/// How long a lane that is taken down waits for its settlements to become durable. A disk that
+/// takes longer is failing; what is not written then goes out again with the same ids.
+const SETTLE_GRACE: Duration = Duration::from_secs(10);
+
 /// The running pump.
 #[derive(Debug)]
 pub struct Delivery {
-    crews: Vec<Arc<Crew>>,
-    transports: Vec<Arc<dyn Transport>>,
-    workers: Vec<JoinHandle<()>>,
-    settler: Option<JoinHandle<()>>,
+    posts: Mutex<Vec<Post>>,
+    settler: Mutex<Option<JoinHandle<()>>>,
+    /// The crews, for the settler.
+    known: Crews,
+    queue: Arc<dyn EventQueue>,
     outbox: Arc<Outbox>,
-    leaving: Arc<Leaving>,
+    rng: Mutex<fastrand::Rng>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
+    tap: Arc<Tap>,
+}
+
+/// One endpoint with those who work for it.
+#[derive(Debug)]
+struct Post {
+    mates: Arc<Mates>,
+    leaving: Arc<Leaving>,
+    workers: Vec<JoinHandle<()>>,
 }
 
 /// Delivery could not be started. Nothing runs.
@@ -116,7 +134,7 @@ impl std::error::Error for StartError {
 }
 
 impl Delivery {
-    /// Starts sending what `queue` holds for `endpoints`. When `shutdown` is requested, no new
+    /// Starts sending what `queue` holds for `endpoints`, except to those that are held. When `shutdown` is requested, no new
     /// attempt begins; [`stop`](Delivery::stop) waits for those under way. A thread that panics
     /// requests it. `seed` decides all jitter.
     ///
@@ -124,30 +142,32 @@ impl Delivery {
     ///
     /// [`StartError`]; threads already started have ended.
     pub fn start(
-        endpoints: Vec<Endpoint>,
+        endpoints: Vec<(Endpoint, bool)>,
         queue: Arc<dyn EventQueue>,
         clock: Arc<dyn Clock>,
         make_transport: &mut MakeTransport<'_>,
         shutdown: &Shutdown,
         seed: u64,
     ) -> Result<Delivery, StartError> {
-        let mut delivery = Delivery {
-            crews: Vec::new(),
-            transports: Vec::new(),
-            workers: Vec::new(),
-            settler: None,
+        let delivery = Delivery {
+            posts: Mutex::default(),
+            settler: Mutex::default(),
+            known: Crews::default(),
+            queue,
             outbox: Arc::default(),
-            leaving: Arc::default(),
+            rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             clock,
             shutdown: shutdown.clone(),
+            tap: Arc::default(),
         };
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let started = delivery.start_settler(&queue).and_then(|known| {
-            endpoints.into_iter().try_for_each(|endpoint| {
-                let mates =
-                    delivery.join(endpoint, &queue, make_transport, shutdown, rng.u64(..))?;
-                write(&known).insert(Arc::clone(&mates.endpoint.name), Arc::clone(&mates.crew));
-                delivery.start_workers(&mates)
+        let started = delivery.start_settler().and_then(|()| {
+            endpoints.into_iter().try_for_each(|(endpoint, is_held)| {
+                let transport =
+                    make_transport(&endpoint).map_err(|source| StartError::Transport {
+                        endpoint: Arc::clone(&endpoint.name),
+                        source,
+                    })?;
+                delivery.add(endpoint, transport, is_held)
             })
         });
         match started {
@@ -159,6 +179,60 @@ impl Delivery {
         }
     }
 
+    /// Begins to send to one more endpoint; not before it is [resumed](Delivery::resume) when it
+    /// `is_held`. There must be none of its name.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Thread`]; nothing runs for it then.
+    pub fn add(
+        &self,
+        endpoint: Endpoint,
+        transport: Arc<dyn Transport>,
+        is_held: bool,
+    ) -> Result<(), StartError> {
+        let mates = self.mates(Arc::new(endpoint), transport);
+        if is_held {
+            mates.crew.hold();
+        }
+        let name = Arc::clone(&mates.endpoint.name);
+        write(&self.known).insert(name, Arc::clone(&mates.crew));
+        let mut post = Post {
+            leaving: Arc::default(),
+            workers: Vec::new(),
+            mates,
+        };
+        let started = post.start_workers(&self.shutdown);
+        if started.is_err() {
+            self.take_down(post, Duration::ZERO);
+        } else {
+            lock(&self.posts).push(post);
+        }
+        started
+    }
+
+    /// Ends sending to an endpoint: no new attempt begins, those under way have `grace` to finish,
+    /// and what became of them is committed. Its events stay in the queue. Attempts that take
+    /// longer are abandoned; their events go out again when the endpoint is added again, with the
+    /// same ids. False when there is no such endpoint.
+    ///
+    /// # Panics
+    ///
+    /// When a thread of the endpoint has panicked: that is a bug, and this passes it on.
+    pub fn remove(&self, endpoint: &str, grace: Duration) -> bool {
+        let post = {
+            let mut posts = lock(&self.posts);
+            let place = posts
+                .iter()
+                .position(|post| *post.mates.endpoint.name == *endpoint);
+            place.map(|place| posts.remove(place))
+        };
+        post.is_some_and(|post| {
+            self.take_down(post, grace);
+            true
+        })
+    }
+
     /// Stops: no new attempt begins, those under way have `grace` to finish, and what became of
     /// them is committed. Attempts that take longer are abandoned; their events go out again
     /// after the restart, with the same ids. An attempt that is still connecting ends with its
@@ -167,27 +241,24 @@ impl Delivery {
     /// # Panics
     ///
     /// When a thread of delivery has panicked: that is a bug, and this passes it on.
-    pub fn stop(mut self, grace: Duration) {
-        self.crews.iter().for_each(|crew| crew.stop());
+    pub fn stop(&self, grace: Duration) {
+        let posts = std::mem::take(&mut *lock(&self.posts));
+        posts.iter().for_each(|post| post.mates.crew.stop());
         let deadline = self.clock.now() + grace;
-        let mut left = grace;
-        while self.leaving.count() > 0 && !left.is_zero() {
-            self.leaving.bell.wait(left);
-            left = deadline.since(self.clock.now());
+        let abandoned: usize = posts
+            .iter()
+            .map(|post| post.wait_left(deadline, &*self.clock))
+            .sum();
+        if abandoned > 0 {
+            log::warn!("attempts abandoned count={abandoned}");
         }
-        if self.leaving.count() > 0 {
-            log::warn!("attempts abandoned count={}", self.leaving.count());
-            self.leaving.is_abandoned.store(true, Ordering::SeqCst);
-            self.transports
-                .iter()
-                .for_each(|transport| transport.abandon());
-        }
+        posts.iter().for_each(Post::abandon);
         let mut panicked = None;
-        for worker in self.workers.drain(..) {
+        for worker in posts.into_iter().flat_map(|post| post.workers) {
             panicked = worker.join().err().or(panicked);
         }
         self.outbox.close();
-        if let Some(settler) = self.settler.take() {
+        if let Some(settler) = lock(&self.settler).take() {
             panicked = settler.join().err().or(panicked);
         }
         if let Some(payload) = panicked {
@@ -195,9 +266,13 @@ impl Delivery {
         }
     }
 
-    /// What has become of attempts and events, by endpoint in the order of the configuration.
+    /// What has become of attempts and events, by endpoint in the order they were added.
     pub fn counts(&self) -> Vec<(Arc<str>, Counts)> {
-        self.crews
+        let crews: Vec<Arc<Crew>> = lock(&self.posts)
+            .iter()
+            .map(|post| Arc::clone(&post.mates.crew))
+            .collect();
+        crews
             .iter()
             .map(|crew| (Arc::clone(crew.name()), crew.counts()))
             .collect()
@@ -206,26 +281,51 @@ impl Delivery {
     /// Whether a thread has ended though nobody asked for the stop: events would stay queued.
     pub fn has_ended(&self) -> bool {
         // The order matters: threads end right after the stop was asked for.
-        self.workers
+        let posts = lock(&self.posts);
+        let settler = lock(&self.settler);
+        posts
             .iter()
-            .chain(&self.settler)
+            .flat_map(|post| &post.workers)
+            .chain(settler.as_ref())
             .any(JoinHandle::is_finished)
             && !self.shutdown.is_requested()
     }
 
-    /// Sends again to an endpoint that answered 410 twice. False when there is no such endpoint.
+    /// Sends again to an endpoint that is held or answered 410 twice. False when there is no such
+    /// endpoint.
     pub fn resume(&self, endpoint: &str) -> bool {
-        let crew = self.crews.iter().find(|crew| **crew.name() == *endpoint);
-        crew.is_some_and(|crew| {
-            crew.resume();
-            true
-        })
+        self.crew(endpoint).map(|crew| crew.resume()).is_some()
     }
 
-    fn start_settler(&mut self, queue: &Arc<dyn EventQueue>) -> Result<Crews, StartError> {
-        let crews = Crews::default();
-        let known = Arc::clone(&crews);
-        let settler = Settler::new(Arc::clone(queue), Arc::clone(&self.outbox));
+    /// Sends nothing to an endpoint until it is resumed; attempts under way go on. This does not
+    /// outlive the process. False when there is no such endpoint.
+    pub fn hold(&self, endpoint: &str) -> bool {
+        self.crew(endpoint).map(|crew| crew.hold()).is_some()
+    }
+
+    /// Tries events of an endpoint again that were put back among the waiting ones of the queue,
+    /// each given by its due time and place there.
+    /// False when there is no such endpoint; they are found when it is added.
+    pub fn recall(&self, endpoint: &str, recalled: &[(UnixMs, Sequence)]) -> bool {
+        self.crew(endpoint)
+            .map(|crew| crew.recall(recalled))
+            .is_some()
+    }
+
+    /// Where attempts can be watched.
+    pub fn tap(&self) -> &Arc<Tap> {
+        &self.tap
+    }
+
+    fn crew(&self, endpoint: &str) -> Option<Arc<Crew>> {
+        let posts = lock(&self.posts);
+        let mut crews = posts.iter().map(|post| &post.mates.crew);
+        crews.find(|crew| **crew.name() == *endpoint).cloned()
+    }
+
+    fn start_settler(&self) -> Result<(), StartError> {
+        let known = Arc::clone(&self.known);
+        let settler = Settler::new(Arc::clone(&self.queue), Arc::clone(&self.outbox));
         let committed = move |endpoint: &str, count, cursor| {
             let known = known.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(crew) = known.get(endpoint) {
@@ -233,60 +333,96 @@ impl Delivery {
             }
         };
         let alarm = Alarm(self.shutdown.clone());
-        self.settler = Some(spawn("settle".to_string(), move || {
+        let settler = spawn("settle".to_string(), move || {
             let _until_the_end = alarm;
             settler.run(committed);
-        })?);
-        Ok(crews)
+        })?;
+        *lock(&self.settler) = Some(settler);
+        Ok(())
     }
 
     /// Makes what the workers of `endpoint` share.
-    fn join(
-        &mut self,
-        endpoint: Endpoint,
-        queue: &Arc<dyn EventQueue>,
-        make_transport: &mut MakeTransport<'_>,
-        shutdown: &Shutdown,
-        seed: u64,
-    ) -> Result<Arc<Mates>, StartError> {
-        let endpoint = Arc::new(endpoint);
-        let transport = make_transport(&endpoint).map_err(|source| StartError::Transport {
-            endpoint: Arc::clone(&endpoint.name),
-            source,
-        })?;
-        let outbox = Arc::clone(&self.outbox);
-        let lane = Lane::new(Arc::clone(&endpoint), Arc::clone(queue), outbox, seed);
+    fn mates(&self, endpoint: Arc<Endpoint>, transport: Arc<dyn Transport>) -> Arc<Mates> {
+        let (queue, outbox) = (Arc::clone(&self.queue), Arc::clone(&self.outbox));
+        let seed = lock(&self.rng).u64(..);
+        let lane = Lane::new(Arc::clone(&endpoint), queue, outbox, seed);
         let crew = Crew::new(
             Arc::clone(&endpoint.name),
             lane,
             Arc::clone(&self.clock),
-            shutdown.clone(),
+            self.shutdown.clone(),
         );
-        queue.subscribe(crew.bell());
-        shutdown.ring_at_stop(crew.bell());
-        let crew = Arc::new(crew);
-        self.crews.push(Arc::clone(&crew));
-        self.transports.push(Arc::clone(&transport));
-        let (clock, shutdown) = (Arc::clone(&self.clock), shutdown.clone());
-        Ok(Arc::new(Mates {
+        self.queue.subscribe(crew.bell());
+        self.shutdown.ring_at_stop(crew.bell());
+        Arc::new(Mates {
             endpoint,
-            crew,
+            crew: Arc::new(crew),
             transport,
-            clock,
-            shutdown,
-        }))
+            clock: Arc::clone(&self.clock),
+            shutdown: self.shutdown.clone(),
+            tap: Arc::clone(&self.tap),
+        })
     }
 
-    fn start_workers(&mut self, mates: &Arc<Mates>) -> Result<(), StartError> {
-        for worker in 1..=mates.endpoint.concurrency.get() {
-            let mates = Arc::clone(mates);
-            let present = Present::enter(&self.leaving, &mates.shutdown);
+    /// Ends a post whose name is free afterwards.
+    fn take_down(&self, post: Post, grace: Duration) {
+        let (name, crew) = (&post.mates.endpoint.name, &post.mates.crew);
+        crew.stop();
+        let abandoned = post.wait_left(self.clock.now() + grace, &*self.clock);
+        if abandoned > 0 {
+            log::warn!("attempts abandoned endpoint={name} count={abandoned}");
+        }
+        post.abandon();
+        let mut panicked = None;
+        for worker in post.workers {
+            panicked = worker.join().err().or(panicked);
+        }
+        // Whoever takes the endpoint over begins at what the queue says of it.
+        if !crew.wait_settled(SETTLE_GRACE) {
+            log::warn!("settlements not written in time, events may be repeated endpoint={name}");
+        }
+        write(&self.known).remove(name);
+        if let Some(payload) = panicked {
+            resume_unwind(payload);
+        }
+    }
+}
+
+impl Post {
+    fn start_workers(&mut self, shutdown: &Shutdown) -> Result<(), StartError> {
+        for worker in 1..=self.mates.endpoint.concurrency.get() {
+            let mates = Arc::clone(&self.mates);
+            let present = Present::enter(&self.leaving, shutdown);
             let name = format!("send-{}-{worker}", mates.endpoint.name);
             self.workers
                 .push(spawn(name, move || mates.work(worker, &present))?);
         }
         Ok(())
     }
+
+    /// Waits for those who leave, until `deadline`; how many have not.
+    fn wait_left(&self, deadline: Moment, clock: &dyn Clock) -> usize {
+        loop {
+            let left = deadline.since(clock.now());
+            let count = self.leaving.count();
+            if count == 0 || left.is_zero() {
+                return count;
+            }
+            self.leaving.bell.wait(left);
+        }
+    }
+
+    /// Ends the attempts of those who have not left.
+    fn abandon(&self) {
+        if self.leaving.count() > 0 {
+            self.leaving.is_abandoned.store(true, Ordering::SeqCst);
+            self.mates.transport.abandon();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The crews by endpoint, for the settler.
@@ -367,6 +503,7 @@ struct Mates {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
+    tap: Arc<Tap>,
 }
 
 impl Mates {
@@ -414,7 +551,29 @@ impl Mates {
             self.endpoint.retry_after_max,
             self.clock.wall(),
         );
+        if self.tap.is_watched() {
+            self.show(&entry, &outcome, elapsed);
+        }
         self.crew.finish(entry, outcome, elapsed);
+    }
+
+    fn show(&self, entry: &Entry, outcome: &Outcome, elapsed: Duration) {
+        let (word, error) = match outcome {
+            Outcome::Delivered => ("delivered", String::new()),
+            Outcome::Refused(failure) => ("refused", failure.reason.clone()),
+            Outcome::Unavailable { failure, .. } => ("unavailable", failure.reason.clone()),
+            Outcome::Gone(failure) => ("gone", failure.reason.clone()),
+        };
+        self.tap.show(Seen::Attempt(Arc::new(Attempt {
+            endpoint: Arc::clone(&self.endpoint.name),
+            sequence: entry.queued.sequence,
+            id: entry.queued.event.id,
+            kind: Arc::clone(&entry.queued.event.kind),
+            number: entry.request(),
+            outcome: word,
+            error,
+            elapsed,
+        })));
     }
 }
 

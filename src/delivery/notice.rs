@@ -41,7 +41,7 @@ pub enum Notice {
         /// What came of the last one.
         error: String,
     },
-    /// It said twice that it is no more; nothing is sent until the agent is restarted.
+    /// It said twice that it is no more; nothing is sent until the operator resumes it.
     Stopped,
     /// The queue cannot be read for it.
     Unreadable {
@@ -92,7 +92,7 @@ impl Notice {
             }
             Notice::Stopped => {
                 log::error!(
-                    "endpoint stopped endpoint={endpoint} error=\"status 410 twice\": it is gone; restart the agent when it is back"
+                    "endpoint stopped endpoint={endpoint} error=\"status 410 twice\": it is gone; `switchhook endpoints resume {endpoint}` when it is back"
                 );
             }
             Notice::Unreadable { error } => {

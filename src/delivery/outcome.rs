@@ -30,6 +30,9 @@ pub enum Outcome {
 pub struct Failure {
     /// In words, for log and dead letter.
     pub reason: String,
+    /// In one word: `dns`, `address` (one an endpoint may not have), `tcp`, `tls`, `timeout` or
+    /// `http`; empty when it is not known.
+    pub class: &'static str,
     /// The status, if there was an answer.
     pub status: Option<u16>,
     /// How the answer's body began, undecoded: at most 1 KiB.
@@ -88,6 +91,7 @@ impl Outcome {
             Answer::Trouble(trouble) => {
                 let failure = Failure {
                     reason: trouble.to_string(),
+                    class: trouble.class.word(),
                     ..Failure::default()
                 };
                 return Outcome::Unavailable {
@@ -129,6 +133,7 @@ impl From<Response> for Failure {
         };
         Failure {
             reason,
+            class: "http",
             status: Some(status),
             answer_start: response.body_start,
         }
@@ -228,6 +233,7 @@ mod tests {
         );
         let failure = Failure {
             reason: "connect: connection refused".into(),
+            class: "tcp",
             ..Failure::default()
         };
         assert_eq!(

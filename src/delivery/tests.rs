@@ -62,7 +62,7 @@ fn start(
     let queue = Arc::new(queue.clone());
     let clock = Arc::new(SystemClock::new());
     Delivery::start(
-        vec![endpoint],
+        vec![(endpoint, false)],
         queue,
         clock,
         &mut |_| Ok(Arc::clone(&transport)),
@@ -218,7 +218,7 @@ fn an_attempt_that_outlasts_the_grace_is_abandoned_and_its_event_stays_queued() 
     let make: &mut MakeTransport<'_> = &mut |_| Ok(Arc::clone(&transport));
     let shutdown = Shutdown::default();
     let delivery = Delivery::start(
-        vec![endpoint("a", 2)],
+        vec![(endpoint("a", 2), false)],
         Arc::new(queue.clone()),
         clock,
         make,
@@ -340,4 +340,90 @@ fn an_answer_that_comes_while_attempts_are_abandoned_counts() {
     begun.wait(Duration::from_secs(60));
     delivery.stop(Duration::from_millis(50));
     assert_eq!(queue.contents().delivered.len(), 1);
+}
+
+#[test]
+fn an_endpoint_taken_down_and_put_up_again_gets_the_rest_and_nothing_twice() {
+    let queue = MemoryQueue::with((1..=3_000).map(|n| queued(n, "cdr", "{}")).collect());
+    let sent = Arc::new(Mutex::new(BTreeMap::new()));
+    let transport = || {
+        let seen = Arc::clone(&sent);
+        Scripted(move |sequence| {
+            *seen.lock().unwrap().entry(sequence).or_insert(0_u32) += 1;
+            status(200)
+        })
+    };
+    let delivery = start(endpoint("a", 8), &queue, transport(), &Shutdown::default());
+    for part in 1..=5 {
+        while sent.lock().unwrap().len() < part * 300 {
+            Bell::default().wait(Duration::from_millis(1));
+        }
+        assert!(delivery.remove("a", Duration::from_secs(5)));
+        assert!(!delivery.remove("a", Duration::ZERO));
+        let settled = queue.contents().delivered.len();
+        assert_eq!(
+            settled,
+            sent.lock().unwrap().len(),
+            "all that was sent is settled"
+        );
+        delivery
+            .add(endpoint("a", 3), Arc::new(transport()), false)
+            .unwrap();
+    }
+    drained(&queue);
+    delivery.stop(Duration::from_secs(5));
+    let sent = sent.lock().unwrap();
+    assert!(sent.len() == 3_000 && sent.values().all(|times| *times == 1));
+}
+
+#[test]
+fn a_held_endpoint_is_sent_nothing_until_it_is_resumed() {
+    let queue = MemoryQueue::with((1..=10).map(|n| queued(n, "cdr", "{}")).collect());
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let transport: Arc<dyn Transport> = Arc::new(Scripted(move |sequence| {
+        tell.lock().unwrap().send(sequence).unwrap();
+        status(200)
+    }));
+    let delivery = Delivery::start(
+        vec![(endpoint("a", 2), true)],
+        Arc::new(queue.clone()),
+        Arc::new(SystemClock::new()),
+        &mut |_| Ok(Arc::clone(&transport)),
+        &Shutdown::default(),
+        1,
+    )
+    .unwrap();
+    queue.add(queued(11, "cdr", "{}"));
+    assert!(told.recv_timeout(Duration::from_millis(100)).is_err());
+    assert_eq!(delivery.counts()[0].1.state, counts::EndpointState::Held);
+    assert!(delivery.resume("a") && !delivery.resume("b"));
+    drained(&queue);
+    assert!(delivery.hold("a"));
+    queue.add(queued(12, "cdr", "{}"));
+    assert_eq!(told.try_iter().count(), 11);
+    delivery.stop(Duration::from_secs(5));
+}
+
+#[test]
+fn attempts_can_be_watched() {
+    let queue = MemoryQueue::with(Vec::new());
+    let transport = Scripted(|_| status(422));
+    let mut endpoint = endpoint("a", 1);
+    endpoint.retries.attempts = 1;
+    let delivery = start(endpoint, &queue, transport, &Shutdown::default());
+    let mut watcher = delivery.tap().watch();
+    queue.add(queued(1, "cdr", "{}"));
+    drained(&queue);
+    delivery.stop(Duration::from_secs(5));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let Ok(Seen::Attempt(attempt)) = runtime.block_on(watcher.next()) else {
+        panic!("an attempt");
+    };
+    assert_eq!(
+        (attempt.outcome, &*attempt.error, attempt.number),
+        ("refused", "status 422", 1)
+    );
 }

@@ -123,6 +123,11 @@ impl Window {
             .is_some_and(|first| first.sequence < self.end())
     }
 
+    /// The next event, when it is decoded already.
+    pub(super) fn first_fresh(&self) -> Option<&Queued> {
+        self.fresh.front()
+    }
+
     /// Whether it is the window, and not the queue, that is at its end.
     pub(super) fn is_at_end(&self) -> bool {
         self.fresh.front().map_or(self.next, |first| first.sequence) >= self.end()

@@ -166,7 +166,7 @@ pub fn play(audience: &mut dyn FnMut(Scene<'_>)) -> Result<Balance, DemoError> {
     });
     let config = Config::load(&stage.directory.0.join("switchhook.toml"))
         .map_err(DemoError::Configuration)?;
-    let agent = Agent::start(config, Signals::Ignore).map_err(DemoError::Agent)?;
+    let agent = Agent::start(config, Signals::Ignore, None).map_err(DemoError::Agent)?;
     stage.play(agent, audience)
 }
 
@@ -312,6 +312,7 @@ fn configuration(directory: &Path, url: &str) -> String {
     format!(
         "node = \"demo-switch\"\n\
          state_dir = \"{directory}/state\"\n\
+         control_socket = \"{directory}/control.sock\"\n\
          \n\
          [[source]]\n\
          name = \"cdr\"\n\

@@ -9,6 +9,7 @@ pub mod id;
 pub mod json;
 pub mod recording;
 pub mod report;
+pub mod sample;
 pub mod vos3000_push;
 
 pub use id::Origin;

@@ -10,6 +10,7 @@
 mod again;
 mod documents;
 mod intake;
+mod mailbox;
 mod overflow;
 mod pause;
 mod pushed;
@@ -19,22 +20,26 @@ mod set_aside;
 
 pub use documents::{After, Documents, watermark_name, watermark_of};
 pub use intake::Intake;
+pub use mailbox::{Exchange, Mailbox, MakeFeed, SourceStanding, Standing};
 pub use pushed::{Pushed, Reading};
 pub use recordings::Recordings;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
-use crate::event::{Event, EventId, Origin};
+use crate::event::{Event, EventId, Origin, Sequence};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
 use crate::queue::{
-    self, DiskLimits, Queue, Room, Shortage, SourceBatch, SourceCounts, StateChange, WhenFull,
+    self, DiskLimits, Queue, QueueError, Room, Shortage, SourceBatch, SourceCounts, StateChange,
+    WhenFull,
 };
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
     Change, Changed, Chunk, FileKey, FilePosition, Looked, Oversized, Piece, Source,
 };
+use crate::tap::{self, Seen, Tap};
 use again::Again;
+use mailbox::Ask;
 use overflow::Overflow;
 use pause::Pause;
 use report::Report;
@@ -176,6 +181,10 @@ pub struct Ingest {
     outlived_at: Option<Moment>,
     pause: Pause,
     overflow: Overflow,
+    /// What others ask.
+    mailbox: Option<Mailbox>,
+    /// Where events can be watched.
+    tap: Option<Arc<Tap>>,
     /// Bytes that are being read once more.
     again: Option<Again>,
     /// When the queue was last asked for such bytes.
@@ -198,10 +207,38 @@ struct Following {
     waiting_since: Option<(FileKey, Moment)>,
     /// It has waited long enough.
     waited_enough: bool,
+    /// When a row was last made durable.
+    last_row_at: Option<UnixMs>,
     report: Report,
 }
 
 impl Following {
+    fn new(feed: Feed, queue: &Queue, now: Moment) -> Following {
+        Following {
+            look_at: now,
+            looked_at: now,
+            seen: queue.seen(&feed.name),
+            caught_up: false,
+            waiting_since: None,
+            waited_enough: false,
+            last_row_at: None,
+            report: Report::new(&feed.name),
+            feed,
+        }
+    }
+
+    fn standing(&mut self, now: Moment) -> SourceStanding {
+        let lag = self.feed.source.lag(now);
+        SourceStanding {
+            name: Arc::clone(&self.feed.name),
+            files: lag.files,
+            unread_bytes: lag.unread_bytes,
+            partial_for: lag.partial_since.map(|since| now.since(since)),
+            last_row_at: self.last_row_at,
+            trouble: self.report.trouble_now().map(str::to_string),
+        }
+    }
+
     fn look(&mut self, now: Moment, wall: UnixMs, group: &mut Group) {
         self.looked_at = now;
         self.look_at = now + self.feed.poll;
@@ -268,16 +305,7 @@ impl Ingest {
             }
         })?;
         let now = clock.now();
-        let follow = |feed: Feed| Following {
-            look_at: now,
-            looked_at: now,
-            seen: queue.seen(&feed.name),
-            caught_up: false,
-            waiting_since: None,
-            waited_enough: false,
-            report: Report::new(&feed.name),
-            feed,
-        };
+        let follow = |feed: Feed| Following::new(feed, &queue, now);
         let feeds = feeds.into_iter().map(follow).collect();
         Ok(Ingest {
             feeds,
@@ -290,6 +318,8 @@ impl Ingest {
             outlived_at: None,
             pause: Pause::default(),
             overflow: Overflow::default(),
+            mailbox: None,
+            tap: None,
             again: None,
             again_asked_at: None,
             saved: Arc::default(),
@@ -302,10 +332,16 @@ impl Ingest {
         self
     }
 
+    /// Answers what is left in `mailbox`, and shows events at `tap`.
+    pub fn connect(&mut self, mailbox: Mailbox, tap: Arc<Tap>) {
+        (self.mailbox, self.tap) = (Some(mailbox), Some(tap));
+    }
+
     /// Pumps until `shutdown` is requested; `hint` and its bell tell when there is something new.
     pub fn run(&mut self, hint: &Hint, shutdown: &Shutdown) {
         while !shutdown.is_requested() {
             let began = self.clock.now();
+            self.answer();
             let passed = self.pass(hint.take());
             if passed != Passed::Paused && self.pass_again() {
                 continue;
@@ -324,6 +360,50 @@ impl Ingest {
                 }
             }
         }
+    }
+
+    /// Answers what others have asked since the last pass.
+    fn answer(&mut self) {
+        let Some(mailbox) = &self.mailbox else { return };
+        // Rows of a group that is held were taken from their sources, but are not durable: a
+        // source that began anew now would read them a second time.
+        for ask in mailbox.take(self.held.is_some()) {
+            // Whoever asked may have given up waiting.
+            let _heard = match ask {
+                Ask::Standing(sender) => sender.try_send(self.standing()).is_ok(),
+                Ask::Exchange(exchange, sender) => sender.try_send(self.exchange(exchange)).is_ok(),
+            };
+        }
+    }
+
+    fn standing(&mut self) -> Standing {
+        let now = self.clock.now();
+        Standing {
+            sources: self
+                .feeds
+                .iter_mut()
+                .map(|following| following.standing(now))
+                .collect(),
+            paused_by: self.pause.why(),
+        }
+    }
+
+    /// Changes the sources. What is durable of them stays as it is.
+    fn exchange(&mut self, exchange: Exchange) -> Result<(), String> {
+        let added: Result<Vec<Feed>, QueueError> =
+            exchange.added.into_iter().map(|make| make()).collect();
+        let added = added.map_err(|error| error.to_string())?;
+        let now = self.clock.now();
+        let removed = |name: &Arc<str>| exchange.removed.contains(name);
+        self.feeds
+            .retain(|following| !removed(&following.feed.name));
+        let queue = &self.queue;
+        self.feeds.extend(
+            added
+                .into_iter()
+                .map(|feed| Following::new(feed, queue, now)),
+        );
+        Ok(())
     }
 
     /// Commits at most one group.
@@ -367,11 +447,12 @@ impl Ingest {
         }
         let full = group.is_full();
         match self.make_durable(&mut group) {
-            Ok(()) => {
+            Ok(first) => {
                 let now = self.clock.now();
                 self.intakes
                     .iter_mut()
                     .for_each(|intake| intake.committed(now));
+                self.note_committed(group, first);
                 if room == Room::ForAll {
                     self.pause.end(self.clock.now());
                 }
@@ -409,6 +490,34 @@ impl Ingest {
         }
         if group.is_full() && !self.intakes.is_empty() {
             self.intakes.rotate_left(1);
+        }
+    }
+
+    /// What is known now of rows that are durable.
+    fn note_committed(&mut self, group: Group, first: Sequence) {
+        let wall = self.clock.wall();
+        for following in &mut self.feeds {
+            let batch = group
+                .batches
+                .iter()
+                .find(|batch| batch.source == following.feed.name);
+            if batch.is_some_and(|batch| batch.counts.rows > 0) {
+                following.last_row_at = Some(wall);
+            }
+        }
+        let Some(tap) = self.tap.as_ref().filter(|tap| tap.is_watched()) else {
+            return;
+        };
+        let events = group.batches.iter().flat_map(|batch| {
+            let source = &batch.source;
+            batch.events.iter().map(move |event| (source, event))
+        });
+        for (place, (source, event)) in (0..).zip(events) {
+            tap.show(Seen::Event {
+                source: Arc::clone(source),
+                sequence: first.plus(place),
+                event: tap::shown(event),
+            });
         }
     }
 
@@ -451,11 +560,13 @@ impl Ingest {
     }
 
     /// Steps 4 and 5.
-    fn make_durable(&mut self, group: &mut Group) -> Result<(), String> {
+    fn make_durable(&mut self, group: &mut Group) -> Result<Sequence, String> {
         self.keep_rejects(group)
             .map_err(|error| format!("cannot set rows aside: {error}"))?;
         let committed = self.queue.commit_with(&group.batches, &group.state);
-        committed.map(|_| ()).map_err(|error| chain(&error))
+        committed
+            .map(|committed| committed.first)
+            .map_err(|error| chain(&error))
     }
 
     /// Reads some rows again that the queue has lost to damage; asks it for such rows now and then.
@@ -820,12 +931,7 @@ impl Feed {
         let origin = Origin {
             first_row: &chunk.first_row,
             offset,
-            // How many lines continue a line may depend on when it was read; its id must not.
-            raw: if self.format.may_continue() {
-                first_line(raw)
-            } else {
-                raw
-            },
+            raw: lasting(&self.format, raw),
         };
         let before = events.len();
         let mut fate = self.derive.take(&record, &self.format, origin, now, events);
@@ -846,8 +952,12 @@ impl Feed {
     }
 }
 
-/// The first line of a record.
-fn first_line(raw: &[u8]) -> &[u8] {
+/// What of a record of `format` its event's id is made of. How many lines continue a line may
+/// depend on when it was read; its id must not.
+pub fn lasting<'r>(format: &Format, raw: &'r [u8]) -> &'r [u8] {
+    if !format.may_continue() {
+        return raw;
+    }
     let end = memchr::memchr(b'\n', raw).map_or(raw.len(), |end| end + 1);
     raw.get(..end).unwrap_or(raw)
 }

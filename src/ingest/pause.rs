@@ -47,6 +47,15 @@ impl Pause {
         }
     }
 
+    /// What of the sources is not read now, when something is not.
+    pub fn why(&self) -> Option<String> {
+        let (paused, _) = self.now?;
+        Some(match paused {
+            Paused::Ordinary => "for all but reserved events".to_string(),
+            Paused::All => "for all sources".to_string(),
+        })
+    }
+
     /// Everything is read again.
     pub fn end(&mut self, now: Moment) {
         if let Some((_, since)) = self.now.take() {

@@ -15,7 +15,7 @@ pub struct Report {
     source: String,
     untold: Option<Untold>,
     told_at: Option<Moment>,
-    troubled: bool,
+    trouble: Option<String>,
     told_forgotten: bool,
     /// The file, the hour of its rows, and how many doubtful local times were told for it.
     doubtful: Option<(PathBuf, i64, u64)>,
@@ -36,7 +36,7 @@ impl Report {
             source: source.to_owned(),
             untold: None,
             told_at: None,
-            troubled: false,
+            trouble: None,
             told_forgotten: false,
             doubtful: None,
         }
@@ -131,16 +131,21 @@ impl Report {
 
     /// The source as a whole cannot go on; said once.
     pub fn trouble(&mut self, error: &SourceError) {
-        if !std::mem::replace(&mut self.troubled, true) {
+        if self.trouble.replace(error.to_string()).is_none() {
             log::error!("source paused source={} error=\"{error}\"", self.source);
         }
     }
 
     /// It can, if it could not.
     pub fn no_trouble(&mut self) {
-        if std::mem::take(&mut self.troubled) {
+        if self.trouble.take().is_some() {
             log::info!("source resumed source={}", self.source);
         }
+    }
+
+    /// Why the source cannot go on, when it cannot.
+    pub fn trouble_now(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// Says what is due at `now`.

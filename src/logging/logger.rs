@@ -44,6 +44,12 @@ impl Logger {
         self.lines().dropped
     }
 
+    /// Writes to `to` from now on.
+    pub fn redirect(&self, to: Destination) {
+        let way = Way::new(to, &self.clock);
+        self.lines().way = way;
+    }
+
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }

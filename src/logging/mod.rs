@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub const PROCESS_NAME: &str = "switchhook";
 
 /// Where lines go and which of them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where lines go.
     pub to: Destination,
@@ -42,7 +42,7 @@ pub struct Settings {
 }
 
 /// Where lines go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Destination {
     /// To the local syslog daemon. It need not be there yet.
     Syslog(SyslogSettings),
@@ -59,6 +59,16 @@ pub struct SyslogSettings {
     pub format: Format,
     /// The facility lines are filed under, usually `daemon`.
     pub facility: Facility,
+}
+
+impl PartialEq for SyslogSettings {
+    fn eq(&self, other: &SyslogSettings) -> bool {
+        // The library's facility is a number that cannot be compared itself.
+        let facility = |settings: &SyslogSettings| settings.facility as u32;
+        self.socket == other.socket
+            && self.format == other.format
+            && facility(self) == facility(other)
+    }
 }
 
 impl Default for SyslogSettings {
@@ -84,6 +94,12 @@ impl LoggingHandle {
     /// Changes the least important level still written.
     pub fn set_level(&self, level: LevelFilter) {
         log::set_max_level(level);
+    }
+
+    /// Changes where lines go and which of them.
+    pub fn change(&self, settings: Settings) {
+        self.0.redirect(settings.to);
+        self.set_level(settings.level);
     }
 }
 

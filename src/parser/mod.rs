@@ -57,7 +57,7 @@ pub enum Header {
 }
 
 /// What a parser needs to know beside the bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Columns, types and meanings.
     pub format: Format,

@@ -52,7 +52,10 @@ impl Queue {
     /// which case adopting again is harmless.
     pub fn adopt(&self, old: &str, new: &str) -> Result<Adopted, QueueError> {
         key::check_name(new)?;
-        let mut writer = self.writer()?;
+        let mut guard = self.writer()?;
+        let writer = &mut *guard;
+        // What is done with would else be a dead letter again.
+        while self.sweep_dead_by(writer)? {}
         let next = writer.state.next;
         if old == new || !writer.state.endpoints.contains_key(old) {
             return Ok(Adopted::NoSuch);
@@ -94,7 +97,12 @@ impl Queue {
         writes.put(&key::endpoint(new), &adopted.encode());
         let totals = adopted.totals(&new.into(), next, &writer.state.voids);
         writer.state.endpoints.insert(new.into(), adopted);
-        self.write(&mut writer, writes)?;
+        if let Some(mut recalls) = writer.state.recalls.remove(old) {
+            recalls.forget(old, &mut writes);
+            recalls.store(new, &mut writes);
+            writer.state.recalls.insert(new.into(), recalls);
+        }
+        self.write(writer, writes)?;
         Ok(Adopted::Done(totals))
     }
 }

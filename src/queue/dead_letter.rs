@@ -193,7 +193,7 @@ impl DeadLetters {
             (false, false) => return Ok(None),
         };
         let mut letters = BTreeMap::new();
-        let _all = self.scan(oldest, key::DEAD, |key, _| {
+        let _all = self.scan(oldest, key::DEAD, key::DEAD, |key, _| {
             if let Some((name, _)) = key::read_dead(key) {
                 *letters.entry(Arc::from(name)).or_default() += 1;
             }
@@ -222,7 +222,7 @@ impl DeadLetters {
     /// When the last letter of a generation was written; the epoch for an empty one.
     fn last_written(&mut self, number: u32) -> Result<UnixMs, QueueError> {
         let mut last = UnixMs(0);
-        let _all = self.scan(number, key::DEAD, |_, value| {
+        let _all = self.scan(number, key::DEAD, key::DEAD, |_, value| {
             last = last.max(written_at(value).unwrap_or(last));
             ControlFlow::Continue(())
         })?;
@@ -268,15 +268,21 @@ impl DeadLetters {
         burial: u64,
         letters: &[(Arc<str>, DeadLetter)],
     ) -> Result<(), QueueError> {
-        let mut writes = Writes::default();
+        let mut values = Vec::with_capacity(letters.len());
         for (endpoint, letter) in letters {
-            writes.put(
-                &key::dead(endpoint, letter.queued.sequence),
-                &letter.encode(burial)?,
-            );
+            let key = key::dead(endpoint, letter.queued.sequence);
+            values.push((key, letter.encode(burial)?));
         }
         let latest = letters.iter().map(|(_, letter)| letter.at).max();
         let head = self.head(latest.unwrap_or(UnixMs(0)))?;
+        let mut writes = Writes::default();
+        for (key, value) in values {
+            // The event may have been given up before and tried again.
+            if let Some(pieces) = head.pieces_at(&key)? {
+                writes.remove(&key, pieces);
+            }
+            writes.put(&key, &value);
+        }
         let written = head.write(writes);
         if written.is_err() {
             // Not to be written again before it was opened anew; see `generation`.
@@ -315,14 +321,16 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// At most `count_max` dead letters of an endpoint behind `after`, oldest generation first.
+    /// At most `count_max` dead letters of an endpoint behind `after` that are wanted, oldest
+    /// generation first.
     pub(super) fn page(
         &mut self,
         endpoint: &str,
         after: Option<DeadPlace>,
         count_max: usize,
+        is_wanted: impl Fn(&DeadPlace) -> bool,
     ) -> Result<Vec<(DeadPlace, DeadLetter)>, QueueError> {
-        self.mending(|letters| letters.try_page(endpoint, after, count_max))
+        self.mending(|letters| letters.try_page(endpoint, after, count_max, &is_wanted))
     }
 
     fn try_page(
@@ -330,12 +338,16 @@ impl DeadLetters {
         endpoint: &str,
         after: Option<DeadPlace>,
         count_max: usize,
+        is_wanted: &impl Fn(&DeadPlace) -> bool,
     ) -> Result<Vec<(DeadPlace, DeadLetter)>, QueueError> {
         let mut page = Vec::new();
         let mut damaged = None;
         self.each(endpoint, after, |place, value| {
             if page.len() >= count_max {
                 return ControlFlow::Break(());
+            }
+            if !is_wanted(&place) {
+                return ControlFlow::Continue(());
             }
             match DeadLetter::decode(place.sequence, value) {
                 Some(letter) => page.push((place, letter)),
@@ -433,6 +445,54 @@ impl DeadLetters {
         Ok(())
     }
 
+    /// The generation letters are written to, as far as that is known.
+    pub(super) fn head_number(&self) -> Option<u32> {
+        self.head.as_ref().map(Generation::number)
+    }
+
+    /// Removes letters from a generation, and the generation itself when it holds none any more
+    /// and is not the newest. What is not there is passed over.
+    pub(super) fn remove(
+        &mut self,
+        number: u32,
+        letters: &[(Arc<str>, Sequence, u32)],
+    ) -> Result<(), QueueError> {
+        let numbers = row::list(&self.directory)?;
+        if !numbers.contains(&number) {
+            return Ok(());
+        }
+        let is_head = self.head_number() == Some(number);
+        let generation = match self.head.take() {
+            Some(head) if is_head => head,
+            other => {
+                self.head = other;
+                Generation::open(&self.directory, number)?
+            }
+        };
+        let mut writes = Writes::default();
+        for (endpoint, sequence, _) in letters {
+            let key = key::dead(endpoint, *sequence);
+            if let Some(pieces) = generation.pieces_at(&key)? {
+                writes.remove(&key, pieces);
+            }
+        }
+        generation.write(writes)?;
+        if is_head {
+            self.head = Some(generation);
+            return Ok(());
+        }
+        let mut is_empty = true;
+        generation.scan(key::DEAD, key::DEAD, |_| {
+            is_empty = false;
+            ControlFlow::Break(())
+        })?;
+        drop(generation);
+        if is_empty && numbers.last() != Some(&number) {
+            row::remove(&self.directory, number)?;
+        }
+        Ok(())
+    }
+
     /// The generation to write to: the newest, or a new one when that is full or was begun long
     /// before `now`.
     fn head(&mut self, now: UnixMs) -> Result<&Generation, QueueError> {
@@ -490,7 +550,13 @@ impl DeadLetters {
             if after.is_some_and(|after| generation < after.generation) {
                 continue;
             }
-            let visited = self.scan(generation, &prefix, |key, value| {
+            let from = match after {
+                Some(after) if after.generation == generation => {
+                    key::dead(endpoint, after.sequence.plus(1))
+                }
+                _ => prefix.clone(),
+            };
+            let visited = self.scan(generation, &prefix, &from, |key, value| {
                 let Some((_, sequence)) = key::read_dead(key) else {
                     return ControlFlow::Continue(());
                 };
@@ -510,11 +576,12 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Visits keys and values under `prefix` of one generation.
+    /// Visits keys and values under `prefix` of one generation, from `from` on.
     fn scan(
         &mut self,
         number: u32,
         prefix: &[u8],
+        from: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, QueueError> {
         let opened;
@@ -526,7 +593,7 @@ impl DeadLetters {
             }
         };
         let mut visited = ControlFlow::Continue(());
-        generation.scan(prefix, prefix, |found| {
+        generation.scan(prefix, from, |found| {
             visited = visit(&found.key, &found.value);
             visited
         })?;

@@ -70,6 +70,11 @@ impl Endpoint {
         }
     }
 
+    /// The first event it is to have.
+    pub(super) fn since(&self) -> Sequence {
+        self.since
+    }
+
     /// The first event that is not settled and does not wait.
     pub(super) fn cursor(&self) -> Sequence {
         self.cursor.next()
@@ -100,6 +105,11 @@ impl Endpoint {
     /// How many events wait.
     pub(super) fn waiting_count(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether the event waits.
+    pub(super) fn is_waiting(&self, sequence: Sequence) -> bool {
+        self.waiting.contains_key(&sequence)
     }
 
     /// Where the events that wait are stored.
@@ -183,6 +193,8 @@ impl Endpoint {
             delivered: self.delivered,
             skipped: self.skipped,
             dead: self.dead,
+            recalled: 0,
+            removed: 0,
             dropped: self.dropped,
             dead_removed: self.dead_removed,
             waiting: self.waiting.len() as u64,

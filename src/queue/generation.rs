@@ -198,6 +198,18 @@ impl Generation {
         Ok(value)
     }
 
+    /// How many further pieces the value at `key` is stored in; `None` when there is none.
+    pub(super) fn pieces_at(&self, key: &[u8]) -> Result<Option<u16>, QueueError> {
+        let mut pieces = None;
+        self.scan(key, key, |found| {
+            if *found.key == *key {
+                pieces = Some(found.pieces);
+            }
+            ControlFlow::Break(())
+        })?;
+        Ok(pieces)
+    }
+
     /// Visits the values from `from` on whose keys start with `prefix`, in the order of keys.
     pub(super) fn scan(
         &self,

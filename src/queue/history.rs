@@ -46,6 +46,16 @@ enum Action {
         name: String,
         value: Vec<u8>,
     },
+    /// Every dead letter of an endpoint is tried again.
+    Recall {
+        endpoint: usize,
+        due: i64,
+    },
+    /// Every dead letter of an endpoint is removed.
+    Purge {
+        endpoint: usize,
+    },
+    Sweep,
     Roll,
     FailedWrite,
     CloseAndOpen,
@@ -87,6 +97,9 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => Just(Action::DropOldest),
         6 => settled.prop_map(Action::Settle),
         2 => (0..3_usize).prop_map(|endpoint| Action::Drain { endpoint }),
+        2 => (0..3_usize, 0..9_i64).prop_map(|(endpoint, due)| Action::Recall { endpoint, due }),
+        1 => (0..3_usize).prop_map(|endpoint| Action::Purge { endpoint }),
+        1 => Just(Action::Sweep),
         1 => ("[ab]", any::<Vec<u8>>()).prop_map(|(name, value)| Action::StatePut { name, value }),
         3 => Just(Action::Roll),
         1 => Just(Action::FailedWrite),
@@ -213,6 +226,26 @@ impl Pair {
                 self.queue().state_put(&name, &value).unwrap();
                 self.model.state_put(&name, &value);
             }
+            Action::Recall { endpoint, due } => {
+                let name = name(endpoint);
+                let page = self.queue().dead_page(&name, None, usize::MAX).unwrap();
+                let letters: Vec<(DeadPlace, DeadLetter)> = page
+                    .into_iter()
+                    .filter(|(place, _, _)| self.model.is_dead(&name, place.sequence))
+                    .map(|(place, letter, _)| (place, letter))
+                    .collect();
+                let recalled = self.queue().recall(&name, &letters, UnixMs(due)).unwrap();
+                assert_eq!(recalled.len(), letters.len());
+                self.model.recall(&name, recalled);
+            }
+            Action::Purge { endpoint } => {
+                let name = name(endpoint);
+                let page = self.queue().dead_page(&name, None, usize::MAX).unwrap();
+                let places: Vec<DeadPlace> = page.iter().map(|(place, _, _)| *place).collect();
+                self.queue().purge(&name, &places).unwrap();
+                self.model.purge(&name);
+            }
+            Action::Sweep => while self.queue().sweep_dead().unwrap() {},
             Action::Roll => self.queue().roll_now().unwrap(),
             Action::FailedWrite => self.queue().fail_now().unwrap(),
             Action::CloseAndOpen => {

@@ -8,6 +8,8 @@
 //! | `r/` endpoint, due time 8 bytes, sequence 8 bytes | an event that waits for its own retry |
 //! | `a/c/` source | what the source has brought, in numbers |
 //! | `a/s/` key | a piece of durable small state |
+//! | `a/r/` endpoint | how many of its dead letters were tried again, and how many removed |
+//! | `a/m/` endpoint, sequence 8 bytes | where a letter lies that is tried again or to be removed |
 //! | `a/d` | the first generation of dead letters that was not removed, 4 bytes |
 //! | `g/` generation, 4 bytes | the first sequence of a generation, and which bytes of files it [covers](super::coverage) |
 //! | `o/` source, device 8 bytes, inode 8 bytes | where one file stood before this generation |
@@ -38,6 +40,8 @@ pub(super) const ENDPOINTS: &[u8] = b"c/";
 pub(super) const WAITING: &[u8] = b"r/";
 pub(super) const SOURCES: &[u8] = b"a/c/";
 pub(super) const STATE: &[u8] = b"a/s/";
+pub(super) const RECALLS: &[u8] = b"a/r/";
+pub(super) const MARKS: &[u8] = b"a/m/";
 pub(super) const GENERATIONS: &[u8] = b"g/";
 pub(super) const META: &[u8] = b"meta";
 pub(super) const DEAD: &[u8] = b"d/";
@@ -172,6 +176,27 @@ pub(super) fn source(source: &str) -> Vec<u8> {
 /// One piece of state.
 pub(super) fn state(key: &str) -> Vec<u8> {
     named(STATE, key)
+}
+
+/// What became of the dead letters of one endpoint.
+pub(super) fn recalls(endpoint: &str) -> Vec<u8> {
+    named(RECALLS, endpoint)
+}
+
+/// Where one letter lies that is tried again or to be removed.
+pub(super) fn mark(endpoint: &str, sequence: Sequence) -> Vec<u8> {
+    let mut key = named(MARKS, endpoint);
+    key.extend_from_slice(&sequence.0.to_be_bytes());
+    key
+}
+
+/// Endpoint and sequence of such a letter.
+pub(super) fn read_mark(key: &[u8]) -> Option<(&str, Sequence)> {
+    let mut fields = Fields(key.strip_prefix(MARKS)?);
+    let endpoint = take_name(&mut fields)?;
+    let sequence = Sequence(fields.u64()?);
+    fields.end()?;
+    Some((endpoint, sequence))
 }
 
 /// The entry of one generation.

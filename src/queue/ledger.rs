@@ -15,7 +15,8 @@ const VERSION: u8 = 1;
 pub struct SourceCounts {
     /// Complete rows read, blank lines and headers not counted.
     pub rows: u64,
-    /// Events that no row of their own stands for: a balance alert beside the call that caused it.
+    /// Events that no row of their own stands for: a balance alert beside the call that caused
+    /// it, a row told once more by a replay.
     pub derived: u64,
     /// Rows set aside because they could not be understood.
     pub rejected: u64,
@@ -136,8 +137,13 @@ pub struct EndpointTotals {
     pub delivered: u64,
     /// Events that were not for it.
     pub skipped: u64,
-    /// Events given up.
+    /// Events given up, those given up a second time after a recall included.
     pub dead: u64,
+    /// Dead letters put back to be tried again.
+    pub recalled: u64,
+    /// Dead letters that are not on disk any more: delivered after a recall, given up again, or
+    /// purged.
+    pub removed: u64,
     /// Events dropped because the queue was full; see [`Dropped`](super::Dropped).
     pub dropped: u64,
     /// Of its dead letters, those that outlived `dead_letters_max` or `dead_letters_keep`.
@@ -154,12 +160,17 @@ pub struct EndpointTotals {
 impl EndpointTotals {
     /// Whether every event is accounted for.
     pub fn balances(&self) -> bool {
-        self.added == self.accounted()
+        self.added + self.recalled == self.accounted()
+    }
+
+    /// Dead letters on disk, of those given up since it was attached.
+    pub fn dead_letters(&self) -> u64 {
+        self.dead.saturating_sub(self.removed + self.dead_removed)
     }
 
     /// Events added of which nothing is known: none, but in a queue that is being mended.
     pub(super) fn unaccounted(&self) -> u64 {
-        self.added.saturating_sub(self.accounted())
+        (self.added + self.recalled).saturating_sub(self.accounted())
     }
 
     fn accounted(&self) -> u64 {
@@ -241,6 +252,8 @@ mod tests {
             delivered: 3,
             skipped: 2,
             dead: 1,
+            recalled: 0,
+            removed: 0,
             dropped: 0,
             dead_removed: 0,
             lost: 2,

@@ -453,7 +453,8 @@ fn build(
     let covered = state.coverage.covered();
     let mut writes = give_up(&mut state, &mended.voids, covered, &mut mended.again);
     for (name, endpoint) in &mut state.endpoints {
-        let totals = endpoint.totals(name, end, &state.voids);
+        let mut totals = endpoint.totals(name, end, &state.voids);
+        totals.recalled = state.recalls.get(name).map_or(0, |it| it.recalled);
         endpoint.lose(totals.unaccounted());
         mended.waiting_lost += totals.unaccounted();
         writes.put(&key::endpoint(name), &endpoint.encode());

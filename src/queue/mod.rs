@@ -87,6 +87,7 @@ mod position;
 mod probe;
 mod quarantine;
 mod read;
+mod recall;
 mod row;
 mod salvage;
 #[cfg(test)]
@@ -115,6 +116,7 @@ pub use mend::{MENDED_MAX, Mended, Remedy};
 pub use meta::FORMAT_VERSION;
 pub use overflow::Dropped;
 pub use quarantine::QUARANTINE_BYTES_DEFAULT;
+pub use recall::RECALLED_MAX;
 pub use settle::{AttachFrom, Settled, Settlement};
 pub use survey::{Survey, Surveyed, Whole};
 pub use void::{Void, VoidCause};
@@ -240,10 +242,12 @@ impl Queue {
         &self.0.opened
     }
 
-    /// Rings `bell` after every commit that added events. For the queue's lifetime: one for each
-    /// lane of delivery, not one for each wait.
+    /// Rings `bell` after every commit that added events, for as long as somebody else has it
+    /// too: one for each lane of delivery, not one for each wait.
     pub fn subscribe(&self, bell: &Bell) {
-        locked(&self.0.bells).push(bell.clone());
+        let mut bells = locked(&self.0.bells);
+        bells.retain(|bell| !bell.is_unheard());
+        bells.push(bell.clone());
     }
 
     /// The account, as it is on disk.

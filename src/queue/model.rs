@@ -5,7 +5,7 @@ use super::{
 };
 use crate::event::{Event, Sequence};
 use crate::source::{FileKey, FilePosition};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything the queue should know.
@@ -18,6 +18,8 @@ pub(super) struct Model {
     pub(super) dead: BTreeMap<(Arc<str>, Sequence), DeadLetter>,
     state: BTreeMap<String, Vec<u8>>,
     staged: BTreeMap<String, Vec<u8>>,
+    /// Dead letters that are being tried again.
+    tried: BTreeSet<(Arc<str>, Sequence)>,
 }
 
 /// What one endpoint should have had.
@@ -27,6 +29,8 @@ pub(super) struct ModelEndpoint {
     /// The first event without a fate.
     cursor: Sequence,
     pub(super) fates: BTreeMap<Sequence, Fate>,
+    /// Dead letters tried again.
+    pub(super) recalled: u64,
 }
 
 /// What became of an event.
@@ -69,12 +73,39 @@ impl Model {
             since,
             cursor: since,
             fates: BTreeMap::new(),
+            recalled: 0,
         };
         self.endpoints.entry(Arc::clone(endpoint)).or_insert(fresh);
     }
 
     pub(super) fn detach(&mut self, endpoint: &str) {
         self.endpoints.remove(endpoint);
+        self.tried.retain(|(name, _)| **name != *endpoint);
+    }
+
+    /// Whether the event is one that was given up since the endpoint was attached.
+    pub(super) fn is_dead(&self, endpoint: &str, sequence: Sequence) -> bool {
+        let endpoint = self.endpoints.get(endpoint);
+        endpoint.is_some_and(|endpoint| endpoint.fates.get(&sequence) == Some(&Fate::Dead))
+    }
+
+    pub(super) fn recall(&mut self, name: &Arc<str>, recalled: Vec<Waiting>) {
+        let Some(endpoint) = self.endpoints.get_mut(name) else {
+            return;
+        };
+        for waiting in recalled {
+            let sequence = waiting.queued.sequence;
+            endpoint.recalled += 1;
+            endpoint.fates.insert(sequence, Fate::Waits(waiting));
+            self.tried.insert((Arc::clone(name), sequence));
+        }
+    }
+
+    /// Letters that are being tried again stay.
+    pub(super) fn purge(&mut self, endpoint: &str) {
+        let tried = &self.tried;
+        self.dead
+            .retain(|key, _| *key.0 != *endpoint || tried.contains(key));
     }
 
     /// Whether `new` takes over from `old`.
@@ -120,6 +151,11 @@ impl Model {
             if !open || sequence < endpoint.since {
                 continue;
             }
+            let is_done = matches!(settlement, Settlement::Delivered | Settlement::Skipped);
+            let key = (Arc::clone(&name), sequence);
+            if is_done && self.tried.remove(&key) {
+                self.dead.remove(&key);
+            }
             let fate = match settlement {
                 Settlement::Delivered => Fate::Delivered,
                 Settlement::Skipped => Fate::Skipped,
@@ -135,6 +171,7 @@ impl Model {
                     queued: event,
                 }),
                 Settlement::Bury(letter) => {
+                    self.tried.remove(&(Arc::clone(&name), sequence));
                     self.dead.insert((name, sequence), letter);
                     Fate::Dead
                 }

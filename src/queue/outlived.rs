@@ -29,6 +29,8 @@ impl Queue {
         writer: &mut Writer,
         now: Option<UnixMs>,
     ) -> Result<(), QueueError> {
+        // What is done with is counted already.
+        while self.sweep_dead_by(writer)? {}
         while let Some(outlived) = writer.dead.outlived(now)? {
             let first = outlived.generation + 1;
             let mut writes = Writes::default();
@@ -37,6 +39,9 @@ impl Queue {
                     endpoint.letters_removed(count);
                     writes.put(&key::endpoint(name), &endpoint.encode());
                 }
+            }
+            for (name, recalls) in &mut writer.state.recalls {
+                recalls.forget_generation(outlived.generation, name, &mut writes);
             }
             writer.state.dead_first = first;
             writes.put(key::DEAD_FIRST, &first.to_be_bytes());

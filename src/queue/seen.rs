@@ -29,7 +29,9 @@ struct SeenEndpoint {
     cursor: Sequence,
     delivered: u64,
     skipped: u64,
+    /// Given up, and not tried again since.
     dead: u64,
+    recalled: u64,
     dropped: u64,
     lost: u64,
     waiting: Vec<Waiting>,
@@ -67,16 +69,18 @@ impl Seen {
                 cursor: totals.cursor,
                 delivered: totals.delivered,
                 skipped: totals.skipped,
-                dead: totals.dead,
+                dead: totals.dead.saturating_sub(totals.recalled),
+                recalled: totals.recalled,
                 dropped: totals.dropped,
                 lost: totals.lost,
                 waiting,
             });
         }
         let dead = |name: &&str| {
-            let page = queue.dead_letters(name, None, usize::MAX)?;
-            assert_eq!(queue.count_dead(name)?, page.len() as u64);
-            let mut letters: Vec<_> = page.into_iter().map(|(_, letter)| letter).collect();
+            let page = queue.dead_page(name, None, usize::MAX)?;
+            // Those that are done with are on disk until they are swept.
+            assert!(queue.count_dead(name)? >= page.len() as u64);
+            let mut letters: Vec<_> = page.into_iter().map(|(_, letter, _)| letter).collect();
             letters.sort_by_key(|letter| letter.queued.sequence);
             Ok(letters)
         };
@@ -107,6 +111,7 @@ impl Seen {
             delivered: endpoint.count(|fate| *fate == Fate::Delivered),
             skipped: endpoint.count(|fate| *fate == Fate::Skipped),
             dead: endpoint.count(|fate| *fate == Fate::Dead),
+            recalled: endpoint.recalled,
             dropped: endpoint.count(|fate| *fate == Fate::Dropped),
             lost: 0,
             waiting: endpoint.waiting(),

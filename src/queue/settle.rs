@@ -4,6 +4,7 @@ use super::dead_letter::{DeadLetter, DeadPlace};
 use super::endpoint::{End, Endpoint, Place, WAITING_MAX};
 use super::error::QueueError;
 use super::generation::Writes;
+use super::recall::Ended;
 use super::state::State;
 use super::waiting::Waiting;
 use super::{Queue, Queued, key};
@@ -92,6 +93,8 @@ impl Queue {
     ///
     /// When it could not be written, in which case it may be forgotten after all.
     pub fn detach(&self, endpoint: &str) -> Result<(), QueueError> {
+        // What is done with would else be a dead letter again.
+        while self.sweep_dead()? {}
         let mut writer = self.writer()?;
         let Some(detached) = writer.state.endpoints.remove(endpoint) else {
             return Ok(());
@@ -100,6 +103,9 @@ impl Queue {
         writes.remove(&key::endpoint(endpoint), 0);
         for (sequence, place) in detached.waiting() {
             writes.remove(&key::waiting(endpoint, place.due, sequence), place.pieces);
+        }
+        if let Some(recalls) = writer.state.recalls.remove(endpoint) {
+            recalls.forget(endpoint, &mut writes);
         }
         self.write(&mut writer, writes)
     }
@@ -127,6 +133,7 @@ impl Queue {
         let mut writes = Writes::default();
         let mut touched = BTreeSet::new();
         let mut buried = Vec::new();
+        let mut ended = Vec::new();
         for (settled, waiting) in settled.into_iter().zip(waiting) {
             let is_copy = is_keep(&settled);
             let (name, sequence) = (settled.endpoint, settled.sequence);
@@ -141,6 +148,14 @@ impl Queue {
             };
             if let Some(place) = waited {
                 writes.remove(&key::waiting(&name, place.due, sequence), place.pieces);
+                let is_kept = matches!(settled.settlement, Settlement::Keep { .. });
+                if !is_kept {
+                    ended.push(Ended {
+                        endpoint: Arc::clone(&name),
+                        sequence,
+                        is_buried: matches!(settled.settlement, Settlement::Bury(_)),
+                    });
+                }
             }
             match settled.settlement {
                 Settlement::Delivered => endpoint.end(End::Delivered),
@@ -167,9 +182,11 @@ impl Queue {
             }
         }
         if buried.is_empty() {
+            writer.end_recalls(&ended, &mut writes);
             return self.write(&mut writer, writes);
         }
         self.bury(&mut writer, &buried)?;
+        writer.end_recalls(&ended, &mut writes);
         self.write(&mut writer, writes)?;
         if writer.dead.take_has_begun()
             && let Err(error) = self.remove_outlived_by(&mut writer, None)
@@ -278,7 +295,9 @@ impl Queue {
         after: Option<DeadPlace>,
         count_max: usize,
     ) -> Result<Vec<(DeadPlace, DeadLetter)>, QueueError> {
-        self.writer()?.dead.page(endpoint, after, count_max)
+        self.writer()?
+            .dead
+            .page(endpoint, after, count_max, |_| true)
     }
 
     /// How many dead letters of an endpoint are on disk. Reads all of them: what was buried since

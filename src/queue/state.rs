@@ -6,6 +6,7 @@ use super::error::QueueError;
 use super::generation::{self, Found, Generation};
 use super::ledger::{Ledger, SourceTotals};
 use super::meta::{Meta, Standing};
+use super::recall::Recalls;
 use super::void::{Void, Voids};
 use super::{block, key, position};
 use crate::event::Sequence;
@@ -24,6 +25,8 @@ pub(super) struct State {
     pub(super) next: Sequence,
     pub(super) endpoints: BTreeMap<Arc<str>, Endpoint>,
     pub(super) sources: BTreeMap<Arc<str>, SourceTotals>,
+    /// What became of dead letters, by endpoint.
+    pub(super) recalls: BTreeMap<Arc<str>, Recalls>,
     /// The generations, oldest first. Never empty: the last one is the head.
     pub(super) spans: Vec<Span>,
     /// Generations that are gone, whose entry the next write removes.
@@ -147,6 +150,7 @@ impl State {
             next: Sequence::FIRST,
             endpoints: BTreeMap::new(),
             sources: BTreeMap::new(),
+            recalls: BTreeMap::new(),
             spans: Vec::new(),
             dropped: Vec::new(),
             burials: 0,
@@ -178,6 +182,7 @@ impl State {
         state.load_voids(head)?;
         state.load_sources(head)?;
         state.load_endpoints(head)?;
+        state.load_recalls(head)?;
         state.load_spans(head, meta)?;
         let mut irregularities = state.settle_missing(parent);
         irregularities.extend(state.check_blocks(head, meta)?);
@@ -220,7 +225,14 @@ impl State {
             endpoints: self
                 .endpoints
                 .iter()
-                .map(|(name, endpoint)| endpoint.totals(name, self.next, &self.voids))
+                .map(|(name, endpoint)| {
+                    let mut totals = endpoint.totals(name, self.next, &self.voids);
+                    if let Some(recalls) = self.recalls.get(name) {
+                        totals.recalled = recalls.recalled;
+                        totals.removed = recalls.removed;
+                    }
+                    totals
+                })
                 .collect(),
         }
     }
@@ -341,6 +353,19 @@ impl State {
                 },
             );
             Some(())
+        })
+    }
+
+    fn load_recalls(&mut self, head: &Generation) -> Result<(), QueueError> {
+        each(head, key::RECALLS, |found| {
+            let name = key::read_name(key::RECALLS, &found.key)?;
+            let recalls = self.recalls.entry(name.into()).or_default();
+            recalls.read_counts(&found.value)
+        })?;
+        each(head, key::MARKS, |found| {
+            let (name, sequence) = key::read_mark(&found.key)?;
+            let recalls = self.recalls.entry(name.into()).or_default();
+            recalls.read_mark(sequence, &found.value)
         })
     }
 

@@ -73,7 +73,7 @@ pub enum Start {
 }
 
 /// Which files a source follows, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The source's name.
     pub name: Arc<str>,

@@ -95,7 +95,7 @@ impl Bench {
 
     pub fn configure_with(&self, top: &str, endpoint: &str) {
         let config = format!(
-            "node = \"vos-1\"\nstate_dir = \"state\"\n{top}\n\
+            "node = \"vos-1\"\nstate_dir = \"state\"\ncontrol_socket = \"control.sock\"\n{top}\n\
              [[source]]\nname = \"cdr\"\nformat = \"vos3000-csv\"\nfiles = [\"{}/cdr/*.csv\"]\nstart = \"beginning\"\npoll = \"200ms\"\ncurrency = \"USD\"\n\n\
              [[endpoint]]\nname = \"billing\"\nevents = [\"cdr\"]\nsecret_file = \"secret\"\n{endpoint}\n",
             self.dir.path().display()

@@ -47,6 +47,7 @@ fn events(count: u64) -> Vec<Queued> {
 fn busy() -> Outcome {
     let failure = Failure {
         reason: "status 503".into(),
+        class: "http",
         status: Some(503),
         answer_start: b"busy".to_vec(),
     };
@@ -59,6 +60,7 @@ fn busy() -> Outcome {
 fn refused() -> Outcome {
     Outcome::Refused(Failure {
         reason: "status 422".into(),
+        class: "http",
         status: Some(422),
         answer_start: b"no".to_vec(),
     })

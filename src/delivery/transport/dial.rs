@@ -1,10 +1,11 @@
 //! Dialler: from an endpoint's host to an open connection, TLS included.
 
+use super::journal::{Agreed, Journal};
 use super::names::{ADDRESSES_MAX, Names};
 use super::tls::{self, TlsError};
 use super::wire::{Socket, Wire};
 use super::{Phase, Trouble, TroubleClass};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMs};
 use crate::delivery::endpoint::Endpoint;
 use crate::delivery::url::Host;
 use rustls::pki_types::ServerName;
@@ -30,6 +31,8 @@ struct Target {
     /// Time of a whole attempt.
     timeout: Duration,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// Where phases are written down, and the extra roots to look into certificates with.
+    journal: Option<(Journal, Vec<Vec<u8>>)>,
 }
 
 impl Dialler {
@@ -38,7 +41,11 @@ impl Dialler {
     /// # Errors
     ///
     /// [`TlsError`] when its extra certificates cannot be used.
-    pub(super) fn new(endpoint: &Endpoint, clock: Arc<dyn Clock>) -> Result<Dialler, TlsError> {
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        clock: Arc<dyn Clock>,
+        journal: Option<Journal>,
+    ) -> Result<Dialler, TlsError> {
         let tls = match endpoint.url.is_tls() {
             true => Some((
                 tls::config(&endpoint.extra_roots)?,
@@ -52,6 +59,7 @@ impl Dialler {
             clock,
             timeout: endpoint.timeout,
             tls,
+            journal: journal.map(|journal| (journal, endpoint.extra_roots.clone())),
         })))
     }
 }
@@ -75,8 +83,23 @@ impl Connector<()> for Dialler {
         let target = &*self.0;
         let deadline = target.clock.now() + (*details.timeout.after).min(target.timeout);
         let left = || deadline.since(target.clock.now());
+        let mut began = target.clock.now();
+        let mut lap = || {
+            let now = target.clock.now();
+            now.since(std::mem::replace(&mut began, now))
+        };
         let addresses = target.names.addresses(left()).map_err(carried)?;
+        let resolve = lap();
+        if let Some((journal, _)) = &target.journal {
+            journal.note(|phases| phases.resolved = Some((addresses.clone(), resolve)));
+        }
         let stream = connect_any(&addresses, left).map_err(carried)?;
+        let connect = lap();
+        if let Some((journal, _)) = &target.journal
+            && let Ok(address) = stream.peer_addr()
+        {
+            journal.note(|phases| phases.connected = Some((address, connect)));
+        }
         let mut socket = Socket::new(stream, target.timeout);
         // From here on `abandon` can end what blocks on this connection.
         (details.register_shutdown)(Arc::downgrade(socket.stream()) as Weak<dyn ShutdownHandle>)?;
@@ -92,7 +115,31 @@ impl Connector<()> for Dialler {
         connection
             .complete_io(&mut socket)
             .map_err(|error| carried(handshake_trouble(&error)))?;
+        if let Some((journal, extra_roots)) = &target.journal {
+            let agreed = agreed(&connection, name, extra_roots, lap(), target.clock.wall());
+            journal.note(|phases| phases.agreed = Some(agreed));
+        }
         Ok(Some(Wire::new(socket, Some(connection))))
+    }
+}
+
+/// What was agreed on over `connection`.
+fn agreed(
+    connection: &ClientConnection,
+    name: &ServerName<'_>,
+    extra_roots: &[Vec<u8>],
+    elapsed: Duration,
+    wall: UnixMs,
+) -> Agreed {
+    let certificates = connection.peer_certificates().unwrap_or_default();
+    let version = connection.protocol_version();
+    let suite = connection.negotiated_cipher_suite();
+    Agreed {
+        elapsed,
+        version: version.map_or(String::new(), |version| format!("{version:?}")),
+        suite: suite.map_or(String::new(), |suite| format!("{:?}", suite.suite())),
+        certificates: certificates.len(),
+        valid_until: tls::valid_until(extra_roots, certificates, name, wall),
     }
 }
 

@@ -13,6 +13,7 @@
 //!   counted and the event goes out again with the same id, as any other.
 
 use super::dial::{Carried, Dialler, ResolvesLater};
+use super::journal::Journal;
 use super::{
     ANSWER_BODY_BYTES_MAX, ANSWER_HEADER_BYTES_MAX, ANSWER_START_BYTES, Answer, Phase, Response,
     TlsError, Transport, Trouble, TroubleClass,
@@ -45,6 +46,8 @@ pub struct HttpTransport {
     /// The endpoint's own address, parsed once.
     home: Uri,
     agents: Mutex<Agents>,
+    /// Where phases are written down, when somebody wants to know.
+    journal: Option<Journal>,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +67,27 @@ impl HttpTransport {
     ///
     /// [`TlsError`] when the endpoint's extra certificates cannot be used.
     pub fn new(endpoint: &Endpoint, clock: Arc<dyn Clock>) -> Result<HttpTransport, TlsError> {
+        HttpTransport::build(endpoint, clock, None)
+    }
+
+    /// A transport for a single attempt, whose phases are written down in `journal`.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] when the endpoint's extra certificates cannot be used.
+    pub fn recording(
+        endpoint: &Endpoint,
+        clock: Arc<dyn Clock>,
+        journal: Journal,
+    ) -> Result<HttpTransport, TlsError> {
+        HttpTransport::build(endpoint, clock, Some(journal))
+    }
+
+    fn build(
+        endpoint: &Endpoint,
+        clock: Arc<dyn Clock>,
+        journal: Option<Journal>,
+    ) -> Result<HttpTransport, TlsError> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -80,7 +104,7 @@ impl HttpTransport {
             .max_idle_connections_per_host(1)
             .max_idle_age(endpoint.idle_timeout)
             .build();
-        let dialler = Dialler::new(endpoint, Arc::clone(&clock))?;
+        let dialler = Dialler::new(endpoint, Arc::clone(&clock), journal.clone())?;
         let home = endpoint
             .url
             .as_str()
@@ -92,6 +116,7 @@ impl HttpTransport {
             clock,
             home,
             agents: Mutex::default(),
+            journal,
         })
     }
 
@@ -111,7 +136,12 @@ impl HttpTransport {
                 parsed(HeaderValue::from_str(value))?,
             );
         }
+        let started = self.clock.now();
         let incoming = agent.run(outgoing)?;
+        if let Some(journal) = &self.journal {
+            let elapsed = self.clock.now().since(started);
+            journal.note(|phases| phases.answered = Some(elapsed));
+        }
         let (head, body) = incoming.into_parts();
         Ok(Response {
             status: head.status.as_u16(),

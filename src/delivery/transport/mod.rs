@@ -5,6 +5,7 @@
 mod dial;
 mod guard;
 mod http;
+mod journal;
 mod names;
 mod tls;
 mod wire;
@@ -13,6 +14,7 @@ mod wire;
 mod tests;
 
 pub use http::HttpTransport;
+pub use journal::{Agreed, Journal, Phases};
 pub use tls::TlsError;
 
 use super::request::SignedRequest;
@@ -114,6 +116,20 @@ pub enum Phase {
     Send,
     /// Waiting for the answer.
     Answer,
+}
+
+impl TroubleClass {
+    /// The part of the way that failed, in one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Forbidden => "address",
+            Self::Connect | Self::Closed => "tcp",
+            Self::Tls => "tls",
+            Self::Timeout(_) => "timeout",
+            Self::Protocol => "http",
+        }
+    }
 }
 
 impl fmt::Display for TroubleClass {

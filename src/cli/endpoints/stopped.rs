@@ -1,54 +1,25 @@
-//! `switchhook endpoints`: who has had how much, and what to do with a name that is gone. Works on
-//! the queue itself, so the agent must not run.
+//! The same while the agent does not run: on the queue itself.
 
-use super::{Exit, screen};
+use super::super::{Exit, screen};
 use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::config::Config;
 use crate::queue::{Adopted, EndpointTotals, Queue, QueueError};
-use clap::Subcommand;
 use std::path::Path;
 use std::time::Duration;
 
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub enum EndpointsCommand {
-    /// Every endpoint: how things stand with it, what is queued, and how old that is.
-    List(super::ConfigArgument),
-    /// Give up what is queued for an endpoint that is not configured any more.
-    #[command(after_help = "Example: switchhook endpoints forget old-crm")]
-    Forget {
-        /// The endpoint's name.
-        name: String,
-        #[command(flatten)]
-        config: super::ConfigArgument,
-    },
-    /// Give an endpoint's place, backlog and dead letters to another name.
-    #[command(
-        after_help = "Example: switchhook endpoints adopt crm crm-eu\n\nThe same at the next start: adopt = \"crm\" in the endpoint's table."
-    )]
-    Adopt {
-        /// The name it had.
-        old: String,
-        /// The name it has now.
-        new: String,
-        #[command(flatten)]
-        config: super::ConfigArgument,
-    },
+/// Lists the endpoints in the queue of the configuration at `path`.
+pub fn list(path: &Path) -> Exit {
+    with_queue(path, list_all)
 }
 
-/// Does what `command` says.
-pub fn endpoints(command: &EndpointsCommand) -> Exit {
-    match command {
-        EndpointsCommand::List(argument) => with_queue(&argument.config, list),
-        EndpointsCommand::Forget { name, config } => {
-            with_queue(&config.config, |queue, config| forget(queue, config, name))
-        }
-        EndpointsCommand::Adopt { old, new, config } => {
-            with_queue(&config.config, |queue, config| {
-                adopt(queue, config, old, new)
-            })
-        }
-    }
+/// Gives up what is queued for an endpoint that is not configured.
+pub fn forget(path: &Path, name: &str) -> Exit {
+    with_queue(path, |queue, config| forget_one(queue, config, name))
+}
+
+/// Gives the place of one endpoint to another.
+pub fn adopt(path: &Path, old: &str, new: &str) -> Exit {
+    with_queue(path, |queue, config| adopt_one(queue, config, old, new))
 }
 
 /// Opens the queue that the configuration at `path` names, where there is one.
@@ -83,7 +54,7 @@ fn with_queue(path: &Path, work: impl FnOnce(&Queue, &Config) -> Result<Exit, Qu
             Exit::Unavailable
         }
         Err(error) => {
-            let what = super::chain(&error);
+            let what = super::super::chain(&error);
             screen::complaint(format_args!("the queue cannot be used: {what}"));
             Exit::Store
         }
@@ -94,7 +65,7 @@ fn has_queue(state_dir: &Path) -> bool {
     state_dir.join("queue").is_dir()
 }
 
-fn list(queue: &Queue, config: &Config) -> Result<Exit, QueueError> {
+fn list_all(queue: &Queue, config: &Config) -> Result<Exit, QueueError> {
     let wall = SystemClock::new().wall();
     screen::line(format_args!(
         "{:<24} {:<16} {:>10} {:>8} {:>8} {:>8} {:>10}",
@@ -112,7 +83,7 @@ fn list(queue: &Queue, config: &Config) -> Result<Exit, QueueError> {
             state(config, &endpoint.name),
             endpoint.queued,
             endpoint.waiting,
-            endpoint.dead.saturating_sub(endpoint.dead_removed),
+            endpoint.dead_letters(),
             endpoint.dropped,
         ));
     }
@@ -159,7 +130,7 @@ fn age(span: Duration) -> String {
     }
 }
 
-fn forget(queue: &Queue, config: &Config, name: &str) -> Result<Exit, QueueError> {
+fn forget_one(queue: &Queue, config: &Config, name: &str) -> Result<Exit, QueueError> {
     if state(config, name) != "not configured" {
         screen::complaint(format_args!(
             "endpoint {name} is configured; take its table out of the configuration first, or it would begin anew at the next start"
@@ -173,12 +144,12 @@ fn forget(queue: &Queue, config: &Config, name: &str) -> Result<Exit, QueueError
         "endpoint {name} forgotten: {} queued and {} waiting events given up; {} dead letters stay until dead_letters_keep",
         stood.queued,
         stood.waiting,
-        stood.dead.saturating_sub(stood.dead_removed)
+        stood.dead_letters()
     ));
     Ok(Exit::Success)
 }
 
-fn adopt(queue: &Queue, config: &Config, old: &str, new: &str) -> Result<Exit, QueueError> {
+fn adopt_one(queue: &Queue, config: &Config, old: &str, new: &str) -> Result<Exit, QueueError> {
     if state(config, old) != "not configured" {
         screen::complaint(format_args!(
             "endpoint {old} is configured; rename its table first, or both names would be delivered to"
@@ -197,7 +168,7 @@ fn adopt(queue: &Queue, config: &Config, old: &str, new: &str) -> Result<Exit, Q
                 "endpoint {new} takes over from {old}: {} queued, {} waiting, {} dead letters",
                 totals.queued,
                 totals.waiting,
-                totals.dead.saturating_sub(totals.dead_removed)
+                totals.dead_letters()
             ));
             Ok(Exit::Success)
         }

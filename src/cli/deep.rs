@@ -1,0 +1,270 @@
+//! `switchhook check --deep`: what only looking at the world can tell.
+
+use super::status::size;
+use super::{Exit, screen, test};
+use crate::clock::{Clock, SystemClock, UnixMs};
+use crate::config::Config;
+use crate::control::status::free_bytes;
+use crate::source::listing;
+use crate::timestamp::Timestamp;
+use nix::unistd::{Gid, Uid, User, getgrouplist};
+use std::ffi::CString;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The user that packages make the agent run as.
+pub const SERVICE_USER: &str = "switchhook";
+
+/// Files looked at per source: those of a month of hourly files, the newest first.
+const FILES_MAX: usize = 1_000;
+
+/// Files and directories named per source.
+const NAMED_MAX: usize = 5;
+
+/// No agent of this version ran before this; a clock that says so was never set.
+const CLOCK_EARLIEST: UnixMs = UnixMs(1_735_689_600_000);
+
+/// Checks the world around `config`, as `user` will see it.
+pub fn deep(config: &Config, user: &str) -> Exit {
+    let mut worst = Exit::Success;
+    let mut found = |exit: Exit| {
+        if worst == Exit::Success {
+            worst = exit;
+        }
+    };
+    for endpoint in &config.endpoints {
+        screen::line("");
+        if endpoint.enabled {
+            found(test::probe(endpoint, &config.node));
+        } else {
+            let name = &endpoint.endpoint.name;
+            screen::line(format_args!("# endpoint {name:?} is not enabled"));
+        }
+    }
+    screen::line("");
+    screen::line(screen::styled(screen::HEAD, "# this machine"));
+    found(clock());
+    found(disk(config));
+    found(files(config, user));
+    worst
+}
+
+fn clock() -> Exit {
+    let now = SystemClock::new().wall();
+    let text = Timestamp::from_secs(now.unix_secs());
+    if now < CLOCK_EARLIEST {
+        bad(format_args!(
+            "clock    {text}: was it ever set? signatures will be refused as too old"
+        ));
+        return Exit::Data;
+    }
+    good(format_args!("clock    {text}"));
+    Exit::Success
+}
+
+fn disk(config: &Config) -> Exit {
+    let existing = config.state_dir.ancestors().find(|path| path.exists());
+    let shown = config.state_dir.display();
+    let Some(free) = existing.and_then(free_bytes) else {
+        bad(format_args!(
+            "disk     the partition of {shown} cannot be looked at"
+        ));
+        return Exit::Data;
+    };
+    let disk_max = config.queue.disk.disk_max;
+    if free < disk_max {
+        bad(format_args!(
+            "disk     {} free for {shown}, less than disk_max ({}): lower disk_max, or make room; a full disk stops a switch",
+            size(free),
+            size(disk_max)
+        ));
+        return Exit::Data;
+    }
+    good(format_args!("disk     {} free for {shown}", size(free)));
+    Exit::Success
+}
+
+/// Whether the service's user can read the files that are there now. By their modes: access
+/// control lists and SELinux are not looked at.
+fn files(config: &Config, user: &str) -> Exit {
+    let reader = match Reader::named(user) {
+        Some(reader) => reader,
+        None => {
+            let Some(own) = Reader::own() else {
+                bad("files    this process' own user is not known");
+                return Exit::Data;
+            };
+            let note = format!(
+                "files    there is no user {user:?} here; looked at as {:?} (--user names another)",
+                own.name
+            );
+            screen::line(screen::styled(screen::WAIT, note));
+            own
+        }
+    };
+    let mut exit = Exit::Success;
+    for source in &config.sources {
+        let name = &source.files.name;
+        let Ok(mut listing) = listing::list(&source.files.files, &source.files.exclude) else {
+            continue; // The sample above has said so.
+        };
+        listing
+            .found
+            .sort_by_key(|found| std::cmp::Reverse(found.modified_ns));
+        let files = listing.found.iter().take(FILES_MAX);
+        let all: Vec<PathBuf> = files.map(|found| found.path.clone()).collect();
+        let barred: Vec<PathBuf> = all
+            .iter()
+            .filter_map(|path| reader.barred_by(path))
+            .collect();
+        if barred.is_empty() && listing.unreadable.is_empty() {
+            good(format_args!(
+                "files    {:?} can read the {} newest of source {name}",
+                reader.name,
+                all.len()
+            ));
+            continue;
+        }
+        exit = Exit::Data;
+        let mut told: Vec<PathBuf> = barred.clone();
+        told.extend(listing.unreadable.iter().map(|(path, _)| path.clone()));
+        told.sort();
+        told.dedup();
+        for path in told.iter().take(NAMED_MAX) {
+            let how = describe(path);
+            bad(format_args!(
+                "files    {:?} cannot read {}{how}",
+                reader.name,
+                path.display()
+            ));
+        }
+        bad(format_args!(
+            "         {} of {} files of source {name} are out of reach; add the user to the files' group: usermod -a -G GROUP {}",
+            barred.len(),
+            all.len(),
+            reader.name
+        ));
+    }
+    exit
+}
+
+/// A user, as far as the modes of files are concerned.
+#[derive(Debug)]
+struct Reader {
+    name: String,
+    uid: Uid,
+    groups: Vec<Gid>,
+}
+
+impl Reader {
+    fn named(name: &str) -> Option<Reader> {
+        Reader::of(User::from_name(name).ok()??)
+    }
+
+    fn own() -> Option<Reader> {
+        Reader::of(User::from_uid(nix::unistd::geteuid()).ok()??)
+    }
+
+    fn of(user: User) -> Option<Reader> {
+        let groups = getgrouplist(&CString::new(user.name.clone()).ok()?, user.gid).ok()?;
+        Some(Reader {
+            name: user.name,
+            uid: user.uid,
+            groups,
+        })
+    }
+
+    /// What keeps the user from reading the file at `path`: a directory on the way, or itself.
+    fn barred_by(&self, path: &Path) -> Option<PathBuf> {
+        let mut ancestors: Vec<&Path> = path.ancestors().skip(1).collect();
+        ancestors.reverse();
+        let closed = ancestors
+            .into_iter()
+            .filter(|directory| !directory.as_os_str().is_empty())
+            .find(|directory| !self.has(directory, 0o1));
+        let barred = closed.or_else(|| (!self.has(path, 0o4)).then_some(path));
+        barred.map(Path::to_owned)
+    }
+
+    /// Whether the user has `permission` (4 to read, 1 to enter) at `path`.
+    fn has(&self, path: &Path, permission: u32) -> bool {
+        fs::metadata(path).is_ok_and(|metadata| self.may(&metadata, permission))
+    }
+
+    fn may(&self, metadata: &Metadata, permission: u32) -> bool {
+        if self.uid.is_root() {
+            return true;
+        }
+        let shift = if metadata.uid() == self.uid.as_raw() {
+            6
+        } else if self.groups.contains(&Gid::from_raw(metadata.gid())) {
+            3
+        } else {
+            0
+        };
+        metadata.mode() >> shift & permission == permission
+    }
+}
+
+/// Mode, owner and group of a path, in words for a message.
+fn describe(path: &Path) -> String {
+    let Ok(metadata) = fs::metadata(path) else {
+        return String::new();
+    };
+    let owner = User::from_uid(Uid::from_raw(metadata.uid())).ok().flatten();
+    let group = nix::unistd::Group::from_gid(Gid::from_raw(metadata.gid()));
+    let owner = owner.map_or_else(|| metadata.uid().to_string(), |owner| owner.name);
+    let group = group
+        .ok()
+        .flatten()
+        .map_or_else(|| metadata.gid().to_string(), |group| group.name);
+    format!(" (mode {:04o}, {owner}:{group})", metadata.mode() & 0o7777)
+}
+
+fn good(text: impl std::fmt::Display) {
+    screen::line(text);
+}
+
+fn bad(text: impl std::fmt::Display) {
+    screen::line(screen::styled(screen::BAD, text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_bars_a_user_is_found_on_the_way_and_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let inner = dir.path().join("cdr");
+        fs::create_dir(&inner).unwrap();
+        let file = inner.join("a.txt");
+        fs::write(&file, "x").unwrap();
+        let stranger = Reader {
+            name: "stranger".into(),
+            uid: Uid::from_raw(4_000_000),
+            groups: Vec::new(),
+        };
+        let modes = |directory: u32, at_end: u32| {
+            fs::set_permissions(&inner, Permissions::from_mode(directory)).unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(at_end)).unwrap();
+        };
+        modes(0o755, 0o644);
+        assert_eq!(stranger.barred_by(&file), None);
+        modes(0o755, 0o660);
+        assert_eq!(stranger.barred_by(&file), Some(file.clone()));
+        let group = Gid::from_raw(fs::metadata(&file).unwrap().gid());
+        let member = Reader {
+            groups: vec![group],
+            ..stranger
+        };
+        assert_eq!(member.barred_by(&file), None);
+        modes(0o700, 0o644);
+        assert_eq!(member.barred_by(&file), Some(inner.clone()));
+        modes(0o755, 0o644);
+    }
+}

@@ -1,0 +1,357 @@
+//! `switchhook test`: one signed event to one endpoint, and everything that is seen of it.
+
+use super::{CONFIG_DEFAULT, Exit, screen};
+use crate::clock::{Clock, SystemClock, UnixMs};
+use crate::config::{Config, EndpointConfig};
+use crate::control::mask::masked_text;
+use crate::delivery::outcome::Outcome;
+use crate::delivery::transport::{Answer, Phases};
+use crate::delivery::trial::{Trial, try_out};
+use crate::event::sample::{TEST_KIND, sample};
+use crate::event::{EventId, Sequence};
+use crate::queue::Queued;
+use crate::timestamp::Timestamp;
+use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of an answer that are shown.
+const ANSWER_SHOWN: usize = 300;
+
+/// A certificate that ends sooner is shown as something to do.
+const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
+
+/// Most that the receiver's clock and this one may differ: receivers refuse signatures older
+/// than five minutes.
+const SKEW_MAX: Duration = Duration::from_secs(60);
+
+/// The arguments of `test`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Needs the configuration and not the agent; the queue is not touched. The event really goes out:
+signed with the endpoint's secret, over its own transport. Ends with 0 when it was delivered, 65
+when the receiver refused it, 69 when it could not be reached.
+
+Example: switchhook test billing
+Example: switchhook test billing --event cdr --set duration=125 --set caller_id=12025550142 --curl")]
+pub struct TestArguments {
+    /// The endpoint's name.
+    endpoint: String,
+    /// Type of the event; of `cdr`, `alarm` and `balance_alert` a whole sample is sent.
+    #[arg(long, value_name = "TYPE", default_value = TEST_KIND)]
+    event: String,
+    /// Set a field of its data, like duration=125. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// Show the same request as a curl command, without what may be a password.
+    #[arg(long)]
+    curl: bool,
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    config: PathBuf,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_string(), value.to_string())),
+        None => Err("write KEY=VALUE".to_string()),
+    }
+}
+
+/// Sends the event and shows what came of it.
+pub fn test(arguments: &TestArguments) -> Exit {
+    let config = match Config::load(&arguments.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            screen::complaint(problems);
+            return Exit::Configuration;
+        }
+    };
+    let mut endpoints = config.endpoints.iter();
+    let Some(endpoint) = endpoints.find(|it| *it.endpoint.name == *arguments.endpoint) else {
+        let names: Vec<&str> = config
+            .endpoints
+            .iter()
+            .map(|it| &*it.endpoint.name)
+            .collect();
+        screen::complaint(format_args!(
+            "there is no endpoint {:?}; there are {}",
+            arguments.endpoint,
+            names.join(", ")
+        ));
+        return Exit::Usage;
+    };
+    match send(endpoint, &config.node, &arguments.event, &arguments.set) {
+        Ok((queued, trial)) => {
+            show(endpoint, &queued, &trial);
+            if arguments.curl {
+                screen::line("");
+                screen::line(curl(endpoint, &trial));
+            }
+            exit_of(&trial.outcome)
+        }
+        Err(what) => {
+            screen::complaint(what);
+            Exit::Usage
+        }
+    }
+}
+
+/// Sends a test event to an endpoint and shows what came of it: for `check --deep`.
+pub fn probe(endpoint: &EndpointConfig, node: &Arc<str>) -> Exit {
+    match send(endpoint, node, TEST_KIND, &[]) {
+        Ok((queued, trial)) => {
+            show(endpoint, &queued, &trial);
+            exit_of(&trial.outcome)
+        }
+        Err(what) => {
+            screen::line(screen::styled(screen::BAD, what));
+            Exit::Configuration
+        }
+    }
+}
+
+fn send(
+    endpoint: &EndpointConfig,
+    node: &Arc<str>,
+    kind: &str,
+    set: &[(String, String)],
+) -> Result<(Queued, Trial), String> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
+    let event = sample(kind, node, EventId(id), clock.wall(), set);
+    let queued = Queued {
+        // No event of the queue has it.
+        sequence: Sequence(0),
+        event: Arc::new(event.map_err(|error| error.to_string())?),
+    };
+    let trial = try_out(&endpoint.endpoint, &queued, &clock).map_err(|error| error.to_string())?;
+    Ok((queued, trial))
+}
+
+fn exit_of(outcome: &Outcome) -> Exit {
+    match outcome {
+        Outcome::Delivered => Exit::Success,
+        Outcome::Refused(_) => Exit::Data,
+        Outcome::Unavailable { .. } | Outcome::Gone(_) => Exit::Unhealthy,
+    }
+}
+
+fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
+    let settings = &endpoint.endpoint;
+    screen::line(screen::styled(
+        screen::HEAD,
+        format_args!(
+            "# endpoint {:?}, profile {}, {}",
+            settings.name,
+            settings.profile.name(),
+            settings.url
+        ),
+    ));
+    line(
+        "event",
+        format_args!("{} {}", queued.event.kind, queued.event.id),
+    );
+    if settings.secret.is_none() {
+        line(
+            "",
+            screen::styled(screen::WAIT, "unsigned: there is no secret"),
+        );
+    }
+    show_phases(&trial.phases, SystemClock::new().wall());
+    match &trial.answer {
+        Answer::Status(response) => {
+            let took = trial.phases.answered.unwrap_or(response.elapsed);
+            line(
+                "answer",
+                format_args!("{}  status {}", ms(took), response.status),
+            );
+            let body = String::from_utf8_lossy(&response.body_start);
+            let body = masked_text(body.trim());
+            if !body.is_empty() {
+                let shown: String = body.chars().take(ANSWER_SHOWN).collect();
+                line(
+                    "",
+                    crate::logging::one_line(format_args!("{shown}"), ANSWER_SHOWN * 4),
+                );
+            }
+            if let Some(skew) = skew(response.date.as_deref()) {
+                line(
+                    "",
+                    screen::styled(
+                        screen::BAD,
+                        format_args!(
+                            "the clocks of the receiver and of this machine are {} s apart: signatures may be refused as too old",
+                            skew.as_secs()
+                        ),
+                    ),
+                );
+            }
+        }
+        Answer::Trouble(trouble) => line(
+            "failed",
+            screen::styled(
+                screen::BAD,
+                format_args!(
+                    "after {}: [{}] {trouble}",
+                    ms(trouble.elapsed),
+                    trouble.class.word()
+                ),
+            ),
+        ),
+    }
+    let (style, verdict) = match &trial.outcome {
+        Outcome::Delivered => (screen::GOOD, "delivered".to_string()),
+        Outcome::Refused(failure) => (
+            screen::BAD,
+            format!(
+                "refused ({}): such an event would be tried again by itself, then be a dead letter",
+                failure.reason
+            ),
+        ),
+        Outcome::Unavailable { failure, .. } => (
+            screen::BAD,
+            format!(
+                "unavailable ({}): events would wait, and no attempts be spent",
+                failure.reason
+            ),
+        ),
+        Outcome::Gone(failure) => (
+            screen::BAD,
+            format!(
+                "gone ({}): twice in a row stops the endpoint",
+                failure.reason
+            ),
+        ),
+    };
+    line("verdict", screen::styled(style, verdict));
+}
+
+fn show_phases(phases: &Phases, wall: UnixMs) {
+    if let Some((addresses, took)) = &phases.resolved {
+        let addresses: Vec<String> = addresses.iter().map(|it| it.ip().to_string()).collect();
+        line(
+            "resolve",
+            format_args!("{}  {}", ms(*took), addresses.join(", ")),
+        );
+    }
+    if let Some((address, took)) = &phases.connected {
+        line("connect", format_args!("{}  {address}", ms(*took)));
+    }
+    let Some(agreed) = &phases.agreed else { return };
+    line(
+        "tls",
+        format_args!(
+            "{}  {} {}, name and chain of {} verified",
+            ms(agreed.elapsed),
+            agreed.version,
+            agreed.suite,
+            agreed.certificates
+        ),
+    );
+    if let Some(until) = agreed.valid_until {
+        let left = until.since(wall);
+        let style = if left < EXPIRES_SOON {
+            screen::BAD
+        } else {
+            screen::GOOD
+        };
+        let until = Timestamp::from_secs(until.unix_secs());
+        line(
+            "",
+            screen::styled(
+                style,
+                format_args!(
+                    "the certificate is valid until {until}, {} days",
+                    left.as_secs() / 86_400
+                ),
+            ),
+        );
+    }
+}
+
+/// How far the receiver's clock is from this one, when that is too far.
+fn skew(date: Option<&str>) -> Option<Duration> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(date?)
+        .ok()?;
+    let (theirs, ours) = (UnixMs(date.as_millisecond()), SystemClock::new().wall());
+    let apart = theirs.since(ours).max(ours.since(theirs));
+    (apart > SKEW_MAX).then_some(apart)
+}
+
+fn line(label: &str, text: impl std::fmt::Display) {
+    screen::line(format_args!("{label:<9}{text}"));
+}
+
+fn ms(span: Duration) -> String {
+    format!("{:>8.1} ms", span.as_secs_f64() * 1_000.0)
+}
+
+/// The same request for curl. What the operator put into headers and the URL's query may be
+/// passwords: variables stand for them.
+fn curl(endpoint: &EndpointConfig, trial: &Trial) -> String {
+    let settings = &endpoint.endpoint;
+    let mut notes = Vec::new();
+    let url = settings.url.as_str();
+    let url = match url.split_once('?') {
+        Some((before, _)) => {
+            notes.push("# QUERY is what follows the ? of the endpoint's url".to_string());
+            format!("{}?\"$QUERY\"", quoted(before))
+        }
+        None => quoted(url),
+    };
+    let mut parts = vec![format!("curl -sS -i -X POST {url}")];
+    for (name, value) in &trial.headers {
+        let is_own = settings.headers.iter().any(|own| own.name() == name);
+        if is_own {
+            let variable: String = name
+                .chars()
+                .map(|c| {
+                    if c.is_ascii_alphanumeric() {
+                        c.to_ascii_uppercase()
+                    } else {
+                        '_'
+                    }
+                })
+                .collect();
+            notes.push(format!("# H_{variable} is the value of the header {name}"));
+            parts.push(format!("-H \"{name}: $H_{variable}\""));
+        } else {
+            parts.push(format!("-H {}", quoted(&format!("{name}: {value}"))));
+        }
+    }
+    if let Some(path) = &endpoint.ca_file {
+        parts.push(format!("--cacert {}", quoted(&path.display().to_string())));
+    }
+    parts.push(format!("--max-time {}", settings.timeout.as_secs().max(1)));
+    let body = String::from_utf8_lossy(&trial.body);
+    parts.push(format!("--data-binary {}", quoted(&body)));
+    notes.push(parts.join(" \\\n  "));
+    notes.join("\n")
+}
+
+/// `text` as one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_a_shell_stays_one() {
+        assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
+    }
+
+    #[test]
+    fn only_clocks_far_apart_are_worth_a_word() {
+        assert_eq!(skew(None), None);
+        assert_eq!(skew(Some("nonsense")), None);
+        let old = skew(Some("Tue, 14 Apr 2020 01:43:55 GMT")).unwrap();
+        assert!(old > Duration::from_secs(86_400));
+    }
+}

@@ -1,0 +1,483 @@
+//! Status: how everything stands, as `switchhook status --json` prints it.
+//!
+//! The field names below are the schema, told to operators in `docs/status.md`; they are kept, and new ones may be added. Times are RFC
+//! 3339 in UTC, spans and sizes carry their unit in the name, and what is unknown is `null`.
+
+use super::desk::Desk;
+use super::health;
+use crate::clock::UnixMs;
+use crate::config::EndpointConfig;
+use crate::delivery::counts::{Counts, EndpointState};
+use crate::ingest::SourceStanding;
+use crate::queue::{EndpointTotals, Ledger, SourceTotals};
+use crate::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The version of this schema.
+pub const SCHEMA: u32 = 1;
+
+/// How long reading may take to say how it stands. Only a disk that takes seconds to sync makes
+/// it silent for longer.
+const STANDING_WAIT: Duration = Duration::from_secs(3);
+
+/// How everything stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The agent's version.
+    pub version: String,
+    /// The switch's name.
+    pub node: String,
+    /// The agent's process.
+    pub pid: u32,
+    /// When this was so.
+    pub now: String,
+    /// When the agent was started.
+    pub started_at: String,
+    /// Seconds since then.
+    pub uptime_secs: u64,
+    /// Whether there is nothing for an operator to do.
+    pub healthy: bool,
+    /// What there is to do, one sentence each; empty when `healthy`.
+    pub problems: Vec<String>,
+    /// The configuration in force.
+    pub config: ConfigStatus,
+    /// The sources, in the order of the configuration; those that are gone follow.
+    pub sources: Vec<SourceStatus>,
+    /// The endpoints, likewise.
+    pub endpoints: Vec<EndpointStatus>,
+    /// The state directory and its partition.
+    pub disk: DiskStatus,
+    /// The agent's memory.
+    pub memory: MemoryStatus,
+    /// The agent's log.
+    pub log: LogStatus,
+    /// Whether every row and every event is accounted for.
+    pub ledger_balanced: bool,
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ConfigStatus {
+    /// The files it was read from.
+    pub files: Vec<String>,
+    /// When it came into force.
+    pub loaded_at: String,
+    /// Why the last reload changed nothing, if it did not.
+    pub reload_error: Option<String>,
+}
+
+/// One source. `rows + derived = events + set_aside + filtered + repeated`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its format; `null` when it is not in the configuration any more.
+    pub format: Option<String>,
+    /// Complete rows read, ever.
+    pub rows: u64,
+    /// Events that no row read by following stands for: replays, alerts.
+    pub derived: u64,
+    /// Events queued.
+    pub events: u64,
+    /// Rows set aside because they did not fit.
+    pub set_aside: u64,
+    /// Rows that the configuration does not want.
+    pub filtered: u64,
+    /// Rows that repeat what was told.
+    pub repeated: u64,
+    /// Times that rows may have been lost before they could be read.
+    pub gaps: u64,
+    /// Rows in a second, over the last minute.
+    pub rows_per_sec: Option<f64>,
+    /// Files that can be read.
+    pub files: Option<usize>,
+    /// Bytes that are there and not read.
+    pub unread_bytes: Option<u64>,
+    /// For how long half a line has been there.
+    pub partial_secs: Option<u64>,
+    /// When a row was last read, since the agent started.
+    pub last_row_at: Option<String>,
+    /// For how long there has been no row: since `last_row_at`, or the agent's start.
+    pub silent_secs: u64,
+    /// Why it cannot go on, when it cannot.
+    pub trouble: Option<String>,
+}
+
+/// One endpoint. `added + recalled = delivered + skipped + dead + dropped + lost + waiting + queued`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EndpointStatus {
+    /// Its name.
+    pub name: String,
+    /// The host it sends to; `null` when it is not in the configuration any more.
+    pub host: Option<String>,
+    /// `working`, `failing`, `paused`, `stopped` (it answered 410 twice), `disabled` (by the
+    /// configuration) or `forgotten` (its backlog is kept, and it is not configured).
+    pub state: String,
+    /// Who paused it: `operator`, or `receiver` (`Retry-After`).
+    pub paused_by: Option<String>,
+    /// For how long it has been failing.
+    pub failing_secs: Option<u64>,
+    /// Seconds until something is sent again, when nothing is sent now.
+    pub next_try_secs: Option<u64>,
+    /// Events added since it was attached.
+    pub added: u64,
+    /// Events not settled in any way.
+    pub queued: u64,
+    /// Events that wait for their own retry.
+    pub waiting: u64,
+    /// Age of the call that waits for longest, from the time in its row.
+    pub oldest_secs: Option<u64>,
+    /// Events delivered, ever.
+    pub delivered: u64,
+    /// Events that were not for it.
+    pub skipped: u64,
+    /// Events given up, ever.
+    pub dead: u64,
+    /// Events dropped because the queue was full.
+    pub dropped: u64,
+    /// Events that damage to the store took.
+    pub lost: u64,
+    /// Dead letters that were put back into the queue, ever.
+    pub recalled: u64,
+    /// Dead letters on disk.
+    pub dead_letters: u64,
+    /// Attempts since the agent started.
+    pub attempts: u64,
+    /// Share of them that delivered, 0 to 1.
+    pub success_share: Option<f64>,
+    /// Events delivered in a second, over the last minute.
+    pub per_sec: Option<f64>,
+    /// Percentiles of how long attempts took in the last minutes; `null` without any.
+    pub latency_ms: Option<LatencyStatus>,
+    /// The last attempt that did not deliver.
+    pub last_error: Option<ErrorStatus>,
+}
+
+/// Percentiles in milliseconds; each at most a quarter above the true one.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct LatencyStatus {
+    /// The median.
+    pub p50: f64,
+    /// 95 of a hundred took no longer.
+    pub p95: f64,
+    /// 99 of a hundred took no longer.
+    pub p99: f64,
+}
+
+/// What came of an attempt that did not deliver.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ErrorStatus {
+    /// `dns`, `address`, `tcp`, `tls`, `timeout` or `http`.
+    pub class: String,
+    /// In words.
+    pub text: String,
+    /// When.
+    pub at: Option<String>,
+}
+
+/// The state directory and its partition.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct DiskStatus {
+    /// The state directory.
+    pub state_dir: String,
+    /// Bytes it takes.
+    pub used_bytes: u64,
+    /// Bytes at which reading pauses.
+    pub max_bytes: u64,
+    /// Bytes free on its partition.
+    pub free_bytes: Option<u64>,
+    /// Reading is paused: the state directory is full, or rows cannot be made durable.
+    pub reading_paused: bool,
+}
+
+/// The agent's memory.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct MemoryStatus {
+    /// Resident bytes.
+    pub rss_bytes: Option<u64>,
+}
+
+/// The agent's log.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LogStatus {
+    /// Lines dropped since the start.
+    pub lines_dropped: u64,
+}
+
+impl Status {
+    /// How everything stands at `desk`. Takes milliseconds; waits for nothing but a word from
+    /// the reading thread.
+    pub fn of(desk: &Desk) -> Status {
+        let standing = desk.mailbox.standing(STANDING_WAIT);
+        let ledger = desk.queue.ledger();
+        let now = desk.clock.wall();
+        let in_force = desk.in_force();
+        let rates = desk.rates(&ledger);
+        let counted = desk.delivery.counts();
+        let sources = sources(desk, &ledger, standing.as_ref().map(|it| &it.sources[..]))
+            .map(|mut source| {
+                source.rows_per_sec = rates.rows(&source.name);
+                source
+            })
+            .collect();
+        let endpoints = endpoints(&in_force.config.endpoints, &ledger)
+            .map(|(name, config, totals)| {
+                let counts = counted.iter().find(|(counted, _)| *counted == name);
+                let mut endpoint = endpoint(&name, config, totals, counts.map(|(_, it)| it), now);
+                endpoint.per_sec = rates.delivered(&name);
+                if endpoint.oldest_secs.is_none() && endpoint.queued > 0 {
+                    endpoint.oldest_secs = oldest_queued(desk, &name, now);
+                }
+                endpoint
+            })
+            .collect();
+        let config = &in_force.config;
+        let mut status = Status {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            node: config.node.to_string(),
+            pid: std::process::id(),
+            now: time(now),
+            started_at: time(desk.started_at),
+            uptime_secs: desk.uptime().as_secs(),
+            healthy: true,
+            problems: Vec::new(),
+            config: ConfigStatus {
+                files: config
+                    .files
+                    .iter()
+                    .map(|file| file.display().to_string())
+                    .collect(),
+                loaded_at: time(in_force.loaded_at),
+                reload_error: desk.reload_error(),
+            },
+            sources,
+            endpoints,
+            disk: DiskStatus {
+                state_dir: config.state_dir.display().to_string(),
+                used_bytes: desk.queue.disk_bytes() + set_aside_bytes(&config.state_dir),
+                max_bytes: config.queue.disk.disk_max,
+                free_bytes: free_bytes(&config.state_dir),
+                reading_paused: standing.as_ref().is_none_or(|it| it.paused_by.is_some()),
+            },
+            memory: MemoryStatus {
+                rss_bytes: rss_bytes(),
+            },
+            log: LogStatus {
+                lines_dropped: desk.log.as_ref().map_or(0, |log| log.lines_dropped()),
+            },
+            ledger_balanced: ledger.balances(),
+        };
+        status.problems = health::problems(&status);
+        status.healthy = status.problems.is_empty();
+        status
+    }
+}
+
+fn sources<'a>(
+    desk: &'a Desk,
+    ledger: &'a Ledger,
+    standing: Option<&'a [SourceStanding]>,
+) -> impl Iterator<Item = SourceStatus> + 'a {
+    let in_force = desk.in_force();
+    let configured: Vec<(Arc<str>, String)> = in_force
+        .config
+        .sources
+        .iter()
+        .map(|source| {
+            let name = Arc::clone(&source.files.name);
+            (name, source.parser.format.name.to_string())
+        })
+        .collect();
+    let gone: Vec<Arc<str>> = ledger
+        .sources
+        .iter()
+        .map(|(name, _)| Arc::clone(name))
+        .filter(|name| !configured.iter().any(|(known, _)| known == name))
+        .collect();
+    let configured = configured
+        .into_iter()
+        .map(|(name, format)| (name, Some(format)));
+    let all = configured.chain(gone.into_iter().map(|name| (name, None)));
+    all.map(move |(name, format)| {
+        let totals = ledger.source(&name).copied().unwrap_or_default();
+        let standing = standing.and_then(|all| all.iter().find(|standing| standing.name == name));
+        source(desk, &name, format, totals, standing)
+    })
+}
+
+fn source(
+    desk: &Desk,
+    name: &str,
+    format: Option<String>,
+    totals: SourceTotals,
+    standing: Option<&SourceStanding>,
+) -> SourceStatus {
+    let last_row_at = standing.and_then(|standing| standing.last_row_at);
+    let now = desk.clock.wall();
+    let silent = last_row_at.map_or(desk.uptime(), |at| now.since(at));
+    SourceStatus {
+        name: name.to_string(),
+        format,
+        rows: totals.counts.rows,
+        derived: totals.counts.derived,
+        events: totals.events,
+        set_aside: totals.counts.rejected,
+        filtered: totals.counts.filtered,
+        repeated: totals.counts.repeated,
+        gaps: totals.counts.gaps,
+        rows_per_sec: None,
+        files: standing.map(|standing| standing.files),
+        unread_bytes: standing.map(|standing| standing.unread_bytes),
+        partial_secs: standing
+            .and_then(|standing| standing.partial_for)
+            .map(|span| span.as_secs()),
+        last_row_at: last_row_at.map(time),
+        silent_secs: silent.as_secs(),
+        trouble: standing.and_then(|standing| standing.trouble.clone()),
+    }
+}
+
+/// The endpoints of the configuration, then those that only the queue knows.
+fn endpoints<'a>(
+    configured: &'a [EndpointConfig],
+    ledger: &'a Ledger,
+) -> impl Iterator<
+    Item = (
+        Arc<str>,
+        Option<&'a EndpointConfig>,
+        Option<&'a EndpointTotals>,
+    ),
+> + 'a {
+    let known = configured.iter().map(|config| {
+        let name = Arc::clone(&config.endpoint.name);
+        let totals = ledger.endpoint(&name);
+        (name, Some(config), totals)
+    });
+    let gone = ledger.endpoints.iter().filter(|totals| {
+        !configured
+            .iter()
+            .any(|config| config.endpoint.name == totals.name)
+    });
+    known.chain(gone.map(|totals| (Arc::clone(&totals.name), None, Some(totals))))
+}
+
+fn endpoint(
+    name: &str,
+    config: Option<&EndpointConfig>,
+    totals: Option<&EndpointTotals>,
+    counts: Option<&Counts>,
+    now: UnixMs,
+) -> EndpointStatus {
+    let mut status = EndpointStatus {
+        name: name.to_string(),
+        host: config.map(host),
+        state: match config {
+            None => "forgotten".to_string(),
+            Some(_) => "disabled".to_string(),
+        },
+        ..EndpointStatus::default()
+    };
+    if let Some(totals) = totals {
+        status.added = totals.added;
+        status.queued = totals.queued;
+        status.waiting = totals.waiting;
+        status.delivered = totals.delivered;
+        status.skipped = totals.skipped;
+        status.dead = totals.dead;
+        status.lost = totals.lost;
+        status.dropped = totals.dropped;
+        status.recalled = totals.recalled;
+        status.dead_letters = totals.dead_letters();
+    }
+    let Some(counts) = counts else {
+        return status;
+    };
+    status.state = counts.state.to_string();
+    status.paused_by = match counts.state {
+        EndpointState::Held => Some("operator".to_string()),
+        EndpointState::Paused => Some("receiver".to_string()),
+        _ => None,
+    };
+    status.failing_secs = counts.failing_for.map(|span| span.as_secs());
+    status.next_try_secs = counts
+        .next_try
+        .map(|span| span.as_millis().div_ceil(1_000))
+        .and_then(|secs| u64::try_from(secs).ok());
+    status.oldest_secs = counts.oldest.map(|at| now.since(at).as_secs());
+    status.attempts = counts.attempts;
+    status.success_share = (counts.attempts > 0).then(|| share(counts.delivered, counts.attempts));
+    status.latency_ms = (counts.latency.count > 0).then(|| LatencyStatus {
+        p50: millis(counts.latency.p50),
+        p95: millis(counts.latency.p95),
+        p99: millis(counts.latency.p99),
+    });
+    status.last_error = counts.last_error.as_ref().map(|text| ErrorStatus {
+        class: counts.last_error_class.to_string(),
+        text: text.clone(),
+        at: counts.last_error_at.map(time),
+    });
+    status
+}
+
+fn host(config: &EndpointConfig) -> String {
+    let url = &config.endpoint.url;
+    let scheme = if url.is_tls() { "https" } else { "http" };
+    // The path may hold a token.
+    format!("{scheme}://{}:{}", url.host(), url.port())
+}
+
+/// Age of the call at the front of an endpoint's queue; `None` when it cannot be read.
+fn oldest_queued(desk: &Desk, endpoint: &str, now: UnixMs) -> Option<u64> {
+    let first = desk.queue.read(desk.queue.cursor(endpoint), 1).ok()?;
+    Some(now.since(first.first()?.event.time.unix).as_secs())
+}
+
+/// An instant in text.
+pub(super) fn time(at: UnixMs) -> String {
+    Timestamp::from_millis(at.0).to_string()
+}
+
+fn millis(span: Duration) -> f64 {
+    (span.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+/// `part` of `whole`, rounded down, so that 1 means all.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share has four digits; a count of 2^53 attempts is out of reach"
+)]
+fn share(part: u64, whole: u64) -> f64 {
+    (part as f64 / whole as f64 * 10_000.0).floor() / 10_000.0
+}
+
+fn set_aside_bytes(state_dir: &Path) -> u64 {
+    ["set-aside.jsonl", "set-aside.jsonl.1"]
+        .iter()
+        .filter_map(|name| fs::metadata(state_dir.join(name)).ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}
+
+/// Bytes free to the agent on the partition of `directory`.
+pub fn free_bytes(directory: &Path) -> Option<u64> {
+    let found = nix::sys::statvfs::statvfs(directory).ok()?;
+    #[allow(clippy::useless_conversion, reason = "the types differ by target")]
+    let bytes =
+        u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size()));
+    Some(bytes)
+}
+
+/// Resident bytes of this process.
+fn rss_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1_024)
+}
