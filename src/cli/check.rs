@@ -92,7 +92,7 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
             source.files.name, format.name
         ),
     ));
-    let listing = match listing::list(&source.files.files, &source.files.exclude) {
+    let listing = match listing::list(&source.files) {
         Ok(listing) => listing,
         Err(error) => {
             screen::line(screen::styled(screen::BAD, error));

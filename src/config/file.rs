@@ -42,6 +42,9 @@ pub struct QueueTable {
 pub struct LimitsTable {
     /// Most files held open by each source (default: 256).
     pub open_files_max: Key<i64>,
+    /// How long a deleted but unread file is kept open, and how much room all of them may take,
+    /// each with its unit (default: `["1h", "256MiB"]`).
+    pub deleted_files_keep: Key<Vec<String>>,
 }
 
 /// The `[log]` table as written.
@@ -68,6 +71,9 @@ pub struct SourceTable {
     pub name: Key<String>,
     /// Globs of the files to follow. Required.
     pub files: Key<Vec<String>>,
+    /// Globs of the generations that rotations leave behind (default: `.1`, `-20260410`, `.gz`
+    /// behind the names of `files`); an empty list for none.
+    pub rotated: Key<Vec<String>>,
     /// Globs of files to leave out.
     pub exclude: Key<Vec<String>>,
     /// A preset, `delimited` or `json-lines`. Required.

@@ -9,7 +9,7 @@ use crate::event::{self, CallSettings};
 use crate::parser::encoding::Decoder;
 use crate::parser::format::{ColumnTable, Format, FormatTable, LayoutTable};
 use crate::parser::{self, Header, presets};
-use crate::source::{self, LINE_BYTES_MAX_DEFAULT, Start, listing};
+use crate::source::{self, LINE_BYTES_MAX_DEFAULT, Rotated, Start, listing};
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
@@ -69,6 +69,7 @@ pub fn source(
         .given("exclude", &table.exclude, "[\"*.old\"]")
         .cloned()
         .unwrap_or_default();
+    let rotated = rotated(table, place);
     let start = start(table, place);
     let (format, layout) = format(table, place);
     let timezone = timezone(table, format.as_ref(), place);
@@ -112,6 +113,8 @@ pub fn source(
             start,
             line_max: usize::try_from(line_max).ok()?,
             open_files_max,
+            rotated,
+            ..source::Settings::of("", Vec::new())
         },
         parser: parser::Settings {
             format: format?,
@@ -143,6 +146,19 @@ fn globs(
         }
     }
     texts
+}
+
+fn rotated(table: &SourceTable, place: &mut Place<'_>) -> Rotated {
+    const LIKE: &str = "[\"/var/log/old/cdr.csv.*\"]";
+    let Some(globs) = place.given("rotated", &table.rotated, LIKE) else {
+        return Rotated::Derived;
+    };
+    for glob in globs {
+        if let Err(what) = listing::check_glob(glob) {
+            place.problem("rotated", &table.rotated, what);
+        }
+    }
+    Rotated::Given(globs.clone())
 }
 
 fn start(table: &SourceTable, place: &mut Place<'_>) -> Start {
@@ -449,6 +465,7 @@ pub fn show(config: &SourceConfig) -> toml::Table {
     let texts = |texts: &[String]| toml::Value::from(texts.to_vec());
     put("name", config.files.name.to_string().into());
     put("files", texts(&config.files.files));
+    put("rotated", texts(&config.files.generations()));
     put("exclude", texts(&config.files.exclude));
     put("format", config.parser.format.name.clone().into());
     put("event", config.parser.format.event.clone().into());

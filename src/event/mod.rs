@@ -1,14 +1,17 @@
 //! Event: what a receiver is told about one line, and its lasting id.
 
 pub mod cdr;
+pub mod gap;
 pub mod general;
 pub mod id;
 pub mod json;
 
 pub use id::Origin;
 
+use crate::clock::UnixMs;
 use crate::parser::format::CALL;
 use crate::parser::{Format, Meaning, Record};
+use crate::source::Gap;
 use crate::timestamp::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -133,6 +136,11 @@ impl Maker {
             kind: format.event.as_str().into(),
             settings,
         }
+    }
+
+    /// The event that tells of rows that may have been lost, noticed at `now`.
+    pub fn gap(&self, gap: &Gap, now: UnixMs) -> Event {
+        gap::event(&self.node, &self.source, gap, now)
     }
 
     /// The event that `record` of `format`, found at `origin`, tells.

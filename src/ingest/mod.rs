@@ -168,7 +168,7 @@ impl Following {
                     self.seen = true;
                     group.batch(&self.feed.name);
                 }
-                group.note(&self.feed.name, looked, &mut self.report);
+                group.note(&self.feed, looked, wall, &mut self.report);
             }
             Err(error) => self.report.trouble(&error),
         }
@@ -429,7 +429,8 @@ impl Group {
     }
 
     /// Notes what a look found.
-    fn note(&mut self, name: &Arc<str>, looked: Looked, report: &mut Report) {
+    fn note(&mut self, feed: &Feed, looked: Looked, wall: UnixMs, report: &mut Report) {
+        let name = &feed.name;
         if !looked.positions.is_empty() || !looked.forgotten.is_empty() {
             let batch = self.batch(name);
             batch.forgotten.extend(looked.forgotten);
@@ -439,16 +440,15 @@ impl Group {
                 .for_each(|position| remember(batch, position));
         }
         for change in looked.changes {
-            if matches!(
-                change,
-                Change::Vanished {
-                    unread_bytes: Some(1..),
-                    ..
-                } | Change::Rewritten { gap_bytes: 1.., .. }
-            ) {
-                self.batch(name).counts.gaps += 1;
-            }
             report.changed(&change);
+            if let Change::Gap(gap) = change {
+                // In one commit with the position that passes over what is lost.
+                let event = feed.maker.gap(&gap, wall);
+                let batch = self.batch(name);
+                batch.counts.gaps += 1;
+                batch.counts.derived += 1;
+                batch.events.push(event);
+            }
         }
     }
 

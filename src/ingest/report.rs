@@ -1,7 +1,7 @@
 //! Report: what ingest says in the log about one source: changes at once, repetitions as a count.
 
 use crate::clock::Moment;
-use crate::source::{Change, SourceError};
+use crate::source::{Change, Rewrite, SourceError};
 use std::time::Duration;
 
 /// Shortest time between two lines about rows set aside. The first of a run is said at once; a
@@ -65,17 +65,31 @@ impl Report {
             ),
             Change::Rewritten {
                 path,
-                how,
-                gap_bytes,
-            } => log::warn!(
-                "file truncated or rewritten, read from its start source={source} file={path:?} seen={how:?} lost_bytes={gap_bytes}"
-            ),
-            Change::Vanished {
+                how: Rewrite::Shortened,
+                ..
+            } => log::info!("rows taken off the end of a file source={source} file={path:?}"),
+            Change::Rewritten {
                 path,
-                unread_bytes: Some(unread @ 1..),
-            } => log::error!(
-                "file deleted before it was read source={source} file={path:?} lost_bytes={unread}"
+                how,
+                unread_bytes,
+            } => log::warn!(
+                "file truncated or rewritten, read from its start source={source} file={path:?} seen={how:?} unread_bytes={unread_bytes}"
             ),
+            Change::Gap(gap) => {
+                let (path, offset) = (&gap.path, gap.position.offset);
+                let number = |known: Option<u64>| {
+                    known.map_or("unknown".to_owned(), |known| known.to_string())
+                };
+                log::error!(
+                    "rows lost before they could be read source={source} file={path:?} from={offset} cause={} seen_bytes={} seen_rows={}",
+                    gap.cause.word(),
+                    number(gap.bytes),
+                    number(gap.rows()),
+                );
+            }
+            Change::Continued { path, from, offset } => {
+                log::info!("copy read on source={source} file={path:?} of={from:?} from={offset}")
+            }
             Change::Vanished { path, .. } => {
                 log::debug!("file gone source={source} file={path:?}");
             }

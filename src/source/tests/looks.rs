@@ -119,7 +119,7 @@ fn a_file_that_may_not_be_read_is_told_once_and_tried_again() {
 #[test]
 fn paths_passed_over_are_told_once_for_each_reason() {
     let mut scene = Scene::with(|settings| settings.exclude = vec!["test*".to_owned()]);
-    for name in ["test.txt", "a.txt.gz", "b.txt.gz", "c.txt.tmp", ".d.txt"] {
+    for name in ["test.txt", "a.txt.xz", "b.txt.bz2", "c.txt.tmp", ".d.txt"] {
         scene.append(name, "1\n");
     }
     fs::create_dir(scene.path("e.txt")).unwrap();
