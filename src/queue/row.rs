@@ -17,6 +17,9 @@ use std::path::Path;
 /// What a generation's directory is called while it is being removed.
 const DROPPED: &str = "dropped";
 
+/// What the copy of a damaged generation is called until it takes its place.
+pub(super) const MENDED: &str = "mended";
+
 /// The newest whole generation, and what was found around it.
 #[derive(Debug)]
 pub(super) struct Head {
@@ -26,6 +29,25 @@ pub(super) struct Head {
     pub(super) meta: Meta,
     /// Generations that a crash left half-made; they were removed.
     pub(super) half_made: Vec<u32>,
+}
+
+/// Lets the copies of damaged generations that have been set aside take their places, and removes
+/// those of generations that are still there: their mending did not come that far.
+pub(super) fn finish_mended(parent: &Path) -> Result<(), QueueError> {
+    for entry in fs::read_dir(parent).map_err(disk("list", parent))? {
+        let path = entry.map_err(disk("list", parent))?.path();
+        if path.extension().is_none_or(|extension| extension != MENDED) {
+            continue;
+        }
+        let place = path.with_extension("");
+        if place.exists() {
+            fs::remove_dir_all(&path).map_err(disk("remove", &path))?;
+        } else {
+            fs::rename(&path, &place).map_err(disk("rename", &path))?;
+            sync_directory(parent)?;
+        }
+    }
+    Ok(())
 }
 
 /// The numbers of the generations in `parent`, ascending. Finishes removals that a crash cut short.
