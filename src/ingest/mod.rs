@@ -177,6 +177,9 @@ impl Following {
                     self.seen = true;
                     group.batch(&self.feed.name);
                 }
+                if self.feed.source.is_in_doubt() {
+                    self.look_at = self.look_at.min(now + LOOK_PAUSE);
+                }
                 group.note(&self.feed, looked, wall, &mut self.report);
             }
             Err(error) => self.report.trouble(&error),

@@ -19,7 +19,7 @@ use super::{Change, FileKey, FilePosition, Gap, GapCause, HEAD_BYTES_MAX, Source
 use super::{TAIL_BYTES_MAX, start};
 use crate::clock::UnixMs;
 use memchr::memrchr;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
@@ -33,13 +33,20 @@ const PASTS_MAX: usize = super::FILES_REMEMBERED_MAX;
 /// takes minutes.
 const PAST_KEPT: Duration = Duration::from_secs(3_600);
 
-/// How long a packed file must have been as it is before it is looked into: gzip writes all the
-/// time while it works, and what it has not finished would be unpacked again at every look.
+/// How long a packed file of more than [`PACKED_AT_ONCE`] must have been as it is before it is
+/// looked into: gzip writes all the time while it works, and what it has not finished would be
+/// unpacked again at every look.
 const PACKED_SETTLED: Duration = Duration::from_secs(1);
+
+/// Longest packed file that is looked into at once, in bytes: it takes some tenths of a second.
+const PACKED_AT_ONCE: u64 = 4 << 20;
 
 /// How long a file that may still be written is waited for: a packed one that ends too early, and
 /// one without a complete first row.
 const UNFINISHED_KEPT: Duration = Duration::from_secs(10);
+
+/// How long nothing is told as lost while there are files that may turn out to be copies.
+const COPY_AWAITED: Duration = Duration::from_secs(15);
 
 /// Most files at whose head is looked because nothing of them has been read, at each look with
 /// strangers: beyond it a copy of one of them is read beside it, with the same ids.
@@ -60,6 +67,10 @@ pub struct Past {
     pub recent: Vec<u8>,
     /// When it was over.
     pub since: UnixMs,
+    /// The look that found out.
+    pub look: u64,
+    /// No copy was found so far, and one may have been missed: the file waits.
+    pub is_awaited: bool,
     /// What was lost with it, unless a copy has it.
     pub lost: Lost,
     /// How.
@@ -232,24 +243,27 @@ impl Source {
         let quiet_for = self.looked_at.since(known.changed_at);
         let is_packed = known.packed_bytes.is_some();
         let is_empty = known.size == 0 && !is_packed;
-        if is_empty || (is_packed && quiet_for < PACKED_SETTLED) {
+        let is_long = known
+            .packed_bytes
+            .is_some_and(|bytes| bytes > PACKED_AT_ONCE);
+        if is_empty || (is_long && quiet_for < PACKED_SETTLED) {
             return Ok(Verdict::Wait);
         }
-        let may_grow = quiet_for < UNFINISHED_KEPT && !parents.is_empty();
+        let is_fresh = quiet_for < UNFINISHED_KEPT;
         let path = Arc::clone(&known.path);
         let Some(head) = self.head(key)? else {
-            return Ok(if may_grow {
-                Verdict::Wait
-            } else {
-                Verdict::New
+            let may_grow = is_fresh && (is_packed || !parents.is_empty());
+            return Ok(match may_grow {
+                true => Verdict::Wait,
+                false => Verdict::New,
             });
         };
         let mut related: Vec<Parent> = parents.get(&head).cloned().unwrap_or_default();
         related.retain(|parent| parent.of != Of::File(key));
         related.sort_by_key(|parent| (parent.position.offset, !parent.is_alive));
-        let compared = self
-            .tails
-            .with_content(key, &path, |content| Compared::to(content, &related))?;
+        let compared = self.tails.with_content(key, &path, |content| {
+            Compared::to(content, &related, is_fresh)
+        })?;
         let is_unfinished = compared
             .ending
             .is_some_and(|ending| ending != Ending::Complete);
@@ -264,19 +278,12 @@ impl Source {
                 compared.length,
             ));
         }
-        if is_unfinished && may_grow {
+        if is_unfinished && is_fresh {
             return Ok(Verdict::Wait);
         }
         for parent in related.iter().rev().filter(|parent| parent.is_alive) {
-            if self.is_part_of(&compared, parent)? {
-                let Of::File(original) = parent.of else {
-                    continue;
-                };
-                let life = parent.position.life;
-                return Ok(Verdict::Copy(CopyOf {
-                    key: original,
-                    life,
-                }));
+            if let Some(verdict) = self.is_part_of(&compared, parent)? {
+                return Ok(verdict);
             }
         }
         let shorter = related.into_iter().rev().find_map(|parent| {
@@ -290,26 +297,32 @@ impl Source {
         })
     }
 
-    /// Whether the end of a file stands at the same place in `parent`, which can be read.
-    fn is_part_of(&mut self, compared: &Compared, parent: &Parent) -> Result<bool, TailError> {
+    /// What a file is whose end stands at the same place in `parent`, which is there to be read;
+    /// `None` when it does not.
+    fn is_part_of(
+        &mut self,
+        compared: &Compared,
+        parent: &Parent,
+    ) -> Result<Option<Verdict>, TailError> {
         let (Of::File(key), Some(length)) = (parent.of, compared.length) else {
-            return Ok(false);
+            return Ok(None);
         };
-        let end = compared.end.get(
-            compared
-                .end
-                .len()
-                .saturating_sub(usize::from(TAIL_BYTES_MAX))..,
-        );
-        let end = end.unwrap_or_default();
+        let from = compared
+            .end
+            .len()
+            .saturating_sub(usize::from(TAIL_BYTES_MAX));
+        let end = compared.end.get(from..).unwrap_or_default();
         let found = self.tails.with_content(key, &parent.path, |content| {
             identity::bytes_at(content, length - end.len() as u64, end.len() as u64)
         });
+        let life = parent.position.life;
         match found {
-            Ok(found) => Ok(found == end),
+            Ok(found) if found == end => Ok(Some(Verdict::Copy(CopyOf { key, life }))),
+            Ok(_) => Ok(None),
             Err(TailError::Exhausted(error)) => Err(TailError::Exhausted(error)),
-            // It is no file to be read from, then.
-            Err(TailError::Moved | TailError::Unreadable(_)) => Ok(false),
+            // It has gone since it was listed: the next look knows more.
+            Err(TailError::Moved) => Ok(Some(Verdict::Wait)),
+            Err(TailError::Unreadable(_)) => Ok(None),
         }
     }
 
@@ -370,20 +383,33 @@ impl Source {
         }
     }
 
-    /// Takes in that a life of the file known as `key` is over.
+    /// Takes in that a life of the file known as `key` is over. Its next life waits, and its
+    /// position is not told, until a copy of this one was found or one more look found none: a
+    /// directory in which files are being renamed is not always listed whole. So a crash finds
+    /// the position in the old life, and the copy is known again.
     pub(super) fn end_life(&mut self, past: Past) {
         if self.pasts.len() >= PASTS_MAX {
             self.pasts.remove(0);
+        }
+        if let Some(known) = self.files.get_mut(&past.position.key) {
+            known.is_held = true;
         }
         self.pasts.push(past);
     }
 
     /// Tells what was lost for good: with lives of which no copy was found by now, and with files
-    /// that are gone since an earlier look and have not come back.
+    /// that are gone since an earlier look and have not come back. Lets go of the files that have
+    /// waited for that.
     pub(super) fn tell_gaps(&mut self) {
-        let now = self.looked_at;
+        let (look, now) = (self.looks, self.looked_at);
         self.pasts.retain(|past| now.since(past.since) < PAST_KEPT);
-        for past in &mut self.pasts {
+        let is_waited_for = self.files.values().any(Known::may_be_a_copy);
+        let is_due = |since: UnixMs| !is_waited_for || now.since(since) >= COPY_AWAITED;
+        for past in self.pasts.iter_mut().filter(|past| past.is_awaited) {
+            if past.look == look || !is_due(past.since) {
+                continue;
+            }
+            past.is_awaited = false;
             let bytes = match std::mem::replace(&mut past.lost, Lost::Nothing) {
                 Lost::Nothing => continue,
                 Lost::Seen(bytes) => Some(bytes),
@@ -391,9 +417,15 @@ impl Source {
             };
             self.untold.changes.push(past.gap(bytes));
         }
-        let look = self.looks;
-        for known in self.files.values_mut() {
-            let due = known.owed.take_if(|owed| owed.look < look);
+        let awaited = self.pasts.iter().filter(|past| past.is_awaited);
+        let awaited: HashSet<FileKey> = awaited.map(|past| past.position.key).collect();
+        for (key, known) in &mut self.files {
+            if known.is_held && !awaited.contains(key) {
+                known.is_held = false;
+                self.untold.positions.push(known.position.clone());
+            }
+            let is_over = |owed: &Owed| owed.look < look && is_due(owed.since);
+            let due = known.owed.take_if(|owed| is_over(owed));
             if let Some(Owed { bytes, cause, .. }) = due {
                 self.untold.changes.push(Change::Gap(Gap {
                     path: Arc::clone(&known.path),
@@ -403,6 +435,16 @@ impl Source {
                 }));
             }
         }
+    }
+
+    /// Whether the next look is worth having soon: what the last one found can be understood only
+    /// with it.
+    pub fn is_in_doubt(&self) -> bool {
+        let is_new = |past: &Past| past.is_awaited && past.look == self.looks;
+        let is_doubtful = |known: &Known| {
+            known.standing == Standing::Doubtful && known.is_here() && known.parked_at.is_none()
+        };
+        self.pasts.iter().any(is_new) || self.files.values().any(is_doubtful)
     }
 }
 
@@ -459,8 +501,9 @@ struct Compared {
 }
 
 impl Compared {
-    /// Goes through `content` once, forwards.
-    fn to(content: &mut Content<'_>, related: &[Parent]) -> io::Result<Compared> {
+    /// Goes through `content` once, forwards. Without anything to compare it with, that is done
+    /// for a packed one that `may_grow` only, to learn how it ends.
+    fn to(content: &mut Content<'_>, related: &[Parent], may_grow: bool) -> io::Result<Compared> {
         let mut compared = Compared {
             matched: None,
             ending: None,
@@ -468,7 +511,8 @@ impl Compared {
             end: Vec::new(),
             marks: Vec::new(),
         };
-        if related.is_empty() {
+        let is_packed = matches!(content, Content::Packed { .. });
+        if related.is_empty() && !(is_packed && may_grow) {
             return Ok(compared);
         }
         for (at, parent) in related.iter().enumerate() {
@@ -572,7 +616,7 @@ pub fn what_is_kept(content: &mut Content<'_>, known: &Known) -> io::Result<Opti
         return Ok(None);
     }
     let own = Parent::of(known);
-    let compared = Compared::to(content, std::slice::from_ref(&own))?;
+    let compared = Compared::to(content, std::slice::from_ref(&own), false)?;
     let end_from = compared.length.unwrap_or(0) - compared.end.len() as u64;
     let line_end = memrchr(b'\n', &compared.end).map(|at| end_from + at as u64 + 1);
     let mark = compared.mark_in(&own);

@@ -70,6 +70,8 @@ pub struct Known {
     pub recent: Vec<u8>,
     /// When it was last seen changed before the last change; by the clock of the looks.
     pub changed_before: UnixMs,
+    /// It waits for a copy of its last life; see [`Source::end_life`](super::Source).
+    pub is_held: bool,
     /// Bytes it had before it last changed.
     pub size_before: u64,
     /// Since when nothing names it although it is open.
@@ -87,6 +89,8 @@ pub struct Owed {
     pub bytes: u64,
     /// The look that missed the file.
     pub look: u64,
+    /// When that was.
+    pub since: UnixMs,
     /// Why it was lost.
     pub cause: GapCause,
 }
@@ -289,6 +293,7 @@ impl Known {
             marks: Marks::default(),
             recent: Vec::new(),
             changed_before: UnixMs::default(),
+            is_held: false,
             size_before: 0,
             unlisted_since: None,
             behind_since: None,
@@ -414,7 +419,14 @@ impl Known {
             Some(_) => !self.is_exhausted,
             None => self.size > self.end_seen,
         };
-        can_be_read && has_more
+        can_be_read && has_more && !self.is_held
+    }
+
+    /// Whether it is still to be found out whether it is a copy.
+    pub fn may_be_a_copy(&self) -> bool {
+        let is_stranger = self.standing == Standing::Stranger && self.copy_of.is_none();
+        let is_empty = self.size == 0 && self.packed_bytes.is_none();
+        is_stranger && !is_empty && self.is_here() && self.parked_at.is_none()
     }
 
     /// Whether nothing more is expected in it, at `now`, beside a file as young as `newest`.

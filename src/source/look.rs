@@ -289,6 +289,7 @@ impl Source {
         known.owed = owed.map(|bytes| Owed {
             bytes,
             look: self.looks,
+            since: self.looked_at,
             cause,
         });
         self.untold.changes.push(Change::Vanished {
@@ -461,10 +462,17 @@ impl Source {
             }
             None => {
                 known.standing = begun;
-                begin_new_life(known, likeness, &mut self.untold, self.looked_at)
+                let past = begin_new_life(known, likeness, &mut self.untold, self.looked_at);
+                if past.is_none() {
+                    self.untold.positions.push(known.position.clone());
+                }
+                past
             }
         };
-        past.into_iter().for_each(|past| self.end_life(past));
+        if let Some(mut past) = past {
+            past.look = self.looks;
+            self.end_life(past);
+        }
         Ok(())
     }
 
@@ -609,6 +617,8 @@ fn begin_new_life(
         marks: std::mem::take(&mut known.marks),
         recent: std::mem::take(&mut known.recent),
         since: now,
+        look: 0,
+        is_awaited: true,
         lost,
         cause: match came {
             Came::Stayed => GapCause::Truncated,
@@ -638,7 +648,6 @@ fn begin_new_life(
         }
     }
     known.begin_new_life();
-    untold.positions.push(known.position.clone());
     let can_be_known = past.position.first_row.is_some();
     (can_be_known || past.lost != Lost::Nothing).then_some(past)
 }

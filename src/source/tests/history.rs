@@ -122,6 +122,7 @@ impl History {
             self.write(at, "\n");
         }
         self.scene.look();
+        self.scene.look();
     }
 
     fn rename(&mut self, choice: usize) {
@@ -185,6 +186,7 @@ impl History {
         for at in 0..self.models.len() {
             self.write(at, "\n");
         }
+        self.scene.look();
         self.scene.look();
         while self.read(100, usize::MAX) {}
     }

@@ -189,9 +189,12 @@ impl Scene {
         std::mem::take(&mut self.lines)
     }
 
-    /// Looks, reads and consumes everything there is.
+    /// Looks, once more where that is worth it, reads and consumes everything there is.
     fn follow(&mut self) -> Vec<String> {
         self.look();
+        if self.source.is_in_doubt() {
+            self.look();
+        }
         self.drain()
     }
 
