@@ -11,7 +11,7 @@
 //! bytes before the place: the rows passed over would then have the same ids as those read.
 
 use super::gunzip::Ending;
-use super::identity::{self, HeaderTest};
+use super::identity::{self, HeaderTest, Likeness};
 use super::known::{CopyOf, Known, Mark, Marks, Owed, Presence, Standing};
 use super::read::READ_BYTES_USUAL;
 use super::tail::{Content, TailError};
@@ -44,6 +44,11 @@ const PACKED_AT_ONCE: u64 = 4 << 20;
 /// How long a file that may still be written is waited for: a packed one that ends too early, and
 /// one without a complete first row.
 const UNFINISHED_KEPT: Duration = Duration::from_secs(10);
+
+/// Looks after the one that found a file cut off or gone, in which a copy is looked for before its
+/// rows are told as lost: a directory in which files are being renamed is not always listed whole,
+/// and what was listed is not always there to be opened.
+const LOOKS_FOR_COPY: u64 = 3;
 
 /// How long nothing is told as lost while there are files that may turn out to be copies.
 const COPY_AWAITED: Duration = Duration::from_secs(15);
@@ -313,15 +318,29 @@ impl Source {
             .saturating_sub(usize::from(TAIL_BYTES_MAX));
         let end = compared.end.get(from..).unwrap_or_default();
         let found = self.tails.with_content(key, &parent.path, |content| {
-            identity::bytes_at(content, length - end.len() as u64, end.len() as u64)
+            let likeness = identity::compare(content, &parent.position)?;
+            let from = length - end.len() as u64;
+            Ok((
+                likeness,
+                identity::bytes_at(content, from, end.len() as u64)?,
+            ))
         });
         let life = parent.position.life;
         match found {
-            Ok(found) if found == end => Ok(Some(Verdict::Copy(CopyOf { key, life }))),
-            Ok(_) => Ok(None),
-            Err(TailError::Exhausted(error)) => Err(TailError::Exhausted(error)),
-            // It has gone since it was listed: the next look knows more.
+            Ok((Likeness::Same, found)) if found == end => {
+                Ok(Some(Verdict::Copy(CopyOf { key, life })))
+            }
+            Ok((Likeness::Same, _)) => Ok(None),
+            // It has become another one since it was looked at: the next look knows more.
+            Ok(_) => {
+                let known = self.files.get_mut(&key);
+                known
+                    .into_iter()
+                    .for_each(|known| known.raise(Standing::Doubtful));
+                Ok(Some(Verdict::Wait))
+            }
             Err(TailError::Moved) => Ok(Some(Verdict::Wait)),
+            Err(TailError::Exhausted(error)) => Err(TailError::Exhausted(error)),
             Err(TailError::Unreadable(_)) => Ok(None),
         }
     }
@@ -406,7 +425,7 @@ impl Source {
         let is_waited_for = self.files.values().any(Known::may_be_a_copy);
         let is_due = |since: UnixMs| !is_waited_for || now.since(since) >= COPY_AWAITED;
         for past in self.pasts.iter_mut().filter(|past| past.is_awaited) {
-            if past.look == look || !is_due(past.since) {
+            if look < past.look + LOOKS_FOR_COPY || !is_due(past.since) {
                 continue;
             }
             past.is_awaited = false;
@@ -424,7 +443,7 @@ impl Source {
                 known.is_held = false;
                 self.untold.positions.push(known.position.clone());
             }
-            let is_over = |owed: &Owed| owed.look < look && is_due(owed.since);
+            let is_over = |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since);
             let due = known.owed.take_if(|owed| is_over(owed));
             if let Some(Owed { bytes, cause, .. }) = due {
                 self.untold.changes.push(Change::Gap(Gap {
@@ -440,7 +459,7 @@ impl Source {
     /// Whether the next look is worth having soon: what the last one found can be understood only
     /// with it.
     pub fn is_in_doubt(&self) -> bool {
-        let is_new = |past: &Past| past.is_awaited && past.look == self.looks;
+        let is_new = |past: &Past| past.is_awaited && self.looks < past.look + LOOKS_FOR_COPY;
         let is_doubtful = |known: &Known| {
             known.standing == Standing::Doubtful && known.is_here() && known.parked_at.is_none()
         };

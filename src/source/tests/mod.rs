@@ -191,11 +191,18 @@ impl Scene {
 
     /// Looks, once more where that is worth it, reads and consumes everything there is.
     fn follow(&mut self) -> Vec<String> {
-        self.look();
-        if self.source.is_in_doubt() {
-            self.look();
-        }
+        self.look_well();
         self.drain()
+    }
+
+    /// Looks until nothing is in doubt that soon will not be.
+    fn look_well(&mut self) {
+        self.look();
+        for _ in 0..5 {
+            if self.source.is_in_doubt() {
+                self.look();
+            }
+        }
     }
 
     /// The agent starts again with what was committed.
