@@ -257,7 +257,15 @@ impl Source {
         let is_fresh = quiet_for < UNFINISHED_KEPT;
         let path = Arc::clone(&known.path);
         let Some(head) = self.head(key)? else {
-            let may_grow = is_fresh && (is_packed || !parents.is_empty());
+            let ending = self
+                .tails
+                .with_content(key, &path, |content| Ok(content.ending()))?;
+            let may_grow = match ending {
+                // What was unpacked for the head is all there is.
+                Some(Ending::Complete) => false,
+                Some(_) => is_fresh,
+                None => is_fresh && !parents.is_empty(),
+            };
             return Ok(match may_grow {
                 true => Verdict::Wait,
                 false => Verdict::New,

@@ -517,11 +517,12 @@ impl Source {
     /// Opens the oldest files with something to read while there is room, so that they can be
     /// read to their end even if they are removed meanwhile.
     fn hold_unread(&mut self) -> Result<(), SourceError> {
-        let keys: Vec<FileKey> = self
-            .unread
-            .iter()
+        let held = self.files.iter().filter(|(_, known)| known.is_held);
+        let held = held.map(|(key, _)| *key);
+        let unread = self.unread.iter().map(|age| age.key);
+        let keys: Vec<FileKey> = held
+            .chain(unread)
             .take(self.settings.open_files_max)
-            .map(|age| age.key)
             .collect();
         for key in keys {
             let Some(known) = self.files.get(&key) else {

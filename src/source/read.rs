@@ -150,6 +150,11 @@ impl Source {
         };
         let what = match ending {
             Ending::NotReached => return Ok(()),
+            // Rows that nobody could use a byte of are not what is remembered as read.
+            Ending::Complete if known.stuck.is_some() => {
+                known.is_exhausted = true;
+                return Ok(());
+            }
             Ending::Complete => {
                 known.finish();
                 let position = known.position.clone();

@@ -265,6 +265,8 @@ impl History {
             return false;
         };
         assert!(chunk.bytes.ends_with(b"\n"));
+        // Where nothing follows, something has to be consumed.
+        let lines = lines.max(usize::from(chunk.last));
         let text = String::from_utf8(chunk.bytes).unwrap();
         let (mut offset, mut count, mut bytes) = (chunk.offset, 0, 0);
         let mut consumed = Vec::new();
@@ -386,7 +388,27 @@ impl History {
             .keys()
             .filter(|line| !self.consumed.contains_key(*line))
             .collect();
-        assert!(missing.is_empty(), "missing: {missing:?}");
+        let files: Vec<String> = self
+            .scene
+            .source
+            .files
+            .values()
+            .map(|known| {
+                format!(
+                    "{} {:?} {:?} {} of {} copy_of {:?} stuck {:?} held {} {}",
+                    known.path.display(),
+                    known.standing,
+                    known.presence,
+                    known.position.offset,
+                    known.size,
+                    known.copy_of.is_some(),
+                    known.stuck,
+                    known.is_held,
+                    known.is_exhausted,
+                )
+            })
+            .collect();
+        assert!(missing.is_empty(), "missing: {missing:?} {files:#?}");
         let unknown = self
             .consumed
             .keys()
