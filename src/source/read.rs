@@ -101,19 +101,24 @@ impl Source {
             return Ok(None);
         };
         let mut content = self.tails.content(key, &known.path)?;
-        if known.standing == Standing::Grown {
-            if identity::compare_tail(&mut content, &known.position)? != Likeness::Same {
-                // Another life. The next look finds out more, and what was lost of this one.
-                known.raise(Standing::Doubtful);
-                self.window.forget_file(key);
-                return Ok(None);
-            }
-            if !self.window.still_shows(key, &mut content)? {
-                known.rewind();
-                self.window.forget_file(key);
-            }
-            known.standing = Standing::Sure;
+        // Also of a file that the last look found as it was: it may have been cut off and written
+        // again since, and what follows would be joined to what was read before.
+        let is_plain = content.ending().is_none();
+        let is_to_compare = known.standing == Standing::Grown || !self.window.is_on(key);
+        let is_other = is_to_compare
+            && identity::compare_tail(&mut content, &known.position)? != Likeness::Same;
+        let is_shown = self.window.still_shows(key, &mut content)?;
+        if is_plain && (is_other || (!is_shown && known.standing != Standing::Grown)) {
+            // Another life. The next look finds out more, and what was lost of this one.
+            known.raise(Standing::Doubtful);
+            self.window.forget_file(key);
+            return Ok(None);
         }
+        if !is_shown {
+            known.rewind();
+            self.window.forget_file(key);
+        }
+        known.standing = Standing::Sure;
         if !self.window.is_on(key) {
             known.forget_unconsumed();
         }

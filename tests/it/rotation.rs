@@ -265,6 +265,11 @@ fn no_row_is_missing_after_rotations_of_every_style_and_kills() {
     while receiver.account().distinct < rows && began.elapsed() < ARRIVAL {
         thread::sleep(Duration::from_millis(20));
     }
+    // Until nothing comes any more: a commit that a kill undid is made once more.
+    let mut arrived = 0;
+    while std::mem::replace(&mut arrived, receiver.account().requests) != arrived {
+        thread::sleep(Duration::from_secs(1));
+    }
     assert_eq!(agent.stop(), 0, "{}", bench.path("agent.log").display());
     let account = receiver.account();
     let ledger = bench.ledger();

@@ -110,6 +110,8 @@ impl History {
 
     /// Everything there is has been read and committed, so that a cut loses nothing.
     fn catch_up(&mut self) {
+        // Longer than anything waits for a copy.
+        self.scene.wait(20);
         for _ in 0..2 {
             self.commit();
             self.scene.look_well();
@@ -227,6 +229,9 @@ impl History {
             self.write(at, true);
             self.catch_up();
         }
+        // It is closed once it has been quiet: beyond the bound on open files rows would be lost.
+        self.scene.wait(70);
+        self.look();
         let model = &mut self.models[at];
         model.file = new_file(&path);
         model.written.clear();
@@ -274,7 +279,8 @@ impl History {
             let place = (chunk.first_row, offset);
             let text = line.trim_end().to_owned();
             let there = self.places.entry(place).or_insert_with(|| text.clone());
-            assert_eq!(*there, text, "two lines have the place {offset}");
+            let path = chunk.path.display();
+            assert_eq!(*there, text, "two lines have the place {offset} of {path}");
             consumed.push(text);
             offset += line.len() as u64;
             bytes += line.len();
@@ -388,27 +394,7 @@ impl History {
             .keys()
             .filter(|line| !self.consumed.contains_key(*line))
             .collect();
-        let files: Vec<String> = self
-            .scene
-            .source
-            .files
-            .values()
-            .map(|known| {
-                format!(
-                    "{} {:?} {:?} {} of {} copy_of {:?} stuck {:?} held {} {}",
-                    known.path.display(),
-                    known.standing,
-                    known.presence,
-                    known.position.offset,
-                    known.size,
-                    known.copy_of.is_some(),
-                    known.stuck,
-                    known.is_held,
-                    known.is_exhausted,
-                )
-            })
-            .collect();
-        assert!(missing.is_empty(), "missing: {missing:?} {files:#?}");
+        assert!(missing.is_empty(), "missing: {missing:?}");
         let unknown = self
             .consumed
             .keys()
