@@ -10,8 +10,10 @@
 mod again;
 mod report;
 mod set_aside;
+mod status;
 
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
+pub use status::{SourceStatus, SourcesStatus};
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::{Event, EventId, Maker, Origin};
@@ -146,6 +148,8 @@ pub struct Ingest {
     full: bool,
     /// The last commit failed.
     failing: bool,
+    /// What is shown of the sources.
+    shown: status::Shown,
     /// Bytes that are being read once more.
     again: Option<Again>,
     /// When the queue was last asked for such bytes.
@@ -167,8 +171,8 @@ struct Following {
 
 impl Following {
     fn look(&mut self, now: Moment, wall: UnixMs, group: &mut Group) {
-        self.looked_at = now;
         self.look_at = now + self.feed.poll;
+        self.looked_at = now;
         match self.feed.source.look(wall) {
             Ok(looked) => {
                 self.report.no_trouble();
@@ -248,6 +252,7 @@ impl Ingest {
             measured_at: None,
             full: false,
             failing: false,
+            shown: status::Shown::default(),
             again: None,
             again_asked_at: None,
             saved: Arc::default(),
@@ -276,6 +281,11 @@ impl Ingest {
                 }
             }
         }
+    }
+
+    /// What the pump shows of its sources, each second while it runs.
+    pub fn status(&self) -> SourcesStatus {
+        self.shown.status.clone()
     }
 
     /// Commits at most one group.
@@ -355,6 +365,15 @@ impl Ingest {
         }
         // Something happened that no open file explains. Looks are spaced even so: a directory
         // in which names change all the time must not cost more than one that is quiet.
+        let feeds = &mut self.feeds;
+        self.shown.update(now, || {
+            let status = |following: &mut Following| SourceStatus {
+                name: Arc::clone(&following.feed.name),
+                taken_at: wall,
+                files: following.feed.source.statuses(now).into(),
+            };
+            feeds.iter_mut().map(status).collect()
+        });
         let calls = heard == Changed::Names || (heard == Changed::Content && !grown);
         for following in &mut self.feeds {
             if calls {

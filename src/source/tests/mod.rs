@@ -6,6 +6,7 @@ mod long_lines;
 mod looks;
 mod packed;
 mod partial;
+mod places;
 mod rotation;
 mod starting;
 
