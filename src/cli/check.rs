@@ -2,9 +2,10 @@
 //! of it. Reads only; a running agent is not disturbed.
 
 use super::{Exit, screen};
-use crate::config::{Config, SourceConfig};
+use crate::config::{Config, SourceConfig, value};
 use crate::event::{Event, Maker, Origin};
 use crate::parser::{Parser, Record, Step};
+use crate::queue::Partition;
 use crate::source::{FirstRow, HeaderTest, listing};
 use std::fs::File;
 use std::io::Read;
@@ -43,12 +44,20 @@ pub fn check(path: &Path) -> Exit {
         format_args!("# in force, from {}", files.join(", ")),
     ));
     screen::line(config.show().trim_end());
+    let disk = disk(&config);
     let mut worst = Sample::Fits;
     for source in &config.sources {
         screen::line("");
         worst = worst.max(sample(source, &config));
     }
     screen::line("");
+    if disk == Exit::Configuration {
+        screen::line(screen::styled(
+            screen::BAD,
+            "the disk of state_dir has too little room: see above",
+        ));
+        return disk;
+    }
     let (style, verdict, exit) = match worst {
         Sample::Fits => (screen::GOOD, "the configuration is good", Exit::Success),
         Sample::Misfits => (
@@ -64,6 +73,41 @@ pub fn check(path: &Path) -> Exit {
     };
     screen::line(screen::styled(style, verdict));
     exit
+}
+
+/// Shows what the disk of the state directory has for the queue.
+///
+/// Too little is answered as a wrong configuration, because the agent would start with reading
+/// paused. It does start: one that is in operation must not be kept down by what others write.
+fn disk(config: &Config) -> Exit {
+    let limits = &config.queue.disk;
+    // The directory is made by the agent; what is there of its path is on the same disk.
+    let there = config.state_dir.ancestors().find(|path| path.exists());
+    let there = there.unwrap_or(Path::new("/"));
+    screen::line("");
+    screen::line(format_args!(
+        "of disk_max {} events can take {}, the rest is kept for dead letters, rows set aside and settlements",
+        value::show_bytes(limits.disk_max),
+        value::show_bytes(limits.for_events())
+    ));
+    let shortage = match Partition::of(there) {
+        Ok(partition) => partition.shortage(limits, 0, false),
+        Err(error) => {
+            let what = format!("{} cannot be looked at: {error}", there.display());
+            screen::line(screen::styled(screen::BAD, what));
+            return Exit::Success;
+        }
+    };
+    let Some(shortage) = shortage else {
+        return Exit::Success;
+    };
+    let what = format!(
+        "state_dir {}: reading would pause ({}): {shortage}",
+        config.state_dir.display(),
+        shortage.limit()
+    );
+    screen::line(screen::styled(screen::BAD, what));
+    Exit::Configuration
 }
 
 /// How a source's files look, from best to worst.

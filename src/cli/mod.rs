@@ -2,13 +2,16 @@
 
 mod check;
 mod demo;
+mod endpoints;
 mod formats;
 mod receive;
 mod run;
 mod screen;
 mod secret;
+mod store;
 
 use clap::{Parser, Subcommand};
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +29,8 @@ pub enum Exit {
     Bug = 70,
     /// The queue's store could not be opened or written.
     Store = 74,
+    /// An agent runs where none may, or none where one has to.
+    Unavailable = 75,
     /// The configuration stands in the way; a restart would not help.
     Configuration = 78,
 }
@@ -65,9 +70,15 @@ enum Command {
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
+    /// The endpoints in the queue: what is queued for each, and what to do with a name that is gone.
+    #[command(subcommand)]
+    Endpoints(endpoints::EndpointsCommand),
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
+    /// The queue on disk: check it, take events out of it, mend it. While no agent runs.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 }
 
 /// The one argument of the commands that work with a configuration.
@@ -99,6 +110,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),
+        Command::Endpoints(command) => endpoints::endpoints(&command),
         Command::Secret(command) => secret::secret(&command),
+        Command::Store(command) => store::store(&command),
     }
+}
+
+/// An error with its causes, as one text.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

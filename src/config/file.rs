@@ -35,6 +35,20 @@ pub struct ConfigFile {
 pub struct QueueTable {
     /// All the bytes the state directory may take, with its unit (default: `"512MiB"`).
     pub disk_max: Key<String>,
+    /// Bytes always left free in the partition, with their unit (default: `"1GiB"`).
+    pub free_min: Key<String>,
+    /// Inodes always left free in the partition (default: 10,000).
+    pub free_inodes_min: Key<i64>,
+    /// `pause` reading or `drop_oldest` events at `disk_max` (default: `pause`).
+    pub when_full: Key<String>,
+    /// Event types that still fit when reading pauses for the others (default: alarms).
+    pub reserve_for: Key<Vec<String>>,
+    /// All the bytes dead letters may take, with their unit (default: an eighth of `disk_max`, `"64MiB"` at most).
+    pub dead_letters_max: Key<String>,
+    /// How long dead letters are kept, with its unit (default: `"30d"`).
+    pub dead_letters_keep: Key<String>,
+    /// All the bytes that parts set aside of a damaged store may take (default: a 32nd of `disk_max`, `"16MiB"` at most).
+    pub quarantine_max: Key<String>,
 }
 
 /// The `[limits]` table as written.
@@ -45,6 +59,8 @@ pub struct LimitsTable {
     /// How long a deleted but unread file is kept open, and how much room all of them may take,
     /// each with its unit (default: `["1h", "256MiB"]`).
     pub deleted_files_keep: Key<Vec<String>>,
+    /// Memory for rows and events under way, with its unit (default: `"64MiB"`).
+    pub memory_max: Key<String>,
 }
 
 /// The `[log]` table as written.
@@ -123,16 +139,25 @@ pub struct EndpointTable {
     pub name: Key<String>,
     /// Where to send. Required.
     pub url: Key<String>,
-    /// `standard` or `vos3000` (default: `standard`).
+    /// `standard`, `vos3000`, `vobiz`, `vobiz-voice`, `voipbin`, `cloudevents` or `custom` (default:
+    /// `standard`).
     pub profile: Key<String>,
+    /// Of a `custom` endpoint: the profile whose body it has (default: `standard`).
+    pub body: Key<String>,
+    /// A body of your own: keys, and under each a field of the event, `$id`, `$type`, `$time`,
+    /// `$sequence`, `$node` or `=text`. In the order of the keys' letters.
+    pub fields: Key<BTreeMap<String, String>>,
     /// Event types, or `["*"]`. Required.
     pub events: Key<Vec<String>>,
     /// Whether it is delivered to (default: true).
     pub enabled: Key<bool>,
     /// `now` or `oldest`: what a new endpoint gets of the events already queued (default: `now`).
     pub from: Key<String>,
-    /// `none` to send unsigned.
-    pub signature: Key<String>,
+    /// The name it had before: it takes over that one's place, backlog and dead letters.
+    pub adopt: Key<String>,
+    /// A scheme of another profile, `stripe`, `github`, a table of the parts of your own, or `none`
+    /// to send unsigned.
+    pub signature: Key<toml::Value>,
     /// The signing secret itself; prefer a file.
     pub secret: Key<String>,
     /// A file that holds the secret.

@@ -102,6 +102,67 @@ fn a_name_of_the_wrong_type_is_reported_once() {
 }
 
 #[test]
+fn the_bounds_scale_with_disk_max_and_refuse_what_leaves_no_room() {
+    let bounds = |top: &str| load(&format!("{top}\n{SOURCE}\n{ENDPOINT}"));
+    let queue = bounds("").unwrap().queue;
+    assert_eq!(
+        (queue.disk.disk_max, queue.disk.dead_letters_max),
+        (512 << 20, 64 << 20)
+    );
+    assert_eq!(queue.disk.quarantine_max, 16 << 20);
+    assert_eq!(queue.reserve_for, ["alarm".into(), "balance_alert".into()]);
+    let small =
+        bounds("[queue]\ndisk_max = \"32MiB\"\nwhen_full = \"drop_oldest\"\nreserve_for = []\n");
+    let small = small.unwrap().queue;
+    assert_eq!(small.disk.dead_letters_max, 4 << 20);
+    assert_eq!(small.disk.when_full.to_string(), "drop_oldest");
+    assert!(small.reserve_for.is_empty());
+    check(
+        &format!(
+            "[queue]\ndisk_max = \"16MiB\"\ndead_letters_max = \"300MiB\"\nfree_min = 5\nwhen_full = \"drop\"\nreserve_for = [\"A\"]\n{SOURCE}\n{ENDPOINT}"
+        ),
+        &[
+            "2: queue: disk_max: 16MiB is out of range; write 32MiB to 1024GiB",
+            "3: queue: dead_letters_max: 300MiB is out of range; write 4MiB to 128MiB",
+            "4: queue: free_min: \"5\" has no meaning here; write \"5MiB\"",
+            "5: queue: when_full: \"drop\" is not known; write \"pause\" or \"drop_oldest\"",
+            "6: queue: reserve_for: \"A\" is no event type",
+        ],
+    );
+}
+
+#[test]
+fn memory_is_divided_among_the_endpoints_that_are_delivered_to() {
+    let endpoint = |number: usize| ENDPOINT.replace("billing\"", &format!("e{number}\""));
+    let many = |count: usize| (0..count).map(endpoint).collect::<String>();
+    let off = endpoint(99).replace("profile", "enabled = false\nprofile");
+    let config = load(&format!("{SOURCE}\n{}{off}", many(3))).unwrap();
+    let left = (64 << 20) - ingest::MEMORY_BYTES - crate::delivery::memory::LARGE_BYTES;
+    assert_eq!(config.endpoints[0].endpoint.memory.bytes, left / 3);
+    assert!(load(&format!("{SOURCE}\n{}", many(64))).is_ok());
+    check(
+        &format!("[limits]\nmemory_max = \"16MiB\"\n{SOURCE}\n{}", many(30)),
+        &["limits: memory_max: is too little for 30 endpoints; write at least \"20MiB\""],
+    );
+}
+
+#[test]
+fn only_a_name_that_is_gone_can_be_adopted() {
+    let adopting = |old: &str| format!("{SOURCE}\n{ENDPOINT}adopt = \"{old}\"\n");
+    let config = load(&adopting("crm")).unwrap();
+    assert_eq!(config.endpoints[0].adopt.as_deref(), Some("crm"));
+    check(
+        &adopting("billing"),
+        &["adopt: \"billing\" cannot be adopted"],
+    );
+    let other = ENDPOINT.replace("billing\"", "crm\"");
+    check(
+        &format!("{}\n{other}", adopting("crm")),
+        &["endpoint \"billing\": adopt: endpoint \"crm\" is still configured"],
+    );
+}
+
+#[test]
 fn text_that_is_not_toml_is_reported_with_its_line() {
     check("node = \"a\"\n[[source]\n", &["2:"]);
     check(

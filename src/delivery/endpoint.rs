@@ -3,8 +3,9 @@
 //! The configuration builds it with [`Endpoint::new`], which fills in what the profile takes for
 //! granted, and then changes only what the operator wrote.
 
+use super::memory::Share;
 use super::outcome::SuccessRule;
-use super::profile::Profile;
+use super::profile::{Body, Profile};
 use super::retry::RetrySchedule;
 use super::signer::{Secret, SignatureScheme};
 use super::url::Url;
@@ -43,8 +44,10 @@ pub struct Endpoint {
     pub name: Arc<str>,
     /// Where requests go.
     pub url: Url,
-    /// The shape of the body.
+    /// Whose customs it has where the configuration says nothing else.
     pub profile: Profile,
+    /// The shape of the body.
+    pub body: Body,
     /// Which events it is told.
     pub events: EventFilter,
     /// How requests are signed.
@@ -77,6 +80,8 @@ pub struct Endpoint {
     pub extra_roots: Vec<Vec<u8>>,
     /// Whether a host name may lead to a private, loopback or link-local address.
     pub allow_private: bool,
+    /// Memory for its events.
+    pub memory: Share,
 }
 
 impl Endpoint {
@@ -87,6 +92,7 @@ impl Endpoint {
             name: name.into(),
             url,
             profile,
+            body: Body::Of(profile),
             events: EventFilter::All,
             signature: defaults.signature,
             secret: None,
@@ -107,6 +113,7 @@ impl Endpoint {
             agent_headers: true,
             extra_roots: Vec::new(),
             allow_private: false,
+            memory: Share::default(),
         }
     }
 }

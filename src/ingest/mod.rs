@@ -8,6 +8,8 @@
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
 mod again;
+mod overflow;
+mod pause;
 mod report;
 mod set_aside;
 mod status;
@@ -18,12 +20,14 @@ pub use status::{SourceStatus, SourcesStatus};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::{Event, EventId, Maker, Origin};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
-use crate::queue::{self, Queue, SourceBatch, SourceCounts};
+use crate::queue::{self, DiskLimits, Queue, Room, Shortage, SourceBatch, SourceCounts, WhenFull};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
     Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, Start,
 };
 use again::Again;
+use overflow::Overflow;
+use pause::Pause;
 use report::Report;
 use std::collections::HashSet;
 use std::fmt;
@@ -37,8 +41,14 @@ use std::time::Duration;
 /// some hundred kilobytes of memory.
 pub const GROUP_ROWS_MAX: usize = 1_024;
 
-/// Most bytes of rows of one commit, beside [`GROUP_ROWS_MAX`]: bounds memory with wide rows.
-pub const GROUP_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of one commit's rows and the events made of them, beside [`GROUP_ROWS_MAX`]: bounds
+/// memory with wide rows.
+pub const GROUP_BYTES_MAX: usize = 2 << 20;
+
+/// Memory that reading takes at most, of the agent's budget: a group of [`GROUP_BYTES_MAX`] and a
+/// row beyond it, the blocks packed of it, the batch they are written in, and what the database
+/// holds of that until it is synced; beside it what a source has read and not yet given out.
+pub const MEMORY_BYTES: usize = 4 * GROUP_BYTES_MAX + (2 << 20);
 
 /// Bytes asked of a source at a time.
 const READ_BYTES: usize = 128 << 10;
@@ -52,11 +62,14 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(4);
 /// Wait before a failed commit is tried again, and between looks at a disk that is full.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Time between two questions for bytes that are to be read again.
+const AGAIN_PAUSE: Duration = Duration::from_millis(500);
+
+/// Time between two looks at whether dead letters have outlived their limits.
+const OUTLIVED_PAUSE: Duration = Duration::from_secs(60);
+
 /// Shortest time from one look to the next that growth calls for.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
-
-/// Time between two measurements of the state directory.
-const MEASURE_PAUSE: Duration = Duration::from_millis(500);
 
 /// One source with everything that turns its bytes into events.
 #[derive(Debug)]
@@ -75,6 +88,8 @@ pub struct Feed {
     pub poll: Duration,
     /// Where following begins; rows of an earlier time are filtered out.
     pub start: Start,
+    /// It makes only events that still fit when reading pauses for the others.
+    pub reserved: bool,
 }
 
 /// Why ingest cannot begin.
@@ -141,13 +156,10 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     /// A group whose commit failed; it goes first.
     held: Option<Group>,
-    /// Most bytes the state directory may take before reading pauses.
-    disk_max: u64,
-    measured_at: Option<Moment>,
-    /// The state directory is as big as it may become.
-    full: bool,
-    /// The last commit failed.
-    failing: bool,
+    when_full: WhenFull,
+    outlived_at: Option<Moment>,
+    pause: Pause,
+    overflow: Overflow,
     /// What is shown of the sources.
     shown: status::Shown,
     /// Bytes that are being read once more.
@@ -216,22 +228,25 @@ pub enum Passed {
 }
 
 impl Ingest {
-    /// A pump from `feeds` into `queue`, whose directory `state_dir` takes at most `disk_max` bytes
-    /// before reading pauses.
+    /// A pump from `feeds` into `queue`, whose directory is `state_dir`. The queue says when there
+    /// is no room, by the same `limits`.
     ///
     /// # Errors
     ///
-    /// When rows that do not fit would have nowhere to be kept. Nothing has been read then.
+    /// When rows that do not fit would have nowhere to be kept, even if the disk had room. Nothing
+    /// has been read then.
     pub fn new(
         feeds: Vec<Feed>,
         queue: Queue,
         state_dir: &Path,
-        disk_max: u64,
+        limits: &DiskLimits,
         clock: Arc<dyn Clock>,
     ) -> Result<Ingest, IngestError> {
-        let set_aside = SetAside::open(state_dir).map_err(|cause| IngestError::SetAside {
-            directory: state_dir.to_owned(),
-            cause,
+        let set_aside = SetAside::open(state_dir, limits.set_aside_max()).map_err(|cause| {
+            IngestError::SetAside {
+                directory: state_dir.to_owned(),
+                cause,
+            }
         })?;
         let now = clock.now();
         let follow = |feed: Feed| Following {
@@ -248,10 +263,10 @@ impl Ingest {
             set_aside,
             clock,
             held: None,
-            disk_max,
-            measured_at: None,
-            full: false,
-            failing: false,
+            when_full: limits.when_full,
+            outlived_at: None,
+            pause: Pause::default(),
+            overflow: Overflow::default(),
             shown: status::Shown::default(),
             again: None,
             again_asked_at: None,
@@ -293,54 +308,100 @@ impl Ingest {
     /// The group is durable when this returns [`Passed::Full`] or [`Passed::Committed`]. A crash
     /// before costs nothing but reading the same rows again.
     pub fn pass(&mut self, heard: Changed) -> Passed {
+        let room = self.room();
         let mut group = match self.held.take() {
             Some(held) => held,
             None => {
                 let looked = self.look(heard);
-                if self.is_full() {
-                    self.held = Some(looked).filter(|group| !group.batches.is_empty());
-                    return Passed::Paused;
+                match room {
+                    Room::ForNone(_) => looked,
+                    Room::ForAll | Room::ForReserved(_) => self.read(looked, room),
                 }
-                self.read(looked)
             }
         };
+        if let Room::ForNone(shortage) = room
+            && (group.rows > 0 || shortage == Shortage::Ballast)
+        {
+            // What a look alone has found is written all the same: some hundred bytes.
+            self.held = Some(group).filter(|group| !group.batches.is_empty());
+            return Passed::Paused;
+        }
         if group.batches.is_empty() {
-            return Passed::Idle;
+            return match room {
+                Room::ForNone(_) => Passed::Paused,
+                Room::ForAll | Room::ForReserved(_) => Passed::Idle,
+            };
         }
         let full = group.is_full();
-        let kept = self
-            .keep_rejects(&mut group)
-            .map_err(|error| format!("cannot set rows aside: {error}"));
-        let committed = kept.and_then(|()| {
-            self.queue
-                .commit(&group.batches)
-                .map_err(|error| error.to_string())
-        });
-        match committed {
-            Ok(_) => {
-                if std::mem::take(&mut self.failing) {
-                    log::info!("reading resumed");
+        match self.make_durable(&mut group) {
+            Ok(()) => {
+                if room == Room::ForAll {
+                    self.pause.end(self.clock.now());
                 }
-                if full {
-                    Passed::Full
-                } else {
-                    Passed::Committed
+                match room {
+                    Room::ForNone(_) => Passed::Paused,
+                    _ if full => Passed::Full,
+                    _ => Passed::Committed,
                 }
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    log::error!("reading paused, rows cannot be made durable error={error:?}");
-                }
+                self.pause.failed(&error, self.clock.now());
                 self.held = Some(group);
                 Passed::Paused
             }
         }
     }
 
+    /// What there is room for; what goes to make some, and what there is to say about it.
+    fn room(&mut self) -> Room {
+        let now = self.clock.now();
+        let mut room = self.queue.room(now);
+        while self.when_full == WhenFull::DropOldest
+            && let Room::ForReserved(Shortage::DiskMax { .. })
+            | Room::ForNone(Shortage::DiskMax { .. }) = room
+        {
+            match self.queue.drop_oldest() {
+                Ok(Some(dropped)) => {
+                    self.overflow.dropped(&dropped, now);
+                    room = self.queue.room(now);
+                }
+                // Too little to drop, or it cannot be written: what is left is to wait.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.overflow.tell(now);
+        self.remove_outlived(now);
+        // A pause after a failed commit ends with one that succeeds.
+        if room != Room::ForAll || self.held.is_none() {
+            self.pause.heard(room, now);
+        }
+        room
+    }
+
+    fn remove_outlived(&mut self, now: Moment) {
+        let is_due = self
+            .outlived_at
+            .is_none_or(|at| now.since(at) >= OUTLIVED_PAUSE);
+        if is_due {
+            self.outlived_at = Some(now);
+            if let Err(error) = self.queue.remove_outlived(self.clock.wall()) {
+                log::debug!("dead letters not removed error={:?}", chain(&error));
+            }
+        }
+    }
+
+    /// Steps 4 and 5.
+    fn make_durable(&mut self, group: &mut Group) -> Result<(), String> {
+        self.keep_rejects(group)
+            .map_err(|error| format!("cannot set rows aside: {error}"))?;
+        let committed = self.queue.commit(&group.batches);
+        committed.map(|_| ()).map_err(|error| chain(&error))
+    }
+
     /// Reads some rows again that the queue has lost to damage; asks it for such rows now and then.
     fn pass_again(&mut self) -> bool {
         let now = self.clock.now();
-        let asked_lately = |asked: Moment| now.since(asked) < MEASURE_PAUSE;
+        let asked_lately = |asked: Moment| now.since(asked) < AGAIN_PAUSE;
         if self.again.is_none() && self.again_asked_at.is_some_and(asked_lately) {
             return false;
         }
@@ -388,8 +449,13 @@ impl Ingest {
     }
 
     /// Steps 2 and 3: reads complete lines and turns them into events, source by source.
-    fn read(&mut self, mut group: Group) -> Group {
-        for following in &mut self.feeds {
+    fn read(&mut self, mut group: Group, room: Room) -> Group {
+        let may_read = |feed: &Feed| feed.reserved || room == Room::ForAll;
+        for following in self
+            .feeds
+            .iter_mut()
+            .filter(|following| may_read(&following.feed))
+        {
             while !group.is_full() {
                 match following.feed.source.read(READ_BYTES) {
                     Ok(Some(piece)) => group.understand(following, piece),
@@ -413,38 +479,6 @@ impl Ingest {
         self.set_aside.add(&group.set_aside)?;
         group.set_aside.clear();
         Ok(())
-    }
-
-    /// Whether the state directory is as big as it may become; says so when that changes.
-    fn is_full(&mut self) -> bool {
-        let now = self.clock.now();
-        if self
-            .measured_at
-            .is_some_and(|measured| now.since(measured) < MEASURE_PAUSE)
-        {
-            return self.full;
-        }
-        self.measured_at = Some(now);
-        let bytes = self
-            .queue
-            .disk_bytes()
-            .saturating_add(self.set_aside.bytes());
-        let resume_below = self.disk_max / 10 * 9;
-        let full = bytes
-            >= if self.full {
-                resume_below
-            } else {
-                self.disk_max
-            };
-        match (std::mem::replace(&mut self.full, full), full) {
-            (false, true) => log::error!(
-                "reading paused, the queue is full disk_bytes={bytes} disk_max={}",
-                self.disk_max
-            ),
-            (true, false) => log::info!("reading resumed disk_bytes={bytes}"),
-            _ => {}
-        }
-        full
     }
 
     fn until_next_look(&self) -> Duration {
@@ -549,7 +583,10 @@ impl Group {
             };
             match understood {
                 Understood::Event(event) if self.saved.contains(&event.id) => counts.repeated += 1,
-                Understood::Event(event) => events.push(event),
+                Understood::Event(event) => {
+                    self.bytes += event.data.len();
+                    events.push(event);
+                }
                 Understood::Early => counts.filtered += 1,
                 Understood::Misfit(reject) => {
                     counts.rejected += 1;
@@ -635,6 +672,12 @@ impl Feed {
 fn remember(batch: &mut SourceBatch, position: FilePosition) {
     batch.positions.retain(|known| known.key != position.key);
     batch.positions.push(position);
+}
+
+/// An error with its causes, as one text.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn entry(

@@ -160,6 +160,12 @@ fn sealed_part(first: Sequence, value: &[u8]) -> Option<&[u8]> {
     (written == checksum(first, sealed)).then_some(sealed)
 }
 
+/// Length of the events before compression, by the header alone; in bytes.
+pub(super) fn raw_bytes(value: &[u8]) -> Option<usize> {
+    let mut header = Fields(value.get(2..)?);
+    usize::try_from(header.u32()?).ok()
+}
+
 /// The events of the block stored under `first`; `None` when it is not what was written there.
 pub(super) fn unpack(first: Sequence, value: &[u8]) -> Option<Vec<Queued>> {
     let sealed = sealed_part(first, value)?;

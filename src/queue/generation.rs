@@ -278,6 +278,8 @@ impl Generation {
 
     /// Writes a batch without making it durable: for what [`write`](Generation::write) follows.
     pub(super) fn apply(&self, writes: Writes) -> Result<(), QueueError> {
+        #[cfg(test)]
+        super::probe::wrote(writes.bytes);
         self.guarded("write", |db| db.apply_batch(writes.batch))
     }
 
@@ -287,6 +289,8 @@ impl Generation {
     /// all of it. After an error: all or nothing, and which of them shows only when the
     /// generation is opened again; this object must not be written any more.
     pub(super) fn write(&self, writes: Writes) -> Result<(), QueueError> {
+        #[cfg(test)]
+        super::probe::wrote(writes.bytes);
         self.guarded("write", |db| {
             db.apply_batch(writes.batch)?;
             db.flush()?;
@@ -296,6 +300,11 @@ impl Generation {
     }
 
     fn sync(&self) -> Result<(), QueueError> {
+        #[cfg(test)]
+        if super::probe::syncs() {
+            let dying = nix::errno::Errno::EIO.into();
+            return Err(disk("sync", &file_of(&self.directory))(dying));
+        }
         self.file
             .sync_data()
             .map_err(disk("sync", &file_of(&self.directory)))

@@ -29,6 +29,11 @@ enum Action {
     Detach {
         endpoint: usize,
     },
+    Adopt {
+        old: usize,
+        new: usize,
+    },
+    DropOldest,
     Settle(Vec<(usize, Index, Wish)>),
     /// Everything an endpoint has not had is delivered.
     Drain {
@@ -74,6 +79,8 @@ fn any_action() -> impl Strategy<Value = Action> {
         ),
         3 => (0..3_usize, from).prop_map(|(endpoint, from)| Action::Attach { endpoint, from }),
         1 => (0..3_usize).prop_map(|endpoint| Action::Detach { endpoint }),
+        1 => (0..3_usize, 0..3_usize).prop_map(|(old, new)| Action::Adopt { old, new }),
+        1 => Just(Action::DropOldest),
         6 => settled.prop_map(Action::Settle),
         2 => (0..3_usize).prop_map(|endpoint| Action::Drain { endpoint }),
         1 => ("[ab]", any::<Vec<u8>>()).prop_map(|(name, value)| Action::StatePut { name, value }),
@@ -161,8 +168,27 @@ impl Pair {
                 self.model.attach(&name(endpoint), from, since);
             }
             Action::Detach { endpoint } => {
-                self.queue().detach(&name(endpoint)).unwrap();
+                let stood = self.queue().forget(&name(endpoint)).unwrap();
+                let known = self.model.endpoints.contains_key(&name(endpoint));
+                assert_eq!(stood.is_some(), known);
                 self.model.detach(&name(endpoint));
+            }
+            Action::Adopt { old, new } => {
+                let adopted = self.queue().adopt(&name(old), &name(new)).unwrap();
+                let expected = self.model.adopt(&name(old), &name(new));
+                assert_eq!(matches!(adopted, Adopted::Done(_)), expected, "{adopted:?}");
+            }
+            Action::DropOldest => {
+                let before = self.queue().ledger();
+                if let Some(dropped) = self.queue().drop_oldest().unwrap() {
+                    let oldest = self.queue().oldest();
+                    self.model.drop_before(oldest);
+                    for (name, count) in &dropped.endpoints {
+                        let totals = self.queue().ledger().endpoint(name).unwrap().clone();
+                        let was = before.endpoint(name).unwrap().dropped;
+                        assert_eq!(totals.dropped, was + count);
+                    }
+                }
             }
             Action::Settle(wishes) => {
                 let settled: Vec<Settled> = wishes
@@ -273,6 +299,10 @@ impl Pair {
                 endpoint.count(|fate| *fate == Fate::Skipped)
             );
             assert_eq!(totals.dead, endpoint.count(|fate| *fate == Fate::Dead));
+            assert_eq!(
+                totals.dropped,
+                endpoint.count(|fate| *fate == Fate::Dropped)
+            );
             assert_eq!(queue.waiting(name, usize::MAX).unwrap(), endpoint.waiting());
             assert_eq!(queue.count_waiting(name), endpoint.waiting().len() as u64);
         }

@@ -131,6 +131,10 @@ pub struct EndpointTotals {
     pub skipped: u64,
     /// Events given up.
     pub dead: u64,
+    /// Events dropped because the queue was full; see [`Dropped`](super::Dropped).
+    pub dropped: u64,
+    /// Of its dead letters, those that outlived `dead_letters_max` or `dead_letters_keep`.
+    pub dead_removed: u64,
     /// Events that damage to the store took before they were settled. The rows they came from
     /// are read again where their files are still there, and count as added once more.
     pub lost: u64,
@@ -152,7 +156,7 @@ impl EndpointTotals {
     }
 
     fn accounted(&self) -> u64 {
-        let settled = self.delivered + self.skipped + self.dead + self.lost;
+        let settled = self.delivered + self.skipped + self.dead + self.dropped + self.lost;
         settled + self.waiting + self.queued
     }
 }
@@ -229,6 +233,8 @@ mod tests {
             delivered: 3,
             skipped: 2,
             dead: 1,
+            dropped: 0,
+            dead_removed: 0,
             lost: 2,
             waiting: 1,
             queued: 3,

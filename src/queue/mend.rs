@@ -44,6 +44,9 @@ use std::sync::Arc;
 /// are committed between two checkpoints (at most 407,000 a second, measured).
 pub(super) const SEQUENCES_PASSED_OVER: u64 = 1 << 20;
 
+/// Most reports of mending that are kept in memory; all are logged.
+pub const MENDED_MAX: usize = 64;
+
 /// Most voids and files of one report that are logged, each on a line.
 const LINES_MAX: usize = 20;
 
@@ -169,7 +172,7 @@ impl Mended {
         lines
     }
 
-    pub(super) fn tell(&self) {
+    fn tell(&self) {
         for line in self.lines() {
             log::error!("{line}");
         }
@@ -517,6 +520,14 @@ fn copy(to: &Generation, rows: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Resu
 }
 
 impl Writer {
+    /// Says what was mended, and remembers it.
+    pub(super) fn report(&mut self, mended: Mended) {
+        mended.tell();
+        if self.mended.len() < MENDED_MAX {
+            self.mended.push(mended);
+        }
+    }
+
     /// Takes older generations whose directories are gone out of the account.
     pub(super) fn give_up_missing(
         &mut self,
@@ -609,16 +620,9 @@ impl Queue {
             mended.set_aside.extend(aside);
         }
         row::finish_mended(parent)?;
-        if let Some(span) = writer
-            .state
-            .spans
-            .iter_mut()
-            .find(|span| span.number == number)
-        {
-            span.bytes = row::directory_bytes(&directory);
-        }
+        locked(&self.0.readers).touch(number);
         writer.saved_ids(saved.ids());
-        mended.tell();
+        writer.report(mended);
         Ok(())
     }
 }

@@ -33,6 +33,7 @@ pub(super) enum Fate {
     Delivered,
     Skipped,
     Dead,
+    Dropped,
     Waits(Waiting),
 }
 
@@ -71,6 +72,34 @@ impl Model {
 
     pub(super) fn detach(&mut self, endpoint: &str) {
         self.endpoints.remove(endpoint);
+    }
+
+    /// Whether `new` takes over from `old`.
+    pub(super) fn adopt(&mut self, old: &Arc<str>, new: &Arc<str>) -> bool {
+        let next = self.next();
+        let gives_way = self.endpoints.get(new).is_none_or(|own| own.since == next);
+        if old == new || !gives_way {
+            return false;
+        }
+        let Some(endpoint) = self.endpoints.remove(old) else {
+            return false;
+        };
+        self.endpoints.insert(Arc::clone(new), endpoint);
+        for ((name, sequence), letter) in std::mem::take(&mut self.dead) {
+            let name = if name == *old { Arc::clone(new) } else { name };
+            self.dead.insert((name, sequence), letter);
+        }
+        true
+    }
+
+    /// Everything before `oldest` is gone.
+    pub(super) fn drop_before(&mut self, oldest: Sequence) {
+        for endpoint in self.endpoints.values_mut() {
+            for sequence in endpoint.since.0..oldest.0 {
+                let fate = endpoint.fates.entry(Sequence(sequence));
+                fate.or_insert(Fate::Dropped);
+            }
+        }
     }
 
     pub(super) fn settle(&mut self, settled: Vec<Settled>) {

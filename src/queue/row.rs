@@ -12,7 +12,7 @@ use super::meta::{Meta, MetaError, Standing};
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a generation's directory is called while it is being removed.
 const DROPPED: &str = "dropped";
@@ -34,8 +34,7 @@ pub(super) struct Head {
 /// Lets the copies of damaged generations that have been set aside take their places, and removes
 /// those of generations that are still there: their mending did not come that far.
 pub(super) fn finish_mended(parent: &Path) -> Result<(), QueueError> {
-    for entry in fs::read_dir(parent).map_err(disk("list", parent))? {
-        let path = entry.map_err(disk("list", parent))?.path();
+    for path in paths(parent)? {
         if path.extension().is_none_or(|extension| extension != MENDED) {
             continue;
         }
@@ -52,29 +51,33 @@ pub(super) fn finish_mended(parent: &Path) -> Result<(), QueueError> {
 
 /// The numbers of the generations in `parent`, ascending. Finishes removals that a crash cut short.
 pub(super) fn list(parent: &Path) -> Result<Vec<u32>, QueueError> {
-    let entries = match fs::read_dir(parent) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(disk("list", parent)(error)),
-    };
-    let mut numbers = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(disk("list", parent))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == DROPPED)
-        {
+    for path in paths(parent)? {
+        let extension = path.extension();
+        if extension.is_some_and(|extension| extension == DROPPED) {
             fs::remove_dir_all(&path).map_err(disk("remove", &path))?;
-        } else if let Some(number) = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(number)
-        {
-            numbers.push(number);
         }
     }
+    numbers(parent)
+}
+
+/// The numbers of the generations in `parent`, ascending; changes nothing.
+pub(super) fn numbers(parent: &Path) -> Result<Vec<u32>, QueueError> {
+    let paths = paths(parent)?;
+    let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
+    let mut numbers: Vec<u32> = names.filter_map(number).collect();
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Everything in `parent`; nothing when that is not there.
+fn paths(parent: &Path) -> Result<Vec<PathBuf>, QueueError> {
+    let entries = match fs::read_dir(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(disk("list", parent))?,
+    };
+    entries
+        .map(|entry| Ok(entry.map_err(disk("list", parent))?.path()))
+        .collect()
 }
 
 /// Opens the head; `None` when there is no generation yet.
@@ -137,20 +140,28 @@ pub(super) fn remove(parent: &Path, number: u32) -> Result<(), QueueError> {
 /// Bytes the files of a directory take on disk, its subdirectories included; what cannot be
 /// looked at counts as nothing.
 pub(super) fn directory_bytes(directory: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let Ok(entries) = fs::read_dir(directory) else {
-        return 0;
-    };
-    let bytes_of = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
-        // The unit of `st_blocks` is 512 bytes on every file system.
-        Ok(metadata) => metadata.blocks() * 512,
-        Err(_) => 0,
-    };
-    entries.flatten().map(bytes_of).sum()
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.flatten().map(|entry| bytes_of(&entry)).sum()
 }
 
-fn number(name: &str) -> Option<u32> {
+/// Bytes that one entry of a directory takes on disk, with everything under it.
+pub(super) fn bytes_of(entry: &fs::DirEntry) -> u64 {
+    match entry.metadata() {
+        Ok(found) if found.is_dir() => blocks(&found) + directory_bytes(&entry.path()),
+        Ok(found) => blocks(&found),
+        Err(_) => 0,
+    }
+}
+
+/// Bytes on disk of a file itself.
+pub(super) fn blocks(found: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    // The unit of `st_blocks` is 512 bytes on every file system.
+    found.blocks() * 512
+}
+
+/// The number of the generation whose directory is called `name`.
+pub(super) fn number(name: &str) -> Option<u32> {
     (name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| name.parse().ok())?
 }

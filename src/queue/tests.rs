@@ -7,6 +7,7 @@ use crate::event::{EventId, Labels};
 use crate::source::{FileKey, FilePosition};
 use crate::timestamp::Timestamp;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 

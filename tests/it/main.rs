@@ -9,8 +9,12 @@
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
 mod agent;
+mod bounds;
 mod cli;
 mod crash;
+mod damage;
+mod endpoints;
+mod full_disk;
 mod interop;
 mod rotation;
 mod shape;
