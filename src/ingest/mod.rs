@@ -188,6 +188,7 @@ impl Following {
         match self.feed.source.look(wall) {
             Ok(looked) => {
                 self.report.no_trouble();
+                self.report.waiting(self.feed.source.waiting_long());
                 if !self.seen && self.feed.source.is_placed() {
                     // Even with no file there: files that appear from now on are new ones.
                     self.seen = true;

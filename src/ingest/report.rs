@@ -1,7 +1,7 @@
 //! Report: what ingest says in the log about one source: changes at once, repetitions as a count.
 
 use crate::clock::Moment;
-use crate::source::{Change, Rewrite, SourceError};
+use crate::source::{Change, Rewrite, SourceError, Waiting};
 use std::time::Duration;
 
 /// Shortest time between two lines about rows set aside. The first of a run is said at once; a
@@ -15,6 +15,8 @@ pub struct Report {
     untold: Option<Untold>,
     told_at: Option<Moment>,
     troubled: bool,
+    /// It was said that files may be deleted before they are read.
+    late: bool,
 }
 
 /// Rows set aside since the last line about them.
@@ -33,6 +35,7 @@ impl Report {
             untold: None,
             told_at: None,
             troubled: false,
+            late: false,
         }
     }
 
@@ -117,6 +120,24 @@ impl Report {
     pub fn no_trouble(&mut self) {
         if std::mem::take(&mut self.troubled) {
             log::info!("source resumed source={}", self.source);
+        }
+    }
+
+    /// Files have waited for so long that they may be deleted first, or none has; said when that
+    /// begins and when it ends.
+    pub fn waiting(&mut self, waiting: Option<Waiting>) {
+        let source = &self.source;
+        let was_late = std::mem::replace(&mut self.late, waiting.is_some());
+        match waiting {
+            Some(waiting) if !was_late => log::warn!(
+                "files wait long to be read, the switch's own rotation may delete them first source={source} files={} unread_bytes={} oldest={:?} waited_secs={}",
+                waiting.files,
+                waiting.bytes,
+                waiting.path,
+                waiting.waited.as_secs()
+            ),
+            None if was_late => log::info!("files no longer wait long source={source}"),
+            _ => {}
         }
     }
 

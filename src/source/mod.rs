@@ -46,7 +46,7 @@ pub use look::FILES_REMEMBERED_MAX;
 pub use position::{FileKey, FilePosition, Finished, HEAD_BYTES_MAX, TAIL_BYTES_MAX};
 pub use read::{Chunk, Oversized, Piece};
 pub use rotated::Rotated;
-pub use status::{FileLag, FileState, FileStatus, Lag, PartialLine};
+pub use status::{FileLag, FileState, FileStatus, Lag, PartialLine, WAITING_LONG, Waiting};
 pub use watch::{Changed, WATCHES_MAX, Watch, WatchProblem};
 
 use crate::clock::UnixMs;

@@ -5,6 +5,7 @@ use super::{FileKey, Source};
 use crate::clock::{Moment, UnixMs};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How far one file was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,24 @@ pub struct Lag {
     pub unread_bytes: u64,
     /// Since when the partial line that is there for longest has been there.
     pub partial_since: Option<Moment>,
+}
+
+/// How long a file that is written no more may wait to be read before that is worth a warning:
+/// rotations run by the hour at the soonest, and most keep a generation for days.
+pub const WAITING_LONG: Duration = Duration::from_secs(600);
+
+/// Files that are written no more and have waited to be read for so long that the switch's own
+/// rotation may delete them first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The one that waits for longest.
+    pub path: Arc<Path>,
+    /// For how long.
+    pub waited: Duration,
+    /// How many there are; at least 1.
+    pub files: usize,
+    /// Bytes in them that were not read.
+    pub bytes: u64,
 }
 
 /// One remembered file, as `sources` lists it.
@@ -115,6 +134,33 @@ impl FileState {
 }
 
 impl Source {
+    /// The files that the switch's rotation may delete before they are read, as far as can be
+    /// said: those older than the newest one that were behind for [`WAITING_LONG`].
+    pub fn waiting_long(&self) -> Option<Waiting> {
+        let newest = self.newest.as_ref().map(|age| age.key);
+        let mut waiting: Option<Waiting> = None;
+        for age in self.unread.iter().filter(|age| Some(age.key) != newest) {
+            let known = self.files.get(&age.key);
+            let since = known.and_then(|known| Some((known, known.behind_since?)));
+            let Some((known, since)) = since else {
+                continue;
+            };
+            let waited = self.looked_at.since(since);
+            if waited < WAITING_LONG {
+                continue;
+            }
+            let waiting = waiting.get_or_insert_with(|| Waiting {
+                path: Arc::clone(&known.path),
+                waited,
+                files: 0,
+                bytes: 0,
+            });
+            waiting.files += 1;
+            waiting.bytes = waiting.bytes.saturating_add(known.unread_bytes());
+        }
+        waiting
+    }
+
     /// Every remembered file, in no order. `now` becomes the age of the partial lines that are
     /// seen for the first time: ask regularly.
     pub fn statuses(&mut self, now: Moment) -> Vec<FileStatus> {
