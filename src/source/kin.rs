@@ -222,6 +222,8 @@ impl Source {
             Verdict::New => {
                 known.standing = Standing::Sure;
                 known.rewind();
+                let path = Arc::clone(&known.path);
+                self.newcomers.push((path, self.looks));
             }
             Verdict::Copy(copy_of) => known.copy_of = Some(copy_of),
             Verdict::Heir(parent, mark, length) => {
@@ -430,6 +432,17 @@ impl Source {
     pub(super) fn tell_gaps(&mut self) {
         let (look, now) = (self.looks, self.looked_at);
         self.pasts.retain(|past| now.since(past.since) < PAST_KEPT);
+        self.newcomers
+            .retain(|(_, met)| look <= met + 2 * LOOKS_FOR_COPY);
+        // Of a file that was listed and gone before it was opened nothing is known but its name: a
+        // generation of that name that is read whole is taken for it.
+        let newcomers = std::mem::take(&mut self.newcomers);
+        let is_read_whole = |position: &FilePosition, path: &Path| {
+            let path = path.as_os_str().as_encoded_bytes();
+            let mut newcomers = newcomers.iter();
+            position.offset == 0
+                && newcomers.any(|(new, _)| new.as_os_str().as_encoded_bytes().starts_with(path))
+        };
         let is_waited_for = self.files.values().any(Known::may_be_a_copy);
         let is_due = |since: UnixMs| !is_waited_for || now.since(since) >= COPY_AWAITED;
         for past in self.pasts.iter_mut().filter(|past| past.is_awaited) {
@@ -439,6 +452,7 @@ impl Source {
             past.is_awaited = false;
             let bytes = match std::mem::replace(&mut past.lost, Lost::Nothing) {
                 Lost::Nothing => continue,
+                _ if is_read_whole(&past.position, &past.path) => continue,
                 Lost::Seen(bytes) => Some(bytes),
                 Lost::Unknown => None,
             };
@@ -453,7 +467,9 @@ impl Source {
             }
             let is_over = |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since);
             let due = known.owed.take_if(|owed| is_over(owed));
-            if let Some(Owed { bytes, cause, .. }) = due {
+            if let Some(Owed { bytes, cause, .. }) = due
+                && !is_read_whole(&known.position, &known.path)
+            {
                 self.untold.changes.push(Change::Gap(Gap {
                     path: Arc::clone(&known.path),
                     position: known.position.clone(),
@@ -462,6 +478,7 @@ impl Source {
                 }));
             }
         }
+        self.newcomers = newcomers;
     }
 
     /// Whether the next look is worth having soon: what the last one found can be understood only

@@ -145,6 +145,8 @@ pub struct Source {
     files: HashMap<FileKey, Known>,
     /// The lives of files that are over, for the copies that rotations made of them.
     pasts: Vec<Past>,
+    /// Rotated generations that are read whole, and the looks that found them.
+    newcomers: Vec<(Arc<Path>, u64)>,
     /// The files that may have something to hand out, oldest first. A read takes the first, so
     /// it costs the same however many files are known.
     unread: BTreeSet<Age>,
@@ -204,6 +206,7 @@ impl Source {
         Source {
             files: known.collect(),
             pasts: Vec::new(),
+            newcomers: Vec::new(),
             unread: BTreeSet::new(),
             newest: None,
             tails: Tails::new(settings.open_files_max),

@@ -214,3 +214,25 @@ fn a_deleted_file_is_given_up_after_its_time_and_beyond_its_room() {
     assert_eq!(scene.source.tails.keys(), []);
     assert_eq!(scene.drain(), [""; 0]);
 }
+
+#[test]
+fn a_file_that_was_packed_before_it_could_be_opened_is_not_told_as_lost() {
+    let mut scene = Scene::with(|settings| settings.open_files_max = 1);
+    scene.append("a.txt", "1\n");
+    scene.append("cdr.txt", "2\n");
+    scene.age("a.txt", 9);
+    scene.look();
+    // The one descriptor is taken.
+    scene.gzip("cdr.txt");
+    let mut lines = scene.follow();
+    lines.sort();
+    assert_eq!(lines, ["a.txt: 1", "cdr.txt.gz: 2"]);
+    for _ in 0..6 {
+        scene.look();
+    }
+    let changes = scene.changes();
+    assert!(
+        !changes.iter().any(|change| change.starts_with("gap")),
+        "{changes:?}"
+    );
+}

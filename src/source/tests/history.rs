@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Histories in the default run, and actions of each.
-const HISTORIES: u64 = 120;
+const HISTORIES: u64 = 60;
 const ACTIONS: usize = 120;
 
 /// What the model promises of a history.
