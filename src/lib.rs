@@ -21,6 +21,7 @@
 //! * Time comes in through [`clock::Clock`], waiting through [`shutdown::Shutdown`], chance through
 //!   a seeded generator, the network through [`delivery::transport::Transport`].
 //! * Every buffer, table and thread count has a bound with a name.
+#![cfg_attr(not(test), forbid(unsafe_code))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod cli;

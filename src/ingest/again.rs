@@ -90,7 +90,9 @@ impl Ingest {
 
 impl Again {
     fn tell(&self) {
-        let Covered { source, origin, to } = &self.covered;
+        let Covered {
+            source, origin, to, ..
+        } = &self.covered;
         let (path, from) = (&origin.path, origin.offset);
         if self.rows > 0 {
             log::info!(
@@ -136,6 +138,13 @@ fn rows_again(
             }
             _ => return (Some(batch), None),
         };
+        // Its inode may be another file's by now.
+        if covered
+            .first_row
+            .is_some_and(|hash| hash != chunk.first_row)
+        {
+            return (Some(batch), None);
+        }
         let (mut at, mut lines) = (0, 0);
         while at < chunk.bytes.len() && chunk.offset + (at as u64) < covered.to {
             let Some((understood, taken, line_count)) = feed.understand(&chunk, at) else {

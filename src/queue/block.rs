@@ -138,6 +138,13 @@ pub(super) fn pack_one(queued: &Queued) -> Result<Vec<u8>, QueueError> {
         .unwrap_or_default())
 }
 
+/// What was sealed with the right checksum for `first`, whatever it is.
+#[cfg(fuzzing)]
+pub(super) fn sealed(first: Sequence, bytes: &[u8]) -> Vec<u8> {
+    let (count, bytes) = (0, bytes.to_vec());
+    Unplaced { count, bytes }.place(first)
+}
+
 /// How many events the block holds, by its header alone.
 pub(super) fn count(value: &[u8]) -> Option<u64> {
     match value {

@@ -63,7 +63,7 @@ pub struct DeadPlace {
 }
 
 impl DeadLetter {
-    fn encode(&self, burial: u64) -> Result<Vec<u8>, QueueError> {
+    pub(super) fn encode(&self, burial: u64) -> Result<Vec<u8>, QueueError> {
         let mut out = vec![VERSION];
         out.extend_from_slice(&burial.to_be_bytes());
         put_count(&mut out, u64::from(self.attempts));

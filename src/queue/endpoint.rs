@@ -216,14 +216,14 @@ impl Endpoint {
             return None;
         }
         let endpoint = Endpoint {
-            since: Sequence(fields.u64()?),
-            delivered: fields.count()?,
-            skipped: fields.count()?,
-            dead: fields.count()?,
-            dropped: fields.count()?,
-            dead_removed: fields.count()?,
-            lost: fields.count()?,
-            unused: fields.count()?,
+            since: fields.sequence()?,
+            delivered: fields.tally()?,
+            skipped: fields.tally()?,
+            dead: fields.tally()?,
+            dropped: fields.tally()?,
+            dead_removed: fields.tally()?,
+            lost: fields.tally()?,
+            unused: fields.tally()?,
             cursor: Cursor::take(&mut fields)?,
             waiting: BTreeMap::new(),
         };

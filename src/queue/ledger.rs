@@ -100,14 +100,14 @@ impl SourceTotals {
         }
         let totals = SourceTotals {
             counts: SourceCounts {
-                rows: fields.count()?,
-                derived: fields.count()?,
-                rejected: fields.count()?,
-                filtered: fields.count()?,
-                repeated: fields.count()?,
-                gaps: fields.count()?,
+                rows: fields.tally()?,
+                derived: fields.tally()?,
+                rejected: fields.tally()?,
+                filtered: fields.tally()?,
+                repeated: fields.tally()?,
+                gaps: fields.tally()?,
             },
-            events: fields.count()?,
+            events: fields.tally()?,
         };
         fields.end()?;
         Some(totals)

@@ -54,14 +54,22 @@ mod coverage;
 mod cursor;
 mod dead_letter;
 mod disk;
+#[cfg(test)]
+mod drill;
 mod encoding;
 mod endpoint;
 mod error;
 #[cfg(test)]
 mod figures;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod generation;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+#[path = "../../tests/it/disk.rs"]
+mod image;
 mod key;
 mod ledger;
 mod lock;
@@ -81,6 +89,8 @@ mod quarantine;
 mod read;
 mod row;
 mod salvage;
+#[cfg(test)]
+mod seen;
 mod settle;
 mod state;
 mod survey;

@@ -16,7 +16,7 @@ pub(super) struct Model {
     pub(super) sources: BTreeMap<Arc<str>, SourceTotals>,
     pub(super) positions: BTreeMap<(Arc<str>, FileKey), FilePosition>,
     pub(super) dead: BTreeMap<(Arc<str>, Sequence), DeadLetter>,
-    pub(super) state: BTreeMap<String, Vec<u8>>,
+    state: BTreeMap<String, Vec<u8>>,
     staged: BTreeMap<String, Vec<u8>>,
 }
 
@@ -24,6 +24,8 @@ pub(super) struct Model {
 #[derive(Debug)]
 pub(super) struct ModelEndpoint {
     pub(super) since: Sequence,
+    /// The first event without a fate.
+    cursor: Sequence,
     pub(super) fates: BTreeMap<Sequence, Fate>,
 }
 
@@ -65,6 +67,7 @@ impl Model {
         };
         let fresh = ModelEndpoint {
             since,
+            cursor: since,
             fates: BTreeMap::new(),
         };
         self.endpoints.entry(Arc::clone(endpoint)).or_insert(fresh);
@@ -99,6 +102,7 @@ impl Model {
                 let fate = endpoint.fates.entry(Sequence(sequence));
                 fate.or_insert(Fate::Dropped);
             }
+            endpoint.advance();
         }
     }
 
@@ -136,11 +140,20 @@ impl Model {
                 }
             };
             endpoint.fates.insert(sequence, fate);
+            endpoint.advance();
         }
     }
 
     pub(super) fn state_put(&mut self, name: &str, value: &[u8]) {
         self.staged.insert(name.to_owned(), value.to_vec());
+    }
+
+    /// A piece of state, whether it was committed yet or not.
+    pub(super) fn state_get(&self, name: &str) -> Option<Vec<u8>> {
+        self.staged
+            .get(name)
+            .or_else(|| self.state.get(name))
+            .cloned()
     }
 
     /// The process ended, in whatever way.
@@ -162,14 +175,25 @@ impl Model {
     }
 }
 
+impl Model {
+    /// One event that was committed.
+    pub(super) fn read_one(&self, sequence: Sequence) -> Queued {
+        let place = sequence.0 - Sequence::FIRST.0;
+        let event = Arc::clone(&self.events[usize::try_from(place).unwrap()]);
+        Queued { sequence, event }
+    }
+}
+
 impl ModelEndpoint {
     /// The first event without a fate.
     pub(super) fn cursor(&self) -> Sequence {
-        let mut cursor = self.since;
-        while self.fates.contains_key(&cursor) {
-            cursor = cursor.plus(1);
+        self.cursor
+    }
+
+    fn advance(&mut self) {
+        while self.fates.contains_key(&self.cursor) {
+            self.cursor = self.cursor.plus(1);
         }
-        cursor
     }
 
     pub(super) fn count(&self, of: impl Fn(&Fate) -> bool) -> u64 {

@@ -155,7 +155,7 @@ impl Queue {
     /// one, and about `count_max`: whole blocks of up to 16 events are decoded, and never more
     /// than fit the read buffer. Empty when there is none yet.
     ///
-    /// A generation that is damaged is [mended](super::mend) on the way, and what is lost of it
+    /// A generation that is damaged is mended on the way, and what is lost of it
     /// passed over.
     ///
     /// # Errors

@@ -281,6 +281,25 @@ fn without_an_endpoint_nothing_is_dropped_and_the_first_may_have_it_all() {
 }
 
 #[test]
+fn an_opening_cut_short_hinders_no_later_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    queue.commit(&[batch(events(40, 60))]).unwrap();
+    queue.roll_now().unwrap();
+    drop(queue);
+    // Killed while the database wrote its snapshot: of the head, and of a generation being read.
+    for generation in ["00000001", "00000002"] {
+        let half = directory.path().join("queue").join(generation);
+        fs::write(half.join("snap.00000000000FFFFF.generating"), b"half").unwrap();
+        fs::write(half.join("snap.0000000000000000.generating"), b"").unwrap();
+    }
+    let queue = open(&directory);
+    assert_eq!(queue.opened().mended, []);
+    assert_eq!(queue.read(Sequence(1), 100).unwrap().len(), 40);
+}
+
+#[test]
 fn a_half_made_generation_is_removed_and_the_one_before_is_whole() {
     let directory = tempfile::tempdir().unwrap();
     let queue = open(&directory);
