@@ -174,6 +174,7 @@ fn feed(cdr: &Path, queue: &Queue) -> Feed {
         start: Start::Beginning,
         line_max: 64 << 10,
         open_files_max: 8,
+        ..source::Settings::of("", Vec::new())
     };
     let positions = queue.positions("cdr").unwrap();
     let format = settings.format.clone();

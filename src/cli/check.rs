@@ -175,7 +175,7 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
     if let Some(sample) = live::sample(source, config) {
         return sample;
     }
-    let listing = match listing::list(&source.files.files, &source.files.exclude) {
+    let listing = match listing::list(&source.files) {
         Ok(listing) => listing,
         Err(error) => {
             screen::line(screen::styled(screen::BAD, error));

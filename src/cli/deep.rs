@@ -106,7 +106,7 @@ fn files(config: &Config, user: &str) -> Exit {
     let mut exit = Exit::Success;
     for source in &config.sources {
         let name = &source.files.name;
-        let Ok(mut listing) = listing::list(&source.files.files, &source.files.exclude) else {
+        let Ok(mut listing) = listing::list(&source.files) else {
             continue; // The sample above has said so.
         };
         listing

@@ -62,6 +62,9 @@ pub struct QueueTable {
 pub struct LimitsTable {
     /// Most files held open by each source (default: 256).
     pub open_files_max: Key<i64>,
+    /// How long a deleted but unread file is kept open, and how much room all of them may take,
+    /// each with its unit (default: `["1h", "256MiB"]`).
+    pub deleted_files_keep: Key<Vec<String>>,
     /// Memory for rows and events under way, with its unit (default: `"64MiB"`).
     pub memory_max: Key<String>,
 }
@@ -120,6 +123,9 @@ pub struct SourceTable {
     pub settle: Key<String>,
     /// How the names of recordings are made: `"{caller_id}-{call_id}.wav"`.
     pub name_parts: Key<String>,
+    /// Globs of the generations that rotations leave behind (default: `.1`, `-20260410`, `.gz`
+    /// behind the names of `files`); an empty list for none.
+    pub rotated: Key<Vec<String>>,
     /// Globs of files to leave out.
     pub exclude: Key<Vec<String>>,
     /// A preset, or `delimited`, `json-lines`, `key-value`, `json-document`, `xml-document`. Required.

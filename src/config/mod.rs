@@ -8,6 +8,7 @@ pub mod derive;
 pub mod endpoint;
 pub mod file;
 mod format;
+mod limits;
 pub mod live;
 pub mod place;
 pub mod problem;
@@ -19,6 +20,7 @@ pub mod value;
 pub mod written;
 
 pub use endpoint::EndpointConfig;
+pub use limits::DeletedKeep;
 pub use problem::{Problem, Problems};
 pub use queue::QueueConfig;
 pub use source::SourceConfig;
@@ -89,6 +91,8 @@ pub struct Config {
     pub summary_every: Duration,
     /// The files it was read from.
     pub files: Vec<PathBuf>,
+    /// How long, and in how much room, deleted but unread files are kept open.
+    pub deleted_keep: DeletedKeep,
 }
 
 impl Config {
@@ -131,10 +135,11 @@ impl Config {
             top.insert("metrics".to_string(), metrics.into());
         }
         top.insert("queue".to_string(), queue::show(&self.queue).into());
-        let limits = toml::Table::from_iter([(
+        let mut limits = limits::show(self.deleted_keep);
+        limits.insert(
             "memory_max".to_string(),
             value::show_bytes(self.memory_max).into(),
-        )]);
+        );
         top.insert("limits".to_string(), limits.into());
         top.insert("log".to_string(), self.show_log().into());
         let tables = |tables: Vec<toml::Table>| {
@@ -258,6 +263,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         .iter()
         .map(|loaded| loaded.file.source.len())
         .sum::<usize>();
+    let deleted_keep = limits::deleted_keep(limits, problems);
     let open_files_each = (open_files_max / count.max(1)).max(OPEN_FILES_EACH_MIN);
     let node = node.and_then(|loaded| {
         let mut place = Place::new(loaded, "", problems);
@@ -300,10 +306,16 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     let metrics_textfile = metrics.and_then(|loaded| control::textfile(loaded, problems));
     let mut sources = Vec::new();
     let mut endpoints = Vec::new();
+    let sharers = count.max(1) as u64;
     for loaded in loaded {
         for (index, table) in loaded.file.source.iter().enumerate() {
             let mut place = Place::new(loaded, label("source", &table.name, index), problems);
-            sources.extend(source::source(table, open_files_each, &mut place));
+            let mut source = source::source(table, open_files_each, &mut place);
+            if let Some(source) = &mut source {
+                source.files.deleted_keep = deleted_keep.time;
+                source.files.deleted_keep_bytes = deleted_keep.bytes / sharers;
+            }
+            sources.extend(source);
         }
         for (index, table) in loaded.file.endpoint.iter().enumerate() {
             let mut place = Place::new(loaded, label("endpoint", &table.name, index), problems);
@@ -325,6 +337,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         sources,
         endpoints,
         log,
+        deleted_keep,
         summary_every,
         files: loaded.iter().map(|loaded| loaded.path.clone()).collect(),
     })
@@ -527,7 +540,9 @@ fn check_whole(
             );
         }
         if let EventFilter::Kinds(kinds) = &endpoint.endpoint.events
-            && !kinds.iter().any(|kind| possible.contains(&**kind))
+            && !kinds
+                .iter()
+                .any(|kind| possible.contains(&**kind) || **kind == *crate::event::gap::SOURCE_GAP)
         {
             let key = format!("endpoint {:?}: events", endpoint.endpoint.name);
             problems.add(

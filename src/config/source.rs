@@ -12,7 +12,7 @@ use crate::event::CallSettings;
 use crate::parser::encoding::Decoder;
 use crate::parser::format::PATTERN;
 use crate::parser::{self, Format, Header, presets};
-use crate::source::{self, LINE_BYTES_MAX_DEFAULT, Start, listing};
+use crate::source::{self, LINE_BYTES_MAX_DEFAULT, Rotated, Start, listing};
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
@@ -80,6 +80,7 @@ pub fn source(
         .given("exclude", &table.exclude, "[\"*.old\"]")
         .cloned()
         .unwrap_or_default();
+    let rotated = rotated(table, place);
     let start = match &kind {
         Some(kind) if kind.has_start() => start(table, place),
         _ => Start::Beginning,
@@ -138,6 +139,8 @@ pub fn source(
             start,
             line_max: usize::try_from(line_max).ok()?,
             open_files_max,
+            rotated,
+            ..source::Settings::of("", Vec::new())
         },
         parser: parser::Settings {
             format: format?,
@@ -171,6 +174,19 @@ fn globs(
         }
     }
     texts
+}
+
+fn rotated(table: &SourceTable, place: &mut Place<'_>) -> Rotated {
+    const LIKE: &str = "[\"/var/log/old/cdr.csv.*\"]";
+    let Some(globs) = place.given("rotated", &table.rotated, LIKE) else {
+        return Rotated::Derived;
+    };
+    for glob in globs {
+        if let Err(what) = listing::check_glob(glob) {
+            place.problem("rotated", &table.rotated, what);
+        }
+    }
+    Rotated::Given(globs.clone())
 }
 
 fn start(table: &SourceTable, place: &mut Place<'_>) -> Start {
@@ -350,6 +366,7 @@ pub fn show(config: &SourceConfig) -> toml::Table {
     put("name", config.files.name.to_string().into());
     if let Kind::Files = config.kind {
         put("files", texts(&config.files.files));
+        put("rotated", texts(&config.files.generations()));
         put("exclude", texts(&config.files.exclude));
     }
     live::show(&config.kind, &mut |key, value| _ = put(key, value));

@@ -587,3 +587,64 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
         ],
     );
 }
+#[test]
+fn generations_are_derived_unless_they_are_given() {
+    let shown = |key: &str| {
+        let config = load(&format!("{SOURCE}{key}\n{ENDPOINT}")).unwrap();
+        config.sources[0].files.generations()
+    };
+    assert_eq!(
+        shown("")[..2],
+        [
+            "/home/kunshi/mbx3000/cdr/*.txt.[0-9]*",
+            "/home/kunshi/mbx3000/cdr/*.txt-[0-9]*"
+        ]
+    );
+    assert_eq!(shown("rotated = []"), [""; 0]);
+    assert_eq!(shown("rotated = [\"/old/*\"]"), ["/old/*"]);
+    check(
+        &format!("{SOURCE}rotated = [\"old/*\"]\n{ENDPOINT}"),
+        &["7: source \"cdr\": rotated: \"old/*\" is not an absolute path"],
+    );
+}
+
+#[test]
+fn the_room_of_deleted_files_is_shared_by_the_sources() {
+    let text = format!(
+        "[limits]\ndeleted_files_keep = [\"10m\", \"1MiB\"]\n{SOURCE}{}\n{ENDPOINT}",
+        SOURCE.replace("\"cdr\"", "\"b\"")
+    );
+    let config = load(&text).unwrap();
+    assert_eq!(
+        config.deleted_keep,
+        DeletedKeep {
+            time: Duration::from_secs(600),
+            bytes: 1 << 20
+        }
+    );
+    let files = &config.sources[1].files;
+    assert_eq!(
+        (files.deleted_keep, files.deleted_keep_bytes),
+        (Duration::from_secs(600), 1 << 19)
+    );
+    for (value, expected) in [
+        (
+            "[\"1h\"]",
+            "it takes a time and a size; write [\"1h\", \"256MiB\"]",
+        ),
+        ("[\"1h\", 5]", "write"),
+        ("[\"1 parsec\", \"1MiB\"]", "write"),
+    ] {
+        let text = format!("[limits]\ndeleted_files_keep = {value}\n{SOURCE}\n{ENDPOINT}");
+        check(&text, &["2: limits: deleted_files_keep: "]);
+        assert!(load(&text).unwrap_err()[0].contains(expected), "{value}");
+    }
+}
+
+#[test]
+fn an_endpoint_may_want_gaps_alone() {
+    let alarms = ENDPOINT
+        .replace("\"cdr\"", "\"switchhook.source_gap\"")
+        .replace("\"billing\"", "\"ops\"");
+    load(&format!("{SOURCE}\n{ENDPOINT}\n{alarms}")).unwrap();
+}

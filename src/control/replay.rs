@@ -143,8 +143,7 @@ fn files_of(source: &SourceConfig, wish: &Wish) -> Result<Vec<(PathBuf, u64)>, R
         let message = "say which rows: give --from and --to, or --file".to_string();
         return Err(usage(message));
     }
-    let listing = listing::list(&source.files.files, &source.files.exclude)
-        .map_err(|error| usage(error.to_string()))?;
+    let listing = listing::list(&source.files).map_err(|error| usage(error.to_string()))?;
     let apart = i64::try_from(CLOCKS_APART.as_millis()).unwrap_or(i64::MAX);
     let is_too_old = |modified_ns: i64| {
         let modified_ms = modified_ns / 1_000_000;
@@ -155,6 +154,8 @@ fn files_of(source: &SourceConfig, wish: &Wish) -> Result<Vec<(PathBuf, u64)>, R
         .found
         .into_iter()
         .filter(|found| found.size > 0 && !is_too_old(found.modified_ns))
+        // A packed one is unpacked by hand and given by --file.
+        .filter(|found| found.path.extension().is_none_or(|ending| ending != "gz"))
         .collect();
     found.sort_by(|a, b| (a.modified_ns, &a.path).cmp(&(b.modified_ns, &b.path)));
     Ok(found

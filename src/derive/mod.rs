@@ -31,6 +31,7 @@ use crate::parser::format::{ALARM, CALL};
 use crate::parser::reject::shown;
 use crate::parser::{self, Format, Header, Meaning, Parser, Problem, Record, Reject, Step};
 use crate::queue::StateChange;
+use crate::source::Gap;
 use crate::timestamp::Timestamp;
 use balance::{Account, Thresholds};
 use join::{Held, Kind};
@@ -211,6 +212,11 @@ impl Derive {
     /// Machines of the same settings that know nothing yet; what becomes of them is not kept.
     pub fn afresh(&self, format: &Format) -> Derive {
         Derive::new(self.settings.clone(), self.maker.clone(), format, &[])
+    }
+
+    /// The event that tells of rows that may have been lost, noticed at `now`.
+    pub fn gap(&self, gap: &Gap, now: UnixMs) -> Event {
+        self.maker.gap(gap, now)
     }
 
     /// What the names of the small state of `source` begin with.

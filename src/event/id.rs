@@ -7,9 +7,11 @@
 //! ```text
 //! node · source · "key"  · value of each column of the natural key
 //! node · source · "line" · SHA-256 of the file's first row (32 bytes) · offset (u64 big-endian) · the row's bytes
+//! node · source · "gap"  · device · inode · life · offset (u64 big-endian each) · SHA-256 of the first row, if one was read
 //! ```
 
 use super::EventId;
+use crate::source::FilePosition;
 use sha2::{Digest, Sha256};
 
 /// Where a row stands, for the id of events that have no key of their own.
@@ -44,6 +46,19 @@ pub fn of_line(node: &str, source: &str, origin: Origin<'_>) -> EventId {
     hash.part(origin.first_row);
     hash.part(&origin.offset.to_be_bytes());
     hash.part(origin.row());
+    hash.id()
+}
+
+/// The id of the event about what is behind `position` and was lost.
+pub fn of_gap(node: &str, source: &str, position: &FilePosition) -> EventId {
+    let mut hash = Parts::new(node, source, b"gap");
+    let FilePosition {
+        key, life, offset, ..
+    } = position;
+    for number in [key.device, key.inode, u64::from(*life), *offset] {
+        hash.part(&number.to_be_bytes());
+    }
+    hash.part(position.first_row.as_ref().map_or(&[], |row| &row[..]));
     hash.id()
 }
 

@@ -4,6 +4,7 @@ pub mod amount;
 pub mod balance;
 pub mod cdr;
 pub mod filter;
+pub mod gap;
 pub mod general;
 pub mod id;
 pub mod json;
@@ -14,8 +15,10 @@ pub mod vos3000_push;
 
 pub use id::Origin;
 
+use crate::clock::UnixMs;
 use crate::parser::format::CALL;
 use crate::parser::{Format, Meaning, Record};
+use crate::source::Gap;
 use crate::timestamp::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -168,6 +171,11 @@ impl Maker {
             labels,
             data,
         }
+    }
+
+    /// The event that tells of rows that may have been lost, noticed at `now`.
+    pub fn gap(&self, gap: &Gap, now: UnixMs) -> Event {
+        gap::event(&self.node, &self.source, gap, now)
     }
 
     /// The event that `record` of `format`, found at `origin`, tells.

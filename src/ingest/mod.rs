@@ -17,6 +17,7 @@ mod pushed;
 mod recordings;
 mod report;
 mod set_aside;
+mod status;
 
 pub use documents::{After, Documents, watermark_name, watermark_of};
 pub use intake::Intake;
@@ -24,6 +25,7 @@ pub use mailbox::{Exchange, Mailbox, MakeFeed, SourceStanding, Standing};
 pub use pushed::{Pushed, Reading};
 pub use recordings::Recordings;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
+pub use status::{SourceStatus, SourcesStatus};
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
@@ -185,6 +187,8 @@ pub struct Ingest {
     mailbox: Option<Mailbox>,
     /// Where events can be watched.
     tap: Option<Arc<Tap>>,
+    /// What is shown of the sources.
+    shown: status::Shown,
     /// Bytes that are being read once more.
     again: Option<Again>,
     /// When the queue was last asked for such bytes.
@@ -240,17 +244,21 @@ impl Following {
     }
 
     fn look(&mut self, now: Moment, wall: UnixMs, group: &mut Group) {
-        self.looked_at = now;
         self.look_at = now + self.feed.poll;
+        self.looked_at = now;
         match self.feed.source.look(wall) {
             Ok(looked) => {
                 self.report.no_trouble();
+                self.report.waiting(self.feed.source.waiting_long());
                 if !self.seen && self.feed.source.is_placed() {
                     // Even with no file there: files that appear from now on are new ones.
                     self.seen = true;
                     group.batch(&self.feed.name);
                 }
-                group.note(&self.feed.name, looked, &mut self.report);
+                if self.feed.source.is_in_doubt() {
+                    self.look_at = self.look_at.min(now + LOOK_PAUSE);
+                }
+                group.note(&self.feed, looked, wall, &mut self.report);
             }
             Err(error) => self.report.trouble(&error),
         }
@@ -320,6 +328,7 @@ impl Ingest {
             overflow: Overflow::default(),
             mailbox: None,
             tap: None,
+            shown: status::Shown::default(),
             again: None,
             again_asked_at: None,
             saved: Arc::default(),
@@ -404,6 +413,11 @@ impl Ingest {
                 .map(|feed| Following::new(feed, queue, now)),
         );
         Ok(())
+    }
+
+    /// What the pump shows of its sources, each second while it runs.
+    pub fn status(&self) -> SourcesStatus {
+        self.shown.status.clone()
     }
 
     /// Commits at most one group.
@@ -597,6 +611,15 @@ impl Ingest {
         }
         // Something happened that no open file explains. Looks are spaced even so: a directory
         // in which names change all the time must not cost more than one that is quiet.
+        let feeds = &mut self.feeds;
+        self.shown.update(now, || {
+            let status = |following: &mut Following| SourceStatus {
+                name: Arc::clone(&following.feed.name),
+                taken_at: wall,
+                files: following.feed.source.statuses(now).into(),
+            };
+            feeds.iter_mut().map(status).collect()
+        });
         let calls = heard == Changed::Names || (heard == Changed::Content && !grown);
         for following in &mut self.feeds {
             if calls {
@@ -729,7 +752,8 @@ impl Group {
     }
 
     /// Notes what a look found.
-    fn note(&mut self, name: &Arc<str>, looked: Looked, report: &mut Report) {
+    fn note(&mut self, feed: &Feed, looked: Looked, wall: UnixMs, report: &mut Report) {
+        let name = &feed.name;
         if !looked.positions.is_empty() || !looked.forgotten.is_empty() {
             let batch = self.batch(name);
             batch.forgotten.extend(looked.forgotten);
@@ -739,16 +763,15 @@ impl Group {
                 .for_each(|position| remember(batch, position));
         }
         for change in looked.changes {
-            if matches!(
-                change,
-                Change::Vanished {
-                    unread_bytes: Some(1..),
-                    ..
-                } | Change::Rewritten { gap_bytes: 1.., .. }
-            ) {
-                self.batch(name).counts.gaps += 1;
-            }
             report.changed(&change);
+            if let Change::Gap(gap) = change {
+                // In one commit with the position that passes over what is lost.
+                let event = feed.derive.gap(&gap, wall);
+                let batch = self.batch(name);
+                batch.counts.gaps += 1;
+                batch.counts.derived += 1;
+                batch.events.push(event);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Report: what ingest says in the log about one source: changes at once, repetitions as a count.
 
 use crate::clock::{Moment, UnixMs};
-use crate::source::{Change, SourceError};
+use crate::source::{Change, Rewrite, SourceError, Waiting};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct Report {
     told_forgotten: bool,
     /// The file, the hour of its rows, and how many doubtful local times were told for it.
     doubtful: Option<(PathBuf, i64, u64)>,
+    /// It was said that files may be deleted before they are read.
+    late: bool,
 }
 
 /// Rows set aside since the last line about them.
@@ -39,6 +41,7 @@ impl Report {
             trouble: None,
             told_forgotten: false,
             doubtful: None,
+            late: false,
         }
     }
 
@@ -92,17 +95,31 @@ impl Report {
             ),
             Change::Rewritten {
                 path,
-                how,
-                gap_bytes,
-            } => log::warn!(
-                "file truncated or rewritten, read from its start source={source} file={path:?} seen={how:?} lost_bytes={gap_bytes}"
-            ),
-            Change::Vanished {
+                how: Rewrite::Shortened,
+                ..
+            } => log::info!("rows taken off the end of a file source={source} file={path:?}"),
+            Change::Rewritten {
                 path,
-                unread_bytes: Some(unread @ 1..),
-            } => log::error!(
-                "file deleted before it was read source={source} file={path:?} lost_bytes={unread}"
+                how,
+                unread_bytes,
+            } => log::warn!(
+                "file truncated or rewritten, read from its start source={source} file={path:?} seen={how:?} unread_bytes={unread_bytes}"
             ),
+            Change::Gap(gap) => {
+                let (path, offset) = (&gap.path, gap.position.offset);
+                let number = |known: Option<u64>| {
+                    known.map_or("unknown".to_owned(), |known| known.to_string())
+                };
+                log::error!(
+                    "rows lost before they could be read source={source} file={path:?} from={offset} cause={} seen_bytes={} seen_rows={}",
+                    gap.cause.word(),
+                    number(gap.bytes),
+                    number(gap.rows()),
+                );
+            }
+            Change::Continued { path, from, offset } => {
+                log::info!("copy read on source={source} file={path:?} of={from:?} from={offset}")
+            }
             Change::Vanished { path, .. } => {
                 log::debug!("file gone source={source} file={path:?}");
             }
@@ -146,6 +163,24 @@ impl Report {
     /// Why the source cannot go on, when it cannot.
     pub fn trouble_now(&self) -> Option<&str> {
         self.trouble.as_deref()
+    }
+
+    /// Files have waited for so long that they may be deleted first, or none has; said when that
+    /// begins and when it ends.
+    pub fn waiting(&mut self, waiting: Option<Waiting>) {
+        let source = &self.source;
+        let was_late = std::mem::replace(&mut self.late, waiting.is_some());
+        match waiting {
+            Some(waiting) if !was_late => log::warn!(
+                "files wait long to be read, the switch's own rotation may delete them first source={source} files={} unread_bytes={} oldest={:?} waited_secs={}",
+                waiting.files,
+                waiting.bytes,
+                waiting.path,
+                waiting.waited.as_secs()
+            ),
+            None if was_late => log::info!("files no longer wait long source={source}"),
+            _ => {}
+        }
     }
 
     /// Says what is due at `now`.

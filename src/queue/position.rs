@@ -5,9 +5,12 @@
 
 use super::encoding::{Fields, put_bytes, put_count, put_option, truncated};
 use crate::event::Sequence;
-use crate::source::{FileKey, FilePosition};
+use crate::source::{FileKey, FilePosition, Finished};
 
 const VERSION: u8 = 1;
+
+/// Version 1 with a packed file that was read to its end behind it.
+const VERSION_FINISHED: u8 = 2;
 
 /// Longest path kept with a position, in bytes: Linux' own limit. It only serves messages, so a
 /// longer one is cut.
@@ -15,7 +18,10 @@ const PATH_BYTES_MAX: usize = 4_096;
 
 /// The value to store for a position; every event before it has a sequence before `behind`.
 pub(super) fn encode(position: &FilePosition, behind: Sequence) -> Vec<u8> {
-    let mut out = vec![VERSION];
+    let mut out = vec![match position.finished {
+        None => VERSION,
+        Some(_) => VERSION_FINISHED,
+    }];
     out.extend_from_slice(&behind.0.to_be_bytes());
     out.extend_from_slice(&position.key.device.to_be_bytes());
     out.extend_from_slice(&position.key.inode.to_be_bytes());
@@ -33,17 +39,22 @@ pub(super) fn encode(position: &FilePosition, behind: Sequence) -> Vec<u8> {
     out.extend_from_slice(&position.tail.to_be_bytes());
     out.extend_from_slice(&position.tail_bytes.to_be_bytes());
     put_count(&mut out, u64::from(position.life));
+    if let Some(finished) = position.finished {
+        put_count(&mut out, finished.bytes);
+        out.extend_from_slice(&finished.modified_ns.to_be_bytes());
+    }
     out
 }
 
 /// The position a value stands for, and the sequence behind its events; `None` when it is damaged.
 pub(super) fn decode(value: &[u8]) -> Option<(FilePosition, Sequence)> {
     let mut fields = Fields(value);
-    if fields.byte()? != VERSION {
+    let version = fields.byte()?;
+    if !matches!(version, VERSION | VERSION_FINISHED) {
         return None;
     }
     let behind = Sequence(fields.u64()?);
-    let position = FilePosition {
+    let mut position = FilePosition {
         key: FileKey {
             device: fields.u64()?,
             inode: fields.u64()?,
@@ -57,7 +68,14 @@ pub(super) fn decode(value: &[u8]) -> Option<(FilePosition, Sequence)> {
         tail: fields.u64()?,
         tail_bytes: fields.u16()?,
         life: u32::try_from(fields.count()?).ok()?,
+        finished: None,
     };
+    if version == VERSION_FINISHED {
+        position.finished = Some(Finished {
+            bytes: fields.count()?,
+            modified_ns: fields.i64()?,
+        });
+    }
     fields.end()?;
     Some((position, behind))
 }
@@ -84,6 +102,7 @@ pub(super) mod tests {
             any::<u64>(),
             hashes,
             any::<u32>(),
+            any::<Option<(u64, i64)>>(),
         )
             .prop_map(
                 |(
@@ -94,6 +113,7 @@ pub(super) mod tests {
                     head_bytes,
                     (head, tail, tail_bytes, first_row),
                     life,
+                    finished,
                 )| FilePosition {
                     key,
                     path,
@@ -105,6 +125,7 @@ pub(super) mod tests {
                     tail,
                     tail_bytes,
                     life,
+                    finished: finished.map(|(bytes, modified_ns)| Finished { bytes, modified_ns }),
                 },
             )
     }

@@ -116,6 +116,7 @@ fn what_was_committed_is_there_after_a_crash() {
         tail: 6,
         tail_bytes: 256,
         life: 1,
+        finished: None,
     };
     let mut batch = batch(events(20, 600));
     batch.positions.push(position.clone());

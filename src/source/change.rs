@@ -32,9 +32,9 @@ pub enum Change {
         path: Arc<Path>,
         /// How that was seen.
         how: Rewrite,
-        /// Bytes that were seen there, not read, and are lost. What was written after the last
-        /// look and before the truncation comes on top; nobody knows how much that was.
-        gap_bytes: u64,
+        /// Bytes that were seen there and not read. They are lost unless a copy of the file has
+        /// them, which [`Change::Gap`] says.
+        unread_bytes: u64,
     },
     /// The file is gone, as far as the globs can see.
     Vanished {
@@ -43,6 +43,18 @@ pub enum Change {
         /// Bytes that were there and had not been read; `None` when it happened while the agent
         /// was not running.
         unread_bytes: Option<u64>,
+    },
+    /// Rows may have been lost before they could be read.
+    Gap(Gap),
+    /// A rotated generation is a copy of a file that was followed, and is read on from where that
+    /// file was read to.
+    Continued {
+        /// Where it is.
+        path: Arc<Path>,
+        /// Where the file was.
+        from: Arc<Path>,
+        /// Offset it is read on from, in the unpacked file.
+        offset: u64,
     },
     /// Files or directories cannot be read since this look. They are tried again every few seconds.
     Unreadable {
@@ -76,6 +88,53 @@ pub enum Change {
     },
 }
 
+/// Rows that may have been lost: from `offset` on, in a file that is not there any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The file's path when it was last seen.
+    pub path: Arc<Path>,
+    /// How far it had been read, and which file it was.
+    pub position: FilePosition,
+    /// Why it could not be read further.
+    pub cause: GapCause,
+    /// Bytes that were seen and not read; `None` when the agent was not running. What was written
+    /// between the last look and the loss comes on top; nobody knows how much that was.
+    pub bytes: Option<u64>,
+}
+
+impl Gap {
+    /// About how many rows that were seen and not read, by the mean length of those that were
+    /// read; `None` when one of the two is not known.
+    pub fn rows(&self) -> Option<u64> {
+        let lines = self.position.lines.filter(|&lines| lines > 0)?;
+        let line_bytes = (self.position.offset / lines).max(1);
+        self.bytes.map(|bytes| bytes.div_ceil(line_bytes))
+    }
+}
+
+/// Why a file could not be read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapCause {
+    /// It was truncated or written anew, and no copy of it was found.
+    Truncated,
+    /// It was deleted, and no copy of it was found.
+    Deleted,
+    /// It was deleted, and was open for longer, or took more room, than `deleted_files_keep`
+    /// allows.
+    GivenUp,
+}
+
+impl GapCause {
+    /// The word for it in events and logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Deleted => "deleted",
+            Self::GivenUp => "deleted_files_keep",
+        }
+    }
+}
+
 /// How it was seen that a file is not what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rewrite {
@@ -83,6 +142,8 @@ pub enum Rewrite {
     Truncated,
     /// Its head is another one.
     OtherHead,
+    /// Rows were taken off its end, and what is left had been read. It is read on from there.
+    Shortened,
     /// It is long enough, but other bytes stand before the position.
     OtherTail,
 }
@@ -96,7 +157,7 @@ pub enum Skip {
     Temporary,
     /// It is a directory, a pipe, a socket or a device.
     NotRegular,
-    /// Its name says that it is compressed.
+    /// Its name says that it is packed, by another program than gzip or not by a rotation.
     Compressed,
 }
 

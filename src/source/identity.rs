@@ -34,15 +34,17 @@ pub enum Likeness {
 ///
 /// When the file cannot be read; nothing is known about it then.
 pub fn compare<F: Read + Seek>(file: &mut F, position: &FilePosition) -> io::Result<Likeness> {
-    if file.seek(SeekFrom::End(0))? < position.offset {
-        return Ok(Likeness::Shorter);
-    }
     let head = bytes_at(file, 0, position.head_bytes)?;
     if (head.len() as u64) < position.head_bytes {
         return Ok(Likeness::Shorter);
     }
     if position.head_bytes > 0 && short_hash(&head) != position.head {
-        return Ok(Likeness::OtherHead);
+        let is_shorter = file.seek(SeekFrom::End(0))? < position.offset;
+        return Ok(if is_shorter {
+            Likeness::Shorter
+        } else {
+            Likeness::OtherHead
+        });
     }
     compare_tail(file, position)
 }

@@ -1,10 +1,12 @@
 //! Listing: what the globs of a source name right now.
 
 use super::hidden::Hidden;
-use super::{FileKey, Skip, SourceError};
+use super::rotated;
+use super::{FileKey, Settings, Skip, SourceError};
 use glob::{MatchOptions, Pattern, PatternError};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -16,8 +18,9 @@ use std::path::{Component, Path, PathBuf};
 /// directory must stay below the poll time, and a source below ten megabytes of memory.
 pub const FILES_FOLLOWED_MAX: usize = 20_000;
 
-/// Endings of names that are not rows as they stand.
-const COMPRESSED: [&[u8]; 5] = [b".gz", b".bz2", b".xz", b".zst", b".zip"];
+/// Endings of names that are not rows as they stand and are not read. One in `.gz` is, when it is
+/// a rotated generation.
+const COMPRESSED: [&[u8]; 4] = [b".bz2", b".xz", b".zst", b".zip"];
 
 /// One pass over the directories.
 #[derive(Debug, Default)]
@@ -45,9 +48,14 @@ pub struct Found {
     pub size: u64,
     /// Nanoseconds since 1970 of its last modification.
     pub modified_ns: i64,
+    /// It has the name of a rotated generation: it may be a copy of another file.
+    pub is_rotated: bool,
+    /// Its name ends in `.gz`.
+    pub is_packed: bool,
 }
 
-/// Lists what `files` name and `exclude` does not, with one `stat` for each path.
+/// Lists what the globs of `settings` name and `exclude` does not, with one `stat` for each path;
+/// a directory that is named without wildcards is read once, however many globs name files in it.
 ///
 /// Names that begin with a dot are matched only where a glob writes the dot: that is how programs
 /// that copy files call the unfinished copy.
@@ -55,52 +63,170 @@ pub struct Found {
 /// # Errors
 ///
 /// [`SourceError::Glob`] when a pattern cannot be understood.
-pub fn list(files: &[String], exclude: &[String]) -> Result<Listing, SourceError> {
-    let excluded = exclude
+pub fn list(settings: &Settings) -> Result<Listing, SourceError> {
+    let generations = settings.generations();
+    // First of all, so that a problem is told of what was written and not of what comes of it.
+    compile(&settings.files)?;
+    let mut pass = Pass {
+        listing: Listing::default(),
+        excluded: compile(&settings.exclude)?,
+        keys: HashSet::new(),
+    };
+    let mut directories: BTreeMap<&str, Wanted> = BTreeMap::new();
+    let of_kind = |globs, is_rotated| std::iter::zip(globs, std::iter::repeat(is_rotated));
+    // The generations first: a path that both name is one.
+    for (glob, is_rotated) in of_kind(&generations, true).chain(of_kind(&settings.files, false)) {
+        match plain_directory(glob) {
+            Some((directory, name)) => directories
+                .entry(directory)
+                .or_default()
+                .add(name, is_rotated)?,
+            None => pass.walk(glob, is_rotated)?,
+        }
+    }
+    for (directory, wanted) in directories {
+        pass.read(Path::new(directory), &wanted);
+    }
+    pass.listing.keep_newest(FILES_FOLLOWED_MAX);
+    Ok(pass.listing)
+}
+
+/// The directory of a glob whose only wildcards are in its last component, and that component.
+fn plain_directory(glob: &str) -> Option<(&str, &str)> {
+    let (directory, name) = glob.rsplit_once('/')?;
+    let is_plain = !directory.bytes().any(|byte| b"*?[".contains(&byte));
+    let is_name = !name.is_empty() && !name.contains("**");
+    let directory = if directory.is_empty() { "/" } else { directory };
+    (is_plain && is_name).then_some((directory, name))
+}
+
+fn compile(globs: &[String]) -> Result<Vec<Pattern>, SourceError> {
+    globs
         .iter()
         .map(|glob| Pattern::new(glob).map_err(|error| bad_glob(glob, &error)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut listing = Listing::default();
-    let mut keys = HashSet::new();
-    for glob in files {
+        .collect()
+}
+
+/// The names wanted from one directory.
+#[derive(Debug, Default)]
+struct Wanted {
+    rotated: Vec<Pattern>,
+    patterns: Vec<Pattern>,
+    /// Names without a wildcard: they can be looked up where the directory cannot be read.
+    names: Vec<String>,
+}
+
+impl Wanted {
+    fn add(&mut self, name: &str, is_rotated: bool) -> Result<(), SourceError> {
+        let has_wildcard = name.bytes().any(|byte| b"*?[".contains(&byte));
+        let list = match (is_rotated, has_wildcard) {
+            (true, _) => &mut self.rotated,
+            (false, true) => &mut self.patterns,
+            (false, false) => {
+                self.names.push(name.to_owned());
+                return Ok(());
+            }
+        };
+        list.push(Pattern::new(name).map_err(|error| bad_glob(name, &error))?);
+        Ok(())
+    }
+
+    /// Whether `name` is wanted, and then whether as a rotated generation.
+    fn wants(&self, name: &Path) -> Option<bool> {
+        let is_in = |patterns: &[Pattern]| {
+            let mut patterns = patterns.iter();
+            patterns.any(|pattern| pattern.matches_path_with(name, options()))
+        };
+        match is_in(&self.rotated) {
+            true => Some(true),
+            false => is_in(&self.patterns).then_some(false),
+        }
+    }
+}
+
+/// One pass under way.
+struct Pass {
+    listing: Listing,
+    excluded: Vec<Pattern>,
+    keys: HashSet<FileKey>,
+}
+
+impl Pass {
+    /// Adds what `glob`, whose directories have wildcards too, names.
+    fn walk(&mut self, glob: &str, is_rotated: bool) -> Result<(), SourceError> {
         let paths = glob::glob_with(glob, options()).map_err(|error| bad_glob(glob, &error))?;
         for path in paths {
             match path {
-                Ok(path) => listing.add(path, &excluded, &mut keys),
-                Err(error) => listing.miss(error.path().to_owned(), error.into()),
+                Ok(path) => self.add(path, is_rotated),
+                // Told with the files themselves.
+                Err(_) if is_rotated => {}
+                Err(error) => self.listing.miss(error.path().to_owned(), error.into()),
             }
         }
-        listing.check_base(glob);
+        if !is_rotated {
+            self.listing.check_base(glob);
+        }
+        Ok(())
     }
-    listing.keep_newest(FILES_FOLLOWED_MAX);
-    Ok(listing)
-}
 
-impl Listing {
-    fn add(&mut self, path: PathBuf, excluded: &[Pattern], keys: &mut HashSet<FileKey>) {
-        if let Some(reason) = skip_by_name(&path, excluded) {
-            return self.skip(reason, path);
+    /// Adds what is wanted from `directory`.
+    fn read(&mut self, directory: &Path, wanted: &Wanted) {
+        for name in &wanted.names {
+            self.add(directory.join(name), false);
+        }
+        let only_names = wanted.patterns.is_empty();
+        if only_names && wanted.rotated.is_empty() {
+            return;
+        }
+        let names = fs::read_dir(directory).and_then(|entries| {
+            let names = entries.map(|entry| Ok(entry?.file_name()));
+            names.collect::<io::Result<Vec<OsString>>>()
+        });
+        let names = match names {
+            Ok(mut names) => {
+                names.sort_unstable();
+                names
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            // The names that were looked up say themselves what is wrong.
+            Err(_) if only_names => return,
+            Err(error) => return self.listing.miss(directory.to_owned(), error),
+        };
+        for name in names {
+            if let Some(is_rotated) = wanted.wants(Path::new(&name)) {
+                self.add(directory.join(name), is_rotated);
+            }
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, is_rotated: bool) {
+        if let Some(reason) = skip_by_name(&path, &self.excluded, is_rotated) {
+            return self.listing.skip(reason, path);
         }
         match fs::metadata(&path) {
-            Ok(meta) if !meta.is_file() => self.skip(Skip::NotRegular, path),
+            Ok(meta) if !meta.is_file() => self.listing.skip(Skip::NotRegular, path),
             Ok(meta) => {
                 let found = Found {
                     key: key_of(&meta),
                     size: meta.len(),
                     modified_ns: modified_ns_of(&meta),
+                    is_rotated,
+                    is_packed: rotated::is_packed(&path),
                     path,
                 };
-                if keys.insert(found.key) {
-                    self.found.push(found);
+                if self.keys.insert(found.key) {
+                    self.listing.found.push(found);
                 }
             }
             // A name that is gone since the directory was read is no problem; a link that leads
             // nowhere is.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {}
-            Err(error) => self.miss(path, error),
+            Err(error) => self.listing.miss(path, error),
         }
     }
+}
 
+impl Listing {
     /// A glob passes in silence over a path that it may not look up, as if nothing were there.
     fn check_base(&mut self, glob: &str) {
         let base = base_of(glob);
@@ -189,7 +315,7 @@ pub fn has_wildcard(component: &Component<'_>) -> bool {
         .any(|byte| b"*?[".contains(byte))
 }
 
-fn skip_by_name(path: &Path, excluded: &[Pattern]) -> Option<Skip> {
+fn skip_by_name(path: &Path, excluded: &[Pattern], is_rotated: bool) -> Option<Skip> {
     let name = path.file_name()?;
     let is_excluded = |pattern: &Pattern| match pattern.as_str().contains('/') {
         true => pattern.matches_path(path),
@@ -200,7 +326,9 @@ fn skip_by_name(path: &Path, excluded: &[Pattern]) -> Option<Skip> {
         Some(Skip::Excluded)
     } else if bytes.ends_with(b".tmp") {
         Some(Skip::Temporary)
-    } else if COMPRESSED.iter().any(|ending| bytes.ends_with(ending)) {
+    } else if COMPRESSED.iter().any(|ending| bytes.ends_with(ending))
+        || (rotated::is_packed(path) && !is_rotated)
+    {
         Some(Skip::Compressed)
     } else {
         None
@@ -235,6 +363,14 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
+    fn list_of(globs: &[&str], exclude: Vec<String>) -> Result<Listing, SourceError> {
+        let files = globs.iter().map(ToString::to_string).collect();
+        list(&Settings {
+            exclude,
+            ..Settings::of("cdr", files)
+        })
+    }
+
     /// The names listed in a directory that holds `names`, for `glob` under it.
     #[track_caller]
     fn check(
@@ -251,7 +387,8 @@ mod tests {
             fs::write(path, "1|a\n").unwrap();
         }
         let exclude: Vec<String> = exclude.iter().map(ToString::to_string).collect();
-        let listing = list(&[format!("{}/{glob}", dir.path().display())], &exclude).unwrap();
+        let glob = format!("{}/{glob}", dir.path().display());
+        let listing = list_of(&[&glob], exclude.clone()).unwrap();
         let mut found: Vec<String> = listing
             .found
             .iter()
@@ -295,7 +432,7 @@ mod tests {
     fn every_path_passed_over_has_one_reason() {
         let names = [
             "a.txt",
-            "a.txt.1.gz",
+            "a.txt.1.bz2",
             "b.tmp",
             "c.txt",
             ".c.txt.Xy12",
@@ -313,7 +450,7 @@ mod tests {
             "*.txt",
             &["**/c.txt"],
             &["a.txt"],
-            &[(Skip::Excluded, 1)],
+            &[(Skip::Excluded, 1), (Skip::Compressed, 1)],
         );
     }
 
@@ -324,7 +461,7 @@ mod tests {
         fs::hard_link(dir.path().join("a.txt"), dir.path().join("b.txt")).unwrap();
         symlink(dir.path().join("a.txt"), dir.path().join("c.txt")).unwrap();
         let glob = format!("{}/*.txt", dir.path().display());
-        assert_eq!(list(&[glob.clone(), glob], &[]).unwrap().found.len(), 1);
+        assert_eq!(list_of(&[&glob, &glob], vec![]).unwrap().found.len(), 1);
     }
 
     #[test]
@@ -333,7 +470,8 @@ mod tests {
         symlink("absent", dir.path().join("a.txt")).unwrap();
         symlink("b.txt", dir.path().join("b.txt")).unwrap();
         fs::write(dir.path().join("c.txt"), "1\n").unwrap();
-        let listing = list(&[format!("{}/*.txt", dir.path().display())], &[]).unwrap();
+        let glob = format!("{}/*.txt", dir.path().display());
+        let listing = list_of(&[&glob], vec![]).unwrap();
         assert_eq!((listing.found.len(), listing.unreadable.len()), (1, 2));
         assert!(listing.hidden.is_empty());
     }
@@ -344,7 +482,8 @@ mod tests {
         fs::write(dir.path().join("a.txt"), "1\n").unwrap();
         let globs = ["a.txt/*.txt", "none/*.txt", "none.txt"]
             .map(|glob| format!("{}/{glob}", dir.path().display()));
-        let listing = list(&globs, &[]).unwrap();
+        let globs: Vec<&str> = globs.iter().map(String::as_str).collect();
+        let listing = list_of(&globs, vec![]).unwrap();
         let unreadable: Vec<&Path> = listing.unreadable.iter().map(|(path, _)| &**path).collect();
         assert_eq!(unreadable, [dir.path().join("a.txt")]);
         assert!(listing.hidden.is_empty());
@@ -352,7 +491,7 @@ mod tests {
 
     #[test]
     fn a_glob_that_cannot_be_understood_is_named() {
-        let error = list(&["/cdr/[".to_owned()], &[]).unwrap_err();
+        let error = list_of(&["/cdr/["], vec![]).unwrap_err();
         assert!(error.to_string().contains("/cdr/["), "{error}");
     }
 
@@ -366,6 +505,8 @@ mod tests {
             },
             size: 0,
             modified_ns,
+            is_rotated: false,
+            is_packed: false,
         };
         let mut listing = Listing {
             found: (0..10).map(found).collect(),

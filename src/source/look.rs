@@ -5,13 +5,15 @@
 
 use super::hidden::Hidden;
 use super::identity::{self, Likeness};
-use super::known::{Came, Known, Presence, Standing};
+use super::kin::{self, Lost, Past};
+use super::known::{Came, Known, Mark, Owed, Presence, Standing};
 use super::listing::{self, FILES_FOLLOWED_MAX, Found, Listing};
 use super::tail::TailError;
-use super::{Change, FileKey, Looked, Rewrite, Source, SourceError, Start, start};
+use super::{Change, FileKey, Gap, GapCause, Looked, Rewrite, Source, SourceError, Start, start};
 use crate::clock::UnixMs;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +34,10 @@ const UNREADABLE_RETRY: Duration = Duration::from_secs(5);
 /// stays open for longer, so that its next row costs no opening.
 const QUIET_KEPT_OPEN: Duration = Duration::from_secs(60);
 
+/// How long before its truncation a file must have grown for it to be likely that rows were
+/// written and cut off between two looks, with nothing of them seen.
+const WRITTEN_LATELY: Duration = Duration::from_secs(2);
+
 /// Most unreadable paths that are told apart; the rest is reported when one of them is mended.
 const UNREADABLE_PATHS_MAX: usize = 100;
 
@@ -42,20 +48,25 @@ impl Source {
     ///
     /// See [`SourceError`]. What was found up to then is told by the next look.
     pub fn look(&mut self, now: UnixMs) -> Result<Looked, SourceError> {
-        let mut listing = listing::list(&self.settings.files, &self.settings.exclude)?;
+        let mut listing = listing::list(&self.settings)?;
         self.looks += 1;
         self.looked_at = now;
         self.tell(&mut listing);
         let found_any = !listing.found.is_empty();
+        let mut new = Vec::new();
         for found in listing.found {
-            self.meet(found);
+            new.extend(self.meet(found));
         }
         self.unplaced_under = match std::mem::take(&mut self.start_applies) {
             true => listing.hidden.clone(),
             false => self.unplaced_under.still(&listing.hidden),
         };
         self.miss(found_any, &listing.hidden, &listing.left_out);
+        self.compare_successors(&new);
         self.settle_doubts()?;
+        self.settle_strangers()?;
+        self.tell_gaps();
+        self.give_up_deleted();
         self.arrange();
         self.close_quiet();
         self.hold_unread()?;
@@ -129,7 +140,8 @@ impl Source {
         self.too_many_told = are_too_many;
     }
 
-    fn meet(&mut self, found: Found) {
+    /// Takes in what was found; returns its key if it is new.
+    fn meet(&mut self, found: Found) -> Option<FileKey> {
         let (key, look, now) = (found.key, self.looks, self.looked_at);
         match self.files.get_mut(&key) {
             Some(known) => {
@@ -141,11 +153,14 @@ impl Source {
                     let path = Arc::clone(&known.path);
                     self.untold.changes.push(Change::Appeared { path });
                 }
+                None
             }
             None => {
                 let is_unplaced = self.start_applies || self.unplaced_under.hides(&found.path);
                 let standing = if is_unplaced {
                     Standing::Unplaced
+                } else if found.is_rotated {
+                    Standing::Stranger
                 } else {
                     Standing::Sure
                 };
@@ -153,6 +168,32 @@ impl Source {
                 let path = Arc::clone(&known.path);
                 self.untold.changes.push(Change::Appeared { path });
                 self.files.insert(key, known);
+                Some(key)
+            }
+        }
+    }
+
+    /// Has the new files compared that have the name of one that is gone: an editor saves a file
+    /// by putting another in its place.
+    fn compare_successors(&mut self, new: &[FileKey]) {
+        if new.is_empty() {
+            return;
+        }
+        let is_gone = |known: &&Known| {
+            let has_no_name = matches!(known.presence, Presence::Gone { .. } | Presence::Unlisted);
+            has_no_name && known.position.first_row.is_some()
+        };
+        let gone: HashSet<Arc<Path>> = self
+            .files
+            .values()
+            .filter(is_gone)
+            .map(|known| Arc::clone(&known.path))
+            .collect();
+        for key in new {
+            if let Some(known) = self.files.get_mut(key)
+                && gone.contains(&known.path)
+            {
+                known.raise(Standing::Stranger);
             }
         }
     }
@@ -172,17 +213,17 @@ impl Source {
                 continue;
             }
             if self.tails.set_unlisted(key, true) && self.observe_open(key, now).is_ok() {
-                let known = self.files.get_mut(&key);
-                known
-                    .into_iter()
-                    .for_each(|known| known.presence = Presence::Unlisted);
+                if let Some(known) = self.files.get_mut(&key) {
+                    known.presence = Presence::Unlisted;
+                    known.unlisted_since.get_or_insert(now);
+                }
                 continue;
             }
             match self.files.get_mut(&key).map(|known| &mut known.presence) {
                 Some(Presence::Gone { looks, .. }) => {
                     *looks = looks.saturating_add(u32::from(found_any))
                 }
-                _ => self.lose(key),
+                _ => self.lose(key, GapCause::Deleted),
             }
         }
     }
@@ -205,14 +246,52 @@ impl Source {
         self.enqueue(key);
     }
 
+    /// Gives up deleted files that are kept open for too long, then, oldest first, those that take
+    /// too much room on the disk: one that is read to its end before one that is not.
+    fn give_up_deleted(&mut self) {
+        let (now, settings) = (self.looked_at, &self.settings);
+        let unlisted = |known: &&Known| known.presence == Presence::Unlisted;
+        let kept = self.files.values().filter(unlisted);
+        let mut kept: Vec<_> = kept
+            .map(|known| {
+                (
+                    known.has_unread(),
+                    known.age(),
+                    known.size,
+                    known.unlisted_since,
+                )
+            })
+            .collect();
+        kept.sort_unstable_by(|left, right| (left.0, &left.1).cmp(&(right.0, &right.1)));
+        let mut bytes: u64 = kept.iter().map(|(_, _, size, _)| size).sum();
+        let mut given_up = Vec::new();
+        for (_, age, size, since) in kept {
+            let is_late = since.is_some_and(|since| now.since(since) >= settings.deleted_keep);
+            if is_late || bytes > settings.deleted_keep_bytes {
+                bytes -= size;
+                given_up.push(age.key);
+            }
+        }
+        for key in given_up {
+            self.lose(key, GapCause::GivenUp);
+        }
+    }
+
     /// The file cannot be read any more.
-    fn lose(&mut self, key: FileKey) {
+    fn lose(&mut self, key: FileKey, cause: GapCause) {
         self.tails.close(key);
         self.distrust(key);
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
         let unread_bytes = known.is_here().then(|| known.unread_bytes());
+        let owed = unread_bytes.filter(|bytes| *bytes > 0 && known.copy_of.is_none());
+        known.owed = owed.map(|bytes| Owed {
+            bytes,
+            look: self.looks,
+            since: self.looked_at,
+            cause,
+        });
         self.untold.changes.push(Change::Vanished {
             path: Arc::clone(&known.path),
             unread_bytes,
@@ -241,9 +320,14 @@ impl Source {
         for (key, known) in &mut self.files {
             let is_due = |parked: UnixMs| now < parked || now.since(parked) >= UNREADABLE_RETRY;
             known.parked_at = known.parked_at.filter(|parked| !is_due(*parked));
-            if known.is_here() && known.standing >= Standing::Doubtful && known.parked_at.is_none()
-            {
-                doubtful.push(*key);
+            if known.is_here() && known.parked_at.is_none() {
+                let is_open = || self.tails.open_tail(*key).is_some();
+                match known.standing {
+                    Standing::Doubtful | Standing::Unplaced => doubtful.push(*key),
+                    // One that is not open is compared when it is opened to be read.
+                    Standing::Grown if is_open() => doubtful.push(*key),
+                    Standing::Grown | Standing::Sure | Standing::Stranger => {}
+                }
             }
         }
         for key in doubtful {
@@ -272,7 +356,41 @@ impl Source {
     }
 
     fn settle(&mut self, key: FileKey) -> Result<(), TailError> {
+        let standing = self.files.get(&key).map(|known| known.standing);
+        if standing == Some(Standing::Grown) && self.has_only_grown(key)? {
+            return Ok(());
+        }
         self.distrust(key);
+        match standing {
+            Some(Standing::Unplaced) => self.place(key),
+            _ => self.recognise(key),
+        }
+    }
+
+    /// Whether a file that has grown is still the one it was, and no more is to be found out.
+    fn has_only_grown(&mut self, key: FileKey) -> Result<bool, TailError> {
+        let Some(known) = self.files.get_mut(&key) else {
+            return Ok(true);
+        };
+        let window = &self.window;
+        let path = Arc::clone(&known.path);
+        let (likeness, is_shown) = self.tails.with_content(key, &path, |content| {
+            let likeness = identity::compare_tail(content, &known.position)?;
+            Ok((likeness, window.still_shows(key, content)?))
+        })?;
+        if likeness != Likeness::Same {
+            return Ok(false);
+        }
+        if !is_shown {
+            known.rewind();
+            self.window.forget_file(key);
+        }
+        known.standing = Standing::Sure;
+        Ok(true)
+    }
+
+    /// Finds where to start in a file that was there at the first look of all.
+    fn place(&mut self, key: FileKey) -> Result<(), TailError> {
         let Some(known) = self.files.get_mut(&key) else {
             return Ok(());
         };
@@ -281,29 +399,81 @@ impl Source {
             Start::Beginning => true,
             Start::At(instant) => known.modified_ns / 1_000_000 >= instant.0,
         };
-        let is_new = known.standing == Standing::Unplaced;
-        if is_new && is_wanted_whole {
-            known.standing = Standing::Sure;
+        if is_wanted_whole {
+            known.standing = match known.is_rotated {
+                true => Standing::Stranger,
+                false => Standing::Sure,
+            };
             known.position.lines = Some(0);
             return Ok(());
         }
-        let line_max = self.settings.line_max.max(1);
+        if known.packed_bytes.is_some() {
+            // Nothing is added to it any more.
+            known.position.lines = Some(0);
+            known.finish();
+        } else {
+            let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
+            let path = Arc::clone(&known.path);
+            known.position = self.tails.with_content(key, &path, |content| {
+                start::after_last_line(content, &known.position, is_header, line_max)
+            })?;
+            known.rewind();
+        }
+        known.standing = Standing::Sure;
+        self.untold.positions.push(known.position.clone());
+        Ok(())
+    }
+
+    /// Finds out whether a file is what it was.
+    fn recognise(&mut self, key: FileKey) -> Result<(), TailError> {
+        let Some(known) = self.files.get_mut(&key) else {
+            return Ok(());
+        };
+        let begun = if known.is_rotated {
+            Standing::Stranger
+        } else {
+            Standing::Sure
+        };
+        if known.position.offset == 0 && known.is_rotated {
+            known.rewind();
+            known.standing = begun;
+            return Ok(());
+        }
         let path = Arc::clone(&known.path);
-        self.tails.with_file(key, &path, |mut file| {
-            if is_new {
-                known.position =
-                    start::after_last_line(&mut file, &known.position, &self.is_header, line_max)?;
-                known.rewind();
-                self.untold.positions.push(known.position.clone());
-            } else {
-                match identity::compare(&mut file, &known.position)? {
-                    Likeness::Same => known.rewind(),
-                    other => begin_new_life(known, other, &mut self.untold),
-                }
-            }
+        let (likeness, kept) = self.tails.with_content(key, &path, |content| {
+            let likeness = identity::compare(content, &known.position)?;
+            let kept = match likeness {
+                Likeness::Shorter => kin::what_is_kept(content, known)?,
+                _ => None,
+            };
+            Ok((likeness, kept))
+        })?;
+        if likeness == Likeness::Same {
+            known.owed = None;
+            known.rewind();
             known.standing = Standing::Sure;
-            Ok(())
-        })
+            return Ok(());
+        }
+        let past = match kept {
+            Some(mark) => {
+                known.standing = Standing::Sure;
+                shorten(known, mark, &mut self.untold);
+                None
+            }
+            None => {
+                known.standing = begun;
+                let past = begin_new_life(known, likeness, &mut self.untold, self.looked_at);
+                if past.is_none() {
+                    self.untold.positions.push(known.position.clone());
+                }
+                past
+            }
+        };
+        if let Some(mut past) = past {
+            past.look = self.looks;
+            self.end_life(past);
+        }
+        Ok(())
     }
 
     /// Puts the files with something to read in order.
@@ -335,8 +505,11 @@ impl Source {
                 continue;
             }
             match is_unlisted {
-                true => self.lose(key),
+                true => self.lose(key, GapCause::Deleted),
                 false => self.tails.close(key),
+            }
+            if let Some(known) = self.files.get_mut(&key).filter(|_| !is_unlisted) {
+                known.forget_copies();
             }
         }
     }
@@ -344,11 +517,12 @@ impl Source {
     /// Opens the oldest files with something to read while there is room, so that they can be
     /// read to their end even if they are removed meanwhile.
     fn hold_unread(&mut self) -> Result<(), SourceError> {
-        let keys: Vec<FileKey> = self
-            .unread
-            .iter()
+        let held = self.files.iter().filter(|(_, known)| known.is_held);
+        let held = held.map(|(key, _)| *key);
+        let unread = self.unread.iter().map(|age| age.key);
+        let keys: Vec<FileKey> = held
+            .chain(unread)
             .take(self.settings.open_files_max)
-            .map(|age| age.key)
             .collect();
         for key in keys {
             let Some(known) = self.files.get(&key) else {
@@ -389,13 +563,70 @@ impl Source {
     }
 }
 
-/// The file is not what it was: reads it from its start from now on.
+/// Rows that had been read were taken off the end of the file; it goes on from what is left.
+fn shorten(known: &mut Known, mark: Mark, untold: &mut Looked) {
+    let path = Arc::clone(&known.path);
+    let unread_bytes = known.unread_before.unwrap_or(0);
+    if unread_bytes > 0 {
+        untold.changes.push(Change::Gap(Gap {
+            path: Arc::clone(&path),
+            position: known.position.clone(),
+            cause: GapCause::Truncated,
+            bytes: Some(unread_bytes),
+        }));
+    }
+    untold.changes.push(Change::Rewritten {
+        path,
+        how: Rewrite::Shortened,
+        unread_bytes,
+    });
+    known.shorten(mark);
+    untold.positions.push(known.position.clone());
+}
+
+/// The file is not what it was: reads it from its start from now on. Returns the life that is
+/// over, if a copy of it could be known or something of it is lost.
 ///
 /// One that has another path than at the last look is another file under a used inode; one that
-/// kept its path was written anew. Only the message differs.
-pub(super) fn begin_new_life(known: &mut Known, likeness: Likeness, untold: &mut Looked) {
+/// kept its path was written anew.
+fn begin_new_life(
+    known: &mut Known,
+    likeness: Likeness,
+    untold: &mut Looked,
+    now: UnixMs,
+) -> Option<Past> {
     let path = Arc::clone(&known.path);
-    match std::mem::replace(&mut known.came, Came::Stayed) {
+    let owed = known.owed.take();
+    let came = std::mem::replace(&mut known.came, Came::Stayed);
+    let was_at = match &came {
+        Came::Renamed { from } => Arc::clone(from),
+        Came::Back | Came::Stayed => Arc::clone(&path),
+    };
+    let was_written = now.since(known.changed_before) <= WRITTEN_LATELY;
+    let lost = match (known.unread_before, &came) {
+        (_, Came::Back) => owed.map_or(Lost::Nothing, |owed| Lost::Seen(owed.bytes)),
+        (Some(bytes @ 1..), _) => Lost::Seen(bytes),
+        // All that was seen had been read; what came after the last look nobody saw.
+        (Some(0), Came::Stayed) if was_written => Lost::Seen(0),
+        (None, Came::Stayed) => Lost::Unknown,
+        (Some(0) | None, _) => Lost::Nothing,
+    };
+    let past = Past {
+        position: known.position.clone(),
+        path: was_at,
+        size: known.size_before,
+        marks: std::mem::take(&mut known.marks),
+        recent: std::mem::take(&mut known.recent),
+        since: now,
+        look: 0,
+        is_awaited: true,
+        lost,
+        cause: match came {
+            Came::Stayed => GapCause::Truncated,
+            Came::Renamed { .. } | Came::Back => GapCause::Deleted,
+        },
+    };
+    match came {
         Came::Back => {}
         Came::Renamed { from } => {
             untold.changes.push(Change::Vanished {
@@ -410,14 +641,14 @@ pub(super) fn begin_new_life(known: &mut Known, likeness: Likeness, untold: &mut
                 Likeness::OtherTail => Rewrite::OtherTail,
                 Likeness::Shorter | Likeness::Same => Rewrite::Truncated,
             };
-            let gap_bytes = known.unread_before.unwrap_or(0);
             untold.changes.push(Change::Rewritten {
                 path,
                 how,
-                gap_bytes,
+                unread_bytes: known.unread_before.unwrap_or(0),
             });
         }
     }
     known.begin_new_life();
-    untold.positions.push(known.position.clone());
+    let can_be_known = past.position.first_row.is_some();
+    (can_be_known || past.lost != Lost::Nothing).then_some(past)
 }

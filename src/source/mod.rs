@@ -13,12 +13,15 @@
 //! **What cannot be promised.** Rows written and truncated away between two looks were never seen.
 //! A file truncated and written again with the same bytes before the position is taken for the
 //! same file, and one overwritten in place between the check and the read for the old one. A copy
-//! of a file has another inode: its rows are handed out again, at the same offsets after the same
-//! first row, so that their events have the same ids.
+//! of a file has another inode. When it has the name of a rotated generation it is known by its
+//! content and read on from where the file was read to; otherwise its rows are handed out again,
+//! at the same offsets after the same first row, so that their events have the same ids.
 
 mod change;
+mod gunzip;
 mod hidden;
 mod identity;
+mod kin;
 mod known;
 mod lines;
 pub mod listing;
@@ -26,6 +29,7 @@ mod look;
 mod order;
 mod position;
 mod read;
+mod rotated;
 mod start;
 mod status;
 mod tail;
@@ -35,17 +39,19 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Change, Looked, Rewrite, Skip, SourceError};
+pub use change::{Change, Gap, GapCause, Looked, Rewrite, Skip, SourceError};
 pub use identity::{FirstRow, HeaderTest};
 pub use listing::FILES_FOLLOWED_MAX;
 pub use look::FILES_REMEMBERED_MAX;
-pub use position::{FileKey, FilePosition, HEAD_BYTES_MAX, TAIL_BYTES_MAX};
+pub use position::{FileKey, FilePosition, Finished, HEAD_BYTES_MAX, TAIL_BYTES_MAX};
 pub use read::{Chunk, Oversized, Piece};
-pub use status::{FileLag, Lag, PartialLine};
+pub use rotated::Rotated;
+pub use status::{FileLag, FileState, FileStatus, Lag, PartialLine, WAITING_LONG, Waiting};
 pub use watch::{Changed, WATCHES_MAX, Watch, WatchProblem};
 
 use crate::clock::UnixMs;
 use hidden::Hidden;
+use kin::Past;
 use known::Known;
 use order::Age;
 use std::collections::{BTreeSet, HashMap};
@@ -53,6 +59,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tail::Tails;
 use window::Window;
 
@@ -87,6 +94,48 @@ pub struct Settings {
     pub line_max: usize,
     /// Most files held open at a time; at least 1.
     pub open_files_max: usize,
+    /// Where the generations that rotations leave behind are.
+    pub rotated: Rotated,
+    /// How long a deleted file that has not been read to its end is kept open.
+    pub deleted_keep: Duration,
+    /// How many bytes such files may keep from the disk together.
+    pub deleted_keep_bytes: u64,
+}
+
+/// How long a deleted but unread file is kept open unless the configuration says otherwise.
+pub const DELETED_KEEP_DEFAULT: Duration = Duration::from_secs(3_600);
+
+/// How many bytes deleted but unread files may keep from the disk unless the configuration says
+/// otherwise.
+pub const DELETED_KEEP_BYTES_DEFAULT: u64 = 256 << 20;
+
+impl Settings {
+    /// The source `name`, which follows `files` from now on, with all else as when the
+    /// configuration says nothing.
+    pub fn of(name: &str, files: Vec<String>) -> Settings {
+        Settings {
+            name: name.into(),
+            files,
+            exclude: Vec::new(),
+            start: Start::Now,
+            line_max: LINE_BYTES_MAX_DEFAULT,
+            open_files_max: 256,
+            rotated: Rotated::default(),
+            deleted_keep: DELETED_KEEP_DEFAULT,
+            deleted_keep_bytes: DELETED_KEEP_BYTES_DEFAULT,
+        }
+    }
+
+    /// The globs of the generations that rotations leave behind.
+    pub fn generations(&self) -> Vec<String> {
+        match &self.rotated {
+            Rotated::Given(globs) => globs.clone(),
+            Rotated::Derived => {
+                let files = self.files.iter();
+                files.flat_map(|glob| rotated::derive(glob)).collect()
+            }
+        }
+    }
 }
 
 /// A configured set of files, and how far each was read.
@@ -94,6 +143,10 @@ pub struct Source {
     settings: Settings,
     is_header: HeaderTest,
     files: HashMap<FileKey, Known>,
+    /// The lives of files that are over, for the copies that rotations made of them.
+    pasts: Vec<Past>,
+    /// Rotated generations that are read whole, and the looks that found them.
+    newcomers: Vec<(Arc<Path>, u64)>,
     /// The files that may have something to hand out, oldest first. A read takes the first, so
     /// it costs the same however many files are known.
     unread: BTreeSet<Age>,
@@ -152,6 +205,8 @@ impl Source {
             .map(|position| (position.key, Known::remembered(position)));
         Source {
             files: known.collect(),
+            pasts: Vec::new(),
+            newcomers: Vec::new(),
             unread: BTreeSet::new(),
             newest: None,
             tails: Tails::new(settings.open_files_max),
@@ -316,6 +371,7 @@ impl Source {
     /// What the window holds of the file, and what was handed out of it, may not be so any more.
     fn distrust(&mut self, key: FileKey) {
         self.window.forget_file(key);
+        self.tails.forget_unpacked(key);
         self.handed = self.handed.take().filter(|handed| handed.key != key);
     }
 }

@@ -42,6 +42,19 @@ pub struct FilePosition {
     pub tail_bytes: u16,
     /// How often this inode was found truncated or rewritten: its lives before this one.
     pub life: u32,
+    /// The packed file whose text has been read to its end, as it was then; `None` for one that
+    /// has not, and for files that are not packed.
+    pub finished: Option<Finished>,
+}
+
+/// A packed file as it was when its text had been read to its end. While it is so, it is not
+/// opened again: 400 days of hourly files cost a look at their directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// Its length, packed.
+    pub bytes: u64,
+    /// Nanoseconds since 1970 of its last modification.
+    pub modified_ns: i64,
 }
 
 impl FilePosition {
@@ -58,6 +71,7 @@ impl FilePosition {
             tail: 0,
             tail_bytes: 0,
             life,
+            finished: None,
         }
     }
 }

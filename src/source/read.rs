@@ -1,22 +1,23 @@
 //! Read: the next lines of the oldest file that has any.
 
+use super::gunzip::Ending;
 use super::identity::{self, FirstRow, HeaderTest, Likeness};
 use super::known::{First, Known, Skipped, Skipping, Standing};
 use super::lines::{self, Then};
-use super::listing::modified_ns_of;
-use super::look;
-use super::tail::TailError;
+use super::tail::{Content, TailError};
 use super::window::Window;
 use super::{FileKey, FilePosition, HEAD_BYTES_MAX, Handed, Source, SourceError};
 use crate::clock::UnixMs;
 use memchr::memchr;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes read at a time while something is passed over.
 const SKIP_BYTES: usize = 64 << 10;
+
+/// Bytes that are asked for at a time; more only costs memory.
+pub const READ_BYTES_USUAL: u64 = 128 << 10;
 
 /// What a read comes to.
 #[derive(Debug, Clone)]
@@ -99,25 +100,32 @@ impl Source {
         let Some(known) = self.files.get_mut(&key) else {
             return Ok(None);
         };
-        let mut file = self.tails.tail(key, &known.path)?.file();
-        if known.standing == Standing::Grown {
-            let likeness = identity::compare_tail(&mut file, &known.position)?;
-            if likeness != Likeness::Same {
-                look::begin_new_life(known, likeness, &mut self.untold);
-                self.window.forget_file(key);
-            } else if !self.window.still_shows(key, file)? {
-                known.rewind();
-                self.window.forget_file(key);
-            }
-            known.standing = Standing::Sure;
+        let mut content = self.tails.content(key, &known.path)?;
+        // Also of a file that the last look found as it was: it may have been cut off and written
+        // again since, and what follows would be joined to what was read before.
+        let is_plain = content.ending().is_none();
+        let is_to_compare = known.standing == Standing::Grown || !self.window.is_on(key);
+        let is_other = is_to_compare
+            && identity::compare_tail(&mut content, &known.position)? != Likeness::Same;
+        let is_shown = self.window.still_shows(key, &mut content)?;
+        if is_plain && (is_other || (!is_shown && known.standing != Standing::Grown)) {
+            // Another life. The next look finds out more, and what was lost of this one.
+            known.raise(Standing::Doubtful);
+            self.window.forget_file(key);
+            return Ok(None);
         }
+        if !is_shown {
+            known.rewind();
+            self.window.forget_file(key);
+        }
+        known.standing = Standing::Sure;
         if !self.window.is_on(key) {
             known.forget_unconsumed();
         }
-        self.window.turn_to(key, known.read_from(), file)?;
-        let reading = Reading {
+        self.window.turn_to(key, known.read_from(), &mut content)?;
+        let mut reading = Reading {
             window: &mut self.window,
-            file,
+            content,
             line_max: self.settings.line_max.max(1),
             is_header: &self.is_header,
             is_over: known.is_over(self.newest.as_ref(), self.looked_at),
@@ -125,6 +133,10 @@ impl Source {
             known,
         };
         let piece = reading.next(max_bytes.max(1))?;
+        let ending = reading.content.ending();
+        if piece.is_none() {
+            self.take_ending(key, ending)?;
+        }
         match &piece {
             Some(Piece::Lines(chunk)) => {
                 let (bytes, last) = (chunk.bytes.len(), chunk.last);
@@ -134,6 +146,37 @@ impl Source {
             None => {}
         }
         Ok(piece)
+    }
+
+    /// Takes in how a packed file ends in which there is no further line.
+    fn take_ending(&mut self, key: FileKey, ending: Option<Ending>) -> Result<(), TailError> {
+        let (Some(known), Some(ending)) = (self.files.get_mut(&key), ending) else {
+            return Ok(());
+        };
+        let what = match ending {
+            Ending::NotReached => return Ok(()),
+            // Rows that nobody could use a byte of are not what is remembered as read.
+            Ending::Complete if known.stuck.is_some() => {
+                known.is_exhausted = true;
+                return Ok(());
+            }
+            Ending::Complete => {
+                known.finish();
+                let position = known.position.clone();
+                self.supersede(key);
+                self.untold.positions.push(position);
+                return Ok(());
+            }
+            Ending::Short => "ends in the middle of what gzip writes".to_owned(),
+            Ending::Damaged(damage) => damage.to_string(),
+        };
+        known.is_exhausted = true;
+        if !std::mem::replace(&mut known.told_unreadable, true) {
+            let path = Arc::clone(&known.path);
+            let error = io::Error::new(io::ErrorKind::InvalidData, what);
+            self.tell_unreadable(path, error);
+        }
+        Ok(())
     }
 
     /// Takes the file out of those with something to read until it is longer.
@@ -163,7 +206,7 @@ impl Source {
 struct Reading<'a> {
     known: &'a mut Known,
     window: &'a mut Window,
-    file: &'a File,
+    content: Content<'a>,
     line_max: usize,
     is_header: &'a HeaderTest,
     /// Nothing more is expected in the file.
@@ -172,11 +215,11 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn next(mut self, max_bytes: usize) -> io::Result<Option<Piece>> {
+    fn next(&mut self, max_bytes: usize) -> io::Result<Option<Piece>> {
         loop {
             if let Some(skipping) = self.known.skipping {
                 match self.skip_on(skipping)? {
-                    Passed::Line(oversized) => return Ok(Some(Piece::Oversized(oversized))),
+                    Passed::Line(oversized) => return Ok(Some(Piece::Oversized(*oversized))),
                     Passed::Hole => {}
                     Passed::NotYet => return Ok(self.rest()),
                 }
@@ -188,12 +231,12 @@ impl Reading<'_> {
                 return Ok(self.rest());
             }
             let most = stuck_bytes.saturating_add(max_bytes);
-            let mut at_end = self.window.fill(self.file, most)?;
+            let mut at_end = self.window.fill(&mut self.content, most)?;
             let mut run = lines::complete(self.window.bytes(), most, self.line_max);
             let is_short_of_a_line = run.bytes <= stuck_bytes && !at_end && run.then != Then::Long;
             if is_short_of_a_line {
                 let most = stuck_bytes.saturating_add(self.line_max);
-                at_end = self.window.fill(self.file, most)?;
+                at_end = self.window.fill(&mut self.content, most)?;
                 run = lines::complete(self.window.bytes(), most, self.line_max);
             }
             if run.bytes == 0 && run.then == Then::Long {
@@ -201,7 +244,11 @@ impl Reading<'_> {
                 continue;
             }
             let is_whole = at_end && run.then == Then::Partial;
-            let last = run.then == Then::Long || is_too_long || (is_whole && self.is_over);
+            let is_over = match self.content.ending() {
+                Some(ending) => ending == Ending::Complete,
+                None => self.is_over,
+            };
+            let last = run.then == Then::Long || is_too_long || (is_whole && is_over);
             let was_said =
                 stuck.is_some_and(|stuck| run.bytes <= stuck.bytes && (stuck.was_last || !last));
             if run.bytes == 0 || was_said {
@@ -222,11 +269,10 @@ impl Reading<'_> {
         known.read_up_to(self.window.end());
         known.end_seen = self.window.end();
         if known.read_beyond_look
-            && let Ok(meta) = self.file.metadata()
-            && meta.len() == known.size
+            && let Some(modified_ns) = self.content.modified_ns_at(known.size)
         {
             known.read_beyond_look = false;
-            known.modified_ns = modified_ns_of(&meta);
+            known.modified_ns = modified_ns;
             known.changed_at = self.looked_at;
         }
         None
@@ -237,7 +283,7 @@ impl Reading<'_> {
         let lines = self.window.bytes().get(..bytes).unwrap_or_default();
         let position = &self.known.position;
         if position.first_row.is_none() && self.known.first.is_none() {
-            self.known.first = first_of(lines, position.offset, self.file, self.is_header)?;
+            self.known.first = first_of(lines, position.offset, &mut self.content, self.is_header)?;
         }
         let first_row = position
             .first_row
@@ -279,7 +325,7 @@ impl Reading<'_> {
             if end.is_some() {
                 return Ok(self.passed_over(skipping));
             }
-            self.window.fill(self.file, SKIP_BYTES)?;
+            self.window.fill(&mut self.content, SKIP_BYTES)?;
             if self.window.bytes().is_empty() {
                 return Ok(Passed::NotYet);
             }
@@ -294,21 +340,21 @@ impl Reading<'_> {
             .advance(skipping.bytes, u64::from(is_line), self.window.recent());
         match skipping.what {
             Skipped::Hole => Passed::Hole,
-            Skipped::LongLine => Passed::Line(Oversized {
+            Skipped::LongLine => Passed::Line(Box::new(Oversized {
                 file: before.key,
                 path: Arc::clone(&self.known.path),
                 offset: before.offset,
                 line: line_number(&before),
                 bytes: skipping.bytes,
                 position: self.known.position.clone(),
-            }),
+            })),
         }
     }
 }
 
 /// What passing over came to.
 enum Passed {
-    Line(Oversized),
+    Line(Box<Oversized>),
     Hole,
     /// Its end is not in the file yet.
     NotYet,
@@ -321,7 +367,7 @@ fn line_number(position: &FilePosition) -> u64 {
 fn first_of(
     lines: &[u8],
     offset: u64,
-    mut file: &File,
+    content: &mut Content<'_>,
     is_header: &HeaderTest,
 ) -> io::Result<Option<First>> {
     let Some(row) = FirstRow::among(lines, offset, is_header) else {
@@ -335,7 +381,7 @@ fn first_of(
     {
         Some(head) if offset == 0 => head,
         _ => {
-            read_again = identity::bytes_at(&mut file, 0, head_bytes)?;
+            read_again = identity::bytes_at(content, 0, head_bytes)?;
             &read_again
         }
     };

@@ -80,7 +80,7 @@ fn count_lines<F: Read + Seek>(file: &mut F, end: u64) -> io::Result<u64> {
 
 /// The same first row that reading the file from its start would find: lines longer than
 /// `line_max` do not count, and NUL bytes that make a line longer than that are no part of it.
-fn first_row<R: BufRead>(
+pub fn first_row<R: BufRead>(
     reader: &mut R,
     is_header: &HeaderTest,
     line_max: usize,

@@ -1,19 +1,24 @@
 //! Tail: one open file of a source, and the bounded set of them.
 
 use super::FileKey;
+use super::gunzip::{Ending, Gunzip};
 use super::listing::{key_of, modified_ns_of};
+use super::rotated;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 /// One open file. It stays the same file however its name is changed or removed.
 #[derive(Debug)]
 pub struct Tail {
-    file: File,
+    file: Arc<File>,
+    /// What is in it is packed.
+    is_packed: bool,
     /// When it was last asked for, by count.
     used: u64,
     /// Its name is gone: closed, it could not be opened again.
@@ -46,18 +51,14 @@ impl Tail {
             .open(path)?;
         if key_of(&file.metadata()?) == key {
             Ok(Tail {
-                file,
+                file: Arc::new(file),
+                is_packed: rotated::is_packed(path),
                 used: 0,
                 unlisted: false,
             })
         } else {
             Err(TailError::Moved)
         }
-    }
-
-    /// The open file.
-    pub fn file(&self) -> &File {
-        &self.file
     }
 
     /// Bytes, and nanoseconds since 1970 of the last modification.
@@ -68,6 +69,101 @@ impl Tail {
     pub fn size_and_modified_ns(&self) -> io::Result<(u64, i64)> {
         let meta = self.file.metadata()?;
         Ok((meta.len(), modified_ns_of(&meta)))
+    }
+}
+
+/// What is in an open file: its bytes, or the text that is packed in them.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// As it stands.
+    Plain {
+        /// The file.
+        file: &'a File,
+        /// Where [`Read`] goes on.
+        at: u64,
+    },
+    /// Made by gzip.
+    Packed {
+        /// What unpacks it.
+        gunzip: &'a mut Gunzip,
+        /// Where [`Read`] goes on.
+        at: u64,
+    },
+}
+
+impl<'a> Content<'a> {
+    /// What is in a file that is not packed.
+    pub fn plain(file: &'a File) -> Content<'a> {
+        Content::Plain { file, at: 0 }
+    }
+
+    fn packed(gunzip: &'a mut Gunzip) -> Content<'a> {
+        Content::Packed { gunzip, at: 0 }
+    }
+
+    /// Reads what stands at `offset`; a read that gives less than asked for met the end.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::Packed { gunzip, .. } => gunzip.read_at(buffer, offset),
+            Self::Plain { file, .. } => loop {
+                match file.read_at(buffer, offset) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    result => return result,
+                }
+            },
+        }
+    }
+
+    /// How a packed file ends, as far as it was read; `None` for one that is not packed.
+    pub fn ending(&self) -> Option<Ending> {
+        match self {
+            Self::Plain { .. } => None,
+            Self::Packed { gunzip, .. } => Some(gunzip.ending()),
+        }
+    }
+
+    /// The last modification, in nanoseconds since 1970, of a file of `size` bytes; `None` for
+    /// one of another size, and for a packed one.
+    pub fn modified_ns_at(&self, size: u64) -> Option<i64> {
+        let Self::Plain { file, .. } = self else {
+            return None;
+        };
+        let meta = file.metadata().ok()?;
+        (meta.len() == size).then(|| modified_ns_of(&meta))
+    }
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let from = match self {
+            Self::Plain { at, .. } | Self::Packed { at, .. } => *at,
+        };
+        let count = self.read_at(buffer, from)?;
+        match self {
+            Self::Plain { at, .. } | Self::Packed { at, .. } => *at += count as u64,
+        }
+        Ok(count)
+    }
+}
+
+/// The end of a packed file is where it has been unpacked to.
+impl Seek for Content<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (end, at) = match self {
+            Self::Plain { file, at } => (file.metadata()?.len(), at),
+            Self::Packed { gunzip, at } => (gunzip.end(), at),
+        };
+        let moved = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::End(by) => end.checked_add_signed(by),
+            SeekFrom::Current(by) => at.checked_add_signed(by),
+        };
+        *at = moved.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(*at)
     }
 }
 
@@ -85,6 +181,9 @@ impl From<io::Error> for TailError {
 #[derive(Debug)]
 pub struct Tails {
     open: HashMap<FileKey, Tail>,
+    /// The packed file that was read last, and what unpacks it: one at a time, for it takes some
+    /// 250 KiB.
+    unpacking: Option<(FileKey, Gunzip)>,
     most: usize,
     uses: u64,
     opens: u64,
@@ -95,6 +194,7 @@ impl Tails {
     pub fn new(most: usize) -> Tails {
         Tails {
             open: HashMap::new(),
+            unpacking: None,
             most: most.max(1),
             uses: 0,
             opens: 0,
@@ -120,29 +220,53 @@ impl Tails {
         Ok(tail)
     }
 
-    /// Has `use_it` do something with the file known as `key` that need not stay open for it. When
-    /// there is no room, the file used longest ago is closed, but none whose name is gone: for a
-    /// moment there is one descriptor too many rather than rows that can never be read.
+    /// What is in the file known as `key`, which is opened at `path` as [`Tails::tail`] does.
+    ///
+    /// # Errors
+    ///
+    /// See [`TailError`].
+    pub fn content(&mut self, key: FileKey, path: &Path) -> Result<Content<'_>, TailError> {
+        self.tail(key, path)?;
+        let tail = self.open.get(&key).ok_or(TailError::Moved)?;
+        if !tail.is_packed {
+            return Ok(Content::plain(&tail.file));
+        }
+        if self.unpacking.as_ref().is_none_or(|(of, _)| *of != key) {
+            self.unpacking = Some((key, Gunzip::new(Arc::clone(&tail.file))));
+        }
+        let (_, gunzip) = self.unpacking.as_mut().ok_or(TailError::Moved)?;
+        Ok(Content::packed(gunzip))
+    }
+
+    /// Has `use_it` do something with what is in the file known as `key`, which need not stay open
+    /// for it. When there is no room, the file used longest ago is closed, but none whose name is
+    /// gone: for a moment there is one descriptor too many rather than rows that can never be read.
+    /// A packed file does stay open: what was unpacked is most likely asked for again.
     ///
     /// # Errors
     ///
     /// See [`TailError`]; also when `use_it` fails.
-    pub fn with_file<T>(
+    pub fn with_content<T>(
         &mut self,
         key: FileKey,
         path: &Path,
-        use_it: impl FnOnce(&File) -> io::Result<T>,
+        use_it: impl FnOnce(&mut Content<'_>) -> io::Result<T>,
     ) -> Result<T, TailError> {
-        match self.open.get(&key) {
-            Some(tail) => Ok(use_it(&tail.file)?),
-            None => {
-                if self.open.values().any(|tail| !tail.unlisted) {
-                    self.make_room();
-                }
-                self.opens += 1;
-                Ok(use_it(&Tail::open(path, key)?.file)?)
-            }
+        let others_have_names = self.open.values().any(|tail| !tail.unlisted);
+        let is_packed = rotated::is_packed(path) && (others_have_names || self.has_room());
+        if is_packed || self.open.contains_key(&key) {
+            return Ok(use_it(&mut self.content(key, path)?)?);
         }
+        if others_have_names {
+            self.make_room();
+        }
+        self.opens += 1;
+        let tail = Tail::open(path, key)?;
+        if tail.is_packed {
+            let mut gunzip = Gunzip::new(tail.file);
+            return Ok(use_it(&mut Content::packed(&mut gunzip))?);
+        }
+        Ok(use_it(&mut Content::plain(&tail.file))?)
     }
 
     /// The file known as `key` if it is open.
@@ -159,6 +283,12 @@ impl Tails {
     /// Closes the file known as `key`.
     pub fn close(&mut self, key: FileKey) {
         self.open.remove(&key);
+        self.forget_unpacked(key);
+    }
+
+    /// Lets go of what was unpacked of the file known as `key`: it may have changed.
+    pub fn forget_unpacked(&mut self, key: FileKey) {
+        self.unpacking = self.unpacking.take().filter(|(of, _)| *of != key);
     }
 
     /// The keys of the open files.
@@ -185,7 +315,7 @@ impl Tails {
             let Some(key) = oldest.map(|(key, _)| *key) else {
                 return;
             };
-            self.open.remove(&key);
+            self.close(key);
         }
     }
 }
@@ -244,7 +374,7 @@ mod tests {
         };
         let mut tails = Tails::new(1);
         tails.tail(a.1, &a.0).unwrap();
-        let during = tails.with_file(b.1, &b.0, |_| Ok(held())).unwrap();
+        let during = tails.with_content(b.1, &b.0, |_| Ok(held())).unwrap();
         assert_eq!(during, 1);
         tails.tail(a.1, &a.0).unwrap();
         let absent = tails.tail(b.1, &dir.path().join("absent"));
@@ -252,7 +382,7 @@ mod tests {
         assert_eq!(held(), 0, "it was closed before the other was tried");
         tails.tail(a.1, &a.0).unwrap();
         tails.set_unlisted(a.1, true);
-        tails.with_file(b.1, &b.0, |_| Ok(())).unwrap();
+        tails.with_content(b.1, &b.0, |_| Ok(())).unwrap();
         assert_eq!(held(), 1, "a file without a name stays open");
     }
 

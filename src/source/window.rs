@@ -1,10 +1,10 @@
 //! Window: the one buffer a source reads with, over a stretch of one file.
 
+use super::kin::RECENT_BYTES_MAX;
 use super::position::TAIL_BYTES_MAX;
+use super::tail::Content;
 use super::{FileKey, identity};
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// The bytes of one file from a position on, as far as they were read.
 ///
@@ -19,7 +19,7 @@ pub struct Window {
     buffer: Vec<u8>,
     from: usize,
     to: usize,
-    /// The last bytes before `start`, at most [`TAIL_BYTES_MAX`].
+    /// The last bytes before `start`, at most [`RECENT_BYTES_MAX`].
     recent: Vec<u8>,
 }
 
@@ -29,12 +29,17 @@ impl Window {
     /// # Errors
     ///
     /// When the bytes before `offset` cannot be read; the window then holds nothing.
-    pub fn turn_to(&mut self, key: FileKey, offset: u64, mut file: &File) -> io::Result<()> {
+    pub fn turn_to(
+        &mut self,
+        key: FileKey,
+        offset: u64,
+        content: &mut Content<'_>,
+    ) -> io::Result<()> {
         if self.is_on(key) && self.start == offset {
             return Ok(());
         }
         self.forget();
-        self.recent = identity::bytes_before(&mut file, offset)?;
+        self.recent = identity::bytes_before(content, offset)?;
         self.key = Some(key);
         self.start = offset;
         Ok(())
@@ -68,7 +73,7 @@ impl Window {
         self.start + (self.to - self.from) as u64
     }
 
-    /// The last bytes before those held, at most [`TAIL_BYTES_MAX`].
+    /// The last bytes before those held, at most [`RECENT_BYTES_MAX`].
     pub fn recent(&self) -> &[u8] {
         &self.recent
     }
@@ -80,7 +85,7 @@ impl Window {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn still_shows(&self, key: FileKey, mut file: &File) -> io::Result<bool> {
+    pub fn still_shows(&self, key: FileKey, content: &mut Content<'_>) -> io::Result<bool> {
         if !self.is_on(key) {
             return Ok(true);
         }
@@ -89,29 +94,24 @@ impl Window {
         let last = seen
             .get(seen.len().saturating_sub(usize::from(TAIL_BYTES_MAX))..)
             .unwrap_or_default();
-        let now = identity::bytes_at(&mut file, self.end() - last.len() as u64, last.len() as u64)?;
+        let now = identity::bytes_at(content, self.end() - last.len() as u64, last.len() as u64)?;
         Ok(now == last)
     }
 
-    /// Reads on in `file` until `most` bytes are held; returns whether the file's end was met: a
+    /// Reads on in `content` until `most` bytes are held; returns whether the file's end was met: a
     /// read that gives less than asked for counts as that, to save asking once more.
     ///
     /// # Errors
     ///
     /// When the file cannot be read; what was held still is.
-    pub fn fill(&mut self, file: &File, most: usize) -> io::Result<bool> {
+    pub fn fill(&mut self, content: &mut Content<'_>, most: usize) -> io::Result<bool> {
         let end = self.end();
         let room = self.room(most);
         let asked = room.len();
         if asked == 0 {
             return Ok(false);
         }
-        let count = loop {
-            match file.read_at(room, end) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
-        };
+        let count = content.read_at(room, end)?;
         self.to += count;
         Ok(count < asked)
     }
@@ -124,13 +124,10 @@ impl Window {
             .get(self.from..self.from + count)
             .unwrap_or_default();
         let kept = passed
-            .get(passed.len().saturating_sub(usize::from(TAIL_BYTES_MAX))..)
+            .get(passed.len().saturating_sub(RECENT_BYTES_MAX)..)
             .unwrap_or_default();
         self.recent.extend_from_slice(kept);
-        let excess = self
-            .recent
-            .len()
-            .saturating_sub(usize::from(TAIL_BYTES_MAX));
+        let excess = self.recent.len().saturating_sub(RECENT_BYTES_MAX);
         self.recent.drain(..excess);
         self.from += count;
         self.start += count as u64;
@@ -172,25 +169,26 @@ mod tests {
             inode: 1,
         };
         let mut window = Window::default();
-        window.turn_to(key, 8, &file).unwrap();
+        let mut opened = Content::plain(&file);
+        window.turn_to(key, 8, &mut opened).unwrap();
         assert_eq!(window.recent(), b"000\n001\n");
-        assert!(!window.fill(&file, 100).unwrap());
+        assert!(!window.fill(&mut opened, 100).unwrap());
         assert_eq!(window.bytes(), &content[8..108]);
         for passed in [1, 3, 90, 0] {
             window.pass(passed);
         }
         assert_eq!((window.start, window.end()), (102, 108));
-        assert!(!window.fill(&file, 1_000).unwrap());
+        assert!(!window.fill(&mut opened, 1_000).unwrap());
         window.pass(700);
         assert_eq!(window.bytes(), &content[802..1_102]);
-        assert_eq!(window.recent(), &content[802 - 256..802]);
-        window.turn_to(key, 802, &file).unwrap();
+        assert_eq!(window.recent(), &content[..802]);
+        window.turn_to(key, 802, &mut opened).unwrap();
         assert_eq!(
             window.end(),
             1_102,
             "turning to where it is reads nothing again"
         );
-        assert!(window.fill(&file, 10_000).unwrap());
+        assert!(window.fill(&mut opened, 10_000).unwrap());
         assert_eq!(window.end(), 4_000);
     }
 }

@@ -22,6 +22,7 @@ mod full_disk;
 mod interop;
 mod live;
 mod power;
+mod rotation;
 mod shape;
 mod strace;
 mod support;

@@ -269,6 +269,7 @@ fn position(inode: u64, offset: u64) -> FilePosition {
         tail: offset,
         tail_bytes: 0,
         life: 1,
+        finished: None,
     }
 }
 

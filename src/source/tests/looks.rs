@@ -36,6 +36,32 @@ fn a_file_being_written_is_opened_once() {
 }
 
 #[test]
+fn files_that_wait_long_to_be_read_are_told_before_they_can_be_deleted() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt.2", "1\n");
+    scene.append("cdr.txt.1", "22\n");
+    scene.append("cdr.txt", "333\n");
+    for (name, age) in [("cdr.txt.2", 900), ("cdr.txt.1", 800)] {
+        scene.age(name, age);
+    }
+    scene.look();
+    scene.wait(599);
+    scene.look();
+    assert_eq!(scene.source.waiting_long(), None);
+    scene.wait(1);
+    scene.look();
+    let waiting = scene.source.waiting_long().unwrap();
+    assert!(waiting.path.ends_with("cdr.txt.2"), "{waiting:?}");
+    assert_eq!(
+        (waiting.files, waiting.bytes),
+        (2, 5),
+        "the newest is no rotation's yet"
+    );
+    scene.drain();
+    assert_eq!(scene.source.waiting_long(), None);
+}
+
+#[test]
 fn a_glance_finds_what_an_open_file_has_grown_by() {
     let mut scene = Scene::new();
     scene.append("cdr.txt", "1\n");
@@ -119,7 +145,7 @@ fn a_file_that_may_not_be_read_is_told_once_and_tried_again() {
 #[test]
 fn paths_passed_over_are_told_once_for_each_reason() {
     let mut scene = Scene::with(|settings| settings.exclude = vec!["test*".to_owned()]);
-    for name in ["test.txt", "a.txt.gz", "b.txt.gz", "c.txt.tmp", ".d.txt"] {
+    for name in ["test.txt", "a.txt.xz", "b.txt.bz2", "c.txt.tmp", ".d.txt"] {
         scene.append(name, "1\n");
     }
     fs::create_dir(scene.path("e.txt")).unwrap();

@@ -1,9 +1,12 @@
 //! Promises of a source, kept with real files: one file of tests for each kind of promise.
 
+mod copies;
 mod history;
 mod long_lines;
 mod looks;
+mod packed;
 mod partial;
+mod places;
 mod rotation;
 mod starting;
 
@@ -40,12 +43,9 @@ impl Scene {
     fn with(change: impl FnOnce(&mut Settings)) -> Scene {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings {
-            name: "cdr".into(),
-            files: vec![format!("{}/*.txt*", dir.path().display())],
-            exclude: Vec::new(),
             start: Start::Beginning,
-            line_max: LINE_BYTES_MAX_DEFAULT,
             open_files_max: 16,
+            ..Settings::of("cdr", vec![format!("{}/*.txt*", dir.path().display())])
         };
         change(&mut settings);
         Scene {
@@ -81,6 +81,30 @@ impl Scene {
 
     fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+    }
+
+    /// Does what gzip does: packs a file beside itself, with its times, and removes it.
+    fn gzip(&self, name: &str) {
+        self.pack(name);
+        self.remove(name);
+    }
+
+    /// The same without removing it.
+    fn pack(&self, name: &str) {
+        let text = fs::read(self.path(name)).unwrap();
+        let modified = fs::metadata(self.path(name)).unwrap().modified().unwrap();
+        let packed = self.append(&format!("{name}.gz"), gzipped(&text));
+        packed.set_modified(modified).unwrap();
+    }
+
+    /// Does what `copytruncate` does, with `between` written between the copy and the cut.
+    fn copytruncate(&self, name: &str, copy: &str, between: &str) {
+        fs::copy(self.path(name), self.path(copy)).unwrap();
+        self.append(name, between).set_len(0).unwrap();
     }
 
     /// Sets the mode of a file, or of the directory when `name` is empty.
@@ -166,10 +190,20 @@ impl Scene {
         std::mem::take(&mut self.lines)
     }
 
-    /// Looks, reads and consumes everything there is.
+    /// Looks, once more where that is worth it, reads and consumes everything there is.
     fn follow(&mut self) -> Vec<String> {
-        self.look();
+        self.look_well();
         self.drain()
+    }
+
+    /// Looks until nothing is in doubt that soon will not be.
+    fn look_well(&mut self) {
+        self.look();
+        for _ in 0..5 {
+            if self.source.is_in_doubt() {
+                self.look();
+            }
+        }
     }
 
     /// The agent starts again with what was committed.
@@ -184,6 +218,12 @@ impl Scene {
     }
 }
 
+fn gzipped(text: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(text).unwrap();
+    packer.finish().unwrap()
+}
+
 fn is_header() -> HeaderTest {
     Arc::new(|line, _| line.starts_with(b"caller"))
 }
@@ -195,8 +235,16 @@ fn short(change: &Change) -> String {
         Change::Rewritten {
             path,
             how,
-            gap_bytes,
-        } => format!("rewritten {} {how:?} {gap_bytes}", name(path)),
+            unread_bytes,
+        } => format!("rewritten {} {how:?} {unread_bytes}", name(path)),
+        Change::Gap(gap) => {
+            let bytes = gap.bytes.map_or("?".to_owned(), |bytes| bytes.to_string());
+            let cause = gap.cause.word();
+            format!("gap {} {cause} {bytes}", name(&gap.path))
+        }
+        Change::Continued { path, from, offset } => {
+            format!("continued {} {} {offset}", name(path), name(from))
+        }
         Change::Vanished { path, unread_bytes } => match unread_bytes {
             Some(bytes) => format!("vanished {} {bytes}", name(path)),
             None => format!("vanished {} ?", name(path)),

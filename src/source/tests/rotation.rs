@@ -103,7 +103,11 @@ fn a_truncated_file_is_read_from_the_start_and_the_gap_is_told() {
     assert_eq!(scene.follow(), ["cdr.txt: 5|e"]);
     assert_eq!(
         scene.changes(),
-        ["appeared cdr.txt", "rewritten cdr.txt Truncated 8"]
+        [
+            "appeared cdr.txt",
+            "rewritten cdr.txt Truncated 8",
+            "gap cdr.txt truncated 8"
+        ]
     );
     let position = scene.positions.values().next().unwrap();
     assert_eq!(
@@ -124,6 +128,8 @@ fn a_file_copied_and_truncated_goes_on_with_its_next_rows() {
     assert_eq!(scene.follow(), ["cdr.txt: 3|c"]);
     let expected = [
         "appeared cdr.txt",
+        // Rows may have come between the copy and the cut, and there is no copy to look into.
+        "gap cdr.txt truncated 0",
         "rewritten cdr.txt Truncated 0",
         "skipped 1 Excluded",
     ];
@@ -147,9 +153,14 @@ fn a_file_truncated_and_written_beyond_the_position_is_known_by_its_tail() {
             ["cdr.txt: 1|a", "cdr.txt: 3|c", "cdr.txt: 4|d"]
         );
         scene.look();
+        let bytes = if restarted { "?" } else { "0" };
         assert_eq!(
             scene.changes(),
-            ["appeared cdr.txt", "rewritten cdr.txt OtherTail 0"]
+            [
+                "appeared cdr.txt".to_owned(),
+                "rewritten cdr.txt OtherTail 0".to_owned(),
+                format!("gap cdr.txt truncated {bytes}")
+            ]
         );
     }
 }
@@ -298,4 +309,10 @@ fn a_file_deleted_before_it_was_read_is_told_with_its_loss() {
         changes,
         ["appeared 1.txt", "appeared 2.txt", "vanished 2.txt 9"]
     );
+    for _ in 0..3 {
+        scene.look();
+    }
+    assert_eq!(scene.changes(), ["gap 2.txt deleted 9"]);
+    scene.look();
+    assert_eq!(scene.changes(), [""; 0]);
 }

@@ -1,0 +1,703 @@
+//! Kin: whether a file that is not known by its inode is known by its content.
+//!
+//! A rotation that copies (`copytruncate`) or packs (`gzip`) leaves what was followed under a new
+//! inode. Such a *copy* begins with the same head, through the same first row, and has the same
+//! bytes before the place up to which the other was read; it is read on from there. While the
+//! other file is still there to be read, the copy waits: what is in it will be read from the other.
+//!
+//! Only files with the name of a rotated generation, or with the name that a file which is gone
+//! had (editors replace the file they save), are compared: anything else is read whole. A file
+//! that is taken for a copy wrongly would have to agree with the other in its head, and in the 256
+//! bytes before the place: the rows passed over would then have the same ids as those read.
+
+use super::gunzip::Ending;
+use super::identity::{self, HeaderTest, Likeness};
+use super::known::{CopyOf, Known, Mark, Marks, Owed, Presence, Standing};
+use super::read::READ_BYTES_USUAL;
+use super::tail::{Content, TailError};
+use super::{Change, FileKey, FilePosition, Gap, GapCause, HEAD_BYTES_MAX, Source, SourceError};
+use super::{TAIL_BYTES_MAX, start};
+use crate::clock::UnixMs;
+use memchr::memrchr;
+use std::collections::{HashMap, HashSet};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most lives that are over and are remembered for their copies: one for each file that a
+/// rotation of a whole source truncates at once.
+const PASTS_MAX: usize = super::FILES_REMEMBERED_MAX;
+
+/// How long they are remembered: a rotation that copies, truncates and then packs a gigabyte
+/// takes minutes.
+const PAST_KEPT: Duration = Duration::from_secs(3_600);
+
+/// How long a packed file of more than [`PACKED_AT_ONCE`] must have been as it is before it is
+/// looked into: gzip writes all the time while it works, and what it has not finished would be
+/// unpacked again at every look.
+const PACKED_SETTLED: Duration = Duration::from_secs(1);
+
+/// Longest packed file that is looked into at once, in bytes: it takes some tenths of a second.
+const PACKED_AT_ONCE: u64 = 4 << 20;
+
+/// How long a file that may still be written is waited for: a packed one that ends too early, and
+/// one without a complete first row.
+const UNFINISHED_KEPT: Duration = Duration::from_secs(10);
+
+/// Looks after the one that found a file cut off or gone, in which a copy is looked for before its
+/// rows are told as lost: a directory in which files are being renamed is not always listed whole,
+/// and what was listed is not always there to be opened.
+const LOOKS_FOR_COPY: u64 = 3;
+
+/// How long nothing is told as lost while there are files that may turn out to be copies.
+const COPY_AWAITED: Duration = Duration::from_secs(15);
+
+/// Most files at whose head is looked because nothing of them has been read, at each look with
+/// strangers: beyond it a copy of one of them is read beside it, with the same ids.
+const UNREAD_HEADS_MAX: usize = 1_000;
+
+/// A life of a file that is over.
+#[derive(Debug)]
+pub struct Past {
+    /// How far it was read.
+    pub position: FilePosition,
+    /// Where it was.
+    pub path: Arc<Path>,
+    /// Bytes it had when it was last seen.
+    pub size: u64,
+    /// What else is known of how it was read.
+    pub marks: Marks,
+    /// The last bytes before the position.
+    pub recent: Vec<u8>,
+    /// When it was over.
+    pub since: UnixMs,
+    /// The look that found out.
+    pub look: u64,
+    /// No copy was found so far, and one may have been missed: the file waits.
+    pub is_awaited: bool,
+    /// What was lost with it, unless a copy has it.
+    pub lost: Lost,
+    /// How.
+    pub cause: GapCause,
+}
+
+/// What was lost with a life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Nothing, or it has been told.
+    Nothing,
+    /// So many bytes that were seen.
+    Seen(u64),
+    /// Nobody knows: the agent was not running.
+    Unknown,
+}
+
+/// By what a file is found: its head.
+type Head = (u64, u64);
+
+/// A file, or a life of one, that others may be copies of.
+#[derive(Debug, Clone)]
+struct Parent {
+    of: Of,
+    path: Arc<Path>,
+    position: FilePosition,
+    size: u64,
+    is_alive: bool,
+    marks: Marks,
+    recent: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    File(FileKey),
+    /// The place among the pasts is not lasting; the life of a file is.
+    Past(FileKey, u32),
+}
+
+/// What a stranger turned out to be.
+enum Verdict {
+    /// It cannot be said yet.
+    Wait,
+    /// A file of its own.
+    New,
+    /// A copy of a file that is there.
+    Copy(CopyOf),
+    /// What remains of `0`, which had been read up to the mark; `u64` bytes long if that is known.
+    Heir(Box<Parent>, Mark, Option<u64>),
+}
+
+impl Source {
+    /// Finds out what the strangers are that can be read, oldest first.
+    pub(super) fn settle_strangers(&mut self) -> Result<(), SourceError> {
+        let is_due = |known: &Known| {
+            known.standing == Standing::Stranger
+                && known.is_here()
+                && known.parked_at.is_none()
+                && !self.is_still_a_copy(known)
+        };
+        let due = self.files.values().filter(|known| is_due(known));
+        let mut strangers: Vec<_> = due.map(|known| (known.age(), known.position.key)).collect();
+        if strangers.is_empty() {
+            return Ok(());
+        }
+        strangers.sort_unstable();
+        let mut parents = self.parents()?;
+        for (_, key) in strangers {
+            match self.settle_stranger(key, &mut parents) {
+                Ok(()) => self.tell_read(key),
+                Err(TailError::Moved) => {}
+                Err(TailError::Unreadable(error)) => self.park(key, error),
+                Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_still_a_copy(&self, known: &Known) -> bool {
+        known.copy_of.is_some_and(|copy_of| {
+            let original = self.files.get(&copy_of.key);
+            original.is_some_and(|known| known.is_here() && known.position.life == copy_of.life)
+        })
+    }
+
+    /// Everything that a file may be a copy of, by its head.
+    fn parents(&mut self) -> Result<HashMap<Head, Vec<Parent>>, SourceError> {
+        let mut parents: HashMap<Head, Vec<Parent>> = HashMap::new();
+        let mut unread = Vec::new();
+        for (key, known) in &self.files {
+            if known.standing >= Standing::Stranger {
+                continue;
+            }
+            let is_gone = matches!(known.presence, Presence::Gone { .. });
+            let position = &known.position;
+            if position.first_row.is_some() && (known.is_here() || is_gone) {
+                let head = (position.head_bytes, position.head);
+                parents.entry(head).or_default().push(Parent::of(known));
+            } else if known.is_here() && known.size > 0 && unread.len() < UNREAD_HEADS_MAX {
+                unread.push(*key);
+            }
+        }
+        for past in &self.pasts {
+            let head = (past.position.head_bytes, past.position.head);
+            parents.entry(head).or_default().push(Parent::of_past(past));
+        }
+        for key in unread {
+            match self.head(key) {
+                Ok(Some(head)) => {
+                    let parent = self.files.get(&key).map(Parent::of);
+                    parents.entry(head).or_default().extend(parent);
+                }
+                Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
+                // Whoever reads it will find out what is wrong with it.
+                Ok(None) | Err(TailError::Moved | TailError::Unreadable(_)) => {}
+            }
+        }
+        Ok(parents)
+    }
+
+    /// The head of a file through its first row.
+    fn head(&mut self, key: FileKey) -> Result<Option<Head>, TailError> {
+        let Some(known) = self.files.get(&key) else {
+            return Ok(None);
+        };
+        let path = Arc::clone(&known.path);
+        let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
+        self.tails
+            .with_content(key, &path, |content| head_of(content, is_header, line_max))
+    }
+
+    fn settle_stranger(
+        &mut self,
+        key: FileKey,
+        parents: &mut HashMap<Head, Vec<Parent>>,
+    ) -> Result<(), TailError> {
+        let verdict = self.judge(key, parents)?;
+        let Some(known) = self.files.get_mut(&key) else {
+            return Ok(());
+        };
+        known.copy_of = None;
+        match verdict {
+            Verdict::Wait => {}
+            Verdict::New => {
+                known.standing = Standing::Sure;
+                known.rewind();
+                let path = Arc::clone(&known.path);
+                self.newcomers.push((path, self.looks));
+            }
+            Verdict::Copy(copy_of) => known.copy_of = Some(copy_of),
+            Verdict::Heir(parent, mark, length) => {
+                let head = (parent.position.head_bytes, parent.position.head);
+                if let Some(parents) = parents.get_mut(&head) {
+                    parents.retain(|other| other.of != parent.of);
+                }
+                self.inherit(key, &parent, mark, length);
+                let heir = self.files.get(&key).map(Parent::of);
+                parents.entry(head).or_default().extend(heir);
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &mut self,
+        key: FileKey,
+        parents: &HashMap<Head, Vec<Parent>>,
+    ) -> Result<Verdict, TailError> {
+        let Some(known) = self.files.get(&key) else {
+            return Ok(Verdict::Wait);
+        };
+        let quiet_for = self.looked_at.since(known.changed_at);
+        let is_packed = known.packed_bytes.is_some();
+        let is_empty = known.size == 0 && !is_packed;
+        let is_long = known
+            .packed_bytes
+            .is_some_and(|bytes| bytes > PACKED_AT_ONCE);
+        if is_empty || (is_long && quiet_for < PACKED_SETTLED) {
+            return Ok(Verdict::Wait);
+        }
+        let is_fresh = quiet_for < UNFINISHED_KEPT;
+        let path = Arc::clone(&known.path);
+        let Some(head) = self.head(key)? else {
+            let ending = self
+                .tails
+                .with_content(key, &path, |content| Ok(content.ending()))?;
+            let may_grow = match ending {
+                // What was unpacked for the head is all there is.
+                Some(Ending::Complete) => false,
+                Some(_) => is_fresh,
+                None => is_fresh && !parents.is_empty(),
+            };
+            return Ok(match may_grow {
+                true => Verdict::Wait,
+                false => Verdict::New,
+            });
+        };
+        let mut related: Vec<Parent> = parents.get(&head).cloned().unwrap_or_default();
+        related.retain(|parent| parent.of != Of::File(key));
+        related.sort_by_key(|parent| (parent.position.offset, !parent.is_alive));
+        let compared = self.tails.with_content(key, &path, |content| {
+            Compared::to(content, &related, is_fresh)
+        })?;
+        let is_unfinished = compared
+            .ending
+            .is_some_and(|ending| ending != Ending::Complete);
+        if let Some(at) = compared.matched
+            && let Some(parent) = related.get(at)
+            && !parent.is_alive
+        {
+            let mark = Mark::of(&parent.position);
+            return Ok(Verdict::Heir(
+                Box::new(parent.clone()),
+                mark,
+                compared.length,
+            ));
+        }
+        if is_unfinished && is_fresh {
+            return Ok(Verdict::Wait);
+        }
+        for parent in related.iter().rev().filter(|parent| parent.is_alive) {
+            if let Some(verdict) = self.is_part_of(&compared, parent)? {
+                return Ok(verdict);
+            }
+        }
+        let shorter = related.into_iter().rev().find_map(|parent| {
+            let is_over = !parent.is_alive || *parent.path == *path;
+            let mark = is_over.then(|| compared.mark_in(&parent)).flatten()?;
+            Some((parent, mark))
+        });
+        Ok(match shorter {
+            Some((parent, mark)) => Verdict::Heir(Box::new(parent), mark, compared.length),
+            None => Verdict::New,
+        })
+    }
+
+    /// What a file is whose end stands at the same place in `parent`, which is there to be read;
+    /// `None` when it does not.
+    fn is_part_of(
+        &mut self,
+        compared: &Compared,
+        parent: &Parent,
+    ) -> Result<Option<Verdict>, TailError> {
+        let (Of::File(key), Some(length)) = (parent.of, compared.length) else {
+            return Ok(None);
+        };
+        let from = compared
+            .end
+            .len()
+            .saturating_sub(usize::from(TAIL_BYTES_MAX));
+        let end = compared.end.get(from..).unwrap_or_default();
+        let found = self.tails.with_content(key, &parent.path, |content| {
+            let likeness = identity::compare(content, &parent.position)?;
+            let from = length - end.len() as u64;
+            Ok((
+                likeness,
+                identity::bytes_at(content, from, end.len() as u64)?,
+            ))
+        });
+        let life = parent.position.life;
+        match found {
+            Ok((Likeness::Same, found)) if found == end => {
+                Ok(Some(Verdict::Copy(CopyOf { key, life })))
+            }
+            Ok((Likeness::Same, _)) => Ok(None),
+            // It has become another one since it was looked at: the next look knows more.
+            Ok(_) => {
+                let known = self.files.get_mut(&key);
+                known
+                    .into_iter()
+                    .for_each(|known| known.raise(Standing::Doubtful));
+                Ok(Some(Verdict::Wait))
+            }
+            Err(TailError::Moved) => Ok(Some(Verdict::Wait)),
+            Err(TailError::Exhausted(error)) => Err(TailError::Exhausted(error)),
+            Err(TailError::Unreadable(_)) => Ok(None),
+        }
+    }
+
+    /// Has the file known as `key` go on where `parent` was read to.
+    fn inherit(&mut self, key: FileKey, parent: &Parent, mark: Mark, length: Option<u64>) {
+        let Some(known) = self.files.get_mut(&key) else {
+            return;
+        };
+        let is_whole = mark.offset == parent.position.offset;
+        known.position = FilePosition {
+            key,
+            path: known.path.display().to_string(),
+            offset: mark.offset,
+            tail: mark.tail,
+            tail_bytes: mark.tail_bytes,
+            lines: parent.position.lines.filter(|_| is_whole),
+            life: known.position.life,
+            finished: None,
+            ..parent.position.clone()
+        };
+        known.first = None;
+        known.rewind();
+        known.standing = Standing::Sure;
+        let position = known.position.clone();
+        let path = Arc::clone(&known.path);
+        self.supersede(key);
+        self.untold.positions.push(position);
+        self.untold.changes.push(Change::Continued {
+            path,
+            from: Arc::clone(&parent.path),
+            offset: mark.offset,
+        });
+        let beyond = length.map(|length| parent.size.saturating_sub(length.max(mark.offset)));
+        match parent.of {
+            Of::Past(of, life) => {
+                let is_it = |past: &Past| (past.position.key, past.position.life) == (of, life);
+                if let Some(at) = self.pasts.iter().position(is_it) {
+                    let past = self.pasts.swap_remove(at);
+                    if let (Lost::Seen(_), Some(bytes @ 1..)) = (past.lost, beyond) {
+                        // Written after the copy was made, and cut off with the rest.
+                        self.untold.changes.push(past.gap(Some(bytes)));
+                    }
+                }
+            }
+            Of::File(of) => {
+                if parent.is_alive {
+                    return; // An editor's file has taken its name; it is read to its own end.
+                }
+                if let Some(gone) = self.files.remove(&of) {
+                    if let Some(age) = gone.unread_as {
+                        self.unread.remove(&age);
+                    }
+                    self.distrust(of);
+                    self.supersede(of);
+                    self.untold.forgotten.push(of);
+                }
+            }
+        }
+    }
+
+    /// Takes in that a life of the file known as `key` is over. Its next life waits, and its
+    /// position is not told, until a copy of this one was found or one more look found none: a
+    /// directory in which files are being renamed is not always listed whole. So a crash finds
+    /// the position in the old life, and the copy is known again.
+    pub(super) fn end_life(&mut self, past: Past) {
+        if self.pasts.len() >= PASTS_MAX {
+            self.pasts.remove(0);
+        }
+        if let Some(known) = self.files.get_mut(&past.position.key) {
+            known.is_held = true;
+        }
+        self.pasts.push(past);
+    }
+
+    /// Tells what was lost for good: with lives of which no copy was found by now, and with files
+    /// that are gone since an earlier look and have not come back. Lets go of the files that have
+    /// waited for that.
+    pub(super) fn tell_gaps(&mut self) {
+        let (look, now) = (self.looks, self.looked_at);
+        self.pasts.retain(|past| now.since(past.since) < PAST_KEPT);
+        self.newcomers
+            .retain(|(_, met)| look <= met + 2 * LOOKS_FOR_COPY);
+        // Of a file that was listed and gone before it was opened nothing is known but its name: a
+        // generation of that name that is read whole is taken for it.
+        let newcomers = std::mem::take(&mut self.newcomers);
+        let is_read_whole = |position: &FilePosition, path: &Path| {
+            let path = path.as_os_str().as_encoded_bytes();
+            let mut newcomers = newcomers.iter();
+            position.offset == 0
+                && newcomers.any(|(new, _)| new.as_os_str().as_encoded_bytes().starts_with(path))
+        };
+        let is_waited_for = self.files.values().any(Known::may_be_a_copy);
+        let is_due = |since: UnixMs| !is_waited_for || now.since(since) >= COPY_AWAITED;
+        for past in self.pasts.iter_mut().filter(|past| past.is_awaited) {
+            if look < past.look + LOOKS_FOR_COPY || !is_due(past.since) {
+                continue;
+            }
+            past.is_awaited = false;
+            let bytes = match std::mem::replace(&mut past.lost, Lost::Nothing) {
+                Lost::Nothing => continue,
+                _ if is_read_whole(&past.position, &past.path) => continue,
+                Lost::Seen(bytes) => Some(bytes),
+                Lost::Unknown => None,
+            };
+            self.untold.changes.push(past.gap(bytes));
+        }
+        let awaited = self.pasts.iter().filter(|past| past.is_awaited);
+        let awaited: HashSet<FileKey> = awaited.map(|past| past.position.key).collect();
+        for (key, known) in &mut self.files {
+            if known.is_held && !awaited.contains(key) {
+                known.is_held = false;
+                self.untold.positions.push(known.position.clone());
+            }
+            let is_over = |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since);
+            let due = known.owed.take_if(|owed| is_over(owed));
+            if let Some(Owed { bytes, cause, .. }) = due
+                && !is_read_whole(&known.position, &known.path)
+            {
+                self.untold.changes.push(Change::Gap(Gap {
+                    path: Arc::clone(&known.path),
+                    position: known.position.clone(),
+                    cause,
+                    bytes: Some(bytes),
+                }));
+            }
+        }
+        self.newcomers = newcomers;
+    }
+
+    /// Whether the next look is worth having soon: what the last one found can be understood only
+    /// with it.
+    pub fn is_in_doubt(&self) -> bool {
+        let is_new = |past: &Past| past.is_awaited && self.looks < past.look + LOOKS_FOR_COPY;
+        let is_doubtful = |known: &Known| {
+            known.standing == Standing::Doubtful && known.is_here() && known.parked_at.is_none()
+        };
+        self.pasts.iter().any(is_new) || self.files.values().any(is_doubtful)
+    }
+}
+
+impl Past {
+    fn gap(&self, bytes: Option<u64>) -> Change {
+        Change::Gap(Gap {
+            path: Arc::clone(&self.path),
+            position: self.position.clone(),
+            cause: self.cause,
+            bytes,
+        })
+    }
+}
+
+impl Parent {
+    fn of(known: &Known) -> Parent {
+        Parent {
+            of: Of::File(known.position.key),
+            path: Arc::clone(&known.path),
+            position: known.position.clone(),
+            size: known.size,
+            is_alive: known.is_here(),
+            marks: known.marks.clone(),
+            recent: known.recent.clone(),
+        }
+    }
+
+    fn of_past(past: &Past) -> Parent {
+        Parent {
+            of: Of::Past(past.position.key, past.position.life),
+            path: Arc::clone(&past.path),
+            position: past.position.clone(),
+            size: past.size,
+            is_alive: false,
+            marks: past.marks.clone(),
+            recent: past.recent.clone(),
+        }
+    }
+}
+
+/// How the content of a file compares with those it may be a copy of.
+#[derive(Debug)]
+struct Compared {
+    /// The last of them whose position holds in it.
+    matched: Option<usize>,
+    /// How it ends, if it is packed.
+    ending: Option<Ending>,
+    /// Its length, unpacked; `None` while that is not known.
+    length: Option<u64>,
+    /// Its last bytes.
+    end: Vec<u8>,
+    /// The marks of the others that hold in it.
+    marks: Vec<Mark>,
+}
+
+impl Compared {
+    /// Goes through `content` once, forwards. Without anything to compare it with, that is done
+    /// for a packed one that `may_grow` only, to learn how it ends.
+    fn to(content: &mut Content<'_>, related: &[Parent], may_grow: bool) -> io::Result<Compared> {
+        let mut compared = Compared {
+            matched: None,
+            ending: None,
+            length: None,
+            end: Vec::new(),
+            marks: Vec::new(),
+        };
+        let is_packed = matches!(content, Content::Packed { .. });
+        if related.is_empty() && !(is_packed && may_grow) {
+            return Ok(compared);
+        }
+        for (at, parent) in related.iter().enumerate() {
+            if holds(content, Mark::of(&parent.position))? {
+                compared.matched = Some(at);
+            }
+        }
+        let length = match content {
+            Content::Plain { .. } => content.seek(SeekFrom::End(0))?,
+            Content::Packed { .. } => {
+                io::copy(content, &mut io::sink())?;
+                content.seek(SeekFrom::End(0))?
+            }
+        };
+        compared.ending = content.ending();
+        compared.length =
+            Some(length).filter(|_| matches!(compared.ending, None | Some(Ending::Complete)));
+        let count = length.min(RECENT_BYTES_MAX as u64);
+        compared.end = identity::bytes_at(content, length - count, count)?;
+        let mut marks: Vec<Mark> = related
+            .iter()
+            .flat_map(|parent| parent.marks.iter().copied())
+            .filter(|mark| mark.offset <= length)
+            .collect();
+        marks.sort_unstable_by_key(|mark| mark.offset);
+        for mark in marks.into_iter().rev().take(MARKS_COMPARED_MAX) {
+            // In a packed file only what is still held: a look further back would unpack it anew.
+            let is_near = length - mark.offset < RECENT_BYTES_MAX as u64;
+            let is_plain = compared.ending.is_none();
+            if (is_plain || is_near) && holds(content, mark)? {
+                compared.marks.push(mark);
+                break;
+            }
+        }
+        Ok(compared)
+    }
+
+    /// The last place up to which `parent` was read that is in the file, when the file ends before
+    /// the parent's position does: it was copied before the last rows were read, or an editor has
+    /// taken some away.
+    fn mark_in(&self, parent: &Parent) -> Option<Mark> {
+        let length = self.length?;
+        let end_from = length - self.end.len() as u64;
+        let recent_from = parent.position.offset - parent.recent.len() as u64;
+        let mut upto = self.end.len();
+        while let Some(newline) = memrchr(b'\n', self.end.get(..upto).unwrap_or_default()) {
+            upto = newline;
+            let bytes = self.end.get(..=newline).unwrap_or_default();
+            let offset = end_from + bytes.len() as u64;
+            let from = bytes.len().saturating_sub(usize::from(TAIL_BYTES_MAX));
+            let tail = bytes.get(from..).unwrap_or_default();
+            let is_enough =
+                tail.len() == usize::from(TAIL_BYTES_MAX) || offset == tail.len() as u64;
+            if !is_enough || offset < parent.position.head_bytes {
+                break;
+            }
+            let there = (offset - tail.len() as u64).checked_sub(recent_from);
+            let there = there.and_then(|at| usize::try_from(at).ok());
+            let recent = there.and_then(|at| parent.recent.get(at..at + tail.len()));
+            if recent == Some(tail) {
+                return Some(Mark {
+                    offset,
+                    tail: identity::short_hash(tail),
+                    tail_bytes: u16::try_from(tail.len()).unwrap_or(TAIL_BYTES_MAX),
+                });
+            }
+        }
+        let marks = self.marks.iter();
+        let own = |mark: &&Mark| parent.marks.iter().any(|other| other == *mark);
+        let mark = marks
+            .copied()
+            .filter(|mark| own(&mark))
+            .max_by_key(|mark| mark.offset)?;
+        // Between two marks lies what was consumed at once; the copy ends within.
+        let is_close = length - mark.offset <= READ_BYTES_USUAL && length < parent.position.offset;
+        let line_end = memrchr(b'\n', &self.end).map(|at| end_from + at as u64 + 1);
+        let offset = line_end.filter(|_| is_close).unwrap_or(mark.offset);
+        if offset == mark.offset {
+            return Some(mark);
+        }
+        let upto = usize::try_from(offset - end_from).ok()?;
+        let bytes = self.end.get(..upto)?;
+        let tail = bytes.get(bytes.len().saturating_sub(usize::from(TAIL_BYTES_MAX))..)?;
+        Some(Mark {
+            offset,
+            tail: identity::short_hash(tail),
+            tail_bytes: u16::try_from(tail.len()).ok()?,
+        })
+    }
+}
+
+/// Where the content of a file that has become shorter ends, if all of it is what was read.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn what_is_kept(content: &mut Content<'_>, known: &Known) -> io::Result<Option<Mark>> {
+    let position = &known.position;
+    let head = identity::bytes_at(content, 0, position.head_bytes)?;
+    if position.first_row.is_none() || identity::short_hash(&head) != position.head {
+        return Ok(None);
+    }
+    let own = Parent::of(known);
+    let compared = Compared::to(content, std::slice::from_ref(&own), false)?;
+    let end_from = compared.length.unwrap_or(0) - compared.end.len() as u64;
+    let line_end = memrchr(b'\n', &compared.end).map(|at| end_from + at as u64 + 1);
+    let mark = compared.mark_in(&own);
+    Ok(mark.filter(|mark| Some(mark.offset) == line_end))
+}
+
+/// Most marks that are looked for in one file.
+const MARKS_COMPARED_MAX: usize = 64;
+
+/// Bytes before a position that are held in memory while a file is open: where a copy that was
+/// made a moment ago, or a file whose last rows an editor took away, ends in.
+pub const RECENT_BYTES_MAX: usize = 4 << 10;
+
+/// Whether the bytes before `mark` stand in `content` too.
+fn holds(content: &mut Content<'_>, mark: Mark) -> io::Result<bool> {
+    let count = u64::from(mark.tail_bytes);
+    let tail = identity::bytes_at(content, mark.offset.saturating_sub(count), count)?;
+    Ok(tail.len() as u64 == count && (count == 0 || identity::short_hash(&tail) == mark.tail))
+}
+
+/// The head of `content` through its first row; `None` when that is not there or is too far in.
+fn head_of(
+    content: &mut Content<'_>,
+    is_header: &HeaderTest,
+    line_max: usize,
+) -> io::Result<Option<Head>> {
+    content.seek(SeekFrom::Start(0))?;
+    let most = HEAD_BYTES_MAX + line_max as u64;
+    let first = start::first_row(
+        &mut BufReader::new(content.by_ref().take(most)),
+        is_header,
+        line_max,
+    )?;
+    let Some(row) = first else {
+        return Ok(None);
+    };
+    let head_bytes = row.end.min(HEAD_BYTES_MAX);
+    let head = identity::bytes_at(content, 0, head_bytes)?;
+    Ok(Some((head_bytes, identity::short_hash(&head))))
+}

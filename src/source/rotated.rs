@@ -1,0 +1,83 @@
+//! Rotated: where the generations that a rotation leaves behind are.
+//!
+//! What is found there may be a file that was followed under another name, which its inode says,
+//! or a copy of one, packed or not, which its content says. The names only say where to look.
+
+use std::path::Path;
+
+/// Where rotated generations are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Rotated {
+    /// At the names that rotations make of those of the files: see [`derive`].
+    #[default]
+    Derived,
+    /// At these globs; none for rotations that leave nothing.
+    Given(Vec<String>),
+}
+
+/// The globs of the generations of the files that `glob` names: `.1`, `.2026041009`, `-20260410`
+/// behind the name, each also packed as `.gz`; for a name without wildcards also `-20260410`
+/// before its ending (logrotate's `extension`).
+pub fn derive(glob: &str) -> Vec<String> {
+    let Some((directory, name)) = glob.rsplit_once('/') else {
+        return Vec::new();
+    };
+    if name.is_empty() || name.contains("**") {
+        return Vec::new();
+    }
+    let mut globs: Vec<String> = [".[0-9]*", "-[0-9]*", ".gz"]
+        .map(|ending| format!("{glob}{ending}"))
+        .into();
+    let has_wildcard = name.bytes().any(|byte| b"*?[".contains(&byte));
+    if let Some((stem, ending)) = name.rsplit_once('.')
+        && !stem.is_empty()
+        && !has_wildcard
+    {
+        globs.extend(["", ".gz"].map(|gz| format!("{directory}/{stem}-[0-9]*.{ending}{gz}")));
+    }
+    globs
+}
+
+/// Whether the name of `path` says that gzip made the file.
+pub fn is_packed(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().ends_with(b".gz")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(glob: &str, path: &str, expected: bool) {
+        let globs = derive(glob);
+        let patterns: Vec<glob::Pattern> = globs
+            .iter()
+            .map(|glob| glob::Pattern::new(glob).unwrap())
+            .collect();
+        let is_one = patterns.iter().any(|pattern| pattern.matches(path));
+        assert_eq!(is_one, expected, "{path} for {globs:?}");
+    }
+
+    #[test]
+    fn generations_have_the_names_that_rotations_give() {
+        for ending in [
+            ".1",
+            ".0",
+            ".12.gz",
+            ".gz",
+            "-20260410",
+            "-20260410.gz",
+            "-1775800000",
+        ] {
+            check("/cdr/Master.csv", &format!("/cdr/Master.csv{ending}"), true);
+            check("/cdr/*.csv", &format!("/cdr/Master.csv{ending}"), true);
+        }
+        check("/cdr/Master.csv", "/cdr/Master-20260410.csv", true);
+        check("/cdr/Master.csv", "/cdr/Master-20260410.csv.gz", true);
+        check("/cdr/*.csv", "/cdr/cdr_2026041009.csv", false);
+        check("/cdr/Master.csv", "/cdr/Master.csv", false);
+        check("/cdr/Master.csv", "/cdr/Master.csv.old", false);
+        check("/cdr/**", "/cdr/1.gz", false);
+    }
+}

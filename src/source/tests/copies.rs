@@ -1,0 +1,238 @@
+//! Files that a rotation copies and truncates, and files that an editor saves.
+
+use super::*;
+
+#[test]
+fn rows_that_were_cut_off_unread_are_read_from_the_copy() {
+    for restarted in [false, true] {
+        for unread in ["", "3|c\n4|d\n"] {
+            let mut scene = Scene::new();
+            scene.append("cdr.txt", "1|a\n2|b\n");
+            scene.follow();
+            if restarted {
+                scene.restart();
+            }
+            scene.append("cdr.txt", unread);
+            scene.copytruncate("cdr.txt", "cdr.txt.1", "");
+            scene.append("cdr.txt", "5|e\n");
+            let mut expected: Vec<String> = unread
+                .lines()
+                .map(|line| format!("cdr.txt.1: {line}"))
+                .collect();
+            expected.push("cdr.txt: 5|e".to_owned());
+            let mut lines = scene.follow();
+            lines.sort();
+            expected.sort();
+            assert_eq!(lines, expected, "restarted: {restarted}");
+            assert_eq!(scene.follow(), [""; 0]);
+            let changes = scene.changes();
+            assert!(
+                !changes.iter().any(|change| change.starts_with("gap")),
+                "{changes:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_copy_waits_while_the_file_itself_is_read() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n2|b\n");
+    scene.follow();
+    fs::copy(scene.path("cdr.txt"), scene.path("cdr.txt.1")).unwrap();
+    for n in 3..6 {
+        assert_eq!(scene.follow(), [""; 0]);
+        scene.append("cdr.txt", format!("{n}|c\n"));
+        assert_eq!(scene.follow(), [format!("cdr.txt: {n}|c")]);
+    }
+    scene.rewrite("cdr.txt", "7|g\n");
+    assert_eq!(scene.follow(), ["cdr.txt: 7|g"]);
+    for _ in 0..3 {
+        scene.wait(5);
+        assert_eq!(
+            scene.follow(),
+            [""; 0],
+            "the copy ended before what was read"
+        );
+    }
+}
+
+#[test]
+fn rows_written_after_the_copy_and_cut_off_are_told_as_lost() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n2|b\n");
+    scene.follow();
+    scene.append("cdr.txt", "3|c\n");
+    fs::copy(scene.path("cdr.txt"), scene.path("cdr.txt.1")).unwrap();
+    let live = scene.append("cdr.txt", "4|d\n");
+    scene.look();
+    live.set_len(0).unwrap();
+    assert_eq!(scene.follow(), ["cdr.txt.1: 3|c"]);
+    let changes = scene.changes();
+    assert!(
+        changes.contains(&"gap cdr.txt truncated 4".to_owned()),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn a_copy_of_what_was_read_while_it_was_made_gives_no_row_twice() {
+    // The copy ends at every byte of what is read after it was made.
+    let rows: String = (0..40).map(|n| format!("{n}|a row of the day\n")).collect();
+    for cut in (0..rows.len()).step_by(7) {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", &rows);
+        assert_eq!(scene.follow().len(), 40);
+        scene.append("cdr.txt.1", &rows[..cut]);
+        scene.append("cdr.txt", "").set_len(0).unwrap();
+        scene.wait(30);
+        assert_eq!(scene.follow(), [""; 0], "copy cut at {cut}");
+        scene.append("cdr.txt", "new|row\n");
+        assert_eq!(scene.follow(), ["cdr.txt: new|row"], "copy cut at {cut}");
+    }
+}
+
+#[test]
+fn a_generation_that_is_no_copy_is_read_whole() {
+    // The same header and first row, another second one.
+    for restarted in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", "caller\n1|a\n2|b\n");
+        assert_eq!(scene.follow().len(), 3);
+        scene.append("cdr.txt.1", "caller\n1|a\n9|z\n");
+        if restarted {
+            scene.restart();
+        }
+        let expected = ["cdr.txt.1: caller", "cdr.txt.1: 1|a", "cdr.txt.1: 9|z"];
+        assert_eq!(scene.follow(), expected, "restarted: {restarted}");
+    }
+}
+
+#[test]
+fn a_hundred_files_with_the_same_head_are_told_apart() {
+    for header_bytes in [1, 10, 2_000] {
+        let header = format!("caller{}\nthe same first row\n", "x".repeat(header_bytes));
+        for name in [|n: u32| format!("{n}.txt"), |n: u32| format!("cdr.txt.{n}")] {
+            let mut scene = Scene::with(|settings| settings.line_max = 8_192);
+            for n in 0..100 {
+                scene.append(&name(n), format!("{header}{n}|own row\n"));
+            }
+            let own =
+                |lines: Vec<String>| lines.iter().filter(|line| line.contains("own row")).count();
+            assert_eq!(own(scene.follow()), 100);
+            for n in 0..100 {
+                scene.append(&name(n), format!("{n}|second row\n"));
+            }
+            scene.restart();
+            let lines = scene.follow();
+            assert_eq!(lines.len(), 100, "{lines:?}");
+            assert!(lines.iter().all(|line| line.contains("second row")));
+        }
+    }
+}
+
+#[test]
+fn rows_that_an_editor_takes_off_the_end_have_no_row_read_again() {
+    let rows: String = (0..100)
+        .map(|n| format!("{n}|a row of the day\n"))
+        .collect();
+    let shorter: String = rows.split_inclusive('\n').take(98).collect();
+    for replaced in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", &rows);
+        assert_eq!(scene.follow().len(), 100);
+        scene.changes();
+        if replaced {
+            scene.append("swap", &shorter);
+            scene.rename("swap", "cdr.txt");
+        } else {
+            scene.rewrite("cdr.txt", &shorter);
+        }
+        assert_eq!(scene.follow(), [""; 0], "replaced: {replaced}");
+        scene.append("cdr.txt", "100|a row\n");
+        assert_eq!(
+            scene.follow(),
+            ["cdr.txt: 100|a row"],
+            "replaced: {replaced}"
+        );
+        let changes = scene.changes();
+        assert!(
+            !changes.iter().any(|change| change.starts_with("gap")),
+            "{changes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_deleted_file_is_given_up_after_its_time_and_beyond_its_room() {
+    let mut scene = Scene::with(|settings| {
+        settings.deleted_keep = Duration::from_secs(600);
+        settings.deleted_keep_bytes = 10;
+    });
+    for name in ["1.txt", "2.txt"] {
+        scene.append(name, "1234\n");
+        scene.age(name, 100);
+    }
+    scene.age("2.txt", 50);
+    scene.look();
+    scene.remove("1.txt");
+    scene.remove("2.txt");
+    scene.wait(599);
+    scene.look();
+    scene.changes();
+    // Both fit and neither is late: a third one takes the room of the oldest.
+    scene.append("3.txt", "12\n");
+    scene.look();
+    scene.remove("3.txt");
+    for _ in 0..4 {
+        scene.look();
+    }
+    assert_eq!(
+        scene.changes(),
+        [
+            "appeared 3.txt",
+            "vanished 1.txt 5",
+            "gap 1.txt deleted_files_keep 5"
+        ]
+    );
+    assert_eq!(scene.source.tails.keys().len(), 2);
+    scene.wait(601);
+    for _ in 0..4 {
+        scene.look();
+    }
+    let mut changes = scene.changes();
+    changes.sort();
+    assert_eq!(
+        changes,
+        [
+            "gap 2.txt deleted_files_keep 5",
+            "gap 3.txt deleted_files_keep 3",
+            "vanished 2.txt 5",
+            "vanished 3.txt 3"
+        ]
+    );
+    assert_eq!(scene.source.tails.keys(), []);
+    assert_eq!(scene.drain(), [""; 0]);
+}
+
+#[test]
+fn a_file_that_was_packed_before_it_could_be_opened_is_not_told_as_lost() {
+    let mut scene = Scene::with(|settings| settings.open_files_max = 1);
+    scene.append("a.txt", "1\n");
+    scene.append("cdr.txt", "2\n");
+    scene.age("a.txt", 9);
+    scene.look();
+    // The one descriptor is taken.
+    scene.gzip("cdr.txt");
+    let mut lines = scene.follow();
+    lines.sort();
+    assert_eq!(lines, ["a.txt: 1", "cdr.txt.gz: 2"]);
+    for _ in 0..6 {
+        scene.look();
+    }
+    let changes = scene.changes();
+    assert!(
+        !changes.iter().any(|change| change.starts_with("gap")),
+        "{changes:?}"
+    );
+}
