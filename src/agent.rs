@@ -1,6 +1,7 @@
 //! The agent: builds the parts, starts the threads, stops them in order.
 
 mod attend;
+mod service;
 
 pub use attend::Signals;
 
@@ -15,6 +16,7 @@ use crate::queue::{Ledger, Queue, QueueError};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::Source;
 use attend::Attendant;
+use service::Service;
 use std::error::Error;
 use std::fmt;
 use std::fs::DirBuilder;
@@ -44,6 +46,7 @@ pub struct Agent {
     delivery: Arc<Delivery>,
     ingest: JoinHandle<()>,
     attendant: JoinHandle<()>,
+    service: Arc<Service>,
 }
 
 /// Why an agent cannot start.
@@ -104,6 +107,10 @@ impl Agent {
     pub fn start(config: Config, signals: Signals) -> Result<Agent, AgentError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
+        let service = Arc::new(match signals {
+            Signals::Heed => Service::of_this_process(),
+            Signals::Ignore => Service::default(),
+        });
         // Calls are nobody else's business. A directory that is there keeps the mode it was given.
         let private = DirBuilder::new()
             .recursive(true)
@@ -171,6 +178,9 @@ impl Agent {
             queue: queue.clone(),
             delivery: Arc::clone(&delivery),
             ready,
+            clock,
+            service: Arc::clone(&service),
+            ingest: ingest.progress().clone(),
         };
         let attendant = spawn("attend", move || attendant.run()).map_err(AgentError::Thread)?;
         let stopping = shutdown.clone();
@@ -178,12 +188,14 @@ impl Agent {
             spawn("ingest", move || ingest.run(&hint, &stopping)).map_err(AgentError::Thread)?;
         // Where signals cannot be had, the attendant has the agent stop; that is seen soon enough.
         let _ready = attending.recv_timeout(READY_WAIT);
+        service.ready();
         Ok(Agent {
             queue,
             shutdown,
             delivery,
             ingest,
             attendant,
+            service,
         })
     }
 
@@ -215,6 +227,7 @@ impl Agent {
     ///
     /// When a thread has panicked: that is a bug, and this passes it on.
     pub fn stop(self) -> Result<Ledger, QueueError> {
+        self.service.stopping();
         self.shutdown.request();
         let panicked = self.ingest.join().err();
         let panicked = self.attendant.join().err().or(panicked);

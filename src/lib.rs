@@ -39,6 +39,7 @@ pub mod parser;
 pub mod source;
 
 pub mod logging;
+pub mod progress;
 pub mod shutdown;
 pub mod timestamp;
 

@@ -1,7 +1,10 @@
 //! Attendant: what waits. Signals, the directory watch and the summary line, on one thread.
 
+use super::service::Service;
+use crate::clock::Clock;
 use crate::delivery::Delivery;
 use crate::ingest::Hint;
+use crate::progress::Progress;
 use crate::queue::{Ledger, Queue};
 use crate::shutdown::Shutdown;
 use crate::source::{Changed, Watch, WatchProblem};
@@ -16,6 +19,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 /// How soon the attendant hears of a stop that did not come by a signal.
 const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// Time between two lines of status for the service manager: an account costs a look at the queue.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
 
 /// Whether the process' signals are the agent's to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +44,10 @@ pub(super) struct Attendant {
     pub(super) delivery: Arc<Delivery>,
     /// Told once signals are heard: before that they would end the process as they stand.
     pub(super) ready: mpsc::Sender<()>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) service: Arc<Service>,
+    /// Whether the ingest pump goes on.
+    pub(super) ingest: Progress,
 }
 
 impl Attendant {
@@ -61,9 +71,11 @@ impl Attendant {
             // Whoever started the agent may have given up waiting.
             let _waited_for = self.ready.send(());
             tokio::select! {
-                () = signalled(heard) => {}
+                () = self.signalled(heard) => {}
                 () = self.watched() => {}
                 () = self.summaries() => {}
+                () = self.watchdog() => {}
+                () = self.statuses() => {}
                 () = self.stopped() => {}
             }
             Ok(())
@@ -116,6 +128,71 @@ impl Attendant {
         }
     }
 
+    /// Feeds the service manager's watchdog while both pumps go on, and says when one does not.
+    async fn watchdog(&self) {
+        let Some(feeding_time) = self.service.feeding_time() else {
+            return std::future::pending().await;
+        };
+        let mut ticks = interval(feeding_time);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stalled = None;
+        loop {
+            ticks.tick().await;
+            let pumps = [&self.ingest, self.delivery.progress()];
+            let fed = self.service.feed(&pumps, self.clock.now());
+            match (fed.err(), &stalled) {
+                (None, None) => {}
+                (None, Some(_)) => {
+                    log::warn!("progress again");
+                    stalled = None;
+                }
+                (Some(now), before) => {
+                    if before.as_ref() != Some(&now) {
+                        log::error!(
+                            "no progress, the service manager is not told to wait any longer {now}"
+                        );
+                    }
+                    stalled = Some(now);
+                }
+            }
+        }
+    }
+
+    /// Tells the service manager how things stand.
+    async fn statuses(&self) {
+        let mut ticks = interval(STATUS_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = String::new();
+        while self.service.is_there() {
+            ticks.tick().await;
+            let now = standing(&self.queue.ledger(), self.globs.is_empty());
+            if now != told {
+                self.service.status(&now);
+                told = now;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Ends on SIGTERM or SIGINT. SIGHUP is heard and changes nothing.
+    async fn signalled(&self, heard: Option<Heard>) {
+        let Some(mut heard) = heard else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::select! {
+                _ = heard.terminate.recv() => break,
+                _ = heard.interrupt.recv() => break,
+                _ = heard.hangup.recv() => {
+                    self.service.reloading();
+                    log::warn!("configuration not read again, restart the agent for that");
+                    self.service.ready();
+                }
+            }
+        }
+        log::info!("stopping");
+    }
+
     async fn stopped(&self) {
         while !self.shutdown.is_requested() {
             sleep(STOP_POLL).await;
@@ -141,27 +218,29 @@ impl Heard {
     }
 }
 
-/// Ends on SIGTERM or SIGINT. SIGHUP is heard and changes nothing.
-async fn signalled(heard: Option<Heard>) {
-    let Some(mut heard) = heard else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = heard.terminate.recv() => break,
-            _ = heard.interrupt.recv() => break,
-            _ = heard.hangup.recv() => {
-                log::warn!("configuration not read again, restart the agent for that");
-            }
-        }
-    }
-    log::info!("stopping");
-}
-
 fn tell(problems: &[WatchProblem]) {
     for problem in problems {
         log::warn!("found by polling only error=\"{problem}\"");
     }
+}
+
+/// What an operator wants to know first, in one line.
+fn standing(ledger: &Ledger, is_idle: bool) -> String {
+    if is_idle {
+        return "idle: no source and no endpoint is configured".to_string();
+    }
+    let rows: u64 = ledger
+        .sources
+        .iter()
+        .map(|(_, kept)| kept.counts.rows)
+        .sum();
+    let (mut delivered, mut queued, mut dead) = (0, 0, 0);
+    for kept in &ledger.endpoints {
+        delivered += kept.delivered;
+        queued += kept.queued + kept.waiting;
+        dead += kept.dead;
+    }
+    format!("{rows} rows read, {delivered} delivered, {queued} waiting, {dead} dead letters")
 }
 
 /// One line per source and endpoint: how much has come and gone, and what is left.

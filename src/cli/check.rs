@@ -49,6 +49,10 @@ pub fn check(path: &Path) -> Exit {
         worst = worst.max(sample(source, &config));
     }
     screen::line("");
+    if config.is_idle() {
+        screen::line(screen::styled(screen::WAIT, super::run::idle(path)));
+        return Exit::Success;
+    }
     let (style, verdict, exit) = match worst {
         Sample::Fits => (screen::GOOD, "the configuration is good", Exit::Success),
         Sample::Misfits => (

@@ -26,6 +26,7 @@ pub mod url;
 mod window;
 
 use crate::clock::Clock;
+use crate::progress::{Progress, Pulse};
 use crate::shutdown::{Bell, Shutdown};
 use counts::Counts;
 use crew::Crew;
@@ -69,6 +70,7 @@ pub struct Delivery {
     leaving: Arc<Leaving>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
+    progress: Progress,
 }
 
 /// Delivery could not be started. Nothing runs.
@@ -136,6 +138,7 @@ impl Delivery {
             leaving: Arc::default(),
             clock,
             shutdown: shutdown.clone(),
+            progress: Progress::default(),
         };
         let mut rng = fastrand::Rng::with_seed(seed);
         let started = delivery.start_settler(&queue).and_then(|known| {
@@ -209,6 +212,11 @@ impl Delivery {
             && !self.shutdown.is_requested()
     }
 
+    /// Whether the pump's threads go on.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Sends again to an endpoint that answered 410 twice. False when there is no such endpoint.
     pub fn resume(&self, endpoint: &str) -> bool {
         let crew = self.crews.iter().find(|crew| **crew.name() == *endpoint);
@@ -221,7 +229,8 @@ impl Delivery {
     fn start_settler(&mut self, queue: &Arc<dyn EventQueue>) -> Result<Crews, StartError> {
         let crews = Crews::default();
         let known = Arc::clone(&crews);
-        let settler = Settler::new(Arc::clone(queue), Arc::clone(&self.outbox));
+        let pulse = (self.progress.pulse("settle"), Arc::clone(&self.clock));
+        let settler = Settler::new(Arc::clone(queue), Arc::clone(&self.outbox)).with_pulse(pulse);
         let committed = move |endpoint: &str, count, cursor| {
             let known = known.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(crew) = known.get(endpoint) {
@@ -278,8 +287,10 @@ impl Delivery {
             let mates = Arc::clone(mates);
             let present = Present::enter(&self.leaving, &mates.shutdown);
             let name = format!("send-{}-{worker}", mates.endpoint.name);
-            self.workers
-                .push(spawn(name, move || mates.work(worker, &present))?);
+            let pulse = self.progress.pulse(name.clone());
+            self.workers.push(spawn(name, move || {
+                mates.work(worker, &present, &pulse);
+            })?);
         }
         Ok(())
     }
@@ -366,7 +377,7 @@ struct Mates {
 }
 
 impl Mates {
-    fn work(&self, worker: usize, present: &Present) {
+    fn work(&self, worker: usize, present: &Present, pulse: &Pulse) {
         let secrets = self
             .endpoint
             .secret
@@ -376,7 +387,9 @@ impl Mates {
         let bell = Bell::default();
         self.shutdown.ring_at_stop(&bell);
         let mut body = Vec::new();
-        while let Some(entry) = self.crew.next(worker, &bell) {
+        while let Some(entry) = self.crew.next(worker, &bell, pulse) {
+            // An attempt may take its time; only one that outlives it hangs.
+            pulse.due(self.clock.now() + self.endpoint.timeout);
             self.pass(entry, &signer, &mut body, present);
         }
     }

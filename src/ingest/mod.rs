@@ -15,6 +15,7 @@ pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::{Event, Maker, Origin};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
+use crate::progress::{Progress, Pulse};
 use crate::queue::{self, Queue, SourceBatch, SourceCounts};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
@@ -134,6 +135,8 @@ pub struct Ingest {
     queue: Queue,
     set_aside: SetAside,
     clock: Arc<dyn Clock>,
+    progress: Progress,
+    pulse: Pulse,
     /// A group whose commit failed; it goes first.
     held: Option<Group>,
     /// Most bytes the state directory may take before reading pauses.
@@ -224,7 +227,10 @@ impl Ingest {
             feed,
         };
         let feeds = feeds.into_iter().map(follow).collect();
+        let progress = Progress::default();
         Ok(Ingest {
+            pulse: progress.pulse("ingest"),
+            progress,
             feeds,
             queue,
             set_aside,
@@ -237,10 +243,16 @@ impl Ingest {
         })
     }
 
+    /// Whether the pump goes on.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Pumps until `shutdown` is requested; `hint` and its bell tell when there is something new.
     pub fn run(&mut self, hint: &Hint, shutdown: &Shutdown) {
         while !shutdown.is_requested() {
             let began = self.clock.now();
+            self.pulse.due(began);
             match self.pass(hint.take()) {
                 Passed::Full => {}
                 Passed::Committed => {
@@ -248,7 +260,9 @@ impl Ingest {
                     shutdown.wait(pause);
                 }
                 Passed::Idle => {
-                    hint.bell.wait(self.until_next_look());
+                    let pause = self.until_next_look();
+                    self.pulse.due(self.clock.now() + pause);
+                    hint.bell.wait(pause);
                 }
                 Passed::Paused => {
                     shutdown.wait(PAUSE);

@@ -12,6 +12,7 @@ mod agent;
 mod cli;
 mod crash;
 mod interop;
+mod service;
 mod shape;
 mod support;
 mod syslog;
