@@ -8,7 +8,7 @@ mod run;
 mod screen;
 mod secret;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,6 +76,11 @@ struct ConfigArgument {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
     config: PathBuf,
+}
+
+/// The whole command line, as `--help` shows it: what manual pages and completions are made from.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Reads the command line and does what it says.
