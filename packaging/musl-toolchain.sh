@@ -54,11 +54,24 @@ for t; do
             "$PREFIX" "$ZIG" "$PREFIX" "$c" "$z" "$cpu" >"$PREFIX/bin/$t-$c"
     done
     printf '#!/bin/sh\nexec "%s/zig/bin/python3" -m ziglang ar "$@"\n' "$PREFIX" >"$PREFIX/bin/$t-ar"
+    # zig knows what a static program is linked from, but not every option of the linker inside it.
+    # So it links once, says how, and its linker does it again: equal functions become one, and the
+    # table of relocations is packed. That is a tenth of the program.
+    cat >"$PREFIX/bin/$t-link" <<LINK
+#!/bin/sh
+log=\$(mktemp)
+trap 'rm -f "\$log"' EXIT
+ZIG_VERBOSE_LINK=1 "$PREFIX/bin/$t-cc" "\$@" 2>"\$log" || { code=\$?; cat "\$log" >&2; exit \$code; }
+line=\$(sed -n 's/^ld\.lld //p' "\$log" | tail -n 1)
+[ -n "\$line" ] || { echo "zig does not say how it links" >&2; exit 1; }
+# shellcheck disable=SC2086
+"$PREFIX/zig/bin/python3" -m ziglang ld.lld \$line --icf=all --pack-dyn-relocs=relr -O2
+LINK
     chmod +x "$PREFIX/bin/$t"-*
     # -pie: zig ignores -static-pie and would make a program with a fixed address.
     flags="--sysroot=$PREFIX/sysroot -Clink-self-contained=no -Clink-arg=-pie"
     {
-        printf 'export CARGO_TARGET_%s_LINKER="%s/bin/%s-cc"\n' "$u" "$PREFIX" "$t"
+        printf 'export CARGO_TARGET_%s_LINKER="%s/bin/%s-link"\n' "$u" "$PREFIX" "$t"
         # The caller may add to these; a plain RUSTFLAGS would put itself in their place.
         printf 'export CARGO_TARGET_%s_RUSTFLAGS="%s ${MUSL_RUSTFLAGS-}" CARGO_TARGET_%s_RUSTDOCFLAGS="%s"\n' "$u" "$flags" "$u" "$flags"
         printf 'export CC_%s="%s/bin/%s-cc" CXX_%s="%s/bin/%s-c++" AR_%s="%s/bin/%s-ar"\n' \
