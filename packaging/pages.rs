@@ -2,10 +2,7 @@
 //!
 //! `cargo run --locked --example pages -- DIRECTORY` makes `man/` and `completions/` in there.
 
-#![allow(
-    clippy::print_stderr,
-    reason = "a program that packagers run by hand"
-)]
+#![allow(clippy::print_stderr, reason = "a program that packagers run by hand")]
 
 use clap::Command;
 use clap_complete::Shell;
@@ -108,7 +105,10 @@ mod tests {
         for (name, option) in found {
             let (_, page) = pages.iter().find(|(page, _)| *page == name).unwrap();
             let escaped = option.replace('-', "\\-");
-            assert!(page.contains(&format!("\\-\\-{escaped}")), "{name} {option}");
+            assert!(
+                page.contains(&format!("\\-\\-{escaped}")),
+                "{name} {option}"
+            );
             assert!(bash.contains(&format!("--{option}")), "{name} {option}");
         }
         let (_, run) = pages

@@ -1,6 +1,7 @@
 //! The agent: builds the parts, starts the threads, stops them in order.
 
 mod attend;
+mod checkpoints;
 mod service;
 
 pub use attend::Signals;
@@ -47,6 +48,7 @@ pub struct Agent {
     ingest: JoinHandle<()>,
     attendant: JoinHandle<()>,
     service: Arc<Service>,
+    checkpoints: JoinHandle<()>,
 }
 
 /// Why an agent cannot start.
@@ -186,6 +188,11 @@ impl Agent {
         let stopping = shutdown.clone();
         let ingest =
             spawn("ingest", move || ingest.run(&hint, &stopping)).map_err(AgentError::Thread)?;
+        let (checkpointed, stopping) = (queue.clone(), shutdown.clone());
+        let checkpoints = spawn("checkpoint", move || {
+            checkpoints::run(&checkpointed, &stopping)
+        })
+        .map_err(AgentError::Thread)?;
         // Where signals cannot be had, the attendant has the agent stop; that is seen soon enough.
         let _ready = attending.recv_timeout(READY_WAIT);
         service.ready();
@@ -196,6 +203,7 @@ impl Agent {
             ingest,
             attendant,
             service,
+            checkpoints,
         })
     }
 
@@ -209,6 +217,7 @@ impl Agent {
         while !self.shutdown.wait(Duration::from_millis(500)) {
             if self.ingest.is_finished()
                 || self.attendant.is_finished()
+                || self.checkpoints.is_finished()
                 || self.delivery.has_ended()
             {
                 return; // It panicked: the stop passes that on.
@@ -231,6 +240,7 @@ impl Agent {
         self.shutdown.request();
         let panicked = self.ingest.join().err();
         let panicked = self.attendant.join().err().or(panicked);
+        let panicked = self.checkpoints.join().err().or(panicked);
         // The attendant's was the only other handle.
         if let Some(delivery) = Arc::into_inner(self.delivery) {
             delivery.stop(STOP_GRACE);
@@ -239,6 +249,10 @@ impl Agent {
             std::panic::resume_unwind(payload);
         }
         self.queue.close()?;
+        // The one before is at most a second old, so the stop need not fail with this.
+        if let Err(error) = self.queue.checkpoint() {
+            log::warn!("checkpoint not written error=\"{error}\"");
+        }
         Ok(self.queue.ledger())
     }
 }

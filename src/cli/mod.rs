@@ -7,8 +7,10 @@ mod receive;
 mod run;
 mod screen;
 mod secret;
+mod store;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +28,8 @@ pub enum Exit {
     Bug = 70,
     /// The queue's store could not be opened or written.
     Store = 74,
+    /// An agent runs where none may, or none where one has to.
+    Unavailable = 75,
     /// The configuration stands in the way; a restart would not help.
     Configuration = 78,
 }
@@ -68,6 +72,9 @@ enum Command {
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
+    /// The queue on disk: check it, take events out of it, mend it. While no agent runs.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 }
 
 /// The one argument of the commands that work with a configuration.
@@ -105,5 +112,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),
         Command::Secret(command) => secret::secret(&command),
+        Command::Store(command) => store::store(&command),
     }
+}
+
+/// An error with its causes, as one text.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

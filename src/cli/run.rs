@@ -1,11 +1,10 @@
 //! `switchhook run`: the agent, until it is told to stop.
 
-use super::{Exit, screen};
+use super::{Exit, chain, screen};
 use crate::agent::{Agent, AgentError, Signals};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::logging;
-use std::error::Error;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
@@ -87,15 +86,4 @@ fn attend(config: Config) -> Exit {
             Exit::Store
         }
     }
-}
-
-/// An error with its causes, as one text.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

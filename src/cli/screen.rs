@@ -5,7 +5,7 @@
 
 use anstyle::{AnsiColor, Style};
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// For what went well.
 pub const GOOD: Style = AnsiColor::Green.on_default();
@@ -34,4 +34,76 @@ pub fn complaint(text: impl Display) {
 /// `text` in `style`.
 pub fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
+}
+
+/// A number of bytes, as an operator would say it.
+pub fn bytes(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.iter().find(|(shift, _)| bytes >> shift > 0);
+    unit.map_or_else(
+        || format!("{bytes} B"),
+        |(shift, unit)| {
+            let tenths = (u128::from(bytes) * 10) >> shift;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        },
+    )
+}
+
+/// How far a long piece of work has come: a line on a terminal's standard error, nothing elsewhere.
+#[derive(Debug)]
+pub struct Progress {
+    what: &'static str,
+    all: u64,
+    done: u64,
+    shown: bool,
+}
+
+impl Progress {
+    /// Nothing done of `all` yet.
+    pub fn new(what: &'static str, all: u64) -> Progress {
+        Progress {
+            what,
+            all,
+            done: 0,
+            shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// `count` more are done.
+    pub fn step(&mut self, count: u64) {
+        self.done += count;
+        if self.shown {
+            let mut out = anstream::stderr().lock();
+            let _printed = write!(out, "\r{} {} of {} ", self.what, self.done, self.all);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown && self.done > 0 {
+            let mut out = anstream::stderr().lock();
+            let _printed = write!(out, "\r\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn bytes_are_said_in_the_largest_unit_that_fits() {
+        let said = [0, 1_023, 1_024, 1_536, 4 << 20, 5 << 29, u64::MAX].map(bytes);
+        let expected = [
+            "0 B",
+            "1023 B",
+            "1.0 KiB",
+            "1.5 KiB",
+            "4.0 MiB",
+            "2.5 GiB",
+            "17179869183.9 GiB",
+        ];
+        assert_eq!(said, expected);
+    }
 }

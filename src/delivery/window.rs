@@ -19,6 +19,7 @@ pub const WINDOW_EVENTS: u64 = 4_096;
 #[derive(Debug)]
 pub(super) struct Window {
     queue: Arc<dyn EventQueue>,
+    endpoint: Box<str>,
     /// Everything below is settled durably.
     cursor: Sequence,
     /// Where reading goes on.
@@ -36,6 +37,7 @@ impl Window {
         let settled_before = queue.settled_beyond(endpoint).into_iter().collect();
         Window {
             queue,
+            endpoint: endpoint.into(),
             cursor,
             next: cursor,
             settled_before,
@@ -60,7 +62,13 @@ impl Window {
                 return Ok(self.fresh.pop_front());
             }
             if !self.fresh.is_empty() || self.next >= end {
-                return Ok(None);
+                // The queue moves a cursor by itself where events were lost to damage.
+                let before = self.cursor;
+                self.moved(self.queue.cursor(&self.endpoint));
+                if self.cursor == before {
+                    return Ok(None);
+                }
+                continue;
             }
             let read = self.queue.read(self.next, PREFETCH_EVENTS)?;
             if read.is_empty() {
@@ -68,7 +76,8 @@ impl Window {
             }
             for queued in read {
                 if queued.sequence >= end {
-                    // It is read again when the window has moved.
+                    // It is read again when the window has moved; before it there is nothing.
+                    self.next = queued.sequence;
                     break;
                 }
                 self.next = queued.sequence.plus(1);
@@ -135,6 +144,20 @@ mod tests {
             (4_097..=4_196).collect::<Vec<_>>()
         );
         assert!(skipped.is_empty());
+    }
+
+    #[test]
+    fn a_gap_longer_than_the_window_is_crossed_when_the_queue_moves_the_cursor() {
+        let queue = MemoryQueue::with([1, 2, 50_000].map(|n| queued(n, "cdr", "{}")).into());
+        let mut window = Window::new(Arc::new(queue.clone()), "a");
+        let mut skipped = Vec::new();
+        assert_eq!(taken(&mut window, &EventFilter::All, &mut skipped), [1, 2]);
+        assert!(taken(&mut window, &EventFilter::All, &mut skipped).is_empty());
+        queue.contents().cursor = 49_999;
+        assert_eq!(
+            taken(&mut window, &EventFilter::All, &mut skipped),
+            [50_000]
+        );
     }
 
     #[test]

@@ -7,13 +7,14 @@
 //! are read again and give the same event ids. A commit that fails is kept and tried again as it
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
+mod again;
 mod report;
 mod set_aside;
 
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
-use crate::event::{Event, Maker, Origin};
+use crate::event::{Event, EventId, Maker, Origin};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
 use crate::progress::{Progress, Pulse};
 use crate::queue::{self, Queue, SourceBatch, SourceCounts};
@@ -21,7 +22,9 @@ use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
     Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, Start,
 };
+use again::Again;
 use report::Report;
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -146,6 +149,12 @@ pub struct Ingest {
     full: bool,
     /// The last commit failed.
     failing: bool,
+    /// Bytes that are being read once more.
+    again: Option<Again>,
+    /// When the queue was last asked for such bytes.
+    again_asked_at: Option<Moment>,
+    /// Events that were saved from damage and are not told again.
+    saved: Arc<HashSet<EventId>>,
 }
 
 /// A feed, when it is looked at next, and what was said of it.
@@ -185,6 +194,8 @@ struct Group {
     set_aside: Vec<Entry>,
     rows: usize,
     bytes: usize,
+    /// Events that were saved from damage; see [`Ingest`].
+    saved: Arc<HashSet<EventId>>,
 }
 
 /// What a pass came to.
@@ -240,6 +251,9 @@ impl Ingest {
             measured_at: None,
             full: false,
             failing: false,
+            again: None,
+            again_asked_at: None,
+            saved: Arc::default(),
         })
     }
 
@@ -253,7 +267,11 @@ impl Ingest {
         while !shutdown.is_requested() {
             let began = self.clock.now();
             self.pulse.due(began);
-            match self.pass(hint.take()) {
+            let passed = self.pass(hint.take());
+            if passed != Passed::Paused && self.pass_again() {
+                continue;
+            }
+            match passed {
                 Passed::Full => {}
                 Passed::Committed => {
                     let pause = COMMIT_PAUSE.saturating_sub(self.clock.now().since(began));
@@ -320,11 +338,26 @@ impl Ingest {
         }
     }
 
+    /// Reads some rows again that the queue has lost to damage; asks it for such rows now and then.
+    fn pass_again(&mut self) -> bool {
+        let now = self.clock.now();
+        let asked_lately = |asked: Moment| now.since(asked) < MEASURE_PAUSE;
+        if self.again.is_none() && self.again_asked_at.is_some_and(asked_lately) {
+            return false;
+        }
+        let more = self.read_again();
+        self.again_asked_at = (!more).then_some(now);
+        more
+    }
+
     /// Step 1: looks at the files of every source that is due, or glances at what has grown.
     fn look(&mut self, heard: Changed) -> Group {
         let now = self.clock.now();
         let wall = self.clock.wall();
-        let mut group = Group::default();
+        let mut group = Group {
+            saved: Arc::clone(&self.saved),
+            ..Group::default()
+        };
         let mut grown = false;
         if heard == Changed::Content {
             for following in &mut self.feeds {
@@ -507,6 +540,7 @@ impl Group {
                 break;
             };
             match understood {
+                Understood::Event(event) if self.saved.contains(&event.id) => counts.repeated += 1,
                 Understood::Event(event) => events.push(event),
                 Understood::Early => counts.filtered += 1,
                 Understood::Misfit(reject) => {
@@ -527,12 +561,14 @@ impl Group {
         }
         let position = feed.source.consumed(chunk.file, at, lines);
         if at > 0 {
-            counts.rows = events.len() as u64 + counts.filtered + counts.rejected;
+            let told = events.len() as u64 + counts.repeated;
+            counts.rows = told + counts.filtered + counts.rejected;
             let batch = self.batch(&feed.name);
             batch.events.append(&mut events);
             batch.counts.rows += counts.rows;
             batch.counts.rejected += counts.rejected;
             batch.counts.filtered += counts.filtered;
+            batch.counts.repeated += counts.repeated;
             remember(batch, position);
         }
     }

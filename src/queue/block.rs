@@ -148,12 +148,21 @@ pub(super) fn count(value: &[u8]) -> Option<u64> {
     }
 }
 
+/// Whether the block is what was written under `first`, by its checksum.
+pub(super) fn is_whole(first: Sequence, value: &[u8]) -> bool {
+    sealed_part(first, value).is_some()
+}
+
+/// What the checksum of a block covers, when it is right.
+fn sealed_part(first: Sequence, value: &[u8]) -> Option<&[u8]> {
+    let (sealed, written) = value.split_at_checked(value.len().checked_sub(CHECKSUM_BYTES)?)?;
+    let written = u32::from_be_bytes(written.try_into().ok()?);
+    (written == checksum(first, sealed)).then_some(sealed)
+}
+
 /// The events of the block stored under `first`; `None` when it is not what was written there.
 pub(super) fn unpack(first: Sequence, value: &[u8]) -> Option<Vec<Queued>> {
-    let (sealed, written) = value.split_at_checked(value.len().checked_sub(CHECKSUM_BYTES)?)?;
-    if u32::from_be_bytes(written.try_into().ok()?) != checksum(first, sealed) {
-        return None;
-    }
+    let sealed = sealed_part(first, value)?;
     let count = count(sealed)?;
     let mut header = Fields(sealed.get(2..)?);
     let raw_bytes = usize::try_from(header.u32()?).ok()?;

@@ -3,6 +3,8 @@
 use super::error::QueueError;
 use super::generation::Writes;
 use super::ledger::SourceCounts;
+use super::state::State;
+use super::write::Writer;
 use super::{Queue, block, key, locked, piece, position};
 use crate::event::{Event, Sequence};
 use crate::source::{FileKey, FilePosition};
@@ -49,6 +51,42 @@ impl Queue {
     /// [`QueueError::Disk`] or [`QueueError::Damaged`] it is not known whether it happened; the
     /// caller repeats it until it succeeds, which at worst queues the events twice with their ids.
     pub fn commit(&self, batches: &[SourceBatch]) -> Result<Committed, QueueError> {
+        self.commit_with(batches, |_, _| {})
+    }
+
+    /// Adds events as [`commit`](Queue::commit) does, of bytes that were to be
+    /// [read again](Queue::to_read_again): those of `task` up to `position` have been with that,
+    /// or all of them without one. Together or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`commit`](Queue::commit).
+    pub fn commit_again(
+        &self,
+        batches: &[SourceBatch],
+        task: u64,
+        position: Option<FilePosition>,
+    ) -> Result<Committed, QueueError> {
+        self.commit_with(batches, |state, writes| {
+            let at = key::task(task);
+            match (position, state.tasks.get_mut(&task)) {
+                (Some(position), Some(covered)) => {
+                    covered.origin = position;
+                    writes.put(&at, &covered.encode());
+                }
+                _ => {
+                    state.tasks.remove(&task);
+                    writes.remove(&at, 0);
+                }
+            }
+        })
+    }
+
+    fn commit_with(
+        &self,
+        batches: &[SourceBatch],
+        also: impl FnOnce(&mut State, &mut Writes),
+    ) -> Result<Committed, QueueError> {
         let mut packed = Vec::with_capacity(batches.len());
         for batch in batches {
             key::check_name(&batch.source)?;
@@ -63,7 +101,11 @@ impl Queue {
                 writes.put(&key::block(at), &block.place(at));
                 writer.state.next = at.plus(count);
             }
-            put_positions(&mut writes, batch);
+            if let Err(error) = put_positions(&mut writes, batch, &mut writer) {
+                // The state in memory has moved on already.
+                self.fail(&mut writer);
+                return Err(error);
+            }
             let totals = writer
                 .state
                 .sources
@@ -72,6 +114,7 @@ impl Queue {
             totals.add(batch.counts, batch.events.len() as u64);
             writes.put(&key::source(&batch.source), &totals.encode());
         }
+        also(&mut writer.state, &mut writes);
         for (name, value) in &writer.staged {
             writes.put(&key::state(name), value);
         }
@@ -105,7 +148,7 @@ impl Queue {
         let mut damaged = false;
         head.scan(&prefix, &prefix, |found| {
             match position::decode(&found.value) {
-                Some(position) => {
+                Some((position, _)) => {
                     positions.push(position);
                     ControlFlow::Continue(())
                 }
@@ -163,14 +206,31 @@ impl Queue {
     }
 }
 
-fn put_positions(writes: &mut Writes, batch: &SourceBatch) {
+/// Puts what a batch says of files, and where those stood that had not moved in this generation.
+fn put_positions(
+    writes: &mut Writes,
+    batch: &SourceBatch,
+    writer: &mut Writer,
+) -> Result<(), QueueError> {
     for &file in &batch.forgotten {
         writes.remove(&key::position(&batch.source, file), 0);
     }
     for position in &batch.positions {
-        writes.put(
-            &key::position(&batch.source, position.key),
-            &position::encode(position),
-        );
+        let at = key::position(&batch.source, position.key);
+        if writer.state.coverage.wants(&batch.source, position.key) {
+            let origin = match writer.head()?.get(&at)? {
+                Some(value) => position::decode(&value).map(|(origin, _)| origin),
+                None => None,
+            };
+            let origin = origin.unwrap_or_else(|| {
+                FilePosition::start_of(position.key, position.path.clone(), position.life)
+            });
+            let value = position::encode(&origin, writer.state.next);
+            writes.put(&key::origin(&batch.source, position.key), &value);
+            writer.state.coverage.begin(&batch.source, origin);
+        }
+        writer.state.coverage.moved(&batch.source, position);
+        writes.put(&at, &position::encode(position, writer.state.next));
     }
+    Ok(())
 }

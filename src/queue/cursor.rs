@@ -71,12 +71,35 @@ impl Cursor {
         }
         self.turn(sequence);
         self.ahead_count += 1;
+        self.catch_up();
+        true
+    }
+
+    /// Moves over what is settled from `next` on.
+    fn catch_up(&mut self) {
         while self.bit(self.next) {
             self.turn(self.next);
             self.ahead_count -= 1;
             self.next = self.next.plus(1);
         }
-        true
+    }
+
+    /// Moves to `end`, whatever lies before it; returns how many of the events passed over were
+    /// not settled.
+    pub(super) fn pass(&mut self, end: Sequence) -> u64 {
+        let passed = end.0.saturating_sub(self.next.0);
+        let mut settled = 0;
+        for beyond in 0..passed.min(WINDOW) {
+            let sequence = self.next.plus(beyond);
+            if self.bit(sequence) {
+                self.turn(sequence);
+                settled += 1;
+            }
+        }
+        self.ahead_count -= settled;
+        self.next = self.next.max(end);
+        self.catch_up();
+        passed - settled
     }
 
     /// Appends the cursor: `next`, then the bits from it on, without the zero bytes at their end.
@@ -176,6 +199,23 @@ mod tests {
         check(&[100 + WINDOW - 1], 100, 1);
         check(&[100 + WINDOW], 100, 0);
         check(&[u64::MAX], 100, 0);
+    }
+
+    #[test]
+    fn passing_over_counts_what_was_not_settled() {
+        let mut cursor = Cursor::at(Sequence(100));
+        for sequence in [101, 103, 104, 110] {
+            cursor.settle(Sequence(sequence));
+        }
+        assert_eq!(cursor.pass(Sequence(103)), 2);
+        assert_eq!((cursor.next(), cursor.ahead_count()), (Sequence(105), 1));
+        assert_eq!(cursor.pass(Sequence(100)), 0);
+        assert_eq!(cursor.pass(Sequence(1_000_000)), 999_894);
+        assert_eq!(
+            (cursor.next(), cursor.ahead_count()),
+            (Sequence(1_000_000), 0)
+        );
+        assert!(cursor.settle(Sequence(1_000_000 + WINDOW - 1)));
     }
 
     proptest! {

@@ -13,10 +13,10 @@ use super::Queued;
 use super::block;
 use super::encoding::{Fields, put_bytes, put_count, put_option, truncated};
 use super::error::QueueError;
-use super::generation::{Generation, Writes};
+use super::generation::{self, Generation, Writes};
 use super::meta::{Meta, Standing};
 use super::waiting::REASON_BYTES_MAX;
-use super::{key, row};
+use super::{key, quarantine, row, salvage};
 use crate::clock::UnixMs;
 use crate::event::Sequence;
 use std::ops::ControlFlow;
@@ -81,7 +81,8 @@ impl DeadLetter {
         Ok(out)
     }
 
-    fn decode(sequence: Sequence, value: &[u8]) -> Option<DeadLetter> {
+    /// Reads what [`encode`](DeadLetter::encode) made of the event `sequence`.
+    pub(super) fn decode(sequence: Sequence, value: &[u8]) -> Option<DeadLetter> {
         let (_, mut fields) = burial_of(value)?;
         Some(DeadLetter {
             attempts: u32::try_from(fields.count()?).ok()?,
@@ -98,22 +99,30 @@ impl DeadLetter {
 #[derive(Debug)]
 pub(super) struct DeadLetters {
     directory: PathBuf,
+    /// Bytes that damaged generations set aside may take together.
+    quarantine_max: u64,
     /// The newest generation while it is open: from the first burial on.
     head: Option<Generation>,
 }
 
 impl DeadLetters {
     /// The dead letters under `directory`; nothing is opened before it is needed.
-    pub(super) fn at(directory: &Path) -> DeadLetters {
+    pub(super) fn at(directory: &Path, quarantine_max: u64) -> DeadLetters {
         DeadLetters {
             directory: directory.to_owned(),
+            quarantine_max,
             head: None,
         }
     }
 
     /// Removes the letters of burials behind `counted`; see the crash argument. Without one, when
-    /// the queue itself is new, nothing is removed. Returns the last burial that is left.
+    /// the queue itself is new, nothing is removed. Returns the last burial that is left. What is
+    /// damaged is mended.
     pub(super) fn reconcile(&mut self, counted: Option<u64>) -> Result<u64, QueueError> {
+        self.mending(|letters| letters.try_reconcile(counted))
+    }
+
+    fn try_reconcile(&mut self, counted: Option<u64>) -> Result<u64, QueueError> {
         self.head = None;
         let mut last = counted.unwrap_or(0);
         let Some(head) = row::head(&self.directory)? else {
@@ -168,6 +177,15 @@ impl DeadLetters {
         after: Option<DeadPlace>,
         count_max: usize,
     ) -> Result<Vec<(DeadPlace, DeadLetter)>, QueueError> {
+        self.mending(|letters| letters.try_page(endpoint, after, count_max))
+    }
+
+    fn try_page(
+        &mut self,
+        endpoint: &str,
+        after: Option<DeadPlace>,
+        count_max: usize,
+    ) -> Result<Vec<(DeadPlace, DeadLetter)>, QueueError> {
         let mut page = Vec::new();
         let mut damaged = None;
         self.each(endpoint, after, |place, value| {
@@ -196,12 +214,74 @@ impl DeadLetters {
 
     /// How many dead letters of an endpoint there are. Reads all of them.
     pub(super) fn count(&mut self, endpoint: &str) -> Result<u64, QueueError> {
-        let mut count = 0;
-        self.each(endpoint, None, |_, _| {
-            count += 1;
-            ControlFlow::Continue(())
-        })?;
-        Ok(count)
+        self.mending(|letters| {
+            let mut count = 0;
+            letters.each(endpoint, None, |_, _| {
+                count += 1;
+                ControlFlow::Continue(())
+            })?;
+            Ok(count)
+        })
+    }
+
+    /// Does `work`; where a damaged generation stands in its way, mends that and does it again.
+    fn mending<T>(
+        &mut self,
+        mut work: impl FnMut(&mut DeadLetters) -> Result<T, QueueError>,
+    ) -> Result<T, QueueError> {
+        // Each mending takes a damaged generation away, and makes one that is whole.
+        for _ in row::list(&self.directory)? {
+            match work(self) {
+                Err(QueueError::Damaged { generation, .. }) => self.mend(generation)?,
+                done => return done,
+            }
+        }
+        work(self)
+    }
+
+    /// Copies the letters of a damaged generation that can be read into a new one, and sets the
+    /// damaged one aside.
+    ///
+    /// Crash argument: the copy is on disk before the damaged one goes; a crash in between leaves
+    /// both, and the letters in both: they are copied once more, over themselves.
+    fn mend(&mut self, number: u32) -> Result<(), QueueError> {
+        self.head = None;
+        let newest = row::list(&self.directory)?
+            .last()
+            .copied()
+            .unwrap_or(number);
+        let directory = generation::directory(&self.directory, number);
+        let mut letters = Writes::default();
+        let mut saved = 0_u64;
+        match salvage::open(&directory, number) {
+            Ok(damaged) => {
+                let scanned = damaged.scan(key::DEAD, key::DEAD, |found| {
+                    let letter = key::read_dead(&found.key)
+                        .and_then(|(_, sequence)| DeadLetter::decode(sequence, &found.value));
+                    if letter.is_some() {
+                        letters.put(&found.key, &found.value);
+                        saved += 1;
+                    }
+                    ControlFlow::Continue(())
+                });
+                match scanned {
+                    Err(QueueError::Damaged { .. }) | Ok(()) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(QueueError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        if saved > 0 {
+            self.begin(newest + 1)?.write(letters)?;
+        }
+        if directory.exists() {
+            quarantine::set_aside(&directory, self.quarantine_max)?;
+        }
+        log::error!(
+            "dead letters mended, those beside the saved ones are lost generation={number:08} saved={saved}"
+        );
+        Ok(())
     }
 
     /// The generation to write to: the newest, or a new one when that is full.

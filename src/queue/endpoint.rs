@@ -3,6 +3,7 @@
 use super::cursor::Cursor;
 use super::encoding::{Fields, put_count};
 use super::ledger::EndpointTotals;
+use super::void::{VoidCause, Voids};
 use crate::clock::UnixMs;
 use crate::event::Sequence;
 use std::collections::BTreeMap;
@@ -24,6 +25,10 @@ pub(super) struct Endpoint {
     delivered: u64,
     skipped: u64,
     dead: u64,
+    /// Events it was to have that could not be saved from damage.
+    lost: u64,
+    /// Sequences it stepped over that never held an event.
+    unused: u64,
     /// Where the events that wait are found; the cursor counts them as settled.
     waiting: BTreeMap<Sequence, Place>,
 }
@@ -55,6 +60,8 @@ impl Endpoint {
             delivered: 0,
             skipped: 0,
             dead: 0,
+            lost: 0,
+            unused: 0,
             waiting: BTreeMap::new(),
         }
     }
@@ -115,14 +122,36 @@ impl Endpoint {
         self.waiting.insert(sequence, place);
     }
 
+    /// Moves over the voids the cursor has come to; returns whether there were any.
+    pub(super) fn step_over(&mut self, voids: &Voids) -> bool {
+        let before = self.cursor.next();
+        while let Some(void) = voids.at(self.cursor.next()) {
+            let unsettled = self.cursor.pass(void.end);
+            match void.cause {
+                VoidCause::Lost => self.lost += unsettled,
+                VoidCause::Unused => self.unused += unsettled,
+            }
+        }
+        self.cursor.next() > before
+    }
+
+    /// Counts `missing` events as lost that the account of a rebuilt queue cannot place.
+    pub(super) fn lose(&mut self, missing: u64) {
+        self.lost += missing;
+    }
+
     /// The account, `next` being the sequence the next event gets.
-    pub(super) fn totals(&self, name: &Arc<str>, next: Sequence) -> EndpointTotals {
-        let to_come = next.0.saturating_sub(self.cursor.next().0);
+    pub(super) fn totals(&self, name: &Arc<str>, next: Sequence, voids: &Voids) -> EndpointTotals {
+        let cursor = self.cursor.next();
+        let unused_ahead = voids.unused_in(cursor..next);
+        let to_come = next.0.saturating_sub(cursor.0) - unused_ahead;
+        let added = next.0.saturating_sub(self.since.0);
         EndpointTotals {
             name: Arc::clone(name),
             since: self.since,
-            cursor: self.cursor.next(),
-            added: next.0.saturating_sub(self.since.0),
+            cursor,
+            added: added.saturating_sub(self.unused + unused_ahead),
+            lost: self.lost,
             delivered: self.delivered,
             skipped: self.skipped,
             dead: self.dead,
@@ -135,7 +164,13 @@ impl Endpoint {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.extend_from_slice(&self.since.0.to_be_bytes());
-        for count in [self.delivered, self.skipped, self.dead] {
+        for count in [
+            self.delivered,
+            self.skipped,
+            self.dead,
+            self.lost,
+            self.unused,
+        ] {
             put_count(&mut out, count);
         }
         self.cursor.put(&mut out);
@@ -153,6 +188,8 @@ impl Endpoint {
             delivered: fields.count()?,
             skipped: fields.count()?,
             dead: fields.count()?,
+            lost: fields.count()?,
+            unused: fields.count()?,
             cursor: Cursor::take(&mut fields)?,
             waiting: BTreeMap::new(),
         };
@@ -163,6 +200,7 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
+    use super::super::void::Void;
     use super::*;
 
     #[test]
@@ -180,7 +218,7 @@ mod tests {
                 pieces: 0,
             },
         );
-        let totals = endpoint.totals(&"billing".into(), Sequence(12));
+        let totals = endpoint.totals(&"billing".into(), Sequence(12), &Voids::default());
         assert_eq!((totals.added, totals.queued, totals.waiting), (7, 3, 1));
         assert!(totals.balances());
     }
@@ -200,6 +238,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_void_took_is_counted_and_the_account_balances() {
+        let mut voids = Voids::default();
+        for (first, end, cause) in [(6, 9, VoidCause::Lost), (9, 1_000, VoidCause::Unused)] {
+            let (first, end) = (Sequence(first), Sequence(end));
+            voids.add(Void { first, end, cause });
+        }
+        let mut endpoint = Endpoint::new(Sequence(5));
+        let name = "billing".into();
+        let ahead = endpoint.totals(&name, Sequence(1_002), &voids);
+        assert_eq!((ahead.added, ahead.queued, ahead.lost), (6, 6, 0));
+        assert!(ahead.balances() && !endpoint.step_over(&voids));
+        for sequence in [7, 5] {
+            endpoint.take(Sequence(sequence)).unwrap();
+            endpoint.end(End::Delivered);
+        }
+        assert!(endpoint.step_over(&voids));
+        let after = endpoint.totals(&name, Sequence(1_002), &voids);
+        assert_eq!((after.added, after.queued, after.lost), (6, 2, 2));
+        assert_eq!(after.cursor, Sequence(1_000));
+        assert!(after.balances());
+        let back = Endpoint::decode(&endpoint.encode()).unwrap();
+        assert_eq!(back.totals(&name, Sequence(1_002), &voids), after);
+    }
+
+    #[test]
     fn it_comes_back_from_disk() {
         let mut endpoint = Endpoint::new(Sequence(3));
         for sequence in [3, 4, 9] {
@@ -209,8 +272,8 @@ mod tests {
         let back = Endpoint::decode(&endpoint.encode()).unwrap();
         let name = "billing".into();
         assert_eq!(
-            back.totals(&name, Sequence(20)),
-            endpoint.totals(&name, Sequence(20))
+            back.totals(&name, Sequence(20), &Voids::default()),
+            endpoint.totals(&name, Sequence(20), &Voids::default())
         );
         assert_eq!(Endpoint::decode(&[VERSION, 0]).map(|_| ()), None);
     }

@@ -99,7 +99,13 @@ impl Writes {
         }
     }
 
-    fn put_row(&mut self, key: Vec<u8>, row: Vec<u8>) {
+    /// Keys and values put so far, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Stores a row as the database has it.
+    pub(super) fn put_row(&mut self, key: Vec<u8>, row: Vec<u8>) {
         self.bytes += key.len() + row.len();
         self.batch.insert(key, row);
     }
@@ -111,7 +117,15 @@ impl Generation {
     /// Its directory survives a power cut afterwards. It counts only once a
     /// [`Meta`](super::meta::Meta) is in it.
     pub(super) fn create(parent: &Path, number: u32) -> Result<Generation, QueueError> {
-        let directory = directory(parent, number);
+        Generation::create_at(parent, directory(parent, number), number)
+    }
+
+    /// Makes an empty generation in a directory of `parent` that is to become its own.
+    pub(super) fn create_at(
+        parent: &Path,
+        directory: PathBuf,
+        number: u32,
+    ) -> Result<Generation, QueueError> {
         if directory.exists() {
             fs::remove_dir_all(&directory).map_err(disk("remove", &directory))?;
         }
@@ -143,6 +157,11 @@ impl Generation {
     /// Opens a generation that is sealed, for reading.
     pub(super) fn open(parent: &Path, number: u32) -> Result<Generation, QueueError> {
         let directory = directory(parent, number);
+        Generation::open_at(directory, number)
+    }
+
+    /// Opens a generation wherever it lies.
+    pub(super) fn open_at(directory: PathBuf, number: u32) -> Result<Generation, QueueError> {
         if !file_of(&directory).exists() {
             // sled would make a new, empty database here.
             let what = "its file is missing".into();
@@ -203,6 +222,21 @@ impl Generation {
                 if visit(Found { key, value, pieces }).is_break() {
                     break;
                 }
+            }
+            Ok(())
+        })
+    }
+
+    /// Visits the rows whose keys start with `prefix` as the database has them, pieces and all.
+    pub(super) fn rows(
+        &self,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), QueueError> {
+        self.guarded("read", |db| {
+            for row in db.scan_prefix(prefix) {
+                let (key, row) = row?;
+                visit(&key, &row);
             }
             Ok(())
         })
@@ -310,6 +344,26 @@ impl Drop for Generation {
             );
         }
     }
+}
+
+/// Removes the database's snapshots, which only make opening faster: they are made anew. Returns
+/// whether there were any.
+pub(super) fn remove_snapshots(directory: &Path) -> Result<bool, QueueError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(disk("list", directory)(error)),
+    };
+    let mut removed = false;
+    for entry in entries {
+        let path = entry.map_err(disk("list", directory))?.path();
+        let is_snapshot = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("snap.");
+        if path.file_name().is_some_and(is_snapshot) {
+            fs::remove_file(&path).map_err(disk("remove", &path))?;
+            removed = true;
+        }
+    }
+    Ok(removed)
 }
 
 /// The directory of generation `number`.

@@ -237,7 +237,7 @@ impl Pair {
         let queue = Queue::open(self.directory.path(), "node").unwrap();
         let opened = queue.opened().clone();
         assert_eq!(
-            (&opened.half_made, &opened.irregularities),
+            (&opened.half_made, &opened.mended),
             (&Vec::new(), &Vec::new())
         );
         self.queue = Some(queue);

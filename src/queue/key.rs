@@ -8,7 +8,10 @@
 //! | `r/` endpoint, due time 8 bytes, sequence 8 bytes | an event that waits for its own retry |
 //! | `a/c/` source | what the source has brought, in numbers |
 //! | `a/s/` key | a piece of durable small state |
-//! | `g/` generation, 4 bytes | the first sequence of a generation |
+//! | `g/` generation, 4 bytes | the first sequence of a generation, and which bytes of files it [covers](super::coverage) |
+//! | `o/` source, device 8 bytes, inode 8 bytes | where one file stood before this generation |
+//! | `t/` number, 8 bytes | bytes of a file that are to be read again |
+//! | `v/` sequence, 8 bytes | a [void](super::void): sequences without an event |
 //! | `meta` | version, node, how far the sequence has come |
 //! | `d/` endpoint, sequence 8 bytes | a dead letter (in the generations of dead letters only) |
 //!
@@ -37,9 +40,20 @@ pub(super) const STATE: &[u8] = b"a/s/";
 pub(super) const GENERATIONS: &[u8] = b"g/";
 pub(super) const META: &[u8] = b"meta";
 pub(super) const DEAD: &[u8] = b"d/";
+pub(super) const ORIGINS: &[u8] = b"o/";
+pub(super) const TASKS: &[u8] = b"t/";
+pub(super) const VOIDS: &[u8] = b"v/";
 
 /// The kinds of keys a new generation starts with: all the small state of the one before.
-pub(super) const CARRIED: [&[u8]; 5] = [b"a/", ENDPOINTS, GENERATIONS, POSITIONS, WAITING];
+pub(super) const CARRIED: [&[u8]; 7] = [
+    b"a/",
+    ENDPOINTS,
+    GENERATIONS,
+    POSITIONS,
+    WAITING,
+    TASKS,
+    VOIDS,
+];
 
 /// Refuses a name that is longer than [`NAME_BYTES_MAX`].
 pub(super) fn check_name(name: &str) -> Result<(), QueueError> {
@@ -74,6 +88,50 @@ pub(super) fn position(source: &str, file: FileKey) -> Vec<u8> {
     key.extend_from_slice(&file.device.to_be_bytes());
     key.extend_from_slice(&file.inode.to_be_bytes());
     key
+}
+
+/// Where one file of a source stood before the generation.
+pub(super) fn origin(source: &str, file: FileKey) -> Vec<u8> {
+    let mut key = named(ORIGINS, source);
+    key.extend_from_slice(&file.device.to_be_bytes());
+    key.extend_from_slice(&file.inode.to_be_bytes());
+    key
+}
+
+/// The source in the key of a position or an origin.
+pub(super) fn read_source<'a>(prefix: &[u8], key: &'a [u8]) -> Option<&'a str> {
+    let mut fields = Fields(key.strip_prefix(prefix)?);
+    let source = take_name(&mut fields)?;
+    fields.take(16)?;
+    fields.end()?;
+    Some(source)
+}
+
+/// One void, by its first sequence.
+pub(super) fn void(first: Sequence) -> Vec<u8> {
+    [VOIDS, &first.0.to_be_bytes()].concat()
+}
+
+/// The first sequence of the void at `key`.
+pub(super) fn read_void(key: &[u8]) -> Option<Sequence> {
+    read_number(VOIDS, key).map(Sequence)
+}
+
+/// Bytes to be read again, by their number.
+pub(super) fn task(number: u64) -> Vec<u8> {
+    [TASKS, &number.to_be_bytes()].concat()
+}
+
+/// The number of the task at `key`.
+pub(super) fn read_task(key: &[u8]) -> Option<u64> {
+    read_number(TASKS, key)
+}
+
+fn read_number(prefix: &[u8], key: &[u8]) -> Option<u64> {
+    let mut fields = Fields(key.strip_prefix(prefix)?);
+    let number = fields.u64()?;
+    fields.end()?;
+    Some(number)
 }
 
 /// What one endpoint has had.

@@ -123,7 +123,7 @@ pub struct EndpointTotals {
     pub since: Sequence,
     /// Everything before this is settled for it, on disk.
     pub cursor: Sequence,
-    /// Events added since it was attached.
+    /// Events added since it was attached; sequences that were passed over unused do not count.
     pub added: u64,
     /// Events it has.
     pub delivered: u64,
@@ -131,6 +131,9 @@ pub struct EndpointTotals {
     pub skipped: u64,
     /// Events given up.
     pub dead: u64,
+    /// Events that damage to the store took before they were settled. The rows they came from
+    /// are read again where their files are still there, and count as added once more.
+    pub lost: u64,
     /// Events that wait for their own retry.
     pub waiting: u64,
     /// Events not settled in any way yet.
@@ -140,7 +143,17 @@ pub struct EndpointTotals {
 impl EndpointTotals {
     /// Whether every event is accounted for.
     pub fn balances(&self) -> bool {
-        self.added == self.delivered + self.skipped + self.dead + self.waiting + self.queued
+        self.added == self.accounted()
+    }
+
+    /// Events added of which nothing is known: none, but in a queue that is being mended.
+    pub(super) fn unaccounted(&self) -> u64 {
+        self.added.saturating_sub(self.accounted())
+    }
+
+    fn accounted(&self) -> u64 {
+        let settled = self.delivered + self.skipped + self.dead + self.lost;
+        settled + self.waiting + self.queued
     }
 }
 
@@ -212,10 +225,11 @@ mod tests {
             name: "billing".into(),
             since: Sequence(1),
             cursor: Sequence(3),
-            added: 10,
+            added: 12,
             delivered: 3,
             skipped: 2,
             dead: 1,
+            lost: 2,
             waiting: 1,
             queued: 3,
         };

@@ -33,37 +33,59 @@ impl Lock {
             .create(true)
             .truncate(false)
             .open(&path);
-        let file = file.map_err(disk("open", &path))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut file) => {
-                let pid = format!("{}\n", std::process::id());
-                file.set_len(0)
-                    .and_then(|()| file.write_all(pid.as_bytes()))
-                    .map_err(disk("write", &path))?;
-                Ok(Lock { _file: file })
-            }
-            Err((file, Errno::EWOULDBLOCK)) => {
-                let pid = read_number(file).ok();
-                Err(QueueError::InUse { lock: path, pid })
-            }
-            Err((_, errno)) => Err(disk("lock", &path)(errno.into())),
-        }
+        let mut file = lock(file.map_err(disk("open", &path))?, &path)?;
+        let pid = format!("{}\n", std::process::id());
+        file.set_len(0)
+            .and_then(|()| file.write_all(pid.as_bytes()))
+            .map_err(disk("write", &path))?;
+        Ok(Lock { _file: file })
     }
+
+    /// Holds a `directory` that some agent has used before, without writing to it.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::InUse`] as for [`take`](Lock::take); [`QueueError::Disk`] when no agent has
+    /// ever used it.
+    pub(super) fn hold(directory: &Path) -> Result<Lock, QueueError> {
+        let path = directory.join("lock");
+        let file = File::open(&path).map_err(disk("open", &path))?;
+        let file = lock(file, &path)?;
+        Ok(Lock { _file: file })
+    }
+}
+
+fn lock(file: File, path: &Path) -> Result<Flock<File>, QueueError> {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|refused| match refused {
+        (file, Errno::EWOULDBLOCK) => QueueError::InUse {
+            lock: path.to_owned(),
+            pid: read_number(file).ok(),
+        },
+        (_, errno) => disk("lock", path)(errno.into()),
+    })
 }
 
 /// Refuses a directory written by a newer agent, before anything in it is opened: the database
 /// writes to its files when it opens them. A directory without a version, or with an empty one,
 /// gets ours; one whose version is no number is not ours to write to.
 pub(super) fn check_version(directory: &Path) -> Result<(), QueueError> {
+    if refuse_newer(directory)? {
+        Ok(())
+    } else {
+        write_version(directory)
+    }
+}
+
+/// Refuses a directory written by a newer agent; writes nothing. Returns whether it has a version.
+pub(super) fn refuse_newer(directory: &Path) -> Result<bool, QueueError> {
     let path = directory.join("version");
     let file = match File::open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return write_version(directory),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(disk("open", &path)(error)),
     };
-    let is_empty = file.metadata().map_err(disk("read", &path))?.len() == 0;
-    if is_empty {
-        return write_version(directory);
+    if file.metadata().map_err(disk("read", &path))?.len() == 0 {
+        return Ok(false);
     }
     let found = read_number(file).map_err(disk("read", &path))?;
     if found > u32::from(FORMAT_VERSION) {
@@ -71,7 +93,7 @@ pub(super) fn check_version(directory: &Path) -> Result<(), QueueError> {
             found: u16::try_from(found).unwrap_or(u16::MAX),
         });
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A crash on the way leaves no version file or a whole one; each generation names it again.

@@ -5,9 +5,11 @@
 //! # What is on disk
 //!
 //! ```text
+//! positions        the side checkpoint: a copy of the small state, for a head that cannot be read
 //! lock             held while an agent runs; its process id
 //! version          of everything below
 //! queue/00000017/  generations: small databases in sequence, each with a run of events
+//! queue/00000016.bad-1775745045/  a damaged one that was set aside
 //! queue/00000018/  the newest, the head: the only one written, holding all the small state
 //! dead/00000001/   generations of dead letters
 //! ```
@@ -42,7 +44,9 @@
 //! writer, older generations, view.
 
 mod block;
+mod checkpoint;
 mod commit;
+mod coverage;
 mod cursor;
 mod dead_letter;
 mod encoding;
@@ -56,38 +60,52 @@ mod history;
 mod key;
 mod ledger;
 mod lock;
+mod mend;
+#[cfg(test)]
+mod mend_tests;
 mod meta;
 #[cfg(test)]
 mod model;
 mod piece;
 mod position;
+mod quarantine;
 mod read;
 mod row;
+mod salvage;
 mod settle;
 mod state;
+mod survey;
 #[cfg(test)]
 mod tests;
+mod void;
 mod waiting;
 mod write;
 
 pub use block::{EVENT_BYTES_MAX, accepts};
 pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch};
+pub use coverage::Covered;
 pub use cursor::WINDOW;
 pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};
 pub use endpoint::WAITING_MAX;
 pub use error::QueueError;
 pub use key::NAME_BYTES_MAX;
 pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
+pub use mend::{MENDED_MAX, Mended, Remedy};
 pub use meta::FORMAT_VERSION;
+pub use quarantine::QUARANTINE_BYTES_DEFAULT;
 pub use settle::{AttachFrom, Settled, Settlement};
-pub use state::Irregularity;
+pub use survey::{Survey, Surveyed, Whole};
+pub use void::{Void, VoidCause};
 pub use waiting::{REASON_BYTES_MAX, Waiting};
 
-use crate::event::{Event, Sequence};
+use crate::event::{Event, EventId, Sequence};
 use crate::shutdown::Bell;
 use lock::Lock;
+use mend::Site;
 use read::{Readers, View};
+use std::collections::HashSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use write::Writer;
@@ -107,8 +125,8 @@ pub struct Queue(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    /// Where the queue's generations are.
-    parent: PathBuf,
+    /// Where the queue is.
+    site: Site,
     /// Where those of the dead letters are.
     dead: PathBuf,
     node: String,
@@ -129,8 +147,10 @@ pub struct Opened {
     pub clean: bool,
     /// Generations that a crash left half-made; they held nothing yet and were removed.
     pub half_made: Vec<u32>,
-    /// What is not as it should be. Reading a missing event is an error.
-    pub irregularities: Vec<Irregularity>,
+    /// What was not as it was written, and what was done about it.
+    pub mended: Vec<Mended>,
+    /// Older generations that are not there, and their events.
+    missing: Vec<(u32, Range<Sequence>)>,
 }
 
 impl Queue {
@@ -142,21 +162,25 @@ impl Queue {
     /// # Errors
     ///
     /// [`QueueError::InUse`] and [`QueueError::NewerVersion`] leave the directory untouched.
-    /// [`QueueError::Damaged`] when the head cannot be read; [`QueueError::Disk`].
+    /// [`QueueError::Disk`]. A damaged store is no error: it is [mended](Mended).
     pub fn open(directory: &Path, node: &str) -> Result<Queue, QueueError> {
         key::check_name(node)?;
         fs::create_dir_all(directory).map_err(generation::disk("create", directory))?;
         let lock = Lock::take(directory)?;
         lock::check_version(directory)?;
-        let parent = directory.join("queue");
-        fs::create_dir_all(&parent).map_err(generation::disk("create", &parent))?;
+        let site = Site {
+            directory: directory.to_owned(),
+            parent: directory.join("queue"),
+            quarantine_max: QUARANTINE_BYTES_DEFAULT,
+        };
+        fs::create_dir_all(&site.parent).map_err(generation::disk("create", &site.parent))?;
         generation::sync_directory(directory)?;
         let dead = directory.join("dead");
-        let mut writer = Writer::new(node, &dead);
+        let mut writer = Writer::new(node, &dead, site.quarantine_max);
         let mut view = View::default();
-        let opened = writer.open(&parent, node, &mut view)?;
+        let opened = writer.open(&site, node, &mut view)?;
         Ok(Queue(Arc::new(Parts {
-            parent,
+            site,
             dead,
             node: node.to_owned(),
             writer: Mutex::new(writer),
@@ -211,12 +235,51 @@ impl Queue {
         Ok(attached.map_or_else(Vec::new, |endpoint| endpoint.settled_beyond()))
     }
 
+    /// What was found damaged since the start, and what was done about it; the first
+    /// [`MENDED_MAX`] of it.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn mended(&self) -> Result<Vec<Mended>, QueueError> {
+        Ok(self.writer()?.mended.clone())
+    }
+
+    /// How often something was made durable since the start: whoever copies the state need not
+    /// when this has not moved.
+    pub fn writes(&self) -> u64 {
+        locked(&self.0.view).writes
+    }
+
+    /// Ids of events that were saved from damage since the start: their rows may be read again,
+    /// and are not to be told again.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn saved_ids(&self) -> Result<Arc<HashSet<EventId>>, QueueError> {
+        Ok(Arc::clone(&self.writer()?.saved))
+    }
+
+    /// Bytes of the switch's files that are to be read again, by their number.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn to_read_again(&self) -> Result<Vec<(u64, Covered)>, QueueError> {
+        let writer = self.writer()?;
+        let tasks = writer.state.tasks.iter();
+        Ok(tasks
+            .map(|(&number, covered)| (number, covered.clone()))
+            .collect())
+    }
+
     /// Bytes that the queue and its dead letters take on disk. Looks at the directories of the
     /// head and of the dead letters; the older generations were measured when they were sealed.
     pub fn disk_bytes(&self) -> u64 {
         let (sealed, head) = locked(&self.0.view).sealed_bytes_and_head();
         let head = head.map_or(0, |number| {
-            row::directory_bytes(&generation::directory(&self.0.parent, number))
+            row::directory_bytes(&generation::directory(&self.0.site.parent, number))
         });
         sealed + head + row::directory_bytes(&self.0.dead)
     }

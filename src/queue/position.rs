@@ -1,6 +1,10 @@
 //! Position: how far one file was read, as a value.
+//!
+//! With it stands the sequence behind the events of the commit that moved it: on opening, that a
+//! position is never ahead of its events is *checked*.
 
 use super::encoding::{Fields, put_bytes, put_count, put_option, truncated};
+use crate::event::Sequence;
 use crate::source::{FileKey, FilePosition};
 
 const VERSION: u8 = 1;
@@ -9,9 +13,10 @@ const VERSION: u8 = 1;
 /// longer one is cut.
 const PATH_BYTES_MAX: usize = 4_096;
 
-/// The value to store for a position.
-pub(super) fn encode(position: &FilePosition) -> Vec<u8> {
+/// The value to store for a position; every event before it has a sequence before `behind`.
+pub(super) fn encode(position: &FilePosition, behind: Sequence) -> Vec<u8> {
     let mut out = vec![VERSION];
+    out.extend_from_slice(&behind.0.to_be_bytes());
     out.extend_from_slice(&position.key.device.to_be_bytes());
     out.extend_from_slice(&position.key.inode.to_be_bytes());
     put_bytes(
@@ -31,12 +36,13 @@ pub(super) fn encode(position: &FilePosition) -> Vec<u8> {
     out
 }
 
-/// The position a value stands for; `None` when it is damaged.
-pub(super) fn decode(value: &[u8]) -> Option<FilePosition> {
+/// The position a value stands for, and the sequence behind its events; `None` when it is damaged.
+pub(super) fn decode(value: &[u8]) -> Option<(FilePosition, Sequence)> {
     let mut fields = Fields(value);
     if fields.byte()? != VERSION {
         return None;
     }
+    let behind = Sequence(fields.u64()?);
     let position = FilePosition {
         key: FileKey {
             device: fields.u64()?,
@@ -53,7 +59,7 @@ pub(super) fn decode(value: &[u8]) -> Option<FilePosition> {
         life: u32::try_from(fields.count()?).ok()?,
     };
     fields.end()?;
-    Some(position)
+    Some((position, behind))
 }
 
 #[cfg(test)]
@@ -106,7 +112,8 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn a_position_comes_back_as_it_was(position in any_position()) {
-            prop_assert_eq!(decode(&encode(&position)), Some(position));
+            let value = encode(&position, Sequence(9));
+            prop_assert_eq!(decode(&value), Some((position, Sequence(9))));
         }
 
         #[test]

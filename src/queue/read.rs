@@ -4,6 +4,7 @@ use super::error::QueueError;
 use super::generation::Generation;
 use super::ledger::Ledger;
 use super::state::{Span, State};
+use super::void::Voids;
 use super::{Queue, Queued, block, key, locked};
 use crate::event::Sequence;
 use std::ops::ControlFlow;
@@ -19,6 +20,22 @@ const READERS_MAX: usize = 2;
 /// block is always read.
 const READ_BYTES_MAX: usize = 512 << 10;
 
+/// How often one read mends a generation before it gives up: a head that is made anew may leave
+/// an older generation to be mended too.
+const MENDS_MAX: u32 = 4;
+
+/// Where an event is.
+#[derive(Debug)]
+struct Place {
+    span: Span,
+    /// The event.
+    from: Sequence,
+    /// Behind the last event of the generation.
+    end: Sequence,
+    /// The head, when it is there and open; `None` for an older generation.
+    head: Option<Option<Arc<Generation>>>,
+}
+
 /// What readers see: as it is on disk, replaced after each sync.
 #[derive(Debug)]
 pub(super) struct View {
@@ -26,6 +43,9 @@ pub(super) struct View {
     pub(super) head: Option<Arc<Generation>>,
     pub(super) ledger: Ledger,
     spans: Vec<Span>,
+    voids: Voids,
+    /// How often something was made durable since the start.
+    pub(super) writes: u64,
 }
 
 /// Older generations that are open, the one used last at the end.
@@ -43,6 +63,8 @@ impl Default for View {
             head: None,
             ledger,
             spans: Vec::new(),
+            voids: Voids::default(),
+            writes: 0,
         }
     }
 }
@@ -53,6 +75,8 @@ impl View {
         self.head = Some(Arc::clone(head));
         self.ledger = state.ledger();
         self.spans.clone_from(&state.spans);
+        self.voids.clone_from(&state.voids);
+        self.writes += 1;
     }
 
     /// Bytes of the older generations, and the head's number.
@@ -100,49 +124,71 @@ impl Queue {
     /// one, and about `count_max`: whole blocks of up to 16 events are decoded, and never more
     /// than fit the read buffer. Empty when there is none yet.
     ///
+    /// A generation that is damaged is [mended](super::mend) on the way, and what is lost of it
+    /// passed over.
+    ///
     /// # Errors
     ///
-    /// [`QueueError::Damaged`] when the next event is not there or cannot be read: reading never
-    /// goes past it by itself. [`QueueError::Disk`].
+    /// [`QueueError::Damaged`] when the next event cannot be read and mending did not help.
+    /// [`QueueError::Disk`].
     pub fn read(&self, from: Sequence, count_max: usize) -> Result<Vec<Queued>, QueueError> {
+        let mut mends = 0;
         loop {
-            let (span, end, head) = {
-                let view = locked(&self.0.view);
-                if from >= view.ledger.next {
-                    return Ok(Vec::new());
-                }
-                let oldest = view.spans.first().map_or(from, |oldest| oldest.first);
-                let Some((span, end)) = view.place_of(from.max(oldest)) else {
-                    return Ok(Vec::new());
-                };
-                let is_head = view.spans.last() == Some(&span);
-                (
-                    span,
-                    end,
-                    if is_head {
-                        Some(view.head.clone())
-                    } else {
-                        None
-                    },
-                )
+            let Some(place) = self.place(from) else {
+                return Ok(Vec::new());
             };
-            let from = from.max(span.first);
-            let generation = match head {
-                Some(Some(head)) => head,
-                Some(None) => {
-                    // A write failed. Opening the head again is the writer's work.
-                    drop(self.writer()?);
-                    continue;
-                }
-                None => match locked(&self.0.readers).reader(&self.0.parent, span.number) {
+            let found = match self.try_read(&place, count_max) {
+                Ok(Some(read)) => return Ok(read),
+                Ok(None) => continue,
+                Err(error) => error,
+            };
+            let is_damage = matches!(found, QueueError::Damaged { .. });
+            if !is_damage || mends >= MENDS_MAX {
+                return Err(found);
+            }
+            mends += 1;
+            self.mend(place.span.number, place.span.first..place.end, &found)?;
+        }
+    }
+
+    /// Where the first event at or behind `from` is; `None` when there is none yet.
+    fn place(&self, from: Sequence) -> Option<Place> {
+        let view = locked(&self.0.view);
+        let oldest = view.spans.first().map_or(from, |oldest| oldest.first);
+        let from = view.voids.past(from.max(oldest));
+        if from >= view.ledger.next {
+            return None;
+        }
+        let (span, end) = view.place_of(from)?;
+        let is_head = view.spans.last() == Some(&span);
+        Some(Place {
+            span,
+            from: from.max(span.first),
+            end,
+            head: is_head.then(|| view.head.clone()),
+        })
+    }
+
+    /// Reads from a place; `None` when it is not there any more, or the head had to be opened.
+    fn try_read(&self, place: &Place, count_max: usize) -> Result<Option<Vec<Queued>>, QueueError> {
+        let generation = match &place.head {
+            Some(Some(head)) => Arc::clone(head),
+            Some(None) => {
+                // A write failed. Opening the head again is the writer's work.
+                drop(self.writer()?);
+                return Ok(None);
+            }
+            None => {
+                let reader = locked(&self.0.readers).reader(&self.0.site.parent, place.span.number);
+                match reader {
                     Ok(generation) => generation,
                     // It was dropped since its place was looked up.
-                    Err(_) if !self.has_span(span) => continue,
+                    Err(_) if !self.has_span(place.span) => return Ok(None),
                     Err(error) => return Err(error),
-                },
-            };
-            return read_blocks(&generation, from, end, count_max);
-        }
+                }
+            }
+        };
+        read_blocks(&generation, place.from, place.end, count_max).map(Some)
     }
 
     fn has_span(&self, span: Span) -> bool {

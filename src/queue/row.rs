@@ -12,10 +12,13 @@ use super::meta::{Meta, MetaError, Standing};
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a generation's directory is called while it is being removed.
 const DROPPED: &str = "dropped";
+
+/// What the copy of a damaged generation is called until it takes its place.
+pub(super) const MENDED: &str = "mended";
 
 /// The newest whole generation, and what was found around it.
 #[derive(Debug)]
@@ -28,31 +31,53 @@ pub(super) struct Head {
     pub(super) half_made: Vec<u32>,
 }
 
-/// The numbers of the generations in `parent`, ascending. Finishes removals that a crash cut short.
-pub(super) fn list(parent: &Path) -> Result<Vec<u32>, QueueError> {
-    let entries = match fs::read_dir(parent) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(disk("list", parent)(error)),
-    };
-    let mut numbers = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(disk("list", parent))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == DROPPED)
-        {
+/// Lets the copies of damaged generations that have been set aside take their places, and removes
+/// those of generations that are still there: their mending did not come that far.
+pub(super) fn finish_mended(parent: &Path) -> Result<(), QueueError> {
+    for path in paths(parent)? {
+        if path.extension().is_none_or(|extension| extension != MENDED) {
+            continue;
+        }
+        let place = path.with_extension("");
+        if place.exists() {
             fs::remove_dir_all(&path).map_err(disk("remove", &path))?;
-        } else if let Some(number) = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(number)
-        {
-            numbers.push(number);
+        } else {
+            fs::rename(&path, &place).map_err(disk("rename", &path))?;
+            sync_directory(parent)?;
         }
     }
+    Ok(())
+}
+
+/// The numbers of the generations in `parent`, ascending. Finishes removals that a crash cut short.
+pub(super) fn list(parent: &Path) -> Result<Vec<u32>, QueueError> {
+    for path in paths(parent)? {
+        let extension = path.extension();
+        if extension.is_some_and(|extension| extension == DROPPED) {
+            fs::remove_dir_all(&path).map_err(disk("remove", &path))?;
+        }
+    }
+    numbers(parent)
+}
+
+/// The numbers of the generations in `parent`, ascending; changes nothing.
+pub(super) fn numbers(parent: &Path) -> Result<Vec<u32>, QueueError> {
+    let paths = paths(parent)?;
+    let names = paths.iter().filter_map(|path| path.file_name()?.to_str());
+    let mut numbers: Vec<u32> = names.filter_map(number).collect();
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+/// Everything in `parent`; nothing when that is not there.
+fn paths(parent: &Path) -> Result<Vec<PathBuf>, QueueError> {
+    let entries = match fs::read_dir(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(disk("list", parent))?,
+    };
+    entries
+        .map(|entry| Ok(entry.map_err(disk("list", parent))?.path()))
+        .collect()
 }
 
 /// Opens the head; `None` when there is no generation yet.

@@ -77,7 +77,8 @@ impl Queue {
                 .first()
                 .map_or(Sequence::FIRST, |span| span.first),
         };
-        let attached = Endpoint::new(since);
+        let mut attached = Endpoint::new(since);
+        attached.step_over(&writer.state.voids);
         let mut writes = Writes::default();
         writes.put(&key::endpoint(endpoint), &attached.encode());
         writer.state.endpoints.insert(endpoint.into(), attached);
@@ -150,6 +151,7 @@ impl Queue {
         if touched.is_empty() {
             return Ok(());
         }
+        touched.extend(writer.state.step_over_voids());
         for name in touched {
             if let Some(endpoint) = writer.state.endpoints.get(&name) {
                 writes.put(&key::endpoint(&name), &endpoint.encode());

@@ -1,12 +1,14 @@
 //! State: what of the head generation is held in memory, and how it is read at opening.
 
+use super::coverage::{Coverage, Covered, Entry};
 use super::endpoint::{Endpoint, Place};
 use super::error::QueueError;
 use super::generation::{self, Found, Generation};
 use super::ledger::{Ledger, SourceTotals};
 use super::meta::{Meta, Standing};
 use super::row::directory_bytes;
-use super::{block, key};
+use super::void::{Void, Voids};
+use super::{block, key, position};
 use crate::event::Sequence;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +33,12 @@ pub(super) struct State {
     pub(super) burials: u64,
     /// Length of the head's file when everything carried over was in it, in bytes.
     pub(super) carried_bytes: u64,
+    /// Sequences without an event.
+    pub(super) voids: Voids,
+    /// Which bytes of files the head's events were made of.
+    pub(super) coverage: Coverage,
+    /// Bytes of files that are to be read again.
+    pub(super) tasks: BTreeMap<u64, Covered>,
 }
 
 /// One generation's share of the sequence: from `first` up to the next one's.
@@ -61,6 +69,36 @@ pub enum Irregularity {
         /// The first of them.
         first: Sequence,
     },
+    /// A file's position is ahead of the events it covers.
+    Ahead {
+        /// The generation the position is in.
+        generation: u32,
+        /// The sequence behind the events the position covers.
+        behind: Sequence,
+        /// The sequence behind the last event that is there.
+        next: Sequence,
+    },
+    /// What was on disk a moment before the last stop is not there: the store is older than its
+    /// own checkpoint.
+    Outdated {
+        /// The generation.
+        generation: u32,
+        /// The sequence behind the last event that is there.
+        next: Sequence,
+        /// The sequence behind the last event by the checkpoint.
+        checkpoint: Sequence,
+    },
+}
+
+impl Irregularity {
+    /// The same as an error of opening generation `number`.
+    pub(super) fn damage(&self, number: u32) -> QueueError {
+        QueueError::Damaged {
+            generation: number,
+            sequence: None,
+            what: self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Irregularity {
@@ -82,6 +120,22 @@ impl fmt::Display for Irregularity {
                     "events returned generation={generation:08} first={first}"
                 )
             }
+            Self::Ahead {
+                generation,
+                behind,
+                next,
+            } => write!(
+                f,
+                "file position ahead of its events generation={generation:08} behind={behind} next={next}"
+            ),
+            Self::Outdated {
+                generation,
+                next,
+                checkpoint,
+            } => write!(
+                f,
+                "store older than its checkpoint generation={generation:08} next={next} checkpoint={checkpoint}"
+            ),
         }
     }
 }
@@ -98,6 +152,9 @@ impl State {
             dropped: Vec::new(),
             burials: 0,
             carried_bytes: 0,
+            voids: Voids::default(),
+            coverage: Coverage::default(),
+            tasks: BTreeMap::new(),
         }
     }
 
@@ -114,12 +171,24 @@ impl State {
             carried_bytes: meta.carried_bytes,
             ..State::empty(node)
         };
+        state.load_voids(head)?;
         state.load_sources(head)?;
         state.load_endpoints(head)?;
         state.load_spans(parent, head, meta)?;
         let mut irregularities = state.settle_missing(parent);
         irregularities.extend(state.check_blocks(head, meta)?);
+        irregularities.extend(state.load_coverage(head)?);
         Ok((state, irregularities))
+    }
+
+    /// Whether the side checkpoint knows of events that are not there.
+    pub(super) fn outdated_by(&self, checkpoint: Option<Meta>) -> Option<Irregularity> {
+        let checkpoint = checkpoint.filter(|checkpoint| checkpoint.next > self.next)?;
+        Some(Irregularity::Outdated {
+            generation: self.spans.last().map_or(0, |head| head.number),
+            next: self.next,
+            checkpoint: checkpoint.next,
+        })
     }
 
     /// The meta to write with the next batch.
@@ -147,7 +216,7 @@ impl State {
             endpoints: self
                 .endpoints
                 .iter()
-                .map(|(name, endpoint)| endpoint.totals(name, self.next))
+                .map(|(name, endpoint)| endpoint.totals(name, self.next, &self.voids))
                 .collect(),
         }
     }
@@ -164,6 +233,67 @@ impl State {
             }
             _ => None,
         }
+    }
+
+    /// Takes out the voids that every endpoint has passed and that lie before every event on disk;
+    /// returns their keys.
+    pub(super) fn take_passed_voids(&mut self) -> Vec<Vec<u8>> {
+        let cursors = self.endpoints.values().map(Endpoint::cursor);
+        let oldest = self.spans.first().map_or(self.next, |span| span.first);
+        let passed = cursors.min().unwrap_or(Sequence::FIRST).min(oldest);
+        let passed = self.voids.take_passed(passed);
+        passed.into_iter().map(key::void).collect()
+    }
+
+    /// Moves every endpoint over the voids its cursor has come to; returns which of them moved.
+    pub(super) fn step_over_voids(&mut self) -> Vec<Arc<str>> {
+        let voids = &self.voids;
+        self.endpoints
+            .iter_mut()
+            .filter_map(|(name, endpoint)| endpoint.step_over(voids).then(|| Arc::clone(name)))
+            .collect()
+    }
+
+    fn load_voids(&mut self, head: &Generation) -> Result<(), QueueError> {
+        each(head, key::VOIDS, |found| {
+            let void = Void::decode(key::read_void(&found.key)?, &found.value)?;
+            self.voids.add(void);
+            Some(())
+        })?;
+        each(head, key::TASKS, |found| {
+            let number = key::read_task(&found.key)?;
+            self.tasks.insert(number, Covered::decode(&found.value)?);
+            Some(())
+        })
+    }
+
+    /// Loads which bytes the head covers, and follows the positions: none may be ahead of the
+    /// events that are there.
+    fn load_coverage(&mut self, head: &Generation) -> Result<Option<Irregularity>, QueueError> {
+        each(head, key::ORIGINS, |found| {
+            let source = key::read_source(key::ORIGINS, &found.key)?;
+            let (origin, _) = position::decode(&found.value)?;
+            self.coverage.begin(&source.into(), origin);
+            Some(())
+        })?;
+        let mut furthest = Sequence::FIRST;
+        each(head, key::POSITIONS, |found| {
+            let source = key::read_source(key::POSITIONS, &found.key)?;
+            let (position, behind) = position::decode(&found.value)?;
+            self.coverage.moved(&source.into(), &position);
+            furthest = furthest.max(behind);
+            Some(())
+        })?;
+        let ahead = Irregularity::Ahead {
+            generation: head.number(),
+            behind: furthest,
+            next: self.next,
+        };
+        self.next = self.next.max(furthest);
+        Ok(
+            matches!(ahead, Irregularity::Ahead { behind, next, .. } if behind > next)
+                .then_some(ahead),
+        )
     }
 
     fn load_sources(&mut self, head: &Generation) -> Result<(), QueueError> {
@@ -204,7 +334,7 @@ impl State {
     ) -> Result<(), QueueError> {
         each(head, key::GENERATIONS, |found| {
             let number = key::read_generation(&found.key)?;
-            let first = Sequence(u64::from_be_bytes(found.value[..].try_into().ok()?));
+            let first = Entry::decode(&found.value)?.first;
             let bytes = directory_bytes(&generation::directory(parent, number));
             self.spans.push(Span {
                 number,
@@ -228,15 +358,19 @@ impl State {
             && !generation::directory(parent, number).exists()
             && self.take_settled_span().is_some()
         {}
+        let gone = |number| !generation::directory(parent, number).exists();
+        let mut missing = Vec::new();
         let pairs = self.spans.iter().zip(self.spans.iter().skip(1));
-        pairs
-            .filter(|(span, _)| !generation::directory(parent, span.number).exists())
-            .map(|(span, following)| Irregularity::Missing {
-                generation: span.number,
-                first: span.first,
-                last: Sequence(following.first.0.saturating_sub(1)),
-            })
-            .collect()
+        for (span, following) in pairs.filter(|(span, _)| gone(span.number)) {
+            for run in self.voids.uncovered(span.first..following.first) {
+                missing.push(Irregularity::Missing {
+                    generation: span.number,
+                    first: run.start,
+                    last: Sequence(run.end.0 - 1),
+                });
+            }
+        }
+        missing
     }
 
     /// Follows the head's blocks from its first sequence to the next one to be given out.
@@ -247,9 +381,12 @@ impl State {
     ) -> Result<Vec<Irregularity>, QueueError> {
         let generation = head.number();
         let mut irregularities = Vec::new();
-        let mut expected = meta.first;
+        let mut expected = self.voids.past(meta.first);
         each(head, key::BLOCKS, |found| {
             let first = key::block_first(&found.key)?;
+            if !block::is_whole(first, &found.value) {
+                return Some(()); // A hole, then.
+            }
             let count = block::count(&found.value)?;
             if first > expected {
                 let last = Sequence(first.0 - 1);
@@ -261,7 +398,7 @@ impl State {
             } else if first < expected {
                 irregularities.push(Irregularity::Returned { generation, first });
             }
-            expected = expected.max(first.plus(count));
+            expected = self.voids.past(expected.max(first.plus(count)));
             Some(())
         })?;
         if expected < self.next {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tempfile::TempDir;
 
-fn open(directory: &TempDir) -> Queue {
+pub(super) fn open(directory: &TempDir) -> Queue {
     Queue::open(directory.path(), "node").unwrap()
 }
 
@@ -32,7 +32,7 @@ fn event(random: &mut fastrand::Rng, bytes: usize) -> Event {
     }
 }
 
-fn events(count: usize, bytes: usize) -> Vec<Event> {
+pub(super) fn events(count: usize, bytes: usize) -> Vec<Event> {
     let mut random = fastrand::Rng::with_seed(7);
     std::iter::repeat_with(|| event(&mut random, bytes))
         .take(count)
@@ -53,7 +53,7 @@ pub(super) fn batch(events: Vec<Event>) -> SourceBatch {
     }
 }
 
-fn settled(sequence: u64, settlement: Settlement) -> Settled {
+pub(super) fn settled(sequence: u64, settlement: Settlement) -> Settled {
     Settled {
         endpoint: "billing".into(),
         sequence: Sequence(sequence),
@@ -67,7 +67,7 @@ pub(super) fn delivered(sequences: std::ops::Range<u64>) -> Vec<Settled> {
         .collect()
 }
 
-fn letter(queued: Queued) -> DeadLetter {
+pub(super) fn letter(queued: Queued) -> DeadLetter {
     DeadLetter {
         queued,
         attempts: 5,
@@ -83,7 +83,7 @@ fn first_generation(directory: &TempDir) -> Generation {
     Generation::open(&directory.path().join("queue"), 1).unwrap()
 }
 
-fn files_of(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn files_of(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -300,145 +300,6 @@ fn a_half_made_generation_is_removed_and_the_one_before_is_whole() {
 }
 
 #[test]
-fn a_head_that_is_gone_is_damage_and_not_taken_for_half_made() {
-    let directory = tempfile::tempdir().unwrap();
-    let queue = open(&directory);
-    queue.commit(&[batch(events(5, 60))]).unwrap();
-    queue.roll_now().unwrap();
-    queue.commit(&[batch(events(5, 60))]).unwrap();
-    drop(queue);
-    fs::remove_dir_all(directory.path().join("queue/00000002")).unwrap();
-    let error = Queue::open(directory.path(), "node").unwrap_err();
-    assert!(
-        matches!(error, QueueError::Damaged { generation: 2, .. }),
-        "{error:?}"
-    );
-    // The failed opening let go of everything: another try says the same.
-    assert!(matches!(
-        Queue::open(directory.path(), "node"),
-        Err(QueueError::Damaged { .. })
-    ));
-}
-
-#[test]
-fn an_older_generation_that_is_gone_is_reported_and_not_read_past() {
-    let directory = tempfile::tempdir().unwrap();
-    let queue = open(&directory);
-    queue.attach("billing", AttachFrom::Now).unwrap();
-    for _ in 0..3 {
-        queue.commit(&[batch(events(5, 60))]).unwrap();
-        queue.roll_now().unwrap();
-    }
-    drop(queue);
-    fs::remove_dir_all(directory.path().join("queue/00000002")).unwrap();
-    let queue = open(&directory);
-    let missing = Irregularity::Missing {
-        generation: 2,
-        first: Sequence(6),
-        last: Sequence(10),
-    };
-    assert_eq!(queue.opened().irregularities, [missing]);
-    assert!(matches!(
-        queue.read(Sequence(6), 1),
-        Err(QueueError::Damaged { generation: 2, .. })
-    ));
-    assert_eq!(queue.read(Sequence(1), 100).unwrap().len(), 5);
-    assert_eq!(queue.read(Sequence(11), 100).unwrap().len(), 5);
-}
-
-#[test]
-fn a_damaged_block_is_reported_with_its_place_and_its_neighbours_are_read() {
-    let directory = tempfile::tempdir().unwrap();
-    let queue = open(&directory);
-    queue.commit(&[batch(events(48, 60))]).unwrap();
-    drop(queue);
-    let generation = first_generation(&directory);
-    let at = key::block(Sequence(17));
-    let mut value = generation.get(&at).unwrap().unwrap();
-    value[20] ^= 1;
-    let mut writes = Writes::default();
-    writes.put(&at, &value);
-    generation.write(writes).unwrap();
-    drop(generation);
-    let queue = open(&directory);
-    assert_eq!(queue.read(Sequence(1), 100).unwrap().len(), 16);
-    let error = queue.read(Sequence(20), 100).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            QueueError::Damaged {
-                generation: 1,
-                sequence: Some(Sequence(20)),
-                ..
-            }
-        ),
-        "{error:?}"
-    );
-    assert_eq!(queue.read(Sequence(33), 100).unwrap().len(), 16);
-}
-
-#[track_caller]
-fn check_irregular(change: impl FnOnce(&Generation, &mut Writes), expected: &[Irregularity]) {
-    let directory = tempfile::tempdir().unwrap();
-    let queue = open(&directory);
-    for _ in 0..3 {
-        queue.commit(&[batch(events(16, 60))]).unwrap();
-    }
-    drop(queue);
-    let generation = first_generation(&directory);
-    let mut writes = Writes::default();
-    change(&generation, &mut writes);
-    generation.write(writes).unwrap();
-    drop(generation);
-    assert_eq!(open(&directory).opened().irregularities, expected);
-}
-
-#[test]
-fn a_hole_in_the_sequence_is_reported() {
-    check_irregular(
-        |_, writes| writes.remove(&key::block(Sequence(17)), 0),
-        &[Irregularity::Missing {
-            generation: 1,
-            first: Sequence(17),
-            last: Sequence(32),
-        }],
-    );
-}
-
-#[test]
-fn a_lost_tail_is_reported() {
-    check_irregular(
-        |_, writes| writes.remove(&key::block(Sequence(33)), 0),
-        &[Irregularity::Missing {
-            generation: 1,
-            first: Sequence(33),
-            last: Sequence(48),
-        }],
-    );
-}
-
-#[test]
-fn a_sequence_that_comes_back_is_reported() {
-    check_irregular(
-        |generation, writes| {
-            let value = generation.get(&key::block(Sequence(1))).unwrap().unwrap();
-            writes.put(&key::block(Sequence(9)), &value);
-        },
-        // The block behind it overlaps it.
-        &[
-            Irregularity::Returned {
-                generation: 1,
-                first: Sequence(9),
-            },
-            Irregularity::Returned {
-                generation: 1,
-                first: Sequence(17),
-            },
-        ],
-    );
-}
-
-#[test]
 fn a_second_agent_is_told_the_pid_of_the_first() {
     let directory = tempfile::tempdir().unwrap();
     let queue = open(&directory);
@@ -522,7 +383,8 @@ fn a_burial_cut_short_by_a_crash_is_undone() {
         .unwrap();
     drop(queue);
     // What a crash between the letter's sync and the settlement leaves behind.
-    let mut dead = dead_letter::DeadLetters::at(&directory.path().join("dead"));
+    let mut dead =
+        dead_letter::DeadLetters::at(&directory.path().join("dead"), QUARANTINE_BYTES_DEFAULT);
     dead.bury(2, &[("billing".into(), letter(events[1].clone()))])
         .unwrap();
     drop(dead);
@@ -710,45 +572,6 @@ fn after_a_failed_write_the_queue_reads_and_writes_on() {
     queue.fail_now().unwrap();
     queue.settle(delivered(1..5)).unwrap();
     assert!(queue.ledger().balances());
-}
-
-#[test]
-fn no_garbage_in_the_head_makes_opening_or_reading_panic() {
-    let directory = tempfile::tempdir().unwrap();
-    let queue = open(&directory);
-    queue.attach("billing", AttachFrom::Now).unwrap();
-    queue.commit(&[batch(events(300, 600))]).unwrap();
-    drop(queue);
-    let file = directory.path().join("queue/00000001/db");
-    let whole = files_of(directory.path());
-    let mut random = fastrand::Rng::with_seed(11);
-    for round in 0..40 {
-        for (path, bytes) in &whole {
-            fs::write(path, bytes).unwrap();
-        }
-        let mut bytes = whole[&file].clone();
-        if round % 2 == 0 {
-            bytes.truncate(random.usize(..bytes.len()));
-        } else {
-            let at = random.usize(..bytes.len() - 64);
-            bytes[at..at + 64]
-                .iter_mut()
-                .for_each(|byte| *byte = random.u8(..));
-        }
-        fs::write(&file, bytes).unwrap();
-        // Whether it can be opened is chance; that it says so, and goes on, is not.
-        let Ok(queue) = Queue::open(directory.path(), "node") else {
-            continue;
-        };
-        let read = queue.read(Sequence(1), 1_000);
-        let next = queue.next_sequence();
-        let irregular = !queue.opened().irregularities.is_empty();
-        assert!(next == Sequence(301) || next == Sequence(1), "{next}");
-        assert!(
-            read.is_ok() || irregular || next == Sequence(1),
-            "round {round}"
-        );
-    }
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! Write: the one writer, and what happens around a write: opening, rolling on, dropping.
 
+use super::checkpoint::Rows;
+use super::coverage::Entry;
 use super::dead_letter::{DeadLetter, DeadLetters};
 use super::error::QueueError;
 use super::generation::{self, Generation, Writes};
+use super::mend::{self, Mended, Site};
 use super::meta::Standing;
 use super::read::View;
-use super::state::{Span, State};
-use super::{Opened, Queue, key, locked, row};
-use std::collections::BTreeMap;
+use super::state::{Irregularity, Span, State};
+use super::{Opened, Queue, key, locked, quarantine, row};
+use crate::event::EventId;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, MutexGuard};
 
@@ -37,19 +42,26 @@ pub(super) struct Writer {
     /// generations were found on the way. Said when a write succeeds: on a full disk, every try
     /// opens it again.
     pub(super) opened_again: Option<usize>,
+    /// What was mended since the start.
+    pub(super) mended: Vec<Mended>,
+    /// Ids of events that were saved from damage since the start: as many as the damaged
+    /// generations held, some thousand of 16 bytes each.
+    pub(super) saved: Arc<HashSet<EventId>>,
     /// Rolling on failed; not before the head's file has this length, in bytes.
     roll_again_at: u64,
 }
 
 impl Writer {
     /// A writer that has yet to be [opened](Writer::open).
-    pub(super) fn new(node: &str, dead: &Path) -> Writer {
+    pub(super) fn new(node: &str, dead: &Path, quarantine_max: u64) -> Writer {
         Writer {
             head: None,
             state: State::empty(node),
-            dead: DeadLetters::at(dead),
+            dead: DeadLetters::at(dead, quarantine_max),
             staged: BTreeMap::new(),
             opened_again: None,
+            mended: Vec::new(),
+            saved: Arc::default(),
             roll_again_at: 0,
         }
     }
@@ -67,44 +79,124 @@ impl Writer {
         })
     }
 
-    /// Opens the head as the disk has it, or makes the first one, and shows it to readers.
+    /// Opens the head as the disk has it, or makes the first one, and shows it to readers. A head
+    /// that is not as it was written is mended; see [`mend`].
     pub(super) fn open(
         &mut self,
-        parent: &Path,
+        site: &Site,
         node: &str,
         view: &mut View,
     ) -> Result<Opened, QueueError> {
-        let mut opened = Opened {
-            clean: true,
-            ..Opened::default()
+        fs::create_dir_all(&site.parent).map_err(generation::disk("create", &site.parent))?;
+        row::finish_mended(&site.parent)?;
+        let mut opened = match self.try_open(site, node) {
+            Err(found @ QueueError::Damaged { .. }) => self.climb(site, node, &found)?,
+            opened => opened?,
         };
-        let head = match row::head(parent)? {
-            Some(head) => {
-                let (state, irregularities) =
-                    State::load(parent, &head.generation, &head.meta, node)?;
-                for irregularity in &irregularities {
-                    log::warn!("{irregularity}");
-                }
-                let clean = head.meta.standing == Standing::Closed;
-                opened = Opened {
-                    clean,
-                    half_made: head.half_made,
-                    irregularities,
-                };
-                self.state = state;
-                self.dead.reconcile(Some(self.state.burials))?;
-                head.generation
-            }
-            None => {
-                self.state = State::empty(node);
-                self.state.burials = self.dead.reconcile(None)?;
-                first(parent, &mut self.state)?
-            }
-        };
-        let head = Arc::new(head);
-        view.show(&head, &self.state);
-        self.head = Some(head);
+        let missing = std::mem::take(&mut opened.missing);
+        opened.mended.extend(self.give_up_missing(missing)?);
+        for mended in &opened.mended {
+            self.report(mended.clone());
+        }
+        view.show(self.head()?, &self.state);
         Ok(opened)
+    }
+
+    /// The ladder's rungs after the first.
+    fn climb(&mut self, site: &Site, node: &str, found: &QueueError) -> Result<Opened, QueueError> {
+        let newest = row::list(&site.parent)?.last().copied().unwrap_or(0);
+        let directory = generation::directory(&site.parent, newest);
+        if generation::remove_snapshots(&directory)? {
+            match self.try_open(site, node) {
+                Err(QueueError::Damaged { .. }) => {}
+                Ok(mut opened) => {
+                    opened.mended.push(Mended::without_snapshot(newest, found));
+                    return Ok(opened);
+                }
+                error => return error,
+            }
+        }
+        let last_burial = self.dead.reconcile(None)?;
+        let (mended, saved) = mend::rebuild(site, node, found, last_burial)?;
+        self.saved_ids(saved);
+        let mut opened = self.try_open(site, node)?;
+        opened.mended.insert(0, mended);
+        Ok(opened)
+    }
+
+    /// Opens the head as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Damaged`] when it is not as it was written; nothing was changed then.
+    fn try_open(&mut self, site: &Site, node: &str) -> Result<Opened, QueueError> {
+        let checkpoint = Rows::read(&site.directory).and_then(|rows| rows.meta());
+        let Some(head) = row::head(&site.parent)? else {
+            if checkpoint.is_some() || !row::list(&site.parent)?.is_empty() {
+                return Err(QueueError::Damaged {
+                    generation: row::FIRST,
+                    sequence: None,
+                    what: "there is a checkpoint, but no generation".into(),
+                });
+            }
+            self.state = State::empty(node);
+            self.state.burials = self.dead.reconcile(None)?;
+            self.head = Some(Arc::new(first(&site.parent, &mut self.state)?));
+            return Ok(Opened {
+                clean: true,
+                ..Opened::default()
+            });
+        };
+        let number = head.generation.number();
+        let (state, irregularities) =
+            State::load(&site.parent, &head.generation, &head.meta, node)?;
+        let mut missing = Vec::new();
+        for irregularity in irregularities {
+            match irregularity {
+                Irregularity::Missing {
+                    generation,
+                    first,
+                    last,
+                } if generation != number => missing.push((generation, first..last.plus(1))),
+                _ => return Err(irregularity.damage(number)),
+            }
+        }
+        if let Some(outdated) = state.outdated_by(checkpoint) {
+            return Err(outdated.damage(number));
+        }
+        self.state = state;
+        self.dead.reconcile(Some(self.state.burials))?;
+        self.head = Some(Arc::new(head.generation));
+        self.set_strays_aside(site)?;
+        Ok(Opened {
+            clean: head.meta.standing == Standing::Closed,
+            half_made: head.half_made,
+            missing,
+            mended: Vec::new(),
+        })
+    }
+
+    /// Sets generations aside that the head knows nothing of: a mending was cut short.
+    fn set_strays_aside(&self, site: &Site) -> Result<(), QueueError> {
+        for number in row::list(&site.parent)? {
+            let is_known = |span: &Span| span.number == number;
+            if !self.state.spans.iter().any(is_known) && !self.state.dropped.contains(&number) {
+                let directory = generation::directory(&site.parent, number);
+                log::warn!(
+                    "generation set aside, the head does not know it generation={number:08}"
+                );
+                quarantine::set_aside(&directory, site.quarantine_max)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the ids of events that were saved from damage, so that their rows, when they are read
+    /// again, are not told again.
+    pub(super) fn saved_ids(&mut self, ids: HashSet<EventId>) {
+        let mut all = (*self.saved).clone();
+        all.extend(ids);
+        self.saved = Arc::new(all);
     }
 }
 
@@ -120,7 +212,7 @@ impl Queue {
         });
         if writer.head.is_none() {
             let mut view = View::default();
-            let opened = writer.open(&self.0.parent, &self.0.node, &mut view)?;
+            let opened = writer.open(&self.0.site, &self.0.node, &mut view)?;
             let half_made = writer.opened_again.unwrap_or(0) + opened.half_made.len();
             writer.opened_again = Some(half_made);
             *locked(&self.0.view) = view;
@@ -136,6 +228,9 @@ impl Queue {
         writes.put(key::META, &writer.state.meta(Standing::Open).encode());
         for &number in &writer.state.dropped {
             writes.remove(&key::generation(number), 0);
+        }
+        for passed in writer.state.take_passed_voids() {
+            writes.remove(&passed, 0);
         }
         let written = writer.head()?.write(writes);
         if let Err(error) = written {
@@ -198,7 +293,7 @@ impl Queue {
 
     /// Lets go of a head that could not be written: the state in memory and the database's own
     /// may be ahead of the disk.
-    fn fail(&self, writer: &mut Writer) {
+    pub(super) fn fail(&self, writer: &mut Writer) {
         writer.head = None;
         locked(&self.0.view).head = None;
     }
@@ -234,22 +329,24 @@ impl Queue {
     /// Makes the next generation, carries the small state over, seals the old head.
     fn roll(&self, writer: &mut Writer) -> Result<(), QueueError> {
         let old = Arc::clone(writer.head()?);
-        let fresh = Generation::create(&self.0.parent, old.number() + 1)?;
+        let fresh = Generation::create(&self.0.site.parent, old.number() + 1)?;
         for prefix in key::CARRIED {
             old.carry(prefix, &fresh)?;
         }
         let state = &mut writer.state;
         let sealed = state.meta(Standing::Sealed);
         let mut writes = Writes::default();
-        writes.put(
-            &key::generation(old.number()),
-            &sealed.first.0.to_be_bytes(),
-        );
+        let entry = Entry {
+            first: sealed.first,
+            covered: std::mem::take(&mut state.coverage).covered(),
+        };
+        writes.put(&key::generation(old.number()), &entry.encode());
         for &number in &state.dropped {
             writes.remove(&key::generation(number), 0);
         }
         if let Some(head) = state.spans.last_mut() {
-            head.bytes = row::directory_bytes(&generation::directory(&self.0.parent, old.number()));
+            head.bytes =
+                row::directory_bytes(&generation::directory(&self.0.site.parent, old.number()));
         }
         state.spans.push(Span {
             number: fresh.number(),
@@ -290,7 +387,7 @@ impl Queue {
         self.show(writer);
         for number in settled {
             locked(&self.0.readers).close(number);
-            if let Err(error) = row::remove(&self.0.parent, number) {
+            if let Err(error) = row::remove(&self.0.site.parent, number) {
                 log::warn!(
                     "settled generation not removed generation={number:08} error=\"{error}\""
                 );

@@ -172,6 +172,35 @@ impl Source {
         }
     }
 
+    /// A second source that hands out what the file of `origin` holds behind it, and nothing of
+    /// any other file; it has looked, at the time `wall`. This one is not touched by that.
+    ///
+    /// The file is the one that is known by everything `origin` remembers of it, whatever it is
+    /// called by now. Where there is none, nothing is handed out.
+    pub fn again(&self, origin: &FilePosition, wall: UnixMs) -> Source {
+        let settings = self.settings.clone();
+        let header = Arc::clone(&self.is_header);
+        let mut again = Source::open(settings, header, vec![origin.clone()], true);
+        // What cannot be listed hands out nothing; whoever asks says so.
+        let _looked = again.look(wall);
+        let is_it = |position: &FilePosition| {
+            let same_head = position.head_bytes > 0
+                && (position.head, position.head_bytes) == (origin.head, origin.head_bytes);
+            position.key == origin.key || same_head
+        };
+        let others = again
+            .files
+            .iter()
+            .filter(|(_, known)| !is_it(&known.position));
+        let others: Vec<FileKey> = others.map(|(&key, _)| key).collect();
+        for key in others {
+            if let Some(age) = again.files.remove(&key).and_then(|known| known.unread_as) {
+                again.unread.remove(&age);
+            }
+        }
+        again
+    }
+
     /// Takes in that the first `bytes` bytes of the lines handed out last, in which `lines` lines
     /// end, were understood; what remains is handed out again by the next read. Returns the
     /// position to commit together with what was made of those bytes.

@@ -11,6 +11,7 @@
 mod agent;
 mod cli;
 mod crash;
+mod damage;
 mod interop;
 mod service;
 mod shape;

@@ -110,7 +110,7 @@ impl Bench {
     /// The ledger as the agent left it.
     pub fn ledger(&self) -> Ledger {
         let queue = Queue::open(&self.path("state"), "vos-1").unwrap();
-        assert_eq!(queue.opened().irregularities, []);
+        assert_eq!(queue.opened().mended, []);
         queue.ledger()
     }
 }

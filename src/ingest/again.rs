@@ -1,0 +1,165 @@
+//! Again: bytes of files whose events the queue has lost to damage are read once more.
+//!
+//! A second source on the same files hands them out; the positions that following goes by are not
+//! touched. Rows whose events were saved, and rows that do not fit, which were set aside the first
+//! time, count as repeated.
+//!
+//! **Crash argument.** The events of some rows and the place where reading them again goes on are
+//! one commit. After a crash it goes on there, and rows in between give the same ids.
+
+use super::{Feed, GROUP_BYTES_MAX, GROUP_ROWS_MAX, Ingest, READ_BYTES, Understood};
+use crate::queue::{Covered, SourceBatch, SourceCounts};
+use crate::source::{FilePosition, Piece, Source};
+use std::sync::Arc;
+
+/// Most looks and reads without a row before the bytes are taken to be gone: the first look
+/// finds the file or nothing does, and what is passed over is handed out piece by piece.
+const EMPTY_READS_MAX: u32 = 8;
+
+/// What is being read again.
+#[derive(Debug)]
+pub(super) struct Again {
+    task: u64,
+    covered: Covered,
+    /// `None` when the source is not configured any more.
+    source: Option<Source>,
+    /// Rows read, and events made of them.
+    rows: u64,
+    events: u64,
+}
+
+impl Ingest {
+    /// Reads some rows again, if any are to be. Returns whether there may be more.
+    ///
+    /// What was made of them is durable when this returns; after a failed commit the same rows are
+    /// read once more by the next call.
+    pub(super) fn read_again(&mut self) -> bool {
+        let Some(mut again) = self.again.take().or_else(|| self.next_again()) else {
+            return false;
+        };
+        let feed = self
+            .feeds
+            .iter_mut()
+            .map(|following| &mut following.feed)
+            .find(|feed| feed.name == again.covered.source);
+        let (batch, position) = match (feed, &mut again.source) {
+            (Some(feed), Some(source)) => rows_again(feed, source, &again.covered, &self.saved),
+            _ => (None, None),
+        };
+        let (rows, events) = batch.as_ref().map_or((0, 0), |batch| {
+            (batch.counts.rows, batch.events.len() as u64)
+        });
+        let done = position.is_none();
+        let committed = self
+            .queue
+            .commit_again(batch.as_slice(), again.task, position);
+        if let Err(error) = committed {
+            log::warn!("rows read again cannot be made durable, tried again error=\"{error}\"");
+            return false;
+        }
+        again.rows += rows;
+        again.events += events;
+        if done {
+            again.tell();
+        } else {
+            self.again = Some(again);
+        }
+        true
+    }
+
+    /// The next bytes that are to be read again, and what was saved beside them.
+    fn next_again(&mut self) -> Option<Again> {
+        let (task, covered) = self.queue.to_read_again().ok()?.into_iter().next()?;
+        self.saved = self.queue.saved_ids().ok()?;
+        let wall = self.clock.wall();
+        let feed = self
+            .feeds
+            .iter()
+            .map(|following| &following.feed)
+            .find(|feed| feed.name == covered.source);
+        let source = feed.map(|feed| feed.source.again(&covered.origin, wall));
+        Some(Again {
+            task,
+            covered,
+            source,
+            rows: 0,
+            events: 0,
+        })
+    }
+}
+
+impl Again {
+    fn tell(&self) {
+        let Covered { source, origin, to } = &self.covered;
+        let (path, from) = (&origin.path, origin.offset);
+        if self.rows > 0 {
+            log::info!(
+                "rows read again source={source} file={path:?} from={from} to={to} rows={} events={}",
+                self.rows,
+                self.events
+            );
+        } else {
+            let why = match self.source {
+                Some(_) => "the file is not there as it was",
+                None => "the source is not configured any more",
+            };
+            log::error!(
+                "rows lost, they cannot be read again source={source} file={path:?} from={from} to={to} error=\"{why}\""
+            );
+        }
+    }
+}
+
+/// The next rows of the bytes to be read again, and where reading goes on; no position when there
+/// are no more of them.
+fn rows_again(
+    feed: &mut Feed,
+    source: &mut Source,
+    covered: &Covered,
+    saved: &std::collections::HashSet<crate::event::EventId>,
+) -> (Option<SourceBatch>, Option<FilePosition>) {
+    let mut batch = SourceBatch {
+        source: Arc::clone(&feed.name),
+        events: Vec::new(),
+        positions: Vec::new(),
+        forgotten: Vec::new(),
+        counts: SourceCounts::default(),
+    };
+    let mut position = None;
+    let (mut bytes, mut empty_reads) = (0, 0);
+    while bytes < GROUP_BYTES_MAX && batch.counts.rows < GROUP_ROWS_MAX as u64 {
+        let chunk = match source.read(READ_BYTES) {
+            Ok(Some(Piece::Lines(chunk))) => chunk,
+            Ok(Some(Piece::Oversized(_))) if empty_reads < EMPTY_READS_MAX => {
+                empty_reads += 1;
+                continue;
+            }
+            _ => return (Some(batch), None),
+        };
+        let (mut at, mut lines) = (0, 0);
+        while at < chunk.bytes.len() && chunk.offset + (at as u64) < covered.to {
+            let Some((understood, taken, line_count)) = feed.understand(&chunk, at) else {
+                break;
+            };
+            match understood {
+                Understood::Event(event) if saved.contains(&event.id) => batch.counts.repeated += 1,
+                Understood::Event(event) => batch.events.push(event),
+                Understood::Early => batch.counts.filtered += 1,
+                Understood::Misfit(_) => batch.counts.repeated += 1,
+                Understood::Nothing => {}
+            }
+            at += taken;
+            lines += line_count;
+        }
+        let now_at = source.consumed(chunk.file, at, lines);
+        let is_another = now_at.life != covered.origin.life && covered.origin.offset > 0;
+        bytes += at;
+        batch.counts.rows =
+            batch.events.len() as u64 + batch.counts.filtered + batch.counts.repeated;
+        if at == 0 || is_another || now_at.offset >= covered.to {
+            return (Some(batch), None);
+        }
+        position = Some(now_at);
+    }
+    (Some(batch), position)
+}

@@ -1,0 +1,235 @@
+//! Coverage: which bytes of which files the events of one generation were made of.
+//!
+//! While a generation is the head, an *origin* is kept for each file that moves: its position
+//! before. When the generation is sealed, origins and ends go into its entry in the next head, so
+//! that what a damaged generation has lost can be read again from the switch's own files. Where
+//! they are too many for that, the files beyond are not known then, and the report of the damage
+//! shows which are.
+
+use super::encoding::{Fields, put_bytes, put_count};
+use super::{piece, position};
+use crate::event::Sequence;
+use crate::source::{FileKey, FilePosition};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most files whose share of the head is remembered.
+///
+/// A generation holds some 5,000 to 8,000 events. A switch that writes 800 files a day has a few
+/// dozen of them in one generation. Of a sealed generation, as many are remembered as fit into one
+/// value that is never in pieces (6 KiB): 30 to 40.
+pub(super) const COVERED_FILES_MAX: usize = 128;
+
+const VERSION: u8 = 1;
+
+/// Bytes of one file that events were made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Covered {
+    /// The source that reads the file.
+    pub source: Arc<str>,
+    /// The file, positioned before the first of these bytes.
+    pub origin: FilePosition,
+    /// Offset behind the last of them, in the uncompressed file.
+    pub to: u64,
+}
+
+/// What the head covers so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Coverage {
+    files: BTreeMap<(Arc<str>, FileKey), (FilePosition, u64)>,
+}
+
+impl Coverage {
+    /// Whether the share of a file is still to be begun, and there is room for it.
+    pub(super) fn wants(&self, source: &Arc<str>, file: FileKey) -> bool {
+        self.files.len() < COVERED_FILES_MAX
+            && !self.files.contains_key(&(Arc::clone(source), file))
+    }
+
+    /// Begins the share of a file, which stood at `origin` before this generation.
+    pub(super) fn begin(&mut self, source: &Arc<str>, origin: FilePosition) {
+        let to = origin.offset;
+        self.files
+            .insert((Arc::clone(source), origin.key), (origin, to));
+    }
+
+    /// The file was read up to `position`.
+    pub(super) fn moved(&mut self, source: &Arc<str>, position: &FilePosition) {
+        let key = (Arc::clone(source), position.key);
+        if let Some((origin, to)) = self.files.get_mut(&key) {
+            if position.life == origin.life {
+                *to = (*to).max(position.offset);
+            } else {
+                // Another file under the same inode: what came before is gone from the disk.
+                let path = position.path.clone();
+                *origin = FilePosition::start_of(position.key, path, position.life);
+                *to = position.offset;
+            }
+        }
+    }
+
+    /// The shares, without those of no bytes.
+    pub(super) fn covered(&self) -> Vec<Covered> {
+        let share = |((source, _), (origin, to)): (&(Arc<str>, _), &(FilePosition, u64))| Covered {
+            source: Arc::clone(source),
+            origin: origin.clone(),
+            to: *to,
+        };
+        self.files
+            .iter()
+            .map(share)
+            .filter(|covered| covered.to > covered.origin.offset)
+            .collect()
+    }
+}
+
+/// A generation's entry: its first sequence, and what it covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) first: Sequence,
+    pub(super) covered: Vec<Covered>,
+}
+
+impl Entry {
+    /// The value to store under the generation's number; with as many files as it has room for.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        out.extend_from_slice(&self.first.0.to_be_bytes());
+        for covered in &self.covered {
+            let whole = out.len();
+            put_covered(&mut out, covered);
+            if out.len() > piece::WHOLE_BYTES_MAX {
+                out.truncate(whole);
+                break;
+            }
+        }
+        out
+    }
+
+    /// Reads what [`encode`](Entry::encode) made.
+    pub(super) fn decode(value: &[u8]) -> Option<Entry> {
+        let mut fields = Fields(value);
+        (fields.byte()? == VERSION).then_some(())?;
+        let first = Sequence(fields.u64()?);
+        let mut covered = Vec::new();
+        while !fields.0.is_empty() {
+            covered.push(take_covered(&mut fields)?);
+        }
+        Some(Entry { first, covered })
+    }
+}
+
+impl Covered {
+    /// The value to store for a task.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        put_covered(&mut out, self);
+        out
+    }
+
+    /// Reads what [`encode`](Covered::encode) made.
+    pub(super) fn decode(value: &[u8]) -> Option<Covered> {
+        let mut fields = Fields(value);
+        (fields.byte()? == VERSION).then_some(())?;
+        let covered = take_covered(&mut fields)?;
+        fields.end()?;
+        Some(covered)
+    }
+}
+
+fn put_covered(out: &mut Vec<u8>, covered: &Covered) {
+    put_bytes(out, covered.source.as_bytes());
+    // What the position is covered by does not matter here.
+    put_bytes(out, &position::encode(&covered.origin, Sequence(0)));
+    put_count(out, covered.to);
+}
+
+fn take_covered(fields: &mut Fields<'_>) -> Option<Covered> {
+    Some(Covered {
+        source: fields.text()?.into(),
+        origin: position::decode(fields.bytes()?)?.0,
+        to: fields.count()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::position::tests::any_position;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(offset: u64, life: u32) -> FilePosition {
+        let key = FileKey {
+            device: 1,
+            inode: 2,
+        };
+        FilePosition {
+            offset,
+            ..FilePosition::start_of(key, "/cdr/a.txt".into(), life)
+        }
+    }
+
+    #[test]
+    fn a_share_begins_where_the_file_stood_and_ends_where_it_stands() {
+        let source: Arc<str> = "cdr".into();
+        let mut coverage = Coverage::default();
+        coverage.begin(&source, at(100, 0));
+        assert!(coverage.covered().is_empty());
+        coverage.moved(&source, &at(250, 0));
+        let covered = coverage.covered();
+        assert_eq!((covered[0].origin.offset, covered[0].to), (100, 250));
+        coverage.moved(&source, &at(30, 1));
+        let covered = coverage.covered();
+        assert_eq!((covered[0].origin.offset, covered[0].to), (0, 30));
+    }
+
+    #[test]
+    fn no_more_files_are_followed_than_said() {
+        let source: Arc<str> = "cdr".into();
+        let mut coverage = Coverage::default();
+        for inode in 0..COVERED_FILES_MAX as u64 + 3 {
+            let key = FileKey { device: 1, inode };
+            if coverage.wants(&source, key) {
+                coverage.begin(&source, FilePosition::start_of(key, String::new(), 0));
+            }
+        }
+        assert_eq!(coverage.files.len(), COVERED_FILES_MAX);
+    }
+
+    #[test]
+    fn an_entry_is_never_in_pieces() {
+        let source: Arc<str> = "cdr".into();
+        let far = "x".repeat(900);
+        let covered = |inode| Covered {
+            source: Arc::clone(&source),
+            origin: FilePosition::start_of(FileKey { device: 1, inode }, far.clone(), 0),
+            to: 7,
+        };
+        let entry = Entry {
+            first: Sequence(1),
+            covered: (0..100).map(covered).collect(),
+        };
+        let value = entry.encode();
+        assert!(value.len() <= piece::WHOLE_BYTES_MAX);
+        let back = Entry::decode(&value).unwrap();
+        assert!((3..100).contains(&back.covered.len()));
+        assert_eq!(back.covered[..], entry.covered[..back.covered.len()]);
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_comes_back_as_it_was(origins in proptest::collection::vec(any_position(), 0..4), to: u64, first: u64) {
+            let covered = origins.into_iter().map(|origin| Covered { source: "cdr".into(), origin, to }).collect();
+            let entry = Entry { first: Sequence(first), covered };
+            prop_assert_eq!(Entry::decode(&entry.encode()), Some(entry.clone()));
+            for one in &entry.covered {
+                prop_assert_eq!(Covered::decode(&one.encode()), Some(one.clone()));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_reading_panic(bytes: Vec<u8>) {
+            let _ = (Entry::decode(&bytes), Covered::decode(&bytes));
+        }
+    }
+}
