@@ -13,6 +13,7 @@ mod cli;
 mod crash;
 mod damage;
 mod interop;
+mod packaging;
 mod service;
 mod shape;
 mod support;
