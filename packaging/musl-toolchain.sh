@@ -15,7 +15,7 @@ PREFIX=${MUSL_TOOLCHAIN:-$HOME/.local/share/musl-toolchain}
 ZIG=0.14.1
 ZIGBUILD=0.24.0
 # Counts changes of how the standard library is built below.
-STD=2
+STD=3
 here=$(cd "$(dirname "$0")/.." && pwd)
 [ $# -gt 0 ] || set -- x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 
@@ -85,13 +85,13 @@ LINK
     work=$PREFIX/build/$t
     rm -rf "$work" "$lib"
     mkdir -p "$work" "$lib"
-    # Without backtraces: a stripped program has no names to show, and they take 150 KB.
+    # Small, and without backtraces: a stripped program has no names to show.
     # The few crates std depends on come from the registry, pinned by the source's Cargo.lock.
-    ( cd "$work" && RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$work" \
+    ( cd "$work" && CARGO_PROFILE_RELEASE_OPT_LEVEL=s RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$work" \
         RUSTFLAGS="-Zforce-unstable-if-unmarked -Cembed-bitcode=yes --remap-path-prefix=$HOME/.cargo=/cargo --remap-path-prefix=/usr/src=/src" \
         __CARGO_DEFAULT_LIB_METADATA=musl \
         /usr/bin/cargo build --release --target "$t" --locked \
-            --manifest-path "$src/sysroot/Cargo.toml" --features panic-unwind )
+            --manifest-path "$src/sysroot/Cargo.toml" --features panic-unwind,optimize_for_size )
     cp "$work/$t/release/deps"/*.rlib "$lib/"
     echo "$vers $STD" >"$lib/.version"
     rm -rf "$work"
