@@ -3,12 +3,13 @@
 use super::file::EndpointTable;
 use super::place::{self, Place};
 use super::secret::{self, Found, SecretKeys};
+use super::signature::{self, Signing};
 use super::value;
 use super::written::Key;
 use crate::delivery::endpoint::{CONCURRENCY_MAX, Endpoint, EventFilter, OwnHeader};
 use crate::delivery::outcome::SuccessRule;
-use crate::delivery::profile::Profile;
-use crate::delivery::signer::Secret;
+use crate::delivery::profile::{Body, FieldMap, Profile};
+use crate::delivery::signer::{Algorithm, Secret, SecretError, SignatureScheme};
 use crate::delivery::url::{Host, Url};
 use crate::queue::AttachFrom;
 use rustls::RootCertStore;
@@ -50,24 +51,27 @@ pub struct EndpointConfig {
 pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<EndpointConfig> {
     let before = place.problems();
     let name = name("billing", &table.name, place);
-    let profile = place.choice(
-        "profile",
-        &table.profile,
-        Profile::Standard,
-        &[
-            ("standard", Profile::Standard),
-            ("vos3000", Profile::Vos3000),
-        ],
-    );
+    let (profile, is_custom) = profile(table, place);
+    let signing = signature::signing(table, place);
+    if is_custom && signing == Signing::OfProfile && table.signature.is_none() {
+        place.problem("signature", &table.signature, "profile = \"custom\" has no signature of its own; write signature = \"github\", another scheme, a table of its parts, or \"none\"");
+    }
+    let fields = fields(table, place);
     let url = url(table, place);
     let events = events(table, place);
-    let (secret, previous) = secrets(table, profile, place);
+    let (secret, previous) = secrets(table, profile, &signing, place);
     let headers = headers(table, place);
     let ca_file = place.path("ca_file", &table.ca_file, "\"/etc/ssl/own-ca.pem\"");
     let extra_roots = roots(ca_file.as_deref(), table, place);
     // Without a name or an address nothing is built, but the rest is checked all the same.
     let stand_in = Url::parse("https://unnamed.invalid/").expect("an address");
     let mut endpoint = Endpoint::new(name.unwrap_or("?"), url.unwrap_or(stand_in), profile);
+    if let Some(fields) = fields {
+        endpoint.body = Body::Fields(fields);
+    }
+    if let Signing::Own(scheme) = signing {
+        endpoint.signature = scheme;
+    }
     endpoint.events = events.unwrap_or(EventFilter::All);
     endpoint.secret = secret;
     endpoint.previous_secret = previous;
@@ -143,6 +147,55 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
     })
 }
 
+/// The profile, and whether the endpoint is called `custom`, with `body` as its model.
+fn profile(table: &EndpointTable, place: &mut Place<'_>) -> (Profile, bool) {
+    const CUSTOM: &str = "custom";
+    let is_custom = place
+        .given("profile", &table.profile, "\"standard\"")
+        .is_some_and(|name| name == CUSTOM);
+    if is_custom {
+        let body = place.choice("body", &table.body, Profile::Standard, &Profile::ALL);
+        return (body, true);
+    }
+    if table.body.is_some() {
+        place.problem(
+            "body",
+            &table.body,
+            "it goes with profile = \"custom\"; another profile has its own body",
+        );
+    }
+    let name = table.profile.as_ref();
+    let known = Profile::ALL.map(|(name, _)| name);
+    let profile = match place.given("profile", &table.profile, "\"standard\"") {
+        Some(name) => Profile::named(name),
+        None => Some(Profile::Standard),
+    };
+    if profile.is_none() && name.is_some() {
+        let what = format!("no such profile; write {}, or {CUSTOM}", known.join(", "));
+        place.problem("profile", &table.profile, what);
+    }
+    (profile.unwrap_or(Profile::Standard), false)
+}
+
+/// The body of the operator's own.
+fn fields(table: &EndpointTable, place: &mut Place<'_>) -> Option<FieldMap> {
+    let written = place.given(
+        "fields",
+        &table.fields,
+        "{ call = \"call_id\", at = \"$time\" }",
+    )?;
+    let pairs = written
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    match FieldMap::parse(pairs) {
+        Ok(fields) => Some(fields),
+        Err(error) => {
+            place.problem("fields", &table.fields, error.to_string());
+            None
+        }
+    }
+}
+
 /// The name of a source or an endpoint.
 pub fn name<'k>(like: &str, written: &'k Key<String>, place: &mut Place<'_>) -> Option<&'k str> {
     let name = place.required("name", written, &format!("{like:?}"))?;
@@ -207,6 +260,7 @@ fn events(table: &EndpointTable, place: &mut Place<'_>) -> Option<EventFilter> {
 fn secrets(
     table: &EndpointTable,
     profile: Profile,
+    signing: &Signing,
     place: &mut Place<'_>,
 ) -> (Option<Secret>, Option<Secret>) {
     let current = SecretKeys {
@@ -223,19 +277,13 @@ fn secrets(
         credential: &table.previous_secret_credential,
         prefix: "previous_",
     };
-    let unsigned = place
-        .given("signature", &table.signature, "\"none\"")
-        .map(String::as_str);
-    if unsigned.is_some_and(|word| word != "none") {
-        place.problem("signature", &table.signature, "the profile decides how to sign; write \"none\" to send unsigned, or leave the key out");
-    }
     let found = secret::fetch(current, place);
-    match (&found, unsigned) {
-        (Found::Nothing, None) => {
+    match (&found, signing) {
+        (Found::Nothing, Signing::OfProfile | Signing::Own(_)) => {
             let what = "there is no secret to sign with; write secret_file = \"/etc/switchhook/billing.secret\" (make one with `switchhook secret generate`), or signature = \"none\"";
             place.problem("secret_file", &table.secret_file, what);
         }
-        (Found::Secret(_), Some("none")) => {
+        (Found::Secret(_), Signing::Unsigned) => {
             place.problem(
                 "signature",
                 &table.signature,
@@ -245,7 +293,7 @@ fn secrets(
         _ => {}
     }
     let usable = |found: Found, keys: SecretKeys<'_>, place: &mut Place<'_>| match found {
-        Found::Secret(text) => match profile.secret(&text) {
+        Found::Secret(text) => match read_secret(&text, profile, signing) {
             Ok(secret) => Some(secret),
             Err(error) => {
                 let key = format!("{}secret", keys.prefix);
@@ -260,13 +308,31 @@ fn secrets(
         Found::Nothing | Found::Unusable => None,
     };
     let secret = usable(found, current, place);
-    if profile == Profile::Vos3000 && previous.written().is_some() {
+    let takes_two = match signing {
+        Signing::Own(scheme) => scheme.separator.is_some(),
+        _ => profile.takes_two_signatures(),
+    };
+    if !takes_two && previous.written().is_some() {
         let key = "previous_secret";
-        place.problem(key, previous.written(), "receivers of the profile vos3000 compare one signature; change the secret on both sides at once");
+        let what = format!(
+            "receivers of the profile {} compare one signature; change the secret on both sides at once",
+            profile.name()
+        );
+        place.problem(key, previous.written(), what);
     }
     let found = secret::fetch(previous, place);
     let previous = usable(found, previous, place);
     (secret, previous)
+}
+
+/// Reads a secret as the receivers of the endpoint do.
+fn read_secret(text: &str, profile: Profile, signing: &Signing) -> Result<Secret, SecretError> {
+    match signing {
+        Signing::Own(scheme) if scheme.algorithm == Algorithm::Ed25519 => Secret::ed25519(text),
+        Signing::Own(scheme) if *scheme == SignatureScheme::standard() => Secret::parse(text),
+        Signing::Own(_) => Secret::verbatim(text),
+        Signing::OfProfile | Signing::Unsigned => profile.secret(text),
+    }
 }
 
 fn headers(table: &EndpointTable, place: &mut Place<'_>) -> Vec<OwnHeader> {
@@ -381,6 +447,11 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
     put("name", endpoint.name.to_string().into());
     put("url", endpoint.url.to_string().into());
     put("profile", endpoint.profile.name().into());
+    if let Body::Fields(fields) = &endpoint.body {
+        let pairs = fields.shown();
+        let pairs = pairs.map(|(key, value)| (key.to_string(), toml::Value::from(value)));
+        put("fields", pairs.collect::<toml::Table>().into());
+    }
     put("events", kinds(&endpoint.events).into());
     put("enabled", config.enabled.into());
     put(
@@ -392,7 +463,10 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
         .into(),
     );
     match &endpoint.secret {
-        Some(_) => put("secret", "(hidden)".into()),
+        Some(_) => {
+            put("secret", "(hidden)".into());
+            put("signature", signature::show(&endpoint.signature))
+        }
         None => put("signature", "none".into()),
     };
     if endpoint.previous_secret.is_some() {

@@ -117,16 +117,23 @@ pub struct EndpointTable {
     pub name: Key<String>,
     /// Where to send. Required.
     pub url: Key<String>,
-    /// `standard` or `vos3000` (default: `standard`).
+    /// `standard`, `vos3000`, `vobiz`, `vobiz-voice`, `voipbin`, `cloudevents` or `custom` (default:
+    /// `standard`).
     pub profile: Key<String>,
+    /// Of a `custom` endpoint: the profile whose body it has (default: `standard`).
+    pub body: Key<String>,
+    /// A body of your own: keys, and under each a field of the event, `$id`, `$type`, `$time`,
+    /// `$sequence`, `$node` or `=text`. In the order of the keys' letters.
+    pub fields: Key<BTreeMap<String, String>>,
     /// Event types, or `["*"]`. Required.
     pub events: Key<Vec<String>>,
     /// Whether it is delivered to (default: true).
     pub enabled: Key<bool>,
     /// `now` or `oldest`: what a new endpoint gets of the events already queued (default: `now`).
     pub from: Key<String>,
-    /// `none` to send unsigned.
-    pub signature: Key<String>,
+    /// A scheme of another profile, `stripe`, `github`, a table of the parts of your own, or `none`
+    /// to send unsigned.
+    pub signature: Key<toml::Value>,
     /// The signing secret itself; prefer a file.
     pub secret: Key<String>,
     /// A file that holds the secret.

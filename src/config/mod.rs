@@ -8,6 +8,7 @@ pub mod file;
 pub mod place;
 pub mod problem;
 pub mod secret;
+mod signature;
 pub mod source;
 pub mod value;
 pub mod written;

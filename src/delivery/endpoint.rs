@@ -4,7 +4,7 @@
 //! granted, and then changes only what the operator wrote.
 
 use super::outcome::SuccessRule;
-use super::profile::Profile;
+use super::profile::{Body, Profile};
 use super::retry::RetrySchedule;
 use super::signer::{Secret, SignatureScheme};
 use super::url::Url;
@@ -43,8 +43,10 @@ pub struct Endpoint {
     pub name: Arc<str>,
     /// Where requests go.
     pub url: Url,
-    /// The shape of the body.
+    /// Whose customs it has where the configuration says nothing else.
     pub profile: Profile,
+    /// The shape of the body.
+    pub body: Body,
     /// Which events it is told.
     pub events: EventFilter,
     /// How requests are signed.
@@ -87,6 +89,7 @@ impl Endpoint {
             name: name.into(),
             url,
             profile,
+            body: Body::Of(profile),
             events: EventFilter::All,
             signature: defaults.signature,
             secret: None,

@@ -397,7 +397,7 @@ impl Mates {
     /// Makes one attempt. What it came to is durable when the settler has committed it.
     fn pass(&self, entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
         body.clear();
-        self.endpoint.profile.render(&entry.queued, body);
+        self.endpoint.body.render(&entry.queued, body);
         let wall = self.clock.wall();
         let request = SignedRequest::new(
             &self.endpoint,

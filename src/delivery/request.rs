@@ -1,13 +1,16 @@
 //! SignedRequest: the exact bytes to send.
 
 use super::endpoint::Endpoint;
-use super::signer::{Header, Signer};
+use super::signer::{Header, Message, Signer};
 use crate::clock::UnixMs;
 use crate::queue::Queued;
 use std::borrow::Cow;
 
 /// What every request says about its sender.
 pub const USER_AGENT: &str = concat!("switchhook/", env!("CARGO_PKG_VERSION"));
+
+/// The method of every request.
+pub const METHOD: &str = "POST";
 
 /// A `POST` to the endpoint's address as it goes out. Only what the transfer itself needs is
 /// added: `Host` and `Content-Length`.
@@ -36,10 +39,18 @@ impl<'a> SignedRequest<'a> {
         let id = queued.event.id.to_string();
         let mut headers: Vec<Header<'a>> =
             Vec::with_capacity(HEADERS_CAPACITY + endpoint.headers.len());
-        headers.push(("Content-Type", Cow::Borrowed("application/json")));
+        let content_type = endpoint.body.content_type();
+        headers.push(("Content-Type", Cow::Borrowed(content_type)));
         headers.push(("User-Agent", Cow::Borrowed(USER_AGENT)));
         headers.push(("Accept-Encoding", Cow::Borrowed("identity")));
-        signer.sign(&id, wall.unix_secs(), body, &mut headers);
+        let message = Message {
+            id: &id,
+            unix_secs: wall.unix_secs(),
+            method: METHOD,
+            url: endpoint.url.as_str(),
+            body,
+        };
+        signer.sign(message, &mut headers);
         if endpoint.agent_headers {
             headers.push(("X-Switchhook-Id", Cow::Owned(id)));
             headers.push((

@@ -6,41 +6,93 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use ring::signature::Ed25519KeyPair;
 use sha2::{Sha256, Sha512};
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write as _;
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// What the secret of a Standard Webhooks endpoint begins with.
 const STANDARD_PREFIX: &str = "whsec_";
+
+/// What the private key of a Standard Webhooks endpoint begins with.
+const ED25519_PREFIX: &str = "whsk_";
+
+/// Bytes of an Ed25519 seed (RFC 8032); a private key written with its public half has twice as many.
+const ED25519_SEED_BYTES: usize = 32;
 
 /// A header as it goes out: name and value.
 pub type Header<'a> = (&'a str, Cow<'a, str>);
 
 /// A signing key. Prints as `Secret(..)`, so a logged configuration cannot leak it.
 #[derive(Clone)]
-pub struct Secret(Box<[u8]>);
+pub struct Secret {
+    key: Box<[u8]>,
+    /// It is the seed of an Ed25519 key, and not the key of an HMAC.
+    is_ed25519: bool,
+}
 
 impl Secret {
-    /// Reads a secret as it is written down: `whsec_` and Base64 is the key in Base64 (Standard
-    /// Webhooks, "Symmetric"); anything else is the key itself.
+    /// Reads a secret as it is written down: `whsec_` and Base64 is the key in Base64, `whsk_` and
+    /// Base64 an Ed25519 private key (Standard Webhooks, "Symmetric" and "Asymmetric"); anything
+    /// else is the key itself.
     ///
     /// # Errors
     ///
-    /// [`SecretError`] when it is empty, or when what follows `whsec_` is not Base64.
+    /// [`SecretError`] when it is empty, or when what follows the prefix is not as it should be.
     pub fn parse(text: &str) -> Result<Secret, SecretError> {
+        if text.starts_with(ED25519_PREFIX) {
+            return Secret::ed25519(text);
+        }
         let key = match text.strip_prefix(STANDARD_PREFIX) {
             Some(base64) => STANDARD
                 .decode(base64)
                 .map_err(|_| SecretError::NotBase64)?,
             None => text.as_bytes().to_vec(),
         };
-        if key.is_empty() {
-            Err(SecretError::Empty)
+        Secret::of(key, false)
+    }
+
+    /// Reads an Ed25519 private key: Base64 of its 32 bytes, or of those and the public key behind
+    /// them, with or without `whsk_` in front.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::NotEd25519`].
+    pub fn ed25519(text: &str) -> Result<Secret, SecretError> {
+        let base64 = text.strip_prefix(ED25519_PREFIX).unwrap_or(text);
+        let key = STANDARD
+            .decode(base64)
+            .map_err(|_| SecretError::NotEd25519)?;
+        let (seed, public) = key
+            .split_at_checked(ED25519_SEED_BYTES)
+            .ok_or(SecretError::NotEd25519)?;
+        let is_pair = match public {
+            [] => Ed25519KeyPair::from_seed_unchecked(seed).is_ok(),
+            public => Ed25519KeyPair::from_seed_and_public_key(seed, public).is_ok(),
+        };
+        if is_pair {
+            Secret::of(seed.to_vec(), true)
         } else {
-            Ok(Secret(key.into()))
+            Err(SecretError::NotEd25519)
         }
+    }
+
+    fn of(key: Vec<u8>, is_ed25519: bool) -> Result<Secret, SecretError> {
+        if key.is_empty() {
+            return Err(SecretError::Empty);
+        }
+        Ok(Secret {
+            key: key.into(),
+            is_ed25519,
+        })
+    }
+
+    /// Whether it is the private key of a pair, whose other half receivers verify with.
+    pub fn is_ed25519(&self) -> bool {
+        self.is_ed25519
     }
 
     /// Takes a secret as it stands, whatever it looks like: the guides of the products that have
@@ -50,18 +102,14 @@ impl Secret {
     ///
     /// [`SecretError::Empty`] when it is empty.
     pub fn verbatim(text: &str) -> Result<Secret, SecretError> {
-        if text.is_empty() {
-            Err(SecretError::Empty)
-        } else {
-            Ok(Secret(text.as_bytes().into()))
-        }
+        Secret::of(text.as_bytes().to_vec(), false)
     }
 }
 
 /// Takes the same time whatever the contents, so a comparison tells nothing about the key.
 impl PartialEq for Secret {
     fn eq(&self, other: &Secret) -> bool {
-        self.0.ct_eq(&other.0).into()
+        self.is_ed25519 == other.is_ed25519 && bool::from(self.key.ct_eq(&other.key))
     }
 }
 
@@ -80,6 +128,8 @@ pub enum SecretError {
     Empty,
     /// It begins with `whsec_`, and the rest is not Base64.
     NotBase64,
+    /// It is no Ed25519 private key.
+    NotEd25519,
 }
 
 impl fmt::Display for SecretError {
@@ -87,6 +137,9 @@ impl fmt::Display for SecretError {
         f.write_str(match self {
             Self::Empty => "the secret is empty",
             Self::NotBase64 => "what follows whsec_ is not base64",
+            Self::NotEd25519 => {
+                "it is no Ed25519 private key: whsk_ and base64 of 32 bytes, or of 64 with the public key"
+            }
         })
     }
 }
@@ -102,8 +155,13 @@ pub struct SignatureScheme {
     pub algorithm: Algorithm,
     /// How the hash is written.
     pub encoding: Encoding,
+    /// What the header begins with; `{timestamp}` in it stands for the time of the attempt.
+    pub start: String,
     /// What stands before each signature in the header, like `sha256=` or `v1,`.
     pub prefix: String,
+    /// What stands between two signatures while a secret is changed over; `None` where receivers
+    /// look for one only.
+    pub separator: Option<&'static str>,
     /// What is signed, one part after the other with nothing in between.
     pub signed: Vec<Part>,
     /// A header that carries the event's id, if the receiver needs one to verify.
@@ -119,6 +177,8 @@ pub enum Algorithm {
     HmacSha256,
     /// HMAC (RFC 2104) with SHA-512.
     HmacSha512,
+    /// Ed25519 (RFC 8032), for receivers that are to have no secret.
+    Ed25519,
 }
 
 /// How the bytes of a hash are written.
@@ -139,38 +199,116 @@ pub enum Part {
     Timestamp,
     /// The body, byte for byte.
     Body,
+    /// The address the request goes to, as it is configured.
+    Url,
+    /// The request's method.
+    Method,
     /// This text.
     Literal(String),
 }
 
 impl SignatureScheme {
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, and `v1,<base64>` over
-    /// `id.timestamp.body` in `webhook-signature`.
-    pub fn standard() -> SignatureScheme {
-        let dot = || Part::Literal(".".to_string());
+    /// A hexadecimal HMAC-SHA256 of the raw body in `header`, and nothing around it.
+    pub fn plain(header: &str) -> SignatureScheme {
         SignatureScheme {
-            header: "webhook-signature".to_string(),
-            algorithm: Algorithm::HmacSha256,
-            encoding: Encoding::Base64,
-            prefix: "v1,".to_string(),
-            signed: vec![Part::Id, dot(), Part::Timestamp, dot(), Part::Body],
-            id_header: Some("webhook-id".to_string()),
-            timestamp_header: Some("webhook-timestamp".to_string()),
-        }
-    }
-
-    /// The VOS3000 guide: hexadecimal HMAC-SHA256 of the raw body in `X-VOS3000-Signature`.
-    pub fn vos3000() -> SignatureScheme {
-        SignatureScheme {
-            header: "X-VOS3000-Signature".to_string(),
+            header: header.to_string(),
             algorithm: Algorithm::HmacSha256,
             encoding: Encoding::Hex,
+            start: String::new(),
             prefix: String::new(),
+            separator: None,
             signed: vec![Part::Body],
             id_header: None,
             timestamp_header: None,
         }
     }
+
+    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, and `v1,<base64>` over
+    /// `id.timestamp.body` in `webhook-signature`.
+    pub fn standard() -> SignatureScheme {
+        SignatureScheme {
+            encoding: Encoding::Base64,
+            prefix: "v1,".to_string(),
+            separator: Some(" "),
+            signed: vec![Part::Id, dot(), Part::Timestamp, dot(), Part::Body],
+            id_header: Some("webhook-id".to_string()),
+            timestamp_header: Some("webhook-timestamp".to_string()),
+            ..SignatureScheme::plain("webhook-signature")
+        }
+    }
+
+    /// The VOS3000 guide: hexadecimal HMAC-SHA256 of the raw body in `X-VOS3000-Signature`.
+    pub fn vos3000() -> SignatureScheme {
+        SignatureScheme::plain("X-VOS3000-Signature")
+    }
+
+    /// The Vobiz guide: hexadecimal HMAC-SHA256 of `timestamp.body`.
+    pub fn vobiz() -> SignatureScheme {
+        SignatureScheme {
+            signed: vec![Part::Timestamp, dot(), Part::Body],
+            timestamp_header: Some("X-Vobiz-Timestamp".to_string()),
+            ..SignatureScheme::plain("X-Vobiz-Signature")
+        }
+    }
+
+    /// The VoIPBIN guide: `sha256=` and the hexadecimal HMAC-SHA256 of the raw body.
+    pub fn voipbin() -> SignatureScheme {
+        SignatureScheme {
+            prefix: "sha256=".to_string(),
+            ..SignatureScheme::plain("X-VoIPBIN-Signature")
+        }
+    }
+
+    /// What Stripe's libraries verify: `t=<time>,v1=<hex>` over `timestamp.body`.
+    pub fn stripe() -> SignatureScheme {
+        SignatureScheme {
+            start: "t={timestamp},".to_string(),
+            prefix: "v1=".to_string(),
+            separator: Some(","),
+            signed: vec![Part::Timestamp, dot(), Part::Body],
+            ..SignatureScheme::plain("Stripe-Signature")
+        }
+    }
+
+    /// What receivers of GitHub's webhooks verify: `sha256=<hex>` over the raw body.
+    pub fn github() -> SignatureScheme {
+        SignatureScheme {
+            prefix: "sha256=".to_string(),
+            ..SignatureScheme::plain("X-Hub-Signature-256")
+        }
+    }
+
+    /// The built-in scheme called `name` in the configuration.
+    pub fn named(name: &str) -> Option<SignatureScheme> {
+        Some(match name {
+            "standard" => SignatureScheme::standard(),
+            "vos3000" => SignatureScheme::vos3000(),
+            "vobiz" => SignatureScheme::vobiz(),
+            "voipbin" => SignatureScheme::voipbin(),
+            "stripe" => SignatureScheme::stripe(),
+            "github" => SignatureScheme::github(),
+            _ => return None,
+        })
+    }
+}
+
+fn dot() -> Part {
+    Part::Literal(".".to_string())
+}
+
+/// What a signature is made of, beside the key.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'m> {
+    /// The event's id.
+    pub id: &'m str,
+    /// The time of the attempt, in seconds since 1970.
+    pub unix_secs: i64,
+    /// The request's method.
+    pub method: &'m str,
+    /// The address it goes to, as it is configured.
+    pub url: &'m str,
+    /// Its body, byte for byte.
+    pub body: &'m [u8],
 }
 
 /// A scheme with its keys in place: prepared once, so that signing hashes only the message.
@@ -184,6 +322,7 @@ pub struct Signer {
 enum Key {
     Sha256(Hmac<Sha256>),
     Sha512(Hmac<Sha512>),
+    Ed25519(Arc<Ed25519KeyPair>),
 }
 
 impl fmt::Debug for Key {
@@ -207,41 +346,39 @@ impl Signer {
 
     /// Adds the signature and what belongs to it to `headers`; nothing when there is no secret.
     ///
-    /// With two secrets the header carries both signatures with a space between (Standard
-    /// Webhooks, "Multiple signatures"), so a receiver that knows either accepts the request.
-    pub fn sign<'a>(
-        &'a self,
-        id: &str,
-        unix_secs: i64,
-        body: &[u8],
-        headers: &mut Vec<Header<'a>>,
-    ) {
+    /// With two secrets the header carries both signatures (Standard Webhooks, "Multiple
+    /// signatures"), so a receiver that knows either accepts the request.
+    pub fn sign<'a>(&'a self, message: Message<'_>, headers: &mut Vec<Header<'a>>) {
         if self.keys.is_empty() {
             return;
         }
         let mut seconds = [0_u8; I64_DIGITS_MAX];
-        let seconds = decimal(unix_secs, &mut seconds);
+        let seconds = decimal(message.unix_secs, &mut seconds);
+        let scheme = &self.scheme;
         let mut value = String::with_capacity(SIGNATURE_CAPACITY);
-        for key in &self.keys {
-            if !value.is_empty() {
-                value.push(' ');
+        value.push_str(&scheme.start.replace("{timestamp}", seconds));
+        for (number, key) in self.keys.iter().enumerate() {
+            if number > 0 {
+                value.push_str(scheme.separator.unwrap_or(" "));
             }
-            value.push_str(&self.scheme.prefix);
-            let parts = self.scheme.signed.iter().map(|part| match part {
-                Part::Id => id.as_bytes(),
+            value.push_str(key.prefix(scheme));
+            let parts = scheme.signed.iter().map(|part| match part {
+                Part::Id => message.id.as_bytes(),
                 Part::Timestamp => seconds.as_bytes(),
-                Part::Body => body,
+                Part::Body => message.body,
+                Part::Url => message.url.as_bytes(),
+                Part::Method => message.method.as_bytes(),
                 Part::Literal(text) => text.as_bytes(),
             });
-            key.write_signature(parts, self.scheme.encoding, &mut value);
+            key.write_signature(parts, scheme.encoding, &mut value);
         }
-        if let Some(name) = &self.scheme.id_header {
-            headers.push((name, Cow::Owned(id.to_string())));
+        if let Some(name) = &scheme.id_header {
+            headers.push((name, Cow::Owned(message.id.to_string())));
         }
-        if let Some(name) = &self.scheme.timestamp_header {
+        if let Some(name) = &scheme.timestamp_header {
             headers.push((name, Cow::Owned(seconds.to_string())));
         }
-        headers.push((&self.scheme.header, Cow::Owned(value)));
+        headers.push((&scheme.header, Cow::Owned(value)));
     }
 }
 
@@ -262,8 +399,23 @@ impl Key {
     fn new(algorithm: Algorithm, secret: &Secret) -> Key {
         let taken = "an HMAC takes a key of any length";
         match algorithm {
-            Algorithm::HmacSha256 => Key::Sha256(Hmac::new_from_slice(&secret.0).expect(taken)),
-            Algorithm::HmacSha512 => Key::Sha512(Hmac::new_from_slice(&secret.0).expect(taken)),
+            _ if secret.is_ed25519 => Key::Ed25519(Arc::new(
+                Ed25519KeyPair::from_seed_unchecked(&secret.key)
+                    .expect("a seed is checked when it is read"),
+            )),
+            Algorithm::HmacSha512 => Key::Sha512(Hmac::new_from_slice(&secret.key).expect(taken)),
+            // A key that is no Ed25519 seed was refused by the configuration.
+            Algorithm::HmacSha256 | Algorithm::Ed25519 => {
+                Key::Sha256(Hmac::new_from_slice(&secret.key).expect(taken))
+            }
+        }
+    }
+
+    /// What stands before its signatures: Standard Webhooks tells the two kinds apart.
+    fn prefix<'s>(&self, scheme: &'s SignatureScheme) -> &'s str {
+        match self {
+            Key::Ed25519(_) if scheme.prefix == "v1," => "v1a,",
+            _ => &scheme.prefix,
         }
     }
 
@@ -283,6 +435,11 @@ impl Key {
                 let mut mac = key.clone();
                 parts.for_each(|part| mac.update(part));
                 encoding.write(&mac.finalize().into_bytes(), out);
+            }
+            Key::Ed25519(pair) => {
+                // The whole message is needed twice, so it is put together.
+                let message = parts.collect::<Vec<_>>().concat();
+                encoding.write(pair.sign(&message).as_ref(), out);
             }
         }
     }
@@ -314,23 +471,6 @@ mod tests {
         br#"{"event":"cdr","timestamp":"2026-04-09T14:30:45Z","data":{"call_id":"12345678"}}"#;
     const GUIDE_SECRET: &str = "your-secret-key-here";
 
-    fn vobiz() -> SignatureScheme {
-        SignatureScheme {
-            header: "X-Vobiz-Signature".to_string(),
-            signed: vec![Part::Timestamp, Part::Literal(".".to_string()), Part::Body],
-            timestamp_header: Some("X-Vobiz-Timestamp".to_string()),
-            ..SignatureScheme::vos3000()
-        }
-    }
-
-    fn voipbin() -> SignatureScheme {
-        SignatureScheme {
-            header: "X-VoIPBIN-Signature".to_string(),
-            prefix: "sha256=".to_string(),
-            ..SignatureScheme::vos3000()
-        }
-    }
-
     #[track_caller]
     fn check(
         scheme: SignatureScheme,
@@ -344,7 +484,14 @@ mod tests {
             .collect();
         let signer = Signer::new(scheme, &secrets);
         let mut headers = Vec::new();
-        signer.sign(message.0, message.1, message.2, &mut headers);
+        let message = Message {
+            id: message.0,
+            unix_secs: message.1,
+            method: "POST",
+            url: "https://a.example/x",
+            body: message.2,
+        };
+        signer.sign(message, &mut headers);
         let headers: Vec<(&str, &str)> = headers
             .iter()
             .map(|(name, value)| (*name, value.as_ref()))
@@ -364,7 +511,7 @@ mod tests {
             )],
         );
         check(
-            vobiz(),
+            SignatureScheme::vobiz(),
             &[GUIDE_SECRET],
             ("", 1_775_745_045, GUIDE_BODY),
             &[
@@ -376,7 +523,7 @@ mod tests {
             ],
         );
         check(
-            voipbin(),
+            SignatureScheme::voipbin(),
             &[GUIDE_SECRET],
             ("", 0, br#"{"type":"call_hangup","data":{"id":"12345678"}}"#),
             &[(
@@ -441,6 +588,83 @@ mod tests {
             )],
         );
         check(scheme, &[], ("id", 1, b"{}"), &[]);
+    }
+
+    #[test]
+    fn the_schemes_of_others_come_out() {
+        // openssl dgst -sha256 -hmac your-secret-key-here, over "1614265330.{}" and "{}"
+        check(
+            SignatureScheme::stripe(),
+            &[GUIDE_SECRET],
+            ("", 1_614_265_330, b"{}"),
+            &[(
+                "Stripe-Signature",
+                "t=1614265330,v1=6044b0958d24defa1be781e917b4bb18660e13138990f4a80836282416a78959",
+            )],
+        );
+        check(
+            SignatureScheme::github(),
+            &[GUIDE_SECRET],
+            ("", 0, b"{}"),
+            &[(
+                "X-Hub-Signature-256",
+                "sha256=bb1b57b1527cb63bc3015f0c9a319155344f59a8c3c51a040653f5ed588ac584",
+            )],
+        );
+    }
+
+    #[test]
+    fn ed25519_signs_as_rfc_8032_has_it() {
+        // RFC 8032, section 7.1, test 2: the message is the byte 0x72.
+        let seed = "TM0Imyj/ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs=";
+        let scheme = SignatureScheme {
+            algorithm: Algorithm::Ed25519,
+            encoding: Encoding::Hex,
+            ..SignatureScheme::plain("X-Signature")
+        };
+        let signer = Signer::new(scheme, [&Secret::ed25519(seed).unwrap()]);
+        let mut headers = Vec::new();
+        let message = Message {
+            id: "",
+            unix_secs: 0,
+            method: "POST",
+            url: "",
+            body: &[0x72],
+        };
+        signer.sign(message, &mut headers);
+        assert_eq!(
+            headers[0].1,
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+             085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        );
+    }
+
+    #[test]
+    fn a_private_key_is_told_from_a_secret() {
+        let seed = "whsk_TM0Imyj/ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs=";
+        assert!(Secret::parse(seed).unwrap().is_ed25519());
+        let with_public = "whsk_TM0Imyj/ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs9QBfD6EOJWpK3CqdNG368nJgszy7ElozAzVXxKvRmDA==";
+        assert_eq!(Secret::parse(with_public), Secret::parse(seed));
+        for text in ["whsk_", "whsk_AAAA", "whsk_?"] {
+            assert_eq!(Secret::parse(text).unwrap_err(), SecretError::NotEd25519);
+        }
+        let scheme = SignatureScheme::standard();
+        let keys = [Secret::parse(seed).unwrap(), Secret::parse("x").unwrap()];
+        let signer = Signer::new(scheme, &keys);
+        let mut headers = Vec::new();
+        let message = Message {
+            id: "a",
+            unix_secs: 1,
+            method: "POST",
+            url: "",
+            body: b"",
+        };
+        signer.sign(message, &mut headers);
+        let (_, value) = headers.last().unwrap();
+        assert!(
+            value.starts_with("v1a,") && value.contains(" v1,"),
+            "{value}"
+        );
     }
 
     #[test]

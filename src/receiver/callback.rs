@@ -57,12 +57,28 @@ impl<'a> Callback<'a> {
                     sequence,
                 }
             }
-            Profile::Vos3000 => {
-                let body: Vos3000Body = serde_json::from_slice(body).map_err(Malformed::Json)?;
+            Profile::Vos3000 | Profile::Vobiz => {
+                let body: FlatBody = serde_json::from_slice(body).map_err(Malformed::Json)?;
                 Callback {
                     id: body.id,
                     kind: body.event,
                     sequence: body.sequence,
+                }
+            }
+            Profile::Voipbin => {
+                let body: VoipbinBody = serde_json::from_slice(body).map_err(Malformed::Json)?;
+                Callback {
+                    id: body.data.event_id,
+                    kind: body.kind,
+                    sequence: body.data.sequence,
+                }
+            }
+            Profile::CloudEvents => {
+                let body: CloudEvent = serde_json::from_slice(body).map_err(Malformed::Json)?;
+                Callback {
+                    id: body.id,
+                    kind: body.kind,
+                    sequence: body.sequence.and_then(|sequence| sequence.parse().ok()),
                 }
             }
         };
@@ -102,13 +118,39 @@ struct StandardData<'a> {
     sequence: Option<u64>,
 }
 
+/// `vos3000`, `vobiz`, and `vobiz-voice`, which begins its words with capitals.
 #[derive(Deserialize)]
-struct Vos3000Body<'a> {
-    #[serde(borrow)]
+struct FlatBody<'a> {
+    #[serde(borrow, alias = "Event")]
     event: Cow<'a, str>,
     #[serde(borrow)]
     id: Cow<'a, str>,
     sequence: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct VoipbinBody<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    data: VoipbinData<'a>,
+}
+
+#[derive(Deserialize)]
+struct VoipbinData<'a> {
+    #[serde(borrow)]
+    event_id: Cow<'a, str>,
+    sequence: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct CloudEvent<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    sequence: Option<Cow<'a, str>>,
 }
 
 #[cfg(test)]
@@ -132,6 +174,21 @@ mod tests {
         check(
             Profile::Vos3000,
             r#"{"event":"cdr","timestamp":"t","data":{"id":"no"},"id":"evt_1","sequence":7}"#,
+            Some(("evt_1", "cdr", Some(7))),
+        );
+        check(
+            Profile::Vobiz,
+            r#"{"Event":"Hangup","timestamp":"t","id":"evt_1","sequence":7}"#,
+            Some(("evt_1", "Hangup", Some(7))),
+        );
+        check(
+            Profile::Voipbin,
+            r#"{"type":"call_hangup","data":{"id":"1","event_id":"evt_1","sequence":7}}"#,
+            Some(("evt_1", "call_hangup", Some(7))),
+        );
+        check(
+            Profile::CloudEvents,
+            r#"{"specversion":"1.0","id":"evt_1","type":"cdr","sequence":"7"}"#,
             Some(("evt_1", "cdr", Some(7))),
         );
     }

@@ -31,6 +31,14 @@ pub enum Profile {
     /// The VOS3000 webhook guide: `X-VOS3000-Signature`, lower-case hexadecimal HMAC-SHA256 of
     /// the body.
     Vos3000,
+    /// The Vobiz webhook guide: `X-Vobiz-Signature`, lower-case hexadecimal HMAC-SHA256 over
+    /// `timestamp.body`, with the timestamp in `X-Vobiz-Timestamp`.
+    Vobiz,
+    /// CloudEvents, signed as [`Standard`](Profile::Standard).
+    CloudEvents,
+    /// The VoIPBIN webhook guide: `X-VoIPBIN-Signature`, `sha256=` and the hexadecimal HMAC-SHA256
+    /// of the body.
+    Voipbin,
 }
 
 impl FromStr for Profile {
@@ -39,9 +47,12 @@ impl FromStr for Profile {
     fn from_str(name: &str) -> Result<Profile, String> {
         match name {
             "standard" => Ok(Profile::Standard),
+            "cloudevents" => Ok(Profile::CloudEvents),
             "vos3000" => Ok(Profile::Vos3000),
+            "vobiz" | "vobiz-voice" => Ok(Profile::Vobiz),
+            "voipbin" => Ok(Profile::Voipbin),
             _ => Err(format!(
-                "no profile {name:?} here; write standard or vos3000"
+                "no profile {name:?} here; write standard, cloudevents, vos3000, vobiz, vobiz-voice or voipbin"
             )),
         }
     }
@@ -52,6 +63,9 @@ impl fmt::Display for Profile {
         f.write_str(match self {
             Self::Standard => "standard",
             Self::Vos3000 => "vos3000",
+            Self::Vobiz => "vobiz",
+            Self::Voipbin => "voipbin",
+            Self::CloudEvents => "cloudevents",
         })
     }
 }
@@ -87,7 +101,7 @@ impl std::error::Error for SecretError {}
 pub enum Reject {
     /// The header of this name is missing, or not text.
     Header(&'static str),
-    /// `webhook-timestamp` is not seconds since 1970.
+    /// The timestamp is not seconds since 1970.
     Timestamp,
     /// The timestamp is further from our clock than the tolerance.
     Stale {
@@ -102,12 +116,9 @@ impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Header(name) => write!(f, "header {name} is missing"),
-            Self::Timestamp => write!(f, "webhook-timestamp is not seconds since 1970"),
+            Self::Timestamp => write!(f, "the timestamp is not seconds since 1970"),
             Self::Stale { age_secs } => {
-                write!(
-                    f,
-                    "webhook-timestamp is {age_secs} s old; check both clocks"
-                )
+                write!(f, "the timestamp is {age_secs} s old; check both clocks")
             }
             Self::Mismatch => write!(f, "no signature matches; check the secret and the raw body"),
         }
@@ -162,8 +173,10 @@ impl Verifier {
     /// signatures differ.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
         match self.profile {
-            Profile::Standard => self.verify_standard(headers, body, now),
+            Profile::Standard | Profile::CloudEvents => self.verify_standard(headers, body, now),
             Profile::Vos3000 => self.verify_vos3000(headers, body),
+            Profile::Vobiz => self.verify_vobiz(headers, body, now),
+            Profile::Voipbin => self.verify_voipbin(headers, body),
         }
     }
 
@@ -171,11 +184,7 @@ impl Verifier {
         let id = text(headers, "webhook-id")?;
         let timestamp = text(headers, "webhook-timestamp")?;
         let signatures = text(headers, "webhook-signature")?;
-        let unix_secs: i64 = timestamp.parse().map_err(|_| Reject::Timestamp)?;
-        let age_secs = now.unix_secs().saturating_sub(unix_secs);
-        if age_secs.unsigned_abs() > self.tolerance.as_secs() {
-            return Err(Reject::Stale { age_secs });
-        }
+        self.check_age(timestamp, now)?;
         let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
         self.any_matches(&parts, |tag| {
             let expected = STANDARD.encode(tag);
@@ -186,6 +195,31 @@ impl Verifier {
                 found | bool::from(signature.as_bytes().ct_eq(expected.as_bytes()))
             })
         })
+    }
+
+    /// Refuses what was signed too long ago, or will be.
+    fn check_age(&self, timestamp: &str, now: UnixMs) -> Result<(), Reject> {
+        let unix_secs: i64 = timestamp.parse().map_err(|_| Reject::Timestamp)?;
+        let age_secs = now.unix_secs().saturating_sub(unix_secs);
+        if age_secs.unsigned_abs() > self.tolerance.as_secs() {
+            return Err(Reject::Stale { age_secs });
+        }
+        Ok(())
+    }
+
+    fn verify_vobiz(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
+        let timestamp = text(headers, "x-vobiz-timestamp")?;
+        let signature = text(headers, "x-vobiz-signature")?;
+        self.check_age(timestamp, now)?;
+        self.any_matches(&[timestamp.as_bytes(), b".", body], |tag| {
+            signature.as_bytes().ct_eq(&hex(tag)).into()
+        })
+    }
+
+    fn verify_voipbin(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Reject> {
+        let signature = text(headers, "x-voipbin-signature")?;
+        let signature = signature.strip_prefix("sha256=").ok_or(Reject::Mismatch)?;
+        self.any_matches(&[body], |tag| signature.as_bytes().ct_eq(&hex(tag)).into())
     }
 
     fn verify_vos3000(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Reject> {
@@ -218,8 +252,8 @@ impl fmt::Debug for Verifier {
 
 fn key(profile: Profile, secret: &str) -> Result<Hmac<Sha256>, SecretError> {
     let bytes = match profile {
-        Profile::Vos3000 => secret.as_bytes().to_vec(),
-        Profile::Standard => {
+        Profile::Vos3000 | Profile::Vobiz | Profile::Voipbin => secret.as_bytes().to_vec(),
+        Profile::Standard | Profile::CloudEvents => {
             let encoded = secret.strip_prefix("whsec_").ok_or(SecretError::NotWhsec)?;
             STANDARD
                 .decode(encoded)
@@ -291,6 +325,39 @@ mod tests {
     #[test]
     fn the_specifications_own_vector_is_believed() {
         check(SIGNATURE, BODY, SENT, Ok(()));
+    }
+
+    /// The vectors of the contract, with the bodies and times they were made of.
+    #[test]
+    fn the_guides_vectors_are_believed_and_their_neighbours_are_not() {
+        let secret = "your-secret-key-here";
+        let vobiz = "86e3628dac8b3710650eaaa13e8f87107fe583c4482b81b3ae97eeb707b9d67d";
+        let signed = [
+            ("X-Vobiz-Timestamp", "1775745045"),
+            ("X-Vobiz-Signature", vobiz),
+        ];
+        let verifier = Verifier::new(Profile::Vobiz, &[secret]).unwrap();
+        let now = UnixMs(1_775_745_045_000);
+        assert_eq!(verifier.verify(&headers(&signed), VOS_BODY, now), Ok(()));
+        let late = UnixMs(1_775_745_346_000);
+        assert_eq!(
+            verifier.verify(&headers(&signed), VOS_BODY, late),
+            Err(Reject::Stale { age_secs: 301 })
+        );
+        let moved = [
+            ("X-Vobiz-Timestamp", "1775745046"),
+            ("X-Vobiz-Signature", vobiz),
+        ];
+        assert_eq!(
+            verifier.verify(&headers(&moved), VOS_BODY, now),
+            Err(Reject::Mismatch)
+        );
+        let voipbin = "sha256=2a1bd7434abb85104923ccb5bb0e50d0178d637feb3fef7a9b738a149bc655ac";
+        let body = br#"{"type":"call_hangup","data":{"id":"12345678"}}"#;
+        let verifier = Verifier::new(Profile::Voipbin, &[secret]).unwrap();
+        let signed = headers(&[("X-VoIPBIN-Signature", voipbin)]);
+        assert_eq!(verifier.verify(&signed, body, now), Ok(()));
+        assert_eq!(verifier.verify(&signed, b"{}", now), Err(Reject::Mismatch));
     }
 
     #[test]

@@ -82,6 +82,48 @@ fn the_official_standard_webhooks_library_for_python_accepts_every_delivery() {
     );
 }
 
+/// What the guides print for Node, with its own JSON: `JSON.stringify(JSON.parse(body))` must give
+/// every body back byte for byte, and the Vobiz guide verifies over just that.
+#[test]
+fn a_javascript_engine_prints_every_body_as_it_came_and_the_guides_checks_pass() {
+    const TEST: &str =
+        "interop::a_javascript_engine_prints_every_body_as_it_came_and_the_guides_checks_pass";
+    if !has("node", "--version") {
+        return skip(TEST, "node is not installed");
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/guides.js");
+    for profile in [
+        "standard",
+        "vos3000",
+        "vobiz",
+        "vobiz-voice",
+        "voipbin",
+        "cloudevents",
+    ] {
+        let bench = Bench::new();
+        let arrivals = bench.path("arrivals");
+        File::create(&arrivals).unwrap();
+        let mut node = Command::new("node");
+        let mut node = Other::start(
+            node.arg(&script)
+                .env("WEBHOOK_SECRET", SECRET)
+                .env("ARRIVALS", &arrivals)
+                .env("PROFILE", profile)
+                .stdout(Stdio::piped()),
+        );
+        let mut port = String::new();
+        BufReader::new(node.0.stdout.take().unwrap())
+            .read_line(&mut port)
+            .unwrap();
+        let url = format!("http://127.0.0.1:{}/", port.trim());
+        deliver(
+            &bench,
+            &format!("url = \"{url}\"\nprofile = \"{profile}\""),
+            &arrivals,
+        );
+    }
+}
+
 /// Delivers some rows and compares what the receiver wrote down.
 #[track_caller]
 fn deliver(bench: &Bench, endpoint: &str, arrivals: &Path) {

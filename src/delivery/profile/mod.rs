@@ -3,8 +3,17 @@
 //! The profiles named after a product reproduce what its published guide tells receivers to
 //! expect; none of them claims to be that product.
 
+mod cloudevents;
+mod fields;
+mod members;
+mod names;
 mod standard;
+mod vobiz;
+mod vobiz_voice;
+mod voipbin;
 mod vos3000;
+
+pub use fields::{FIELDS_MAX, FieldError, FieldMap};
 
 use super::outcome::SuccessRule;
 use super::signer::{Secret, SecretError, SignatureScheme};
@@ -18,7 +27,45 @@ pub enum Profile {
     Standard,
     /// The VOS3000 callback guide: `{"event","timestamp","data","id","sequence"}`.
     Vos3000,
+    /// The Vobiz webhook guide: flat, `{"event":"call.completed","timestamp","call_id",…}`.
+    Vobiz,
+    /// The Vobiz voice callbacks: flat, `{"Event":"Hangup","timestamp","auth_id","CallUUID",…}`.
+    VobizVoice,
+    /// The VoIPBIN webhook guide: `{"type":"call_hangup","data":{…}}`.
+    Voipbin,
+    /// CloudEvents 1.0, structured.
+    CloudEvents,
 }
+
+/// The shape of an endpoint's bodies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// That of a profile.
+    Of(Profile),
+    /// One that the operator has put together.
+    Fields(FieldMap),
+}
+
+impl Body {
+    /// Its media type.
+    pub fn content_type(&self) -> &'static str {
+        match self {
+            Body::Of(profile) => profile.content_type(),
+            Body::Fields(_) => JSON,
+        }
+    }
+
+    /// Appends the body for `queued` to `body`; see [`Profile::render`].
+    pub fn render(&self, queued: &Queued, body: &mut Vec<u8>) {
+        match self {
+            Body::Of(profile) => profile.render(queued, body),
+            Body::Fields(fields) => fields.render(queued, body),
+        }
+    }
+}
+
+/// The media type of plain JSON.
+const JSON: &str = "application/json";
 
 /// What a profile takes for granted where the configuration says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,13 +85,21 @@ pub struct Defaults {
 }
 
 impl Profile {
+    /// Every profile, by its name in the configuration.
+    pub const ALL: [(&'static str, Profile); 6] = [
+        ("standard", Profile::Standard),
+        ("vos3000", Profile::Vos3000),
+        ("vobiz", Profile::Vobiz),
+        ("vobiz-voice", Profile::VobizVoice),
+        ("voipbin", Profile::Voipbin),
+        ("cloudevents", Profile::CloudEvents),
+    ];
+
     /// The profile called `name` in the configuration.
     pub fn named(name: &str) -> Option<Profile> {
-        match name {
-            "standard" => Some(Profile::Standard),
-            "vos3000" => Some(Profile::Vos3000),
-            _ => None,
-        }
+        let mut all = Profile::ALL.into_iter();
+        all.find(|(own, _)| *own == name)
+            .map(|(_, profile)| profile)
     }
 
     /// Its name in the configuration.
@@ -52,7 +107,25 @@ impl Profile {
         match self {
             Profile::Standard => "standard",
             Profile::Vos3000 => "vos3000",
+            Profile::Vobiz => "vobiz",
+            Profile::VobizVoice => "vobiz-voice",
+            Profile::Voipbin => "voipbin",
+            Profile::CloudEvents => "cloudevents",
         }
+    }
+
+    /// The media type of its bodies.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Profile::CloudEvents => cloudevents::CONTENT_TYPE,
+            _ => JSON,
+        }
+    }
+
+    /// Whether its receivers look for a signature among several, so that two secrets can be in
+    /// force while they are changed over.
+    pub fn takes_two_signatures(self) -> bool {
+        matches!(self, Profile::Standard | Profile::CloudEvents)
     }
 
     /// What it takes for granted.
@@ -60,6 +133,10 @@ impl Profile {
         match self {
             Profile::Standard => standard::defaults(),
             Profile::Vos3000 => vos3000::defaults(),
+            Profile::Vobiz => vobiz::defaults(),
+            Profile::VobizVoice => vobiz_voice::defaults(),
+            Profile::Voipbin => voipbin::defaults(),
+            Profile::CloudEvents => cloudevents::defaults(),
         }
     }
 
@@ -70,8 +147,10 @@ impl Profile {
     /// [`SecretError`] when it is empty, or not what the profile prescribes.
     pub fn secret(self, text: &str) -> Result<Secret, SecretError> {
         match self {
-            Profile::Standard => Secret::parse(text),
-            Profile::Vos3000 => Secret::verbatim(text),
+            Profile::Standard | Profile::CloudEvents => Secret::parse(text),
+            Profile::Vos3000 | Profile::Vobiz | Profile::VobizVoice | Profile::Voipbin => {
+                Secret::verbatim(text)
+            }
         }
     }
 
@@ -84,6 +163,10 @@ impl Profile {
         match self {
             Profile::Standard => standard::render(queued, body),
             Profile::Vos3000 => vos3000::render(queued, body),
+            Profile::Vobiz => vobiz::render(queued, body),
+            Profile::VobizVoice => vobiz_voice::render(queued, body),
+            Profile::Voipbin => voipbin::render(queued, body),
+            Profile::CloudEvents => cloudevents::render(queued, body),
         }
     }
 }
@@ -124,8 +207,11 @@ mod tests {
 
     #[test]
     fn every_profile_is_found_by_its_own_name() {
-        for profile in [Profile::Standard, Profile::Vos3000] {
-            assert_eq!(Profile::named(profile.name()), Some(profile));
+        for (name, profile) in Profile::ALL {
+            assert_eq!(
+                (name, Profile::named(name)),
+                (profile.name(), Some(profile))
+            );
         }
         assert_eq!(Profile::named("vos"), None);
     }
@@ -133,13 +219,15 @@ mod tests {
     #[test]
     fn a_body_is_valid_json_whose_strings_are_untouched() {
         let data = r#"{"caller_id":"\"\\\u0001","note":"Zoë 电话 😀 / </script>","rate":"0.0150","gone":null}"#;
-        for profile in [Profile::Standard, Profile::Vos3000] {
+        for (_, profile) in Profile::ALL {
             let mut body = Vec::new();
             profile.render(&samples::queued(u64::MAX >> 11, "cdr", data), &mut body);
             let text = std::str::from_utf8(&body).unwrap();
-            assert!(text.contains(&data[1..data.len() - 1]), "{text}");
+            let note = &data[data.find("\"note\"").unwrap()..data.len() - 1];
+            assert!(text.contains(note), "{text}");
             let parsed: serde_json::Value = serde_json::from_str(text).unwrap();
-            assert!(parsed["data"].is_object());
+            let is_flat = matches!(profile, Profile::Vobiz | Profile::VobizVoice);
+            assert!(is_flat || parsed["data"].is_object(), "{text}");
             assert!(!text.contains(": ") || text.contains("电话"), "{text}");
         }
     }
