@@ -36,6 +36,9 @@ vers=$(/usr/bin/rustc -V | cut -d' ' -f2)
 src=/usr/src/rustc-$vers/library
 [ -f "$src/sysroot/Cargo.toml" ] || { echo "no standard library source in $src" >&2; exit 1; }
 
+# Another standard library is another place: cargo then sees that everything has to be built again.
+sysroot=$PREFIX/sysroot-$vers-$STD
+
 mkdir -p "$PREFIX/bin"
 if [ "$(cat "$PREFIX/zig/.pinned" 2>/dev/null)" != "$ZIG $ZIGBUILD" ]; then
     python3 -m venv --clear "$PREFIX/zig"
@@ -69,7 +72,7 @@ line=\$(sed -n 's/^ld\.lld //p' "\$log" | tail -n 1)
 LINK
     chmod +x "$PREFIX/bin/$t"-*
     # -pie: zig ignores -static-pie and would make a program with a fixed address.
-    flags="--sysroot=$PREFIX/sysroot -Clink-self-contained=no -Clink-arg=-pie"
+    flags="--sysroot=$sysroot -Clink-self-contained=no -Clink-arg=-pie"
     {
         printf 'export CARGO_TARGET_%s_LINKER="%s/bin/%s-link"\n' "$u" "$PREFIX" "$t"
         # The caller may add to these; a plain RUSTFLAGS would put itself in their place.
@@ -80,7 +83,7 @@ LINK
         case $t in x86_64*) ;; *) printf 'export CARGO_TARGET_%s_RUNNER=%s\n' "$u" "$q" ;; esac
     } >>"$env.new"
 
-    lib=$PREFIX/sysroot/lib/rustlib/$t/lib
+    lib=$sysroot/lib/rustlib/$t/lib
     [ "$(cat "$lib/.version" 2>/dev/null)" = "$vers $STD" ] && continue
     work=$PREFIX/build/$t
     rm -rf "$work" "$lib"
