@@ -25,7 +25,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-BINARY = os.path.join(TARGET, "release", "switchhook")
+BINARY = os.environ.get("SWITCHHOOK", os.path.join(TARGET, "release", "switchhook"))
 
 ROW = (
     '"12025550117","12025550117","447700900999","900447700900999","192.0.2.12","g729","GW-IN-CLIENT002",'

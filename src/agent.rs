@@ -2,6 +2,7 @@
 
 mod attend;
 mod checkpoints;
+mod prepare;
 mod service;
 
 pub use attend::Signals;
@@ -10,6 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, SourceConfig};
 use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
+use crate::derive::Derive;
 use crate::event::Maker;
 use crate::ingest::{Feed, Hint, Ingest, IngestError};
 use crate::parser::Parser;
@@ -20,9 +22,7 @@ use attend::Attendant;
 use service::Service;
 use std::error::Error;
 use std::fmt;
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -113,22 +113,7 @@ impl Agent {
             Signals::Heed => Service::of_this_process(),
             Signals::Ignore => Service::default(),
         });
-        // Calls are nobody else's business. A directory that is there keeps the mode it was given.
-        let private = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&config.state_dir);
-        private.map_err(|cause| AgentError::StateDir {
-            directory: config.state_dir.clone(),
-            cause,
-        })?;
-        let queue = Queue::open(&config.state_dir, &config.node).map_err(AgentError::Queue)?;
-        warn_of_backlogs(&queue, &config);
-        for endpoint in &config.endpoints {
-            queue
-                .attach(&endpoint.endpoint.name, endpoint.from)
-                .map_err(AgentError::Queue)?;
-        }
+        let queue = prepare::queue(&config)?;
         let globs = config
             .sources
             .iter()
@@ -136,13 +121,14 @@ impl Agent {
             .collect();
         let mut feeds = Vec::new();
         for source in config.sources {
-            feeds.push(feed(source, &config.node, &queue).map_err(AgentError::Queue)?);
+            let reserve_for = &config.queue.reserve_for;
+            feeds.push(feed(source, &config.node, &queue, reserve_for).map_err(AgentError::Queue)?);
         }
         let mut ingest = Ingest::new(
             feeds,
             queue.clone(),
             &config.state_dir,
-            config.disk_max,
+            &config.queue.disk,
             Arc::clone(&clock),
         )
         .map_err(AgentError::Ingest)?;
@@ -257,42 +243,32 @@ impl Agent {
     }
 }
 
-/// What waits for endpoints that get nothing now takes room that the others need.
-fn warn_of_backlogs(queue: &Queue, config: &Config) {
-    for kept in &queue.ledger().endpoints {
-        let (name, queued) = (&kept.name, kept.queued + kept.waiting);
-        let configured = config
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.endpoint.name == *name);
-        match configured {
-            None => log::warn!(
-                "endpoint not configured any more, its backlog is kept endpoint={name} queued={queued}"
-            ),
-            Some(endpoint) if !endpoint.enabled => log::warn!(
-                "endpoint not enabled, its backlog grows endpoint={name} queued={queued}"
-            ),
-            Some(_) => {}
-        }
-    }
-}
-
 /// What turns one source's bytes into events, going on where it left off.
-fn feed(config: SourceConfig, node: &Arc<str>, queue: &Queue) -> Result<Feed, QueueError> {
+fn feed(
+    config: SourceConfig,
+    node: &Arc<str>,
+    queue: &Queue,
+    reserve_for: &[Arc<str>],
+) -> Result<Feed, QueueError> {
     let name = Arc::clone(&config.files.name);
     let (positions, seen_before) = (queue.positions(&name)?, queue.seen(&name));
     let headers = Parser::new(config.parser.clone());
     let is_header = Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
-    let start = config.files.start;
     let format = config.parser.format.clone();
+    let maker = Maker::new(Arc::clone(node), Arc::clone(&name), config.calls);
+    let stored = queue.states(&Derive::prefix(&name))?;
+    let derive = Derive::new(config.derive, maker, &format, &stored);
+    let reserved = format
+        .events()
+        .all(|made| reserve_for.iter().any(|kind| **kind == *made));
     Ok(Feed {
         source: Source::open(config.files, is_header, positions, seen_before),
         parser: Parser::new(config.parser),
-        maker: Maker::new(Arc::clone(node), Arc::clone(&name), &format, config.calls),
+        derive,
         name,
         format,
         poll: config.poll,
-        start,
+        reserved,
     })
 }
 

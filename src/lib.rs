@@ -3,7 +3,7 @@
 //! # The path of one call
 //!
 //! ```text
-//! CDR file ─source→ Chunk of lines ─parser→ Record ─event→ Event ─ingest→ queue (durable from here on)
+//! CDR file ─source→ Chunk of lines ─parser→ Record ─derive→ Event ─ingest→ queue (durable from here on)
 //! queue ─lane→ Entry ─profile→ body ─signer→ SignedRequest ─transport→ Answer ─outcome→ settled
 //! ```
 //!
@@ -14,13 +14,14 @@
 //!
 //! * `use` runs down the list of modules below, never up.
 //! * Only `queue` names the database; only `delivery::transport` names the HTTP client.
-//! * `parser`, `event` and, of `delivery`, `profile`, `signer`, `request`, `outcome`, `retry` and
+//! * `parser`, `event`, `derive` and, of `delivery`, `profile`, `signer`, `request`, `outcome`, `retry` and
 //!   `breaker` do no I/O and ask no clock.
 //! * A file position is committed together with the events it covers, never before them.
 //! * An event leaves an endpoint's queue only by a settlement, after its outcome is known.
 //! * Time comes in through [`clock::Clock`], waiting through [`shutdown::Shutdown`], chance through
 //!   a seeded generator, the network through [`delivery::transport::Transport`].
 //! * Every buffer, table and thread count has a bound with a name.
+#![cfg_attr(not(test), forbid(unsafe_code))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod cli;
@@ -32,6 +33,8 @@ pub mod receiver;
 
 pub mod delivery;
 pub mod ingest;
+
+pub mod derive;
 pub mod queue;
 
 pub mod event;

@@ -1,4 +1,5 @@
 //! Process in, exit code out.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

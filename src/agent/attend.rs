@@ -268,13 +268,14 @@ fn summarise(ledger: &Ledger, delivery: &Delivery) {
             counts.latency_sum.as_millis() / u128::from(counts.attempts.max(1))
         });
         log::info!(
-            "summary endpoint={} state={state} delivered={} queued={} waiting={} dead={} skipped={} attempts={attempts} latency_ms={latency_ms}",
+            "summary endpoint={} state={state} delivered={} queued={} waiting={} dead={} skipped={} dropped={} attempts={attempts} latency_ms={latency_ms}",
             endpoint.name,
             endpoint.delivered,
             endpoint.queued,
             endpoint.waiting,
             endpoint.dead,
             endpoint.skipped,
+            endpoint.dropped,
         );
     }
 }

@@ -2,9 +2,13 @@
 //! of it. Reads only; a running agent is not disturbed.
 
 use super::{Exit, screen};
-use crate::config::{Config, SourceConfig};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, SourceConfig, value};
+use crate::derive::{self, Derive, Fate};
+use crate::event::filter::Filter;
 use crate::event::{Event, Maker, Origin};
-use crate::parser::{Parser, Record, Step};
+use crate::parser::{Parser, Record, Reject, Step};
+use crate::queue::Partition;
 use crate::source::{FirstRow, HeaderTest, listing};
 use std::fs::File;
 use std::io::Read;
@@ -43,6 +47,7 @@ pub fn check(path: &Path) -> Exit {
         format_args!("# in force, from {}", files.join(", ")),
     ));
     screen::line(config.show().trim_end());
+    let disk = disk(&config);
     let mut worst = Sample::Fits;
     for source in &config.sources {
         screen::line("");
@@ -52,6 +57,13 @@ pub fn check(path: &Path) -> Exit {
     if config.is_idle() {
         screen::line(screen::styled(screen::WAIT, super::run::idle(path)));
         return Exit::Success;
+    }
+    if disk == Exit::Configuration {
+        screen::line(screen::styled(
+            screen::BAD,
+            "the disk of state_dir has too little room: see above",
+        ));
+        return disk;
     }
     let (style, verdict, exit) = match worst {
         Sample::Fits => (screen::GOOD, "the configuration is good", Exit::Success),
@@ -68,6 +80,41 @@ pub fn check(path: &Path) -> Exit {
     };
     screen::line(screen::styled(style, verdict));
     exit
+}
+
+/// Shows what the disk of the state directory has for the queue.
+///
+/// Too little is answered as a wrong configuration, because the agent would start with reading
+/// paused. It does start: one that is in operation must not be kept down by what others write.
+fn disk(config: &Config) -> Exit {
+    let limits = &config.queue.disk;
+    // The directory is made by the agent; what is there of its path is on the same disk.
+    let there = config.state_dir.ancestors().find(|path| path.exists());
+    let there = there.unwrap_or(Path::new("/"));
+    screen::line("");
+    screen::line(format_args!(
+        "of disk_max {} events can take {}, the rest is kept for dead letters, rows set aside and settlements",
+        value::show_bytes(limits.disk_max),
+        value::show_bytes(limits.for_events())
+    ));
+    let shortage = match Partition::of(there) {
+        Ok(partition) => partition.shortage(limits, 0, false),
+        Err(error) => {
+            let what = format!("{} cannot be looked at: {error}", there.display());
+            screen::line(screen::styled(screen::BAD, what));
+            return Exit::Success;
+        }
+    };
+    let Some(shortage) = shortage else {
+        return Exit::Success;
+    };
+    let what = format!(
+        "state_dir {}: reading would pause ({}): {shortage}",
+        config.state_dir.display(),
+        shortage.limit()
+    );
+    screen::line(screen::styled(screen::BAD, what));
+    Exit::Configuration
 }
 
 /// How a source's files look, from best to worst.
@@ -185,9 +232,21 @@ impl Tally {
         let maker = Maker::new(
             node.clone(),
             source.files.name.clone(),
-            format,
             source.calls.clone(),
         );
+        // A row is shown whether or not it would be told.
+        let settings = derive::Settings {
+            start: None,
+            keep: Filter::default(),
+            ..source.derive.clone()
+        };
+        let mut derive = Derive::new(settings, maker, format, &[]);
+        let clock = SystemClock::new();
+        let now = derive::Now {
+            moment: clock.now(),
+            wall: clock.wall(),
+        };
+        parser.set_circumstances(now.wall, true);
         // The same first row as the agent's, so that the id shown is the one delivered.
         let headers = Parser::new(source.parser.clone());
         let is_header: HeaderTest =
@@ -202,18 +261,20 @@ impl Tally {
                     bytes,
                     lines,
                 } => {
-                    self.good += 1;
-                    let raw = rest.get(..bytes).unwrap_or_default();
-                    if shown.is_none() {
-                        let event = maker.make(
-                            &record,
-                            format,
-                            Origin {
-                                first_row: &first_row,
-                                offset: at as u64,
-                                raw,
-                            },
-                        );
+                    let origin = Origin {
+                        first_row: &first_row,
+                        offset: at as u64,
+                        raw: rest.get(..bytes).unwrap_or_default(),
+                    };
+                    let mut told = Vec::new();
+                    match derive.take(&record, format, origin, now, &mut told) {
+                        Fate::Misfit(reject) => self.misfit(line, &reject),
+                        _ => self.good += 1,
+                    }
+                    // Of a call told in two lines, the second is shown.
+                    if let Some(event) = told.into_iter().next()
+                        && shown.is_none()
+                    {
                         shown = Some((columns(&record), event));
                     }
                     (bytes, lines)
@@ -223,19 +284,24 @@ impl Tally {
                     bytes,
                     lines,
                 } => {
-                    self.bad += 1;
-                    if self.rejects.len() < REJECTS_SHOWN {
-                        self.rejects.push(format!("line {line}: {reject}"));
-                    }
+                    self.misfit(line, &reject);
                     (bytes, lines)
                 }
-                Step::Skipped { bytes, lines } => (bytes, lines),
+                Step::Skipped { bytes, lines } | Step::Unwanted { bytes, lines } => (bytes, lines),
                 Step::More => break,
             };
             at += taken;
             line += u64::from(lines);
         }
         shown
+    }
+
+    /// Counts a row that does not fit.
+    fn misfit(&mut self, line: u64, reject: &Reject) {
+        self.bad += 1;
+        if self.rejects.len() < REJECTS_SHOWN {
+            self.rejects.push(format!("line {line}: {reject}"));
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! `switchhook formats`: the formats there are, and what each says of its columns.
 
-use super::{Exit, screen};
+use super::{Exit, formats_try, screen};
 use crate::parser::format::{Format, Layout, word_of};
 use crate::parser::presets;
+use crate::parser::reader::GENERAL;
 use clap::Subcommand;
 
 /// What can be asked of formats.
@@ -22,6 +23,8 @@ pub enum FormatsCommand {
         #[arg(long, value_name = "NAME")]
         layout: Option<String>,
     },
+    /// Which format a file has: its columns, the first events, and a table to paste.
+    Try(formats_try::TryArguments),
 }
 
 /// Does what `command` says.
@@ -32,6 +35,7 @@ pub fn formats(command: &FormatsCommand) -> Exit {
             Exit::Success
         }
         FormatsCommand::Show { name, layout } => show(name, layout.as_deref()),
+        FormatsCommand::Try(arguments) => formats_try::try_file(arguments),
     }
 }
 
@@ -44,20 +48,15 @@ fn list() {
             String::new()
         };
         screen::line(format_args!(
-            "{:<14}{}{mark}",
-            screen::styled(screen::HEAD, format_args!("{name:<14}")),
+            "{}{}{mark}",
+            screen::styled(screen::HEAD, format_args!("{name:<20}")),
             format.title
         ));
     }
-    let head = |name: &str| screen::styled(screen::HEAD, format_args!("{name:<14}"));
-    screen::line(format_args!(
-        "{}fields between delimiters, with columns of your own",
-        head("delimited")
-    ));
-    screen::line(format_args!(
-        "{}one JSON object per line, with columns of your own",
-        head("json-lines")
-    ));
+    for (word, what) in GENERAL {
+        let head = screen::styled(screen::HEAD, format_args!("{word:<20}"));
+        screen::line(format_args!("{head}{what}"));
+    }
 }
 
 fn show(name: &str, wanted: Option<&str>) -> Exit {
@@ -109,9 +108,10 @@ fn describe(format: &Format, layout: &Layout) {
             String::new()
         };
         screen::line(format_args!(
-            "layout {:?}: {} columns{by_name}",
+            "layout {:?}: {} columns{by_name}{}",
             layout.name,
-            layout.columns.len()
+            layout.columns.len(),
+            told(layout)
         ));
     }
     screen::line("");
@@ -120,7 +120,11 @@ fn describe(format: &Format, layout: &Layout) {
         format_args!("columns of layout {:?}", layout.name),
     ));
     for (index, column) in layout.columns.iter().enumerate() {
-        let meaning = column.meaning.map_or("", |meaning| meaning.word());
+        let meaning = match column.meaning {
+            Some(meaning) => meaning.word(),
+            None if column.drop => "(not told)",
+            None => "",
+        };
         screen::line(
             format!(
                 "{:>3}  {:<22}{:<14}{meaning}",
@@ -141,4 +145,21 @@ fn describe(format: &Format, layout: &Layout) {
             .unwrap_or_default()
             .trim_end(),
     );
+}
+
+/// Which rows have a layout and what they become, where rows choose theirs by what is in them.
+fn told(layout: &Layout) -> String {
+    if layout.when.is_empty() {
+        return String::new();
+    }
+    let conditions = layout.when.iter().filter_map(|(index, values)| {
+        let column = layout.columns.get(*index)?;
+        Some(format!("{} is {}", column.name, values.join(" or ")))
+    });
+    let conditions = conditions.collect::<Vec<_>>().join(" and ");
+    let state = layout
+        .state
+        .as_ref()
+        .map_or(String::new(), |state| format!(" {state}"));
+    format!("; {}{state}, where {conditions}", layout.event)
 }

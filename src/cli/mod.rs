@@ -2,7 +2,9 @@
 
 mod check;
 mod demo;
+mod endpoints;
 mod formats;
+mod formats_try;
 mod receive;
 mod run;
 mod screen;
@@ -69,6 +71,9 @@ enum Command {
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
+    /// The endpoints in the queue: what is queued for each, and what to do with a name that is gone.
+    #[command(subcommand)]
+    Endpoints(endpoints::EndpointsCommand),
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -111,6 +116,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),
+        Command::Endpoints(command) => endpoints::endpoints(&command),
         Command::Secret(command) => secret::secret(&command),
         Command::Store(command) => store::store(&command),
     }

@@ -43,6 +43,8 @@ pub struct EndpointConfig {
     pub enabled: bool,
     /// What it gets of the events already queued when it is new.
     pub from: AttachFrom,
+    /// The endpoint in the queue whose place it takes over.
+    pub adopt: Option<String>,
     /// File of the extra certificate authorities; for `check`.
     pub ca_file: Option<PathBuf>,
 }
@@ -138,13 +140,28 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         AttachFrom::Now,
         &[("now", AttachFrom::Now), ("oldest", AttachFrom::Oldest)],
     );
+    let adopt = adopt(name, table, place);
     let enabled = place.truth("enabled", &table.enabled, true);
     (place.problems() == before).then_some(EndpointConfig {
         endpoint,
         enabled,
         from,
+        adopt,
         ca_file,
     })
+}
+
+/// The name the endpoint had before.
+fn adopt(name: Option<&str>, table: &EndpointTable, place: &mut Place<'_>) -> Option<String> {
+    let old = place.given("adopt", &table.adopt, "\"the-old-name\"")?;
+    if !place::is_name(old) || name == Some(old) {
+        place.problem(
+            "adopt",
+            &table.adopt,
+            format!("{old:?} cannot be adopted; write the name this endpoint had before"),
+        );
+    }
+    Some(old.clone())
 }
 
 /// The profile, and whether the endpoint is called `custom`, with `body` as its model.
@@ -462,6 +479,9 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
         }
         .into(),
     );
+    if let Some(old) = &config.adopt {
+        put("adopt", old.clone().into());
+    }
     match &endpoint.secret {
         Some(_) => {
             put("secret", "(hidden)".into());

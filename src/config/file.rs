@@ -4,6 +4,7 @@
 
 use super::problem::Problems;
 use super::written::Key;
+use crate::parser::pattern::{FieldTable, StateTable};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,20 @@ pub struct ConfigFile {
 pub struct QueueTable {
     /// All the bytes the state directory may take, with its unit (default: `"512MiB"`).
     pub disk_max: Key<String>,
+    /// Bytes always left free in the partition, with their unit (default: `"1GiB"`).
+    pub free_min: Key<String>,
+    /// Inodes always left free in the partition (default: 10,000).
+    pub free_inodes_min: Key<i64>,
+    /// `pause` reading or `drop_oldest` events at `disk_max` (default: `pause`).
+    pub when_full: Key<String>,
+    /// Event types that still fit when reading pauses for the others (default: alarms).
+    pub reserve_for: Key<Vec<String>>,
+    /// All the bytes dead letters may take, with their unit (default: an eighth of `disk_max`, `"64MiB"` at most).
+    pub dead_letters_max: Key<String>,
+    /// How long dead letters are kept, with its unit (default: `"30d"`).
+    pub dead_letters_keep: Key<String>,
+    /// All the bytes that parts set aside of a damaged store may take (default: a 32nd of `disk_max`, `"16MiB"` at most).
+    pub quarantine_max: Key<String>,
 }
 
 /// The `[limits]` table as written.
@@ -42,6 +57,8 @@ pub struct QueueTable {
 pub struct LimitsTable {
     /// Most files held open by each source (default: 256).
     pub open_files_max: Key<i64>,
+    /// Memory for rows and events under way, with its unit (default: `"64MiB"`).
+    pub memory_max: Key<String>,
 }
 
 /// The `[log]` table as written.
@@ -70,7 +87,7 @@ pub struct SourceTable {
     pub files: Key<Vec<String>>,
     /// Globs of files to leave out.
     pub exclude: Key<Vec<String>>,
-    /// A preset, `delimited` or `json-lines`. Required.
+    /// A preset, or `delimited`, `json-lines`, `key-value`, `json-document`, `xml-document`. Required.
     pub format: Key<String>,
     /// `now`, `beginning`, or a time with its zone. Required.
     pub start: Key<String>,
@@ -98,16 +115,84 @@ pub struct SourceTable {
     pub accounts_file: Key<String>,
     /// The name of one of the format's layouts, or a list of columns.
     pub columns: Key<toml::Value>,
-    /// One character between fields (`delimited`).
+    /// Layouts for rows of several kinds, each with `when`, `event`, `state` and `columns`.
+    pub layout: Key<Vec<toml::Value>>,
+    /// FreeSWITCH's own template, as cdr_csv.conf.xml has it (`freeswitch-csv`).
+    pub template: Key<String>,
+    /// One character between fields (`delimited`) or pairs (`key-value`; default there: `;`).
     pub delimiter: Key<String>,
-    /// One character around text, or `none` (`delimited`).
+    /// One character around text, or `none` (`delimited`, `key-value`).
     pub quote: Key<String>,
+    /// `strict` or `lenient`: whether bare quotes inside values are read where there is one way to
+    /// (`delimited`; default: `strict`).
+    pub quoting: Key<String>,
+    /// One character before a delimiter that is part of a value (`delimited` without quotes).
+    pub escape: Key<String>,
+    /// One character between a name and its value (`key-value`; default: `=`).
+    pub assign: Key<String>,
+    /// Texts behind which a line's pairs begin; other lines are no rows (`key-value`).
+    pub after: Key<Vec<String>>,
+    /// The path below which values may be percent-encoded (documents).
+    pub encoded_under: Key<String>,
+    /// The order of a date's numbers: `ymd`, `dmy` or `mdy` (default: `ymd`).
+    pub dates: Key<String>,
+    /// Texts that a value has where there is nothing to tell, like `NONE`.
+    pub nothing: Key<Vec<String>>,
     /// Type of the events (default: `cdr`).
     pub event: Key<String>,
     /// Lists of columns that together identify a row, the first usable one counts.
     pub id_keys: Key<Vec<Vec<String>>>,
     /// What the start column means: `setup` or `answer` (default: `setup`).
     pub start_is: Key<String>,
+    /// Conditions on the events' values; events for which one does not hold are filtered out.
+    pub keep: Key<toml::Table>,
+    /// Time within which a repeated alarm is counted and not told, with its unit (default: `"1h"`).
+    pub repeat_every: Key<String>,
+    /// How long an answered call may wait for its BYE line, with its unit (default: `"12h"`).
+    pub bye_within: Key<String>,
+    /// Time without a row after which that is told, with its unit (default: never).
+    pub silent_after: Key<String>,
+    /// Time between heartbeats, with its unit (default: none).
+    pub heartbeat_every: Key<String>,
+    /// `[source.thresholds]`: balances to alert at, by account or `"*"`; `rearm` (default: `"10%"`)
+    /// and `repeat_every` (default: `"24h"`).
+    pub thresholds: Key<toml::Table>,
+    /// `[source.summary]`.
+    pub summary: Option<SummaryTable>,
+    /// `[[source.pattern]]`.
+    #[serde(default)]
+    pub pattern: Vec<PatternKeys>,
+}
+
+/// The `[source.summary]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct SummaryTable {
+    /// Length of an interval, with its unit. Required.
+    pub every: Key<String>,
+    /// `gateway`, `callee_gateway` or `account` (default: `gateway`).
+    pub by: Key<String>,
+    /// How long an interval's last calls may come, with its unit (default: `"1m"`).
+    pub wait: Key<String>,
+}
+
+/// A `[[source.pattern]]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct PatternKeys {
+    /// Regular expression with named groups. Required.
+    #[serde(rename = "match")]
+    pub expression: Key<String>,
+    /// Type of the events. Required.
+    pub event: Key<String>,
+    /// What `data` holds, by key: `"$group"`, a text, or `{ group = "…", type = "…", map = {…} }`.
+    pub fields: Key<BTreeMap<String, FieldTable>>,
+    /// Regular expression of the lines that belong to the one before.
+    pub continues: Key<String>,
+    /// `raised` or `cleared`, or what else happened; or such words by the words of the field `state`.
+    pub state: Key<StateTable>,
+    /// The fields by which reports are known to be about the same thing.
+    pub key: Key<Vec<String>>,
+    /// Time within which a repeat is counted and not told, with its unit (default: the source's).
+    pub repeat_every: Key<String>,
 }
 
 /// An `[[endpoint]]` table as written.
@@ -131,6 +216,8 @@ pub struct EndpointTable {
     pub enabled: Key<bool>,
     /// `now` or `oldest`: what a new endpoint gets of the events already queued (default: `now`).
     pub from: Key<String>,
+    /// The name it had before: it takes over that one's place, backlog and dead letters.
+    pub adopt: Key<String>,
     /// A scheme of another profile, `stripe`, `github`, a table of the parts of your own, or `none`
     /// to send unsigned.
     pub signature: Key<toml::Value>,
@@ -261,10 +348,21 @@ fn report_unknown(
     lines: &LineIndex,
     problems: &mut Problems,
 ) {
+    // A table that need not be there is a step of its own.
+    let dotted = &dotted.replace(".?", "");
     let line = find(table, dotted).map(|byte| lines.line(byte));
     let (parent, key) = dotted.rsplit_once('.').unwrap_or(("", dotted));
     let owner = parent.split('.').next().unwrap_or("");
-    let known = known_keys(owner);
+    // The innermost table with a name of its own.
+    let inner = parent
+        .rsplit('.')
+        .find(|part| part.parse::<usize>().is_err())
+        .unwrap_or("");
+    let known = known_keys(if matches!(inner, "pattern" | "summary") {
+        inner
+    } else {
+        owner
+    });
     let near = known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(name, key), *name))
@@ -313,6 +411,8 @@ fn known_keys(owner: &str) -> &'static [&'static str] {
         "limits" => fields::<LimitsTable>(),
         "log" => fields::<LogTable>(),
         "source" => fields::<SourceTable>(),
+        "pattern" => fields::<PatternKeys>(),
+        "summary" => fields::<SummaryTable>(),
         "endpoint" => fields::<EndpointTable>(),
         _ => fields::<ConfigFile>(),
     }

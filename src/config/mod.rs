@@ -3,10 +3,13 @@
 //! What was typed is [`file::ConfigFile`]; what comes out of here cannot be built wrong. Every
 //! problem is reported in one go, each with its line and with what to write instead.
 
+pub mod derive;
 pub mod endpoint;
 pub mod file;
+mod format;
 pub mod place;
 pub mod problem;
+pub mod queue;
 pub mod secret;
 mod signature;
 pub mod source;
@@ -15,9 +18,12 @@ pub mod written;
 
 pub use endpoint::EndpointConfig;
 pub use problem::{Problem, Problems};
+pub use queue::QueueConfig;
 pub use source::SourceConfig;
 
 use crate::delivery::endpoint::EventFilter;
+use crate::delivery::memory::Share;
+use crate::ingest;
 use crate::logging;
 use file::Loaded;
 use place::{Place, label, listed};
@@ -33,13 +39,6 @@ use written::Written;
 /// Where the queue is kept when the configuration says nothing.
 const STATE_DIR_DEFAULT: &str = "/var/lib/switchhook";
 
-/// All the bytes the state directory may take when the configuration says nothing.
-const DISK_MAX_DEFAULT: u64 = 512 << 20;
-
-/// Least and most bytes the state directory can be allowed: below 32 MiB a few generations of the
-/// queue, the rows set aside and the dead letters do not fit beside each other.
-const DISK_MAX: RangeInclusive<u64> = (32 << 20)..=(1 << 40);
-
 /// Time between summary lines when the configuration says nothing.
 const SUMMARY_DEFAULT: Duration = Duration::from_secs(300);
 
@@ -49,6 +48,12 @@ const SUMMARIES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 /// Most files held open by all sources together when the configuration says nothing: a quarter of
 /// the 1,024 descriptors a service gets on old systems.
 const OPEN_FILES_MAX_DEFAULT: usize = 256;
+
+/// Memory for rows and events under way when the configuration says nothing.
+const MEMORY_MAX_DEFAULT: u64 = 64 << 20;
+
+/// Least and most memory for rows and events under way.
+const MEMORY_MAX: RangeInclusive<u64> = (16 << 20)..=(16 << 30);
 
 /// Fewest files a source can hold open: the one being read and the newest, before and after a turn.
 const OPEN_FILES_EACH_MIN: usize = 4;
@@ -63,8 +68,11 @@ pub struct Config {
     pub node: Arc<str>,
     /// Where the queue is kept.
     pub state_dir: PathBuf,
-    /// All the bytes the state directory may take before reading pauses.
-    pub disk_max: u64,
+    /// What the queue may take, and what happens then.
+    pub queue: QueueConfig,
+    /// Memory for rows and events under way, in bytes: what reading takes, and a share for each
+    /// endpoint, which is in its settings.
+    pub memory_max: u64,
     /// The sources.
     pub sources: Vec<SourceConfig>,
     /// The endpoints.
@@ -113,11 +121,12 @@ impl Config {
             "state_dir".to_string(),
             self.state_dir.display().to_string().into(),
         );
-        let queue = toml::Table::from_iter([(
-            "disk_max".to_string(),
-            value::show_bytes(self.disk_max).into(),
+        top.insert("queue".to_string(), queue::show(&self.queue).into());
+        let limits = toml::Table::from_iter([(
+            "memory_max".to_string(),
+            value::show_bytes(self.memory_max).into(),
         )]);
-        top.insert("queue".to_string(), queue.into());
+        top.insert("limits".to_string(), limits.into());
         top.insert("log".to_string(), self.show_log().into());
         let tables = |tables: Vec<toml::Table>| {
             toml::Value::from(
@@ -234,6 +243,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         let most = place.number("open_files_max", written, default, 4..=65_536);
         usize::try_from(most).unwrap_or(OPEN_FILES_MAX_DEFAULT)
     });
+    let memory_max = memory_max(limits, problems);
     // The limit is the agent's: its sources share it.
     let count = loaded
         .iter()
@@ -263,15 +273,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
             "\"/var/lib/switchhook\"",
         )
     });
-    let disk_max = queue.and_then(|loaded| {
-        let mut place = Place::new(loaded, "queue", problems);
-        Some(place.bytes(
-            "disk_max",
-            &loaded.file.queue.as_ref()?.disk_max,
-            DISK_MAX_DEFAULT,
-            DISK_MAX,
-        ))
-    });
+    let queue = queue.and_then(|loaded| queue::of_file(loaded, problems));
     let (log, summary_every) = log_settings(log, problems);
     let mut sources = Vec::new();
     let mut endpoints = Vec::new();
@@ -285,6 +287,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
             endpoints.extend(endpoint::endpoint(table, &mut place));
         }
     }
+    divide(memory_max, limits, &mut endpoints, path, problems);
     check_names(loaded, problems);
     if problems.is_empty() {
         check_whole(&sources, &endpoints, path, problems);
@@ -292,13 +295,47 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     Some(Config {
         node: node.unwrap_or_else(host_name).into(),
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(STATE_DIR_DEFAULT)),
-        disk_max: disk_max.unwrap_or(DISK_MAX_DEFAULT),
+        queue: queue.unwrap_or_default(),
+        memory_max,
         sources,
         endpoints,
         log,
         summary_every,
         files: loaded.iter().map(|loaded| loaded.path.clone()).collect(),
     })
+}
+
+fn memory_max(limits: Option<&Loaded>, problems: &mut Problems) -> u64 {
+    let Some(loaded) = limits else {
+        return MEMORY_MAX_DEFAULT;
+    };
+    let written = loaded.file.limits.as_ref();
+    let written = written.map_or(&None, |limits| &limits.memory_max);
+    let mut place = Place::new(loaded, "limits", problems);
+    place.bytes("memory_max", written, MEMORY_MAX_DEFAULT, MEMORY_MAX)
+}
+
+/// Gives each endpoint that is delivered to its share of the memory that reading leaves.
+fn divide(
+    memory_max: u64,
+    limits: Option<&Loaded>,
+    endpoints: &mut [EndpointConfig],
+    path: &Path,
+    problems: &mut Problems,
+) {
+    let count = endpoints.iter().filter(|endpoint| endpoint.enabled).count();
+    let total = usize::try_from(memory_max).unwrap_or(usize::MAX);
+    let left = total.saturating_sub(ingest::MEMORY_BYTES);
+    let Some(share) = Share::of(left, count) else {
+        let least = (ingest::MEMORY_BYTES + Share::least(count)).div_ceil(1 << 20);
+        let what = format!("is too little for {count} endpoints; write at least \"{least}MiB\"");
+        let path = limits.map_or(path, |loaded| &loaded.path);
+        problems.add(path, None, "limits: memory_max", what);
+        return;
+    };
+    for endpoint in endpoints {
+        endpoint.endpoint.memory = share.clone();
+    }
 }
 
 /// The one file that has a key or table; a problem where there are more.
@@ -427,10 +464,8 @@ fn check_whole(
     if endpoints.is_empty() {
         problems.add(path, None, "endpoint", "there is nowhere to deliver to; add an [[endpoint]] table with name, url, events and secret_file");
     }
-    let made: BTreeSet<&str> = sources
-        .iter()
-        .map(|source| source.parser.format.event.as_str())
-        .collect();
+    let made: BTreeSet<String> = sources.iter().flat_map(SourceConfig::makes).collect();
+    let possible: BTreeSet<String> = sources.iter().flat_map(SourceConfig::may_make).collect();
     let wanted = |kind: &str| {
         endpoints
             .iter()
@@ -440,8 +475,21 @@ fn check_whole(
         problems.add(path, None, "endpoint", format!("no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events"));
     }
     for endpoint in endpoints {
+        if let Some(old) = &endpoint.adopt
+            && endpoints.iter().any(|other| *other.endpoint.name == **old)
+        {
+            let key = format!("endpoint {:?}: adopt", endpoint.endpoint.name);
+            problems.add(
+                path,
+                None,
+                key,
+                format!(
+                    "endpoint {old:?} is still configured; take its table out, or leave adopt out"
+                ),
+            );
+        }
         if let EventFilter::Kinds(kinds) = &endpoint.endpoint.events
-            && !kinds.iter().any(|kind| made.contains(&**kind))
+            && !kinds.iter().any(|kind| possible.contains(&**kind))
         {
             let key = format!("endpoint {:?}: events", endpoint.endpoint.name);
             problems.add(
@@ -465,5 +513,7 @@ fn host_name() -> String {
         .unwrap_or_else(|| "localhost".to_string())
 }
 
+#[cfg(test)]
+mod format_tests;
 #[cfg(test)]
 mod tests;

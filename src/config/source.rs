@@ -1,17 +1,19 @@
 //! `[[source]]` as written → [`SourceConfig`].
 
+use super::derive;
 use super::endpoint::name;
 use super::file::SourceTable;
-use super::place::Place;
+use super::format;
+use super::place::{Place, listed};
 use super::value;
 use super::written::Key;
-use crate::event::{self, CallSettings};
+use crate::event::CallSettings;
 use crate::parser::encoding::Decoder;
-use crate::parser::format::{ColumnTable, Format, FormatTable, LayoutTable};
-use crate::parser::{self, Header, presets};
+use crate::parser::format::PATTERN;
+use crate::parser::{self, Format, Header, presets};
 use crate::source::{self, LINE_BYTES_MAX_DEFAULT, Start, listing};
 use jiff::tz::TimeZone;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -41,6 +43,8 @@ pub struct SourceConfig {
     pub parser: parser::Settings,
     /// What is told beside what the rows say.
     pub calls: CallSettings,
+    /// What rows mean together, and with time.
+    pub derive: crate::derive::Settings,
     /// Time between two looks beside inotify.
     pub poll: Duration,
     /// The layout chosen by name.
@@ -70,7 +74,7 @@ pub fn source(
         .cloned()
         .unwrap_or_default();
     let start = start(table, place);
-    let (format, layout) = format(table, place);
+    let (format, layout) = format::format(table, place);
     let timezone = timezone(table, format.as_ref(), place);
     let decoder = decoder(table, place);
     let header = place.choice(
@@ -91,6 +95,7 @@ pub fn source(
     );
     let poll = place.duration("poll", &table.poll, POLL_DEFAULT, POLLS);
     let calls = calls(table, place);
+    let derive = derive::settings(table, format.as_ref(), start, place);
     if let Some(format) = format
         .as_ref()
         .filter(|format| calls.extra && !format.equals().is_empty())
@@ -120,6 +125,7 @@ pub fn source(
             header,
         },
         calls,
+        derive,
         poll,
         layout,
     })
@@ -167,131 +173,6 @@ fn start(table: &SourceTable, place: &mut Place<'_>) -> Start {
     }
 }
 
-/// The format, and the layout chosen by name.
-fn format(table: &SourceTable, place: &mut Place<'_>) -> (Option<Format>, Option<String>) {
-    let names = presets::names()
-        .chain(["delimited", "json-lines"])
-        .collect::<Vec<_>>()
-        .join(", ");
-    let Some(word) = place.required("format", &table.format, "\"vos3000-csv\"") else {
-        return (None, None);
-    };
-    if word == "delimited" || word == "json-lines" {
-        return (own_format(word, table, place), None);
-    }
-    for (key, given) in [
-        ("delimiter", &table.delimiter),
-        ("quote", &table.quote),
-        ("event", &table.event),
-        ("start_is", &table.start_is),
-    ] {
-        if given.is_some() {
-            place.problem(key, given, format!("the preset {word} decides this; to change it, copy the preset with `switchhook formats show {word}` and write format = \"delimited\""));
-        }
-    }
-    let Some(mut format) = presets::find(word) else {
-        place.problem(
-            "format",
-            &table.format,
-            format!("{word:?} is not known; the formats are {names}"),
-        );
-        return (None, None);
-    };
-    if table.id_keys.is_some() {
-        place.problem("id_keys", &table.id_keys, format!("the preset {word} decides this; to change it, copy the preset with `switchhook formats show {word}`"));
-    }
-    let chosen = place.given("columns", &table.columns, "\"52\"");
-    let layout = match chosen {
-        None => None,
-        Some(toml::Value::String(name)) => match format.clone().with_layout(name) {
-            Ok(narrowed) => {
-                format = narrowed;
-                Some(name.clone())
-            }
-            Err(names) => {
-                place.problem(
-                    "columns",
-                    &table.columns,
-                    format!(
-                        "{word} has no layout {name:?}; write one of {}",
-                        names.join(", ")
-                    ),
-                );
-                None
-            }
-        },
-        Some(_) => {
-            place.problem("columns", &table.columns, format!("a list of columns goes with format = \"delimited\"; for {word} write the name of a layout, or copy the preset with `switchhook formats show {word}`"));
-            None
-        }
-    };
-    (Some(format), layout)
-}
-
-/// The format that the keys of the table themselves describe.
-fn own_format(reader: &str, table: &SourceTable, place: &mut Place<'_>) -> Option<Format> {
-    const LIKE: &str = "[{ name = \"caller\", as = \"caller_id\" }, { name = \"begin\", type = \"time\", as = \"start_time\" }]";
-    let columns = place.required("columns", &table.columns, LIKE)?.clone();
-    let columns = match columns.try_into::<Vec<ColumnTable>>() {
-        Ok(columns) => columns,
-        Err(error) => {
-            place.problem(
-                "columns",
-                &table.columns,
-                format!("{}; write like {LIKE}", error.message()),
-            );
-            return None;
-        }
-    };
-    let mut text =
-        |key: &str, written: &Key<String>, like: &str| place.given(key, written, like).cloned();
-    let delimiter = text("delimiter", &table.delimiter, "\",\"");
-    let quote = text("quote", &table.quote, "'\"'");
-    let event = text("event", &table.event, "\"cdr\"");
-    let start_is = text("start_is", &table.start_is, "\"setup\"");
-    let id_keys = place
-        .given("id_keys", &table.id_keys, "[[\"flowno\"]]")
-        .cloned()
-        .unwrap_or_default();
-    if let Some(kind) = event
-        .as_ref()
-        .filter(|kind| !event::is_kind(kind) || kind.starts_with("switchhook."))
-    {
-        place.problem("event", &table.event, format!("{kind:?} is no event type; write lower-case letters, digits, '_' and '.', like payment"));
-    }
-    let described = FormatTable {
-        name: reader.to_string(),
-        reader: reader.to_string(),
-        delimiter,
-        quote,
-        event,
-        id_keys,
-        start_is,
-        layout: vec![LayoutTable {
-            name: "own".to_string(),
-            columns,
-            ..LayoutTable::default()
-        }],
-        ..FormatTable::default()
-    };
-    match Format::from_table(&described) {
-        Ok(format) => Some(format),
-        Err(problems) => {
-            for problem in problems {
-                let what = problem.what;
-                match problem.key {
-                    "delimiter" => place.problem("delimiter", &table.delimiter, what),
-                    "quote" => place.problem("quote", &table.quote, what),
-                    "start_is" => place.problem("start_is", &table.start_is, what),
-                    "id_keys" => place.problem("id_keys", &table.id_keys, what),
-                    _ => place.problem("columns", &table.columns, what),
-                }
-            }
-            None
-        }
-    }
-}
-
 fn timezone(
     table: &SourceTable,
     format: Option<&Format>,
@@ -299,12 +180,9 @@ fn timezone(
 ) -> Option<TimeZone> {
     const LIKE: &str = "\"Asia/Dhaka\", \"Europe/Berlin\" or \"UTC\"";
     let Some(name) = place.given("timezone", &table.timezone, LIKE) else {
-        // The billing server writes epoch times; whether an operator's own columns hold times with
-        // a zone only the rows can tell, and those without one are set aside saying so.
-        let needs = |format: &Format| {
-            presets::names().any(|name| name == format.name) && format.name != "vos3000-csv"
-        };
-        if table.timezone.is_none() && format.is_some_and(needs) {
+        // Whether an operator's own columns hold times with a zone only the rows can tell, and those
+        // without one are set aside saying so.
+        if table.timezone.is_none() && format.is_some_and(|format| format.local_times) {
             place.problem("timezone", &table.timezone, format!("missing; this format's times may carry no zone: write timezone = {LIKE}, the zone the switch's clock shows"));
         }
         return None;
@@ -451,16 +329,22 @@ pub fn show(config: &SourceConfig) -> toml::Table {
     put("files", texts(&config.files.files));
     put("exclude", texts(&config.files.exclude));
     put("format", config.parser.format.name.clone().into());
-    put("event", config.parser.format.event.clone().into());
+    put(
+        "event",
+        listed(config.parser.format.events().collect::<BTreeSet<_>>()).into(),
+    );
     if let Some(layout) = &config.layout {
         put("columns", layout.clone().into());
     }
     let format = &config.parser.format;
-    if presets::find(&format.name).is_none()
+    if format.name != PATTERN
         && let Some(layout) = format.layouts.first()
+        && presets::find(&format.name)
+            .is_none_or(|preset| preset.layouts.iter().all(|known| known.name != layout.name))
     {
         // The operator's own columns, as they were understood.
         let own = presets::as_source(format, &layout.name).unwrap_or_default();
+        let own = own.replace("[[source.layout]]", "[[layout]]");
         for (key, value) in own.parse::<toml::Table>().unwrap_or_default() {
             put(&key, value);
         }
@@ -506,5 +390,8 @@ pub fn show(config: &SourceConfig) -> toml::Table {
         "accounts",
         format!("{} gateways", config.calls.accounts.len()).into(),
     );
+    derive::show(config, &mut |key, value| {
+        table.insert(key.to_string(), value);
+    });
     table
 }

@@ -15,7 +15,7 @@ fn directory(text: &str) -> TempDir {
     dir
 }
 
-fn load(text: &str) -> Result<Config, Vec<String>> {
+pub(super) fn load(text: &str) -> Result<Config, Vec<String>> {
     let dir = directory(text);
     let prefix = format!("{}/switchhook.toml:", dir.path().display());
     let shortened = |problem: &Problem| problem.to_string().replace(&prefix, "");
@@ -24,7 +24,7 @@ fn load(text: &str) -> Result<Config, Vec<String>> {
 }
 
 #[track_caller]
-fn check(text: &str, expected: &[&str]) {
+pub(super) fn check(text: &str, expected: &[&str]) {
     let problems = load(text).expect_err("a configuration with problems");
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
     for (problem, expected) in problems.iter().zip(expected) {
@@ -112,6 +112,67 @@ fn a_name_of_the_wrong_type_is_reported_once() {
     check(
         &text,
         &["endpoint 1: name: the number 5 does not belong here; write name = \"billing\""],
+    );
+}
+
+#[test]
+fn the_bounds_scale_with_disk_max_and_refuse_what_leaves_no_room() {
+    let bounds = |top: &str| load(&format!("{top}\n{SOURCE}\n{ENDPOINT}"));
+    let queue = bounds("").unwrap().queue;
+    assert_eq!(
+        (queue.disk.disk_max, queue.disk.dead_letters_max),
+        (512 << 20, 64 << 20)
+    );
+    assert_eq!(queue.disk.quarantine_max, 16 << 20);
+    assert_eq!(queue.reserve_for, ["alarm".into(), "balance_alert".into()]);
+    let small =
+        bounds("[queue]\ndisk_max = \"32MiB\"\nwhen_full = \"drop_oldest\"\nreserve_for = []\n");
+    let small = small.unwrap().queue;
+    assert_eq!(small.disk.dead_letters_max, 4 << 20);
+    assert_eq!(small.disk.when_full.to_string(), "drop_oldest");
+    assert!(small.reserve_for.is_empty());
+    check(
+        &format!(
+            "[queue]\ndisk_max = \"16MiB\"\ndead_letters_max = \"300MiB\"\nfree_min = 5\nwhen_full = \"drop\"\nreserve_for = [\"A\"]\n{SOURCE}\n{ENDPOINT}"
+        ),
+        &[
+            "2: queue: disk_max: 16MiB is out of range; write 32MiB to 1024GiB",
+            "3: queue: dead_letters_max: 300MiB is out of range; write 4MiB to 128MiB",
+            "4: queue: free_min: \"5\" has no meaning here; write \"5MiB\"",
+            "5: queue: when_full: \"drop\" is not known; write \"pause\" or \"drop_oldest\"",
+            "6: queue: reserve_for: \"A\" is no event type",
+        ],
+    );
+}
+
+#[test]
+fn memory_is_divided_among_the_endpoints_that_are_delivered_to() {
+    let endpoint = |number: usize| ENDPOINT.replace("billing\"", &format!("e{number}\""));
+    let many = |count: usize| (0..count).map(endpoint).collect::<String>();
+    let off = endpoint(99).replace("profile", "enabled = false\nprofile");
+    let config = load(&format!("{SOURCE}\n{}{off}", many(3))).unwrap();
+    let left = (64 << 20) - ingest::MEMORY_BYTES - crate::delivery::memory::LARGE_BYTES;
+    assert_eq!(config.endpoints[0].endpoint.memory.bytes, left / 3);
+    assert!(load(&format!("{SOURCE}\n{}", many(64))).is_ok());
+    check(
+        &format!("[limits]\nmemory_max = \"16MiB\"\n{SOURCE}\n{}", many(30)),
+        &["limits: memory_max: is too little for 30 endpoints; write at least \"20MiB\""],
+    );
+}
+
+#[test]
+fn only_a_name_that_is_gone_can_be_adopted() {
+    let adopting = |old: &str| format!("{SOURCE}\n{ENDPOINT}adopt = \"{old}\"\n");
+    let config = load(&adopting("crm")).unwrap();
+    assert_eq!(config.endpoints[0].adopt.as_deref(), Some("crm"));
+    check(
+        &adopting("billing"),
+        &["adopt: \"billing\" cannot be adopted"],
+    );
+    let other = ENDPOINT.replace("billing\"", "crm\"");
+    check(
+        &format!("{}\n{other}", adopting("crm")),
+        &["endpoint \"billing\": adopt: endpoint \"crm\" is still configured"],
     );
 }
 
@@ -291,4 +352,140 @@ fn tables_beside_the_configuration_are_read() {
         ("Busy", "no balance, none")
     );
     assert_eq!(calls.accounts["GW-1"], "A1");
+}
+
+/// A source of `keys` and an endpoint for everything.
+fn with(keys: &str) -> String {
+    let source = SOURCE.replace("format = \"vos3000-pipe\"\n", "");
+    let endpoint = ENDPOINT.replace("[\"cdr\"]", "[\"*\"]");
+    format!("{source}{keys}\n{endpoint}")
+}
+
+#[test]
+fn what_rows_mean_together_is_configured_per_source() {
+    let config = load(&with(
+        "format = \"vos3000-csv\"\nkeep = { connected = true, duration = \">=1\" }\nsilent_after = \"10m\"\nheartbeat_every = \"5m\"\n\
+         [source.summary]\nevery = \"15m\"\nby = \"callee_gateway\"\n",
+    ))
+    .unwrap();
+    let derive = &config.sources[0].derive;
+    assert_eq!(derive.silent_after, Some(Duration::from_secs(600)));
+    assert_eq!(
+        derive.summary.as_ref().unwrap().wait,
+        Duration::from_secs(60)
+    );
+    let shown = config.show();
+    for text in [
+        "silent_after = \"10m\"",
+        "heartbeat_every = \"5m\"",
+        "by = \"callee_gateway\"",
+        "duration = \">=1\"",
+        "repeat_every = \"1h\"",
+    ] {
+        assert!(shown.contains(text), "{text:?} is not in {shown}");
+    }
+    let config = load(&with(
+        "format = \"pattern\"\n[source.thresholds]\n\"*\" = [\"10\", \"50\", 20]\nVIP = [\"1000.50\"]\nrearm = \"12.5%\"\nrepeat_every = \"12h\"\n\
+         [[source.pattern]]\nmatch = '^(?<time>\\S+ \\S+) balance of (?<account>\\S+) is (?<balance>\\S+)$'\nevent = \"balance_alert\"\n\
+         [[source.pattern]]\nmatch = '^(?<time>\\S+ \\S+) (?<type>\\S+) (?<name>\\S+) (?<state>up|down)$'\nevent = \"alarm\"\n\
+         state = { down = \"raised\", up = \"cleared\" }\nrepeat_every = \"10m\"\n",
+    ))
+    .unwrap();
+    let source = &config.sources[0];
+    let texts: Vec<_> = source
+        .derive
+        .thresholds
+        .all
+        .iter()
+        .map(|step| &step.text[..])
+        .collect();
+    assert_eq!(texts, ["50", "20", "10"], "highest first");
+    let pairing = source.parser.format.layouts[1].pairing.as_ref().unwrap();
+    assert_eq!(pairing.repeat_every, Some(Duration::from_secs(600)));
+    let shown = config.show();
+    for text in [
+        "VIP = [\"1000.50\"]",
+        "rearm = \"12.50%\"",
+        "repeat_every = \"12h\"",
+        "match = ",
+    ] {
+        assert!(shown.contains(text), "{text:?} is not in {shown}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_of_alarms_and_balances_is_named_with_what_to_write() {
+    check(
+        &with(
+            "format = \"vos3000-csv\"\nkeep = { conected = true, cost = \">x\" }\nsilent_after = 600\nthresholds = { \"*\" = [\"20\"] }\n[source.summary]\nevry = \"15m\"\n",
+        ),
+        &[
+            "source \"cdr\": summary.every: missing; write summary.every = \"15m\"",
+            "7: source \"cdr\": keep: cost: \"x\" is no number",
+            "8: source \"cdr\": silent_after: \"600\" has no meaning here; write \"600s\"",
+            "9: source \"cdr\": thresholds: no row of this source tells a balance",
+            "11: source: evry: no such key; did you mean every?",
+        ],
+    );
+    check(
+        &with("format = \"vos3000-csv\"\nkeep = { conected = true }\n"),
+        &["7: source \"cdr\": keep: no event of this source has \"conected\"; write one of"],
+    );
+    check(
+        &with(
+            "format = \"account-export\"\n[source.thresholds]\n\"*\" = [20.5, \"x\"]\nB = [\"5\", \"5.0\"]\nrearm = \"much\"\nrepeat_every = 24\n",
+        ),
+        &[
+            "thresholds: *: 20.5 is no amount; write a list of amounts in quotes",
+            "thresholds: B: two thresholds are equal",
+            "thresholds: rearm: \"much\" has no meaning here",
+            "thresholds: repeat_every: 24 has no meaning here; write a time with its unit",
+        ],
+    );
+}
+
+#[test]
+fn a_pattern_that_cannot_work_is_named_with_its_place() {
+    check(
+        &with(
+            "format = \"pattern\"\n[[source.pattern]]\nmatch = '^(?<time>\\S+ (?<x>.*'\nevent = \"alarm\"\n\
+             [[source.pattern]]\nmatch = '(?<time>\\S+) (?<what>.*)'\nevent = \"Log\"\nmatches = 1\n\
+             [[source.pattern]]\nmatch = '(?<time>\\S+) (?<what>.*)'\nevent = \"log\"\nfields = { a = \"$wat\" }\nstate = \"broken\"\nkey = [\"who\"]\n\
+             [[source.pattern]]\nmatch = '(?<what>.*)'\nevent = \"log\"\nrepeat_every = \"soon\"\n\
+             [[source.pattern]]\nmatch = '(?<what>.*)'\nevent = \"log\"\n",
+        ),
+        &[
+            "8: source \"cdr\": pattern 1: match:",
+            "12: source \"cdr\": pattern 2: event: \"Log\" is no event type",
+            "13: source: matches: no such key; did you mean match?",
+            "17: source \"cdr\": pattern 3: fields: a: match has no group \"wat\"; write one of $time, $what, $line, $text",
+            "18: source \"cdr\": pattern 3: state: \"broken\" is no state; write \"raised\" or \"cleared\"",
+            "19: source \"cdr\": pattern 3: key: no field is called \"who\"",
+            "23: source \"cdr\": pattern 4: repeat_every: \"soon\" has no meaning here",
+            "25: source \"cdr\": pattern 5: fields: no field says when it happened; name a group (?<time>…)",
+        ],
+    );
+    check(
+        &with("format = \"pattern\"\n"),
+        &["6: source \"cdr\": pattern: there are no patterns; add [[source.pattern]]"],
+    );
+    check(
+        &with("format = \"vos3000-csv\"\n[[source.pattern]]\nmatch = 'x'\nevent = \"log\"\n"),
+        &["6: source \"cdr\": pattern: vos3000-csv reads by its own description"],
+    );
+    check(
+        &with(
+            "format = \"delimited\"\ndelimiter = \",\"\nevent = \"balance_alert\"\ncolumns = [{ name = \"t\", type = \"time\", as = \"event_time\" }, { name = \"a\", as = \"account_id\" }, { name = \"b\", type = \"money\", as = \"current_balance\" }]\n",
+        ),
+        &["source \"cdr\": thresholds: missing; nothing says below which balance to alert"],
+    );
+}
+
+#[test]
+fn an_event_that_nobody_wants_is_refused_also_when_it_is_derived() {
+    let source = SOURCE.replace("start =", "silent_after = \"1h\"\nstart =");
+    check(
+        &format!("{source}\n{ENDPOINT}"),
+        &["no endpoint wants the \"switchhook.source_silent\" events"],
+    );
 }

@@ -3,6 +3,7 @@
 //! The configuration builds it with [`Endpoint::new`], which fills in what the profile takes for
 //! granted, and then changes only what the operator wrote.
 
+use super::memory::Share;
 use super::outcome::SuccessRule;
 use super::profile::{Body, Profile};
 use super::retry::RetrySchedule;
@@ -79,6 +80,8 @@ pub struct Endpoint {
     pub extra_roots: Vec<Vec<u8>>,
     /// Whether a host name may lead to a private, loopback or link-local address.
     pub allow_private: bool,
+    /// Memory for its events.
+    pub memory: Share,
 }
 
 impl Endpoint {
@@ -110,6 +113,7 @@ impl Endpoint {
             agent_headers: true,
             extra_roots: Vec::new(),
             allow_private: false,
+            memory: Share::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub use crate::queue::{DeadLetter, Settled, Settlement, Waiting};
 
+use crate::clock::UnixMs;
 use crate::event::Sequence;
 use crate::queue::{Queue, Queued};
 use crate::shutdown::Bell;
@@ -13,13 +14,18 @@ pub type QueueTrouble = Box<dyn Error + Send + Sync>;
 
 /// The queue as delivery sees it.
 pub trait EventQueue: Send + Sync + fmt::Debug {
-    /// About `count_max` events in order, beginning with the first at or behind `from`; whole
+    /// About `count_max` events of about `bytes_max` bytes in order, beginning with the first at or behind `from`; whole
     /// blocks, so some more are possible. Empty when there is none yet.
     ///
     /// # Errors
     ///
     /// When the next event cannot be read.
-    fn read(&self, from: Sequence, count_max: usize) -> Result<Vec<Queued>, QueueTrouble>;
+    fn read(
+        &self,
+        from: Sequence,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Queued>, QueueTrouble>;
 
     /// The first event that is neither settled for the endpoint nor waits for its own retry.
     /// Everything below is so durably.
@@ -36,20 +42,37 @@ pub trait EventQueue: Send + Sync + fmt::Debug {
     /// When it could not be written. It may have been, or not; repeating it is harmless.
     fn settle(&self, settled: Vec<Settled>) -> Result<(), QueueTrouble>;
 
-    /// At most `count_max` events that wait for the endpoint's own retry, earliest due first.
+    /// Due time and place of the events that wait for the endpoint's own retry, earliest due first.
     ///
     /// # Errors
     ///
-    /// When they cannot be read.
-    fn waiting(&self, endpoint: &str, count_max: usize) -> Result<Vec<Waiting>, QueueTrouble>;
+    /// When that cannot be read.
+    fn waiting_places(&self, endpoint: &str) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble>;
+
+    /// One of these events; `None` when it does not wait any more.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn waiting_event(
+        &self,
+        endpoint: &str,
+        due: UnixMs,
+        sequence: Sequence,
+    ) -> Result<Option<Waiting>, QueueTrouble>;
 
     /// Rings `bell` after every commit that added events.
     fn subscribe(&self, bell: &Bell);
 }
 
 impl EventQueue for Queue {
-    fn read(&self, from: Sequence, count_max: usize) -> Result<Vec<Queued>, QueueTrouble> {
-        Ok(Queue::read(self, from, count_max)?)
+    fn read(
+        &self,
+        from: Sequence,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Queued>, QueueTrouble> {
+        Ok(Queue::read_within(self, from, count_max, bytes_max)?)
     }
 
     fn cursor(&self, endpoint: &str) -> Sequence {
@@ -65,8 +88,17 @@ impl EventQueue for Queue {
         Ok(Queue::settle(self, settled)?)
     }
 
-    fn waiting(&self, endpoint: &str, count_max: usize) -> Result<Vec<Waiting>, QueueTrouble> {
-        Ok(Queue::waiting(self, endpoint, count_max)?)
+    fn waiting_places(&self, endpoint: &str) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble> {
+        Ok(Queue::waiting_places(self, endpoint)?)
+    }
+
+    fn waiting_event(
+        &self,
+        endpoint: &str,
+        due: UnixMs,
+        sequence: Sequence,
+    ) -> Result<Option<Waiting>, QueueTrouble> {
+        Ok(Queue::waiting_event(self, endpoint, due, sequence)?)
     }
 
     fn subscribe(&self, bell: &Bell) {
@@ -121,7 +153,12 @@ pub(in crate::delivery) mod memory {
     }
 
     impl EventQueue for MemoryQueue {
-        fn read(&self, from: Sequence, count_max: usize) -> Result<Vec<Queued>, QueueTrouble> {
+        fn read(
+            &self,
+            from: Sequence,
+            count_max: usize,
+            _: usize,
+        ) -> Result<Vec<Queued>, QueueTrouble> {
             let contents = self.contents();
             let from = contents
                 .events
@@ -192,11 +229,23 @@ pub(in crate::delivery) mod memory {
             }
         }
 
-        fn waiting(&self, _: &str, count_max: usize) -> Result<Vec<Waiting>, QueueTrouble> {
-            let mut waiting: Vec<Waiting> = self.contents().waiting.values().cloned().collect();
-            waiting.sort_by_key(|waiting| waiting.due);
-            waiting.truncate(count_max);
-            Ok(waiting)
+        fn waiting_places(&self, _: &str) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble> {
+            let contents = self.contents();
+            let waiting = contents.waiting.iter();
+            let mut places: Vec<(UnixMs, Sequence)> = waiting
+                .map(|(&sequence, waiting)| (waiting.due, sequence))
+                .collect();
+            places.sort_unstable();
+            Ok(places)
+        }
+
+        fn waiting_event(
+            &self,
+            _: &str,
+            _: UnixMs,
+            sequence: Sequence,
+        ) -> Result<Option<Waiting>, QueueTrouble> {
+            Ok(self.contents().waiting.get(&sequence).cloned())
         }
 
         fn subscribe(&self, bell: &Bell) {

@@ -25,6 +25,7 @@ use super::counts::{Counts, EndpointState};
 use super::endpoint::Endpoint;
 use super::entry::Entry;
 use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement};
+use super::memory::Memory;
 use super::notice::Notice;
 use super::outcome::{Failure, Outcome};
 use super::retry::{Next, draw};
@@ -43,9 +44,6 @@ use std::time::Duration;
 /// would else turn the whole backlog into copies; with this it is stopped after so many until
 /// some are delivered or given up, and the rest waits in the queue untried.
 pub const KEPT_MAX: usize = 1_024;
-
-/// Most waiting events taken over from the queue at the start: its own bound.
-const WAITING_MAX: usize = 4_096;
 
 /// Most events tried as probes during one failure. Beyond a few it is not the events; they take
 /// turns then, so that no single one that the endpoint cannot digest keeps it failing.
@@ -73,6 +71,9 @@ pub const IDLE_WAIT: Duration = Duration::from_secs(60);
 /// Healthy receivers answer well within it; one event that hangs would else hold back all others
 /// for the endpoint's whole timeout.
 const PARK_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a lane waits for memory that another one holds.
+const MEMORY_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a lane waits when the queue cannot be read.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(1);
@@ -103,9 +104,13 @@ pub struct Lane {
     is_doubt_out: bool,
     /// Fewer than [`OPEN_AFTER`], each with the time at which it is tried again at the latest.
     suspects: Vec<(Moment, Entry)>,
-    /// At most [`KEPT_MAX`] and what was under way; at the start what the queue had.
+    /// At most [`KEPT_MAX`] and what was under way.
     retries: BTreeMap<(Moment, Sequence), Entry>,
-    has_loaded_retries: bool,
+    /// What waited in the queue at the start and was not tried since: when, and its due time there.
+    /// The events themselves stay there until then. At most what the queue lets wait.
+    stored: BTreeMap<(Moment, Sequence), UnixMs>,
+    has_loaded_stored: bool,
+    memory: Memory,
     /// What is under way, by its place: at most the endpoint's concurrency.
     out: BTreeMap<Sequence, Out>,
     /// Settlements handed to the outbox and not known to be durable.
@@ -146,6 +151,7 @@ impl Lane {
         outbox: Arc<Outbox>,
         seed: u64,
     ) -> Lane {
+        let memory = endpoint.memory.clone();
         Lane {
             rng: fastrand::Rng::with_seed(seed),
             breaker: Breaker::new(endpoint.probe_max),
@@ -157,7 +163,9 @@ impl Lane {
             is_doubt_out: false,
             suspects: Vec::new(),
             retries: BTreeMap::new(),
-            has_loaded_retries: false,
+            stored: BTreeMap::new(),
+            has_loaded_stored: false,
+            memory: Memory::new(memory),
             out: BTreeMap::new(),
             unsettled: 0,
             gone_since: None,
@@ -191,14 +199,23 @@ impl Lane {
             Gate::ShutUntil(moment) => return Turn::Wait(self.look_by(moment).since(now)),
         };
         let picked = self
-            .load_retries(now, wall)
-            .and_then(|()| self.pick(now, is_probe));
+            .load_stored(now, wall)
+            .and_then(|()| self.pick(now, is_probe))
+            .and_then(|picked| match picked {
+                None if self.let_go(now)? => self.pick(now, is_probe),
+                picked => Ok(picked),
+            });
         match self.heard(picked) {
             None => Turn::Wait(UNREADABLE_WAIT),
             Some(None) => {
                 self.park(now, wall);
                 let next = self.next_due().into_iter().chain(self.next_park()).min();
-                Turn::Wait(next.map_or(IDLE_WAIT, |next| next.since(now).min(IDLE_WAIT)))
+                let most = if self.memory.was_refused() {
+                    MEMORY_WAIT
+                } else {
+                    IDLE_WAIT
+                };
+                Turn::Wait(next.map_or(most, |next| next.since(now).min(most)))
             }
             Some(Some(mut entry)) => {
                 let out = Out {
@@ -242,6 +259,7 @@ impl Lane {
             Outcome::Delivered => {
                 self.counts.delivered += 1;
                 self.answered(now, wall);
+                self.memory.give_back(&entry.queued.event);
                 self.settle(entry.queued.sequence, Settlement::Delivered);
             }
             Outcome::Refused(failure) => {
@@ -269,7 +287,9 @@ impl Lane {
     /// `count` settlements are durable, and the cursor is at `cursor`. True when that lets
     /// something go on.
     pub fn committed(&mut self, count: u64, cursor: Sequence) -> bool {
-        let was_held_up = self.unsettled >= WINDOW_EVENTS || self.window.is_at_end();
+        let was_held_up =
+            self.unsettled >= WINDOW_EVENTS || self.window.is_at_end() || self.memory.was_refused();
+        self.memory.settled(count);
         self.unsettled = self.unsettled.saturating_sub(count);
         self.window.moved(cursor);
         was_held_up
@@ -279,7 +299,7 @@ impl Lane {
     pub fn has_more(&self, now: Moment) -> bool {
         self.breaker.gate(now) == Gate::Open
             && (!self.first.is_empty() && !self.is_doubt_out
-                || self.window.has_fresh() && self.retries.len() < KEPT_MAX
+                || self.window.has_fresh() && self.kept() < KEPT_MAX
                 || self.next_due().is_some_and(|due| due <= now))
     }
 
@@ -321,7 +341,7 @@ impl Lane {
             () => EndpointState::Working,
         };
         Counts {
-            retrying: self.retries.len() as u64,
+            retrying: self.kept() as u64,
             state,
             ..self.counts.clone()
         }
@@ -339,12 +359,12 @@ impl Lane {
                 error: self.counts.last_error.clone().unwrap_or_default(),
             });
         }
-        if self.retries.len() >= KEPT_MAX {
+        if self.kept() >= KEPT_MAX {
             let since = *self.held_since.get_or_insert(now);
             if now.since(since) >= SAID_AFTER && !std::mem::replace(&mut self.is_held_said, true) {
                 self.notices.push(Notice::HoldsBack);
             }
-        } else if self.retries.len() <= KEPT_MAX / 2 {
+        } else if self.kept() <= KEPT_MAX / 2 {
             self.held_since = None;
             if std::mem::take(&mut self.is_held_said) {
                 self.notices.push(Notice::TakesOn);
@@ -373,7 +393,7 @@ impl Lane {
             return Ok(Some(entry));
         }
         let again = self
-            .due_retry(now)
+            .due_retry(now)?
             .or_else(|| self.doubtful())
             .or_else(|| self.due_suspect(now));
         match again {
@@ -391,12 +411,86 @@ impl Lane {
         {
             return Ok(Some(entry));
         }
-        Ok(self.first.pop_front().or_else(|| self.due_retry(now)))
+        match self.first.pop_front() {
+            Some(entry) => Ok(Some(entry)),
+            None => self.due_retry(now),
+        }
     }
 
-    fn due_retry(&mut self, now: Moment) -> Option<Entry> {
-        let earliest = self.retries.first_entry()?;
-        (earliest.key().0 <= now).then(|| earliest.remove())
+    fn due_retry(&mut self, now: Moment) -> Result<Option<Entry>, QueueTrouble> {
+        let held = self.retries.first_entry();
+        let stored = self.stored.first_key_value().map(|(key, due)| (*key, *due));
+        match (held, stored) {
+            (Some(held), stored)
+                if held.key().0 <= now && stored.is_none_or(|(key, _)| *held.key() < key) =>
+            {
+                Ok(Some(held.remove()))
+            }
+            (_, Some((key, due))) if key.0 <= now && !self.memory.is_short() => {
+                self.fetch(key, due)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes what waited in the queue out of it, if there is room for it.
+    fn fetch(
+        &mut self,
+        key: (Moment, Sequence),
+        due: UnixMs,
+    ) -> Result<Option<Entry>, QueueTrouble> {
+        let name = &self.endpoint.name;
+        let Some(waiting) = self.queue.waiting_event(name, due, key.1)? else {
+            self.stored.remove(&key);
+            return Ok(None);
+        };
+        if !self.memory.take(&waiting.queued.event) {
+            return Ok(None);
+        }
+        self.stored.remove(&key);
+        let last = Failure {
+            reason: waiting.reason,
+            ..Failure::default()
+        };
+        Ok(Some(Entry {
+            attempts: waiting.attempts,
+            last,
+            ..Entry::new(waiting.queued)
+        }))
+    }
+
+    /// Leaves the events that wait for long to the disk, where they are too, when there is no memory
+    /// for others; true when that gave something back.
+    ///
+    /// Only while everything decided is durable: what waits on disk is then what it says there.
+    fn let_go(&mut self, now: Moment) -> Result<bool, QueueTrouble> {
+        let soon = now + MEMORY_WAIT;
+        let waits_long = |(due, _): &(Moment, Sequence)| *due > soon;
+        let is_worth_it = self.retries.keys().next_back().is_some_and(waits_long);
+        if !self.memory.is_short() || self.unsettled > 0 || !is_worth_it {
+            return Ok(false);
+        }
+        let places = self.queue.waiting_places(&self.endpoint.name)?;
+        let on_disk: BTreeMap<Sequence, UnixMs> = places
+            .into_iter()
+            .map(|(due, sequence)| (sequence, due))
+            .collect();
+        let before = self.retries.len();
+        let (memory, stored) = (&mut self.memory, &mut self.stored);
+        self.retries.retain(|key, entry| {
+            let due = on_disk.get(&key.1).filter(|_| waits_long(key));
+            if let Some(&due) = due {
+                memory.give_back(&entry.queued.event);
+                stored.insert(*key, due);
+            }
+            due.is_none()
+        });
+        Ok(self.retries.len() < before)
+    }
+
+    /// How many events wait for their own retry.
+    fn kept(&self) -> usize {
+        self.retries.len() + self.stored.len()
     }
 
     fn doubtful(&mut self) -> Option<Entry> {
@@ -417,13 +511,15 @@ impl Lane {
     }
 
     fn fresh(&mut self) -> Result<Option<Entry>, QueueTrouble> {
-        if self.retries.len() >= KEPT_MAX {
+        if self.kept() >= KEPT_MAX {
             return Ok(None);
         }
         let mut skipped = Vec::new();
         let next = self
             .window
-            .next(&self.endpoint.events, |sequence| skipped.push(sequence));
+            .next(&self.endpoint.events, &mut self.memory, |sequence| {
+                skipped.push(sequence)
+            });
         for sequence in skipped {
             self.counts.skipped += 1;
             self.settle(sequence, Settlement::Skipped);
@@ -469,36 +565,26 @@ impl Lane {
 
     fn next_due(&self) -> Option<Moment> {
         let retry = self.retries.first_key_value().map(|((due, _), _)| *due);
+        let stored = self.stored.first_key_value().map(|((due, _), _)| *due);
+        // What has no room comes when something is given back.
+        let stored = stored.filter(|_| !self.memory.was_refused());
         let suspect = self.suspects.iter().map(|(due, _)| *due).min();
-        retry.into_iter().chain(suspect).min()
+        retry.into_iter().chain(stored).chain(suspect).min()
     }
 
-    /// Takes over what waits in the queue for its own retry, once.
+    /// Notes what waits in the queue for its own retry, once.
     ///
     /// Due times on disk are of the wall clock, which may have been set since: one far ahead
     /// waits for the longest backoff and no longer.
-    fn load_retries(&mut self, now: Moment, wall: UnixMs) -> Result<(), QueueTrouble> {
-        if self.has_loaded_retries {
+    fn load_stored(&mut self, now: Moment, wall: UnixMs) -> Result<(), QueueTrouble> {
+        if self.has_loaded_stored {
             return Ok(());
         }
-        for waiting in self.queue.waiting(&self.endpoint.name, WAITING_MAX)? {
-            let wait = waiting.due.since(wall).min(self.endpoint.retries.max);
-            let last = Failure {
-                reason: waiting.reason,
-                ..Failure::default()
-            };
-            let key = (now + wait, waiting.queued.sequence);
-            let entry = Entry::new(waiting.queued);
-            self.retries.insert(
-                key,
-                Entry {
-                    attempts: waiting.attempts,
-                    last,
-                    ..entry
-                },
-            );
+        for (due, sequence) in self.queue.waiting_places(&self.endpoint.name)? {
+            let wait = due.since(wall).min(self.endpoint.retries.max);
+            self.stored.insert((now + wait, sequence), due);
         }
-        self.has_loaded_retries = true;
+        self.has_loaded_stored = true;
         Ok(())
     }
 
@@ -639,6 +725,7 @@ impl Lane {
             ..
         } = entry;
         self.counts.buried += 1;
+        self.memory.give_back(&queued.event);
         self.buried_since_notice += 1;
         self.buried_last = (queued.event.id.to_string(), attempts, last.reason.clone());
         self.tell_buried(now);
@@ -672,6 +759,11 @@ impl Lane {
 
     fn settle(&mut self, sequence: Sequence, settlement: Settlement) {
         self.unsettled += 1;
+        self.memory.settling(match &settlement {
+            Settlement::Delivered | Settlement::Skipped => None,
+            Settlement::Keep { event, .. } => Some(&event.event),
+            Settlement::Bury(letter) => Some(&letter.queued.event),
+        });
         self.outbox.push(Settled {
             endpoint: Arc::clone(&self.endpoint.name),
             sequence,

@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod entry;
 pub mod event_queue;
 pub mod lane;
+pub mod memory;
 pub mod notice;
 pub mod outcome;
 pub mod profile;
@@ -54,6 +55,9 @@ use transport::{Answer, Transport};
 /// needs between 48 and 64 KiB in a debug build (measured 2026-11, x86_64); longer chains and RSA
 /// take more, so four times that. Only what is touched takes memory.
 pub const STACK_BYTES: usize = 256 << 10;
+
+/// Most bytes a thread keeps of its body's buffer: an event of the usual size fits many times.
+const BODY_BYTES_KEPT: usize = 16 << 10;
 
 /// Makes the transport of an endpoint.
 pub type MakeTransport<'m> =
@@ -397,6 +401,7 @@ impl Mates {
     /// Makes one attempt. What it came to is durable when the settler has committed it.
     fn pass(&self, entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
         body.clear();
+        body.shrink_to(BODY_BYTES_KEPT);
         self.endpoint.body.render(&entry.queued, body);
         let wall = self.clock.wall();
         let request = SignedRequest::new(

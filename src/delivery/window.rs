@@ -2,6 +2,7 @@
 
 use super::endpoint::EventFilter;
 use super::event_queue::{EventQueue, QueueTrouble};
+use super::memory::Memory;
 use crate::event::Sequence;
 use crate::queue::Queued;
 use std::collections::{BTreeSet, VecDeque};
@@ -45,8 +46,8 @@ impl Window {
         }
     }
 
-    /// The next event the endpoint wants; none when there is none yet or the window is at its
-    /// end. What it does not want is handed to `skip` on the way.
+    /// The next event the endpoint wants; none when there is none yet, the window is at its end,
+    /// or `memory` has no room for it. What it does not want is handed to `skip` on the way.
     ///
     /// # Errors
     ///
@@ -54,6 +55,7 @@ impl Window {
     pub(super) fn next(
         &mut self,
         wanted: &EventFilter,
+        memory: &mut Memory,
         mut skip: impl FnMut(Sequence),
     ) -> Result<Option<Queued>, QueueTrouble> {
         loop {
@@ -62,7 +64,7 @@ impl Window {
                 return Ok(self.fresh.pop_front());
             }
             if !self.fresh.is_empty() || self.next >= end {
-                // The queue moves a cursor by itself where events were lost to damage.
+                // The queue moves a cursor by itself where events were dropped or lost to damage.
                 let before = self.cursor;
                 self.moved(self.queue.cursor(&self.endpoint));
                 if self.cursor == before {
@@ -70,26 +72,47 @@ impl Window {
                 }
                 continue;
             }
-            let read = self.queue.read(self.next, PREFETCH_EVENTS)?;
+            if memory.is_short() {
+                return Ok(None);
+            }
+            let read = self.queue.read(self.next, PREFETCH_EVENTS, memory.room())?;
             if read.is_empty() {
                 return Ok(None);
             }
-            for queued in read {
-                if queued.sequence >= end {
-                    // It is read again when the window has moved; before it there is nothing.
-                    self.next = queued.sequence;
-                    break;
-                }
-                self.next = queued.sequence.plus(1);
-                if self.settled_before.remove(&queued.sequence) {
-                    continue;
-                }
-                if wanted.wants(&queued.event.kind) {
-                    self.fresh.push_back(queued);
-                } else {
-                    skip(queued.sequence);
-                }
+            self.take(read, wanted, memory, &mut skip);
+            if self.fresh.is_empty() && memory.was_refused() {
+                return Ok(None);
             }
+        }
+    }
+
+    /// Takes over what was read, as far as the window goes and memory has room.
+    fn take(
+        &mut self,
+        read: Vec<Queued>,
+        wanted: &EventFilter,
+        memory: &mut Memory,
+        skip: &mut impl FnMut(Sequence),
+    ) {
+        let end = self.end();
+        // What is left out is read again when the window has moved, or there is room.
+        for queued in read {
+            let sequence = queued.sequence;
+            if sequence >= end {
+                // Before it there is nothing.
+                self.next = sequence;
+                return;
+            }
+            if self.settled_before.contains(&sequence) {
+                self.settled_before.remove(&sequence);
+            } else if !wanted.wants(&queued.event.kind) {
+                skip(sequence);
+            } else if memory.take(&queued.event) {
+                self.fresh.push_back(queued);
+            } else {
+                return;
+            }
+            self.next = sequence.plus(1);
         }
     }
 
@@ -119,11 +142,13 @@ impl Window {
 mod tests {
     use super::*;
     use crate::delivery::event_queue::memory::MemoryQueue;
+    use crate::delivery::memory::Share;
     use crate::delivery::profile::samples::queued;
 
     fn taken(window: &mut Window, wanted: &EventFilter, skipped: &mut Vec<u64>) -> Vec<u64> {
         let mut skip = |sequence: Sequence| skipped.push(sequence.0);
-        std::iter::from_fn(|| window.next(wanted, &mut skip).unwrap())
+        let mut memory = Memory::new(Share::default());
+        std::iter::from_fn(|| window.next(wanted, &mut memory, &mut skip).unwrap())
             .map(|queued| queued.sequence.0)
             .collect()
     }
@@ -183,5 +208,23 @@ mod tests {
             taken(&mut window, &EventFilter::All, &mut Vec::new()),
             [1, 3, 5]
         );
+    }
+    #[test]
+    fn no_more_is_held_than_there_is_memory_for_and_the_rest_comes_later() {
+        let body = format!("\"{}\"", "x".repeat(100_000));
+        let queue = MemoryQueue::with((1..=100).map(|n| queued(n, "cdr", &body)).collect());
+        let mut window = Window::new(Arc::new(queue), "a");
+        let mut memory = Memory::new(Share::of(Share::least(1), 1).unwrap());
+        let mut held = Vec::new();
+        for expected in 1..=100 {
+            while let Some(queued) = window.next(&EventFilter::All, &mut memory, |_| {}).unwrap() {
+                held.push(queued);
+            }
+            assert!(memory.held() <= 256 << 10, "{}", memory.held());
+            let first = held.remove(0);
+            assert_eq!(first.sequence.0, expected);
+            memory.give_back(&first.event);
+        }
+        assert_eq!((held.len(), memory.held()), (0, 0));
     }
 }

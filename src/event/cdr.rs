@@ -10,6 +10,33 @@ use crate::timestamp::{Precision, Timestamp};
 /// Digits after the point that a computed rate has at most.
 const RATE_DIGITS: u32 = 6;
 
+/// The keys of a call's `data`, in order; `extra` and `raw_base64` follow where they are wanted.
+pub const KEYS: [&str; 23] = [
+    "call_id",
+    "caller_id",
+    "called_id",
+    "start_time",
+    "answer_time",
+    "end_time",
+    "duration",
+    "bill_duration",
+    "rate",
+    "cost",
+    "currency",
+    "account_id",
+    "gateway_id",
+    "disconnect_reason",
+    "codec",
+    "callee_gateway_id",
+    "end_reason",
+    "end_direction",
+    "dialled_id",
+    "caller_ip",
+    "callee_ip",
+    "pdd_ms",
+    "connected",
+];
+
 /// A call, as its row tells it.
 #[derive(Debug)]
 pub struct Call<'r> {
@@ -44,22 +71,37 @@ impl<'r> Call<'r> {
             (_, true) => (told_start, answered),
             (_, false) => (told_start, None),
         };
+        // Some switches write the answer and the time since then instead of the end.
+        let told_end = record.time_of(Meaning::EndTime);
+        let end = told_end.or_else(|| Some(after(answered?, held?)));
         let bill_secs = if connected { billed.or(held) } else { Some(0) };
         Call {
             record,
             settings,
             start,
             answer,
-            end: record.time_of(Meaning::EndTime),
+            end,
             bill_secs,
             connected,
         }
     }
 
-    /// When it happened: the end, else the beginning; a row that is a record has one of them.
+    /// When it happened: the end, else the beginning, else the time of the row's own transaction; a
+    /// row that is a record has one of them.
     pub fn time(&self) -> Timestamp {
-        let time = self.end.or(self.start);
+        let own = || self.record.time_of(Meaning::EventTime);
+        let time = self.end.or(self.start).or_else(own);
         time.expect("a record says when it happened: its parser saw to it")
+    }
+
+    /// It was answered.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Seconds billed, where the row says.
+    pub fn bill_secs(&self) -> Option<i64> {
+        self.bill_secs
     }
 
     /// What routing matches on.
@@ -151,7 +193,7 @@ fn extra(record: &Record<'_>) -> Object {
         .columns
         .iter()
         .enumerate()
-        .filter(|(_, column)| column.meaning.is_none())
+        .filter(|(_, column)| column.meaning.is_none() && !column.drop)
     {
         match (record.value(index), column.kind) {
             (Value::Whole(number), _) => extra.whole(&column.name, Some(number)),
@@ -162,6 +204,12 @@ fn extra(record: &Record<'_>) -> Object {
         }
     }
     extra
+}
+
+/// The instant `secs` after `at`.
+fn after(at: Timestamp, secs: i64) -> Timestamp {
+    let unix = UnixMs(at.unix.0.saturating_add(secs.saturating_mul(1_000)));
+    Timestamp { unix, ..at }
 }
 
 /// The instant `millis` before `at`, told no more finely than `at` itself.

@@ -1,9 +1,13 @@
 //! Event: what a receiver is told about one line, and its lasting id.
 
+pub mod amount;
+pub mod balance;
 pub mod cdr;
+pub mod filter;
 pub mod general;
 pub mod id;
 pub mod json;
+pub mod report;
 
 pub use id::Origin;
 
@@ -116,29 +120,58 @@ pub struct CallSettings {
 }
 
 /// Makes the events of one source.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Maker {
     node: Arc<str>,
     source: Arc<str>,
-    kind: Arc<str>,
     settings: CallSettings,
 }
 
 impl Maker {
-    /// Makes events of `source` at `node`, of the type that `format` gives.
-    pub fn new(node: Arc<str>, source: Arc<str>, format: &Format, settings: CallSettings) -> Maker {
+    /// Makes events of `source` at `node`.
+    pub fn new(node: Arc<str>, source: Arc<str>, settings: CallSettings) -> Maker {
         Maker {
             node,
             source,
-            kind: format.event.as_str().into(),
             settings,
+        }
+    }
+
+    /// The source's name.
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    /// What the rows do not say.
+    pub fn settings(&self) -> &CallSettings {
+        &self.settings
+    }
+
+    /// An event that no row of its own stands for, or more than one: `key` is what it is known by.
+    pub fn derived<'k>(
+        &self,
+        kind: &'k str,
+        key: impl IntoIterator<Item = &'k str>,
+        time: Timestamp,
+        labels: Labels,
+        data: Box<[u8]>,
+    ) -> Event {
+        let key = std::iter::once(kind).chain(key);
+        Event {
+            id: id::of_key(&self.node, &self.source, key),
+            kind: kind.into(),
+            time,
+            node: Arc::clone(&self.node),
+            labels,
+            data,
         }
     }
 
     /// The event that `record` of `format`, found at `origin`, tells.
     pub fn make(&self, record: &Record<'_>, format: &Format, origin: Origin<'_>) -> Event {
-        let raw = record.is_flawed().then(|| STANDARD.encode(origin.row()));
-        let (time, labels, data) = if &*self.kind == CALL {
+        let raw = raw_base64(record, origin);
+        let kind = Arc::clone(&record.layout().event);
+        let (time, labels, data) = if &*kind == CALL {
             let call = cdr::Call::new(record, format, &self.settings);
             (call.time(), call.labels(), call.data(raw.as_deref()))
         } else {
@@ -150,7 +183,7 @@ impl Maker {
         };
         Event {
             id: self.id(record, origin),
-            kind: Arc::clone(&self.kind),
+            kind,
             time,
             node: Arc::clone(&self.node),
             labels,
@@ -176,9 +209,14 @@ impl Maker {
     }
 }
 
+/// The row's bytes in Base64, where they were not text.
+pub fn raw_base64(record: &Record<'_>, origin: Origin<'_>) -> Option<String> {
+    record.is_flawed().then(|| STANDARD.encode(origin.row()))
+}
+
 impl Labels {
     /// What `record` says of the way its event goes; `account` is the one it belongs to.
-    fn of(record: &Record<'_>, account: Option<&str>) -> Labels {
+    pub fn of(record: &Record<'_>, account: Option<&str>) -> Labels {
         let label = |meaning| record.text_of(meaning).map(Box::from);
         Labels {
             account: account.map(Box::from),

@@ -13,7 +13,7 @@ const ORIGIN: Origin<'static> = Origin {
 /// The event that the first row of `row` tells.
 #[track_caller]
 fn event(format: Format, settings: CallSettings, row: &[u8]) -> Event {
-    let maker = Maker::new("vos-1".into(), "cdr".into(), &format, settings);
+    let maker = Maker::new("vos-1".into(), "cdr".into(), settings);
     let mut parser = Parser::new(Settings {
         format: format.clone(),
         decoder: Decoder::UTF_8,

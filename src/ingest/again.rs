@@ -4,10 +4,15 @@
 //! touched. Rows whose events were saved, and rows that do not fit, which were set aside the first
 //! time, count as repeated.
 //!
+//! What rows mean together is judged by machines that begin with nothing and are forgotten again:
+//! those of the feed know of later rows. So an alarm is raised and cleared, and a call joined, with
+//! the ids they had; a balance that was low before is told once more.
+//!
 //! **Crash argument.** The events of some rows and the place where reading them again goes on are
 //! one commit. After a crash it goes on there, and rows in between give the same ids.
 
 use super::{Feed, GROUP_BYTES_MAX, GROUP_ROWS_MAX, Ingest, READ_BYTES, Understood};
+use crate::derive::{Derive, Fate, Now};
 use crate::queue::{Covered, SourceBatch, SourceCounts};
 use crate::source::{FilePosition, Piece, Source};
 use std::sync::Arc;
@@ -23,6 +28,8 @@ pub(super) struct Again {
     covered: Covered,
     /// `None` when the source is not configured any more.
     source: Option<Source>,
+    /// What the rows mean together.
+    derive: Option<Derive>,
     /// Rows read, and events made of them.
     rows: u64,
     events: u64,
@@ -42,8 +49,17 @@ impl Ingest {
             .iter_mut()
             .map(|following| &mut following.feed)
             .find(|feed| feed.name == again.covered.source);
-        let (batch, position) = match (feed, &mut again.source) {
-            (Some(feed), Some(source)) => rows_again(feed, source, &again.covered, &self.saved),
+        let now = Now {
+            moment: self.clock.now(),
+            wall: self.clock.wall(),
+        };
+        let (batch, position) = match (feed, &mut again.source, &mut again.derive) {
+            (Some(feed), Some(source), Some(derive)) => {
+                std::mem::swap(&mut feed.derive, derive);
+                let read = rows_again(feed, source, &again.covered, &self.saved, now);
+                std::mem::swap(&mut feed.derive, derive);
+                read
+            }
             _ => (None, None),
         };
         let (rows, events) = batch.as_ref().map_or((0, 0), |batch| {
@@ -80,6 +96,7 @@ impl Ingest {
         let source = feed.map(|feed| feed.source.again(&covered.origin, wall));
         Some(Again {
             task,
+            derive: feed.map(|feed| feed.derive.afresh(&feed.format)),
             covered,
             source,
             rows: 0,
@@ -90,7 +107,9 @@ impl Ingest {
 
 impl Again {
     fn tell(&self) {
-        let Covered { source, origin, to } = &self.covered;
+        let Covered {
+            source, origin, to, ..
+        } = &self.covered;
         let (path, from) = (&origin.path, origin.offset);
         if self.rows > 0 {
             log::info!(
@@ -117,6 +136,7 @@ fn rows_again(
     source: &mut Source,
     covered: &Covered,
     saved: &std::collections::HashSet<crate::event::EventId>,
+    now: Now,
 ) -> (Option<SourceBatch>, Option<FilePosition>) {
     let mut batch = SourceBatch {
         source: Arc::clone(&feed.name),
@@ -136,17 +156,26 @@ fn rows_again(
             }
             _ => return (Some(batch), None),
         };
+        // Its inode may be another file's by now.
+        if covered
+            .first_row
+            .is_some_and(|hash| hash != chunk.first_row)
+        {
+            return (Some(batch), None);
+        }
         let (mut at, mut lines) = (0, 0);
         while at < chunk.bytes.len() && chunk.offset + (at as u64) < covered.to {
-            let Some((understood, taken, line_count)) = feed.understand(&chunk, at) else {
+            let before = batch.events.len();
+            let understood = feed.understand(&chunk, at, now, saved, &mut batch.events);
+            let Some((understood, taken, line_count)) = understood else {
                 break;
             };
             match understood {
-                Understood::Event(event) if saved.contains(&event.id) => batch.counts.repeated += 1,
-                Understood::Event(event) => batch.events.push(event),
-                Understood::Early => batch.counts.filtered += 1,
-                Understood::Misfit(_) => batch.counts.repeated += 1,
-                Understood::Nothing => {}
+                Understood::Row(Fate::Misfit(_)) => {
+                    batch.counts.rows += 1;
+                    batch.counts.repeated += 1;
+                }
+                understood => understood.count(batch.events.len() - before, &mut batch.counts),
             }
             at += taken;
             lines += line_count;
@@ -154,8 +183,6 @@ fn rows_again(
         let now_at = source.consumed(chunk.file, at, lines);
         let is_another = now_at.life != covered.origin.life && covered.origin.offset > 0;
         bytes += at;
-        batch.counts.rows =
-            batch.events.len() as u64 + batch.counts.filtered + batch.counts.repeated;
         if at == 0 || is_another || now_at.offset >= covered.to {
             return (Some(batch), None);
         }

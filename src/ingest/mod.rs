@@ -8,21 +8,28 @@
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
 mod again;
+mod overflow;
+mod pause;
 mod report;
 mod set_aside;
 
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 
 use crate::clock::{Clock, Moment, UnixMs};
-use crate::event::{Event, EventId, Maker, Origin};
+use crate::derive::{Derive, Fate, Now};
+use crate::event::{Event, EventId, Origin};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
 use crate::progress::{Progress, Pulse};
-use crate::queue::{self, Queue, SourceBatch, SourceCounts};
+use crate::queue::{
+    self, DiskLimits, Queue, Room, Shortage, SourceBatch, SourceCounts, StateChange, WhenFull,
+};
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
-    Change, Changed, Chunk, FilePosition, Looked, Oversized, Piece, Source, Start,
+    Change, Changed, Chunk, FileKey, FilePosition, Looked, Oversized, Piece, Source,
 };
 use again::Again;
+use overflow::Overflow;
+use pause::Pause;
 use report::Report;
 use std::collections::HashSet;
 use std::fmt;
@@ -36,8 +43,14 @@ use std::time::Duration;
 /// some hundred kilobytes of memory.
 pub const GROUP_ROWS_MAX: usize = 1_024;
 
-/// Most bytes of rows of one commit, beside [`GROUP_ROWS_MAX`]: bounds memory with wide rows.
-pub const GROUP_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of one commit's rows and the events made of them, beside [`GROUP_ROWS_MAX`]: bounds
+/// memory with wide rows.
+pub const GROUP_BYTES_MAX: usize = 2 << 20;
+
+/// Memory that reading takes at most, of the agent's budget: a group of [`GROUP_BYTES_MAX`] and a
+/// row beyond it, the blocks packed of it, the batch they are written in, and what the database
+/// holds of that until it is synced; beside it what a source has read and not yet given out.
+pub const MEMORY_BYTES: usize = 4 * GROUP_BYTES_MAX + (2 << 20);
 
 /// Bytes asked of a source at a time.
 const READ_BYTES: usize = 128 << 10;
@@ -51,11 +64,21 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(4);
 /// Wait before a failed commit is tried again, and between looks at a disk that is full.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Time between two questions for bytes that are to be read again.
+const AGAIN_PAUSE: Duration = Duration::from_millis(500);
+
+/// Time between two looks at whether dead letters have outlived their limits.
+const OUTLIVED_PAUSE: Duration = Duration::from_secs(60);
+
 /// Shortest time from one look to the next that growth calls for.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
-/// Time between two measurements of the state directory.
-const MEASURE_PAUSE: Duration = Duration::from_millis(500);
+/// Longest time between two passes where time alone may bring events.
+const TICK_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a record that is whole waits for lines that continue it: whoever writes a stack trace
+/// writes it at once.
+const CONTINUATION_WAIT: Duration = Duration::from_secs(2);
 
 /// One source with everything that turns its bytes into events.
 #[derive(Debug)]
@@ -68,12 +91,12 @@ pub struct Feed {
     pub format: Format,
     /// What reads them.
     pub parser: Parser,
-    /// What is told of a record.
-    pub maker: Maker,
+    /// What is told of a record, of several together, and of time alone.
+    pub derive: Derive,
     /// Time between two looks when nothing calls for one.
     pub poll: Duration,
-    /// Where following begins; rows of an earlier time are filtered out.
-    pub start: Start,
+    /// It makes only events that still fit when reading pauses for the others.
+    pub reserved: bool,
 }
 
 /// Why ingest cannot begin.
@@ -142,13 +165,10 @@ pub struct Ingest {
     pulse: Pulse,
     /// A group whose commit failed; it goes first.
     held: Option<Group>,
-    /// Most bytes the state directory may take before reading pauses.
-    disk_max: u64,
-    measured_at: Option<Moment>,
-    /// The state directory is as big as it may become.
-    full: bool,
-    /// The last commit failed.
-    failing: bool,
+    when_full: WhenFull,
+    outlived_at: Option<Moment>,
+    pause: Pause,
+    overflow: Overflow,
     /// Bytes that are being read once more.
     again: Option<Again>,
     /// When the queue was last asked for such bytes.
@@ -165,6 +185,12 @@ struct Following {
     looked_at: Moment,
     /// The queue has heard of the source.
     seen: bool,
+    /// Every complete row there is has been read.
+    caught_up: bool,
+    /// A record that is whole as it stands waits for lines that may continue it, since then.
+    waiting_since: Option<(FileKey, Moment)>,
+    /// It has waited long enough.
+    waited_enough: bool,
     report: Report,
 }
 
@@ -192,6 +218,8 @@ impl Following {
 struct Group {
     batches: Vec<SourceBatch>,
     set_aside: Vec<Entry>,
+    /// Small state that changes with it.
+    state: Vec<StateChange>,
     rows: usize,
     bytes: usize,
     /// Events that were saved from damage; see [`Ingest`].
@@ -212,28 +240,34 @@ pub enum Passed {
 }
 
 impl Ingest {
-    /// A pump from `feeds` into `queue`, whose directory `state_dir` takes at most `disk_max` bytes
-    /// before reading pauses.
+    /// A pump from `feeds` into `queue`, whose directory is `state_dir`. The queue says when there
+    /// is no room, by the same `limits`.
     ///
     /// # Errors
     ///
-    /// When rows that do not fit would have nowhere to be kept. Nothing has been read then.
+    /// When rows that do not fit would have nowhere to be kept, even if the disk had room. Nothing
+    /// has been read then.
     pub fn new(
         feeds: Vec<Feed>,
         queue: Queue,
         state_dir: &Path,
-        disk_max: u64,
+        limits: &DiskLimits,
         clock: Arc<dyn Clock>,
     ) -> Result<Ingest, IngestError> {
-        let set_aside = SetAside::open(state_dir).map_err(|cause| IngestError::SetAside {
-            directory: state_dir.to_owned(),
-            cause,
+        let set_aside = SetAside::open(state_dir, limits.set_aside_max()).map_err(|cause| {
+            IngestError::SetAside {
+                directory: state_dir.to_owned(),
+                cause,
+            }
         })?;
         let now = clock.now();
         let follow = |feed: Feed| Following {
             look_at: now,
             looked_at: now,
             seen: queue.seen(&feed.name),
+            caught_up: false,
+            waiting_since: None,
+            waited_enough: false,
             report: Report::new(&feed.name),
             feed,
         };
@@ -247,10 +281,10 @@ impl Ingest {
             set_aside,
             clock,
             held: None,
-            disk_max,
-            measured_at: None,
-            full: false,
-            failing: false,
+            when_full: limits.when_full,
+            outlived_at: None,
+            pause: Pause::default(),
+            overflow: Overflow::default(),
             again: None,
             again_asked_at: None,
             saved: Arc::default(),
@@ -294,54 +328,104 @@ impl Ingest {
     /// The group is durable when this returns [`Passed::Full`] or [`Passed::Committed`]. A crash
     /// before costs nothing but reading the same rows again.
     pub fn pass(&mut self, heard: Changed) -> Passed {
+        let room = self.room();
         let mut group = match self.held.take() {
             Some(held) => held,
             None => {
                 let looked = self.look(heard);
-                if self.is_full() {
-                    self.held = Some(looked).filter(|group| !group.batches.is_empty());
-                    return Passed::Paused;
+                match room {
+                    Room::ForNone(_) => looked,
+                    Room::ForAll | Room::ForReserved(_) => {
+                        let mut group = self.read(looked, room);
+                        self.derive(&mut group);
+                        group
+                    }
                 }
-                self.read(looked)
             }
         };
-        if group.batches.is_empty() {
-            return Passed::Idle;
+        if let Room::ForNone(shortage) = room
+            && (group.rows > 0 || shortage == Shortage::Ballast)
+        {
+            // What a look alone has found is written all the same: some hundred bytes.
+            self.held = Some(group).filter(|group| !group.is_empty());
+            return Passed::Paused;
+        }
+        if group.is_empty() {
+            return match room {
+                Room::ForNone(_) => Passed::Paused,
+                Room::ForAll | Room::ForReserved(_) => Passed::Idle,
+            };
         }
         let full = group.is_full();
-        let kept = self
-            .keep_rejects(&mut group)
-            .map_err(|error| format!("cannot set rows aside: {error}"));
-        let committed = kept.and_then(|()| {
-            self.queue
-                .commit(&group.batches)
-                .map_err(|error| error.to_string())
-        });
-        match committed {
-            Ok(_) => {
-                if std::mem::take(&mut self.failing) {
-                    log::info!("reading resumed");
+        match self.make_durable(&mut group) {
+            Ok(()) => {
+                if room == Room::ForAll {
+                    self.pause.end(self.clock.now());
                 }
-                if full {
-                    Passed::Full
-                } else {
-                    Passed::Committed
+                match room {
+                    Room::ForNone(_) => Passed::Paused,
+                    _ if full => Passed::Full,
+                    _ => Passed::Committed,
                 }
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    log::error!("reading paused, rows cannot be made durable error={error:?}");
-                }
+                self.pause.failed(&error, self.clock.now());
                 self.held = Some(group);
                 Passed::Paused
             }
         }
     }
 
+    /// What there is room for; what goes to make some, and what there is to say about it.
+    fn room(&mut self) -> Room {
+        let now = self.clock.now();
+        let mut room = self.queue.room(now);
+        while self.when_full == WhenFull::DropOldest
+            && let Room::ForReserved(Shortage::DiskMax { .. })
+            | Room::ForNone(Shortage::DiskMax { .. }) = room
+        {
+            match self.queue.drop_oldest() {
+                Ok(Some(dropped)) => {
+                    self.overflow.dropped(&dropped, now);
+                    room = self.queue.room(now);
+                }
+                // Too little to drop, or it cannot be written: what is left is to wait.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.overflow.tell(now);
+        self.remove_outlived(now);
+        // A pause after a failed commit ends with one that succeeds.
+        if room != Room::ForAll || self.held.is_none() {
+            self.pause.heard(room, now);
+        }
+        room
+    }
+
+    fn remove_outlived(&mut self, now: Moment) {
+        let is_due = self
+            .outlived_at
+            .is_none_or(|at| now.since(at) >= OUTLIVED_PAUSE);
+        if is_due {
+            self.outlived_at = Some(now);
+            if let Err(error) = self.queue.remove_outlived(self.clock.wall()) {
+                log::debug!("dead letters not removed error={:?}", chain(&error));
+            }
+        }
+    }
+
+    /// Steps 4 and 5.
+    fn make_durable(&mut self, group: &mut Group) -> Result<(), String> {
+        self.keep_rejects(group)
+            .map_err(|error| format!("cannot set rows aside: {error}"))?;
+        let committed = self.queue.commit_with(&group.batches, &group.state);
+        committed.map(|_| ()).map_err(|error| chain(&error))
+    }
+
     /// Reads some rows again that the queue has lost to damage; asks it for such rows now and then.
     fn pass_again(&mut self) -> bool {
         let now = self.clock.now();
-        let asked_lately = |asked: Moment| now.since(asked) < MEASURE_PAUSE;
+        let asked_lately = |asked: Moment| now.since(asked) < AGAIN_PAUSE;
         if self.again.is_none() && self.again_asked_at.is_some_and(asked_lately) {
             return false;
         }
@@ -380,12 +464,25 @@ impl Ingest {
     }
 
     /// Steps 2 and 3: reads complete lines and turns them into events, source by source.
-    fn read(&mut self, mut group: Group) -> Group {
+    fn read(&mut self, mut group: Group, room: Room) -> Group {
+        let now = self.now();
         for following in &mut self.feeds {
+            following.caught_up = false;
+        }
+        let may_read = |feed: &Feed| feed.reserved || room == Room::ForAll;
+        for following in self
+            .feeds
+            .iter_mut()
+            .filter(|following| may_read(&following.feed))
+        {
+            following.wait_no_longer(now);
             while !group.is_full() {
                 match following.feed.source.read(READ_BYTES) {
-                    Ok(Some(piece)) => group.understand(following, piece),
-                    Ok(None) => break,
+                    Ok(Some(piece)) => group.understand(following, piece, now),
+                    Ok(None) => {
+                        following.caught_up = true;
+                        break;
+                    }
                     Err(error) => {
                         following.report.trouble(&error);
                         break;
@@ -400,6 +497,32 @@ impl Ingest {
         group
     }
 
+    /// Adds what time alone brings, and what changed of the state that events were made with.
+    fn derive(&mut self, group: &mut Group) {
+        let now = self.now();
+        for following in &mut self.feeds {
+            let Feed { name, derive, .. } = &mut following.feed;
+            if derive.needs_ticks() {
+                let mut told = Vec::new();
+                derive.tick(now, following.caught_up, &mut told);
+                if !told.is_empty() {
+                    let batch = group.batch(name);
+                    batch.counts.derived += told.len() as u64;
+                    batch.events.append(&mut told);
+                }
+            }
+            derive.take_changes(&mut group.state);
+            following.report.forgotten(derive.take_forgotten());
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            moment: self.clock.now(),
+            wall: self.clock.wall(),
+        }
+    }
+
     /// Step 4: keeps the rows that did not fit, before their positions are committed.
     fn keep_rejects(&mut self, group: &mut Group) -> io::Result<()> {
         self.set_aside.add(&group.set_aside)?;
@@ -407,49 +530,26 @@ impl Ingest {
         Ok(())
     }
 
-    /// Whether the state directory is as big as it may become; says so when that changes.
-    fn is_full(&mut self) -> bool {
-        let now = self.clock.now();
-        if self
-            .measured_at
-            .is_some_and(|measured| now.since(measured) < MEASURE_PAUSE)
-        {
-            return self.full;
-        }
-        self.measured_at = Some(now);
-        let bytes = self
-            .queue
-            .disk_bytes()
-            .saturating_add(self.set_aside.bytes());
-        let resume_below = self.disk_max / 10 * 9;
-        let full = bytes
-            >= if self.full {
-                resume_below
-            } else {
-                self.disk_max
-            };
-        match (std::mem::replace(&mut self.full, full), full) {
-            (false, true) => log::error!(
-                "reading paused, the queue is full disk_bytes={bytes} disk_max={}",
-                self.disk_max
-            ),
-            (true, false) => log::info!("reading resumed disk_bytes={bytes}"),
-            _ => {}
-        }
-        full
-    }
-
     fn until_next_look(&self) -> Duration {
         let now = self.clock.now();
-        self.feeds
-            .iter()
-            .map(|following| following.look_at.since(now))
-            .min()
-            .unwrap_or(PAUSE)
+        let due = |following: &Following| {
+            let look = following.look_at.since(now);
+            if following.waiting_since.is_some() || following.feed.derive.needs_ticks() {
+                look.min(TICK_PAUSE)
+            } else {
+                look
+            }
+        };
+        self.feeds.iter().map(due).min().unwrap_or(PAUSE)
     }
 }
 
 impl Group {
+    /// Whether there is nothing to commit.
+    fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.state.is_empty()
+    }
+
     fn is_full(&self) -> bool {
         self.rows >= GROUP_ROWS_MAX || self.bytes >= GROUP_BYTES_MAX
     }
@@ -499,9 +599,9 @@ impl Group {
         }
     }
 
-    fn understand(&mut self, following: &mut Following, piece: Piece) {
+    fn understand(&mut self, following: &mut Following, piece: Piece, now: Now) {
         match piece {
-            Piece::Lines(chunk) => self.understand_lines(following, &chunk),
+            Piece::Lines(chunk) => self.understand_lines(following, &chunk, now),
             Piece::Oversized(oversized) => self.pass_over(following, oversized),
         }
     }
@@ -531,66 +631,130 @@ impl Group {
         remember(batch, oversized.position);
     }
 
-    fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk) {
+    fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk, now: Now) {
         let Following { feed, report, .. } = following;
         let (mut at, mut lines) = (0, 0);
         let (mut counts, mut events) = (SourceCounts::default(), Vec::new());
+        let waited = following
+            .waiting_since
+            .is_some_and(|(file, _)| file == chunk.file);
+        feed.parser
+            .set_circumstances(now.wall, waited && following.waited_enough);
+        let saved = Arc::clone(&self.saved);
         while !self.is_full() && at < chunk.bytes.len() {
-            let Some((understood, bytes, taken)) = feed.understand(chunk, at) else {
+            let before = events.len();
+            let understood = feed.understand(chunk, at, now, &saved, &mut events);
+            let Some((understood, bytes, taken)) = understood else {
                 break;
             };
-            match understood {
-                Understood::Event(event) if self.saved.contains(&event.id) => counts.repeated += 1,
-                Understood::Event(event) => events.push(event),
-                Understood::Early => counts.filtered += 1,
-                Understood::Misfit(reject) => {
-                    counts.rejected += 1;
-                    let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
-                    let offset = chunk.offset + at as u64;
-                    report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
-                    let row = chunk.bytes.get(at..at + bytes).unwrap_or_default();
-                    self.set_aside
-                        .push(entry(&feed.name, chunk, line, offset, &reject, row));
-                }
-                Understood::Nothing => {}
+            understood.count(events.len() - before, &mut counts);
+            let told = events.iter().skip(before);
+            self.bytes += told.map(|event| event.data.len()).sum::<usize>();
+            if let Understood::Row(Fate::Misfit(reject)) = understood {
+                let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
+                let offset = chunk.offset + at as u64;
+                report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
+                let row = chunk.bytes.get(at..at + bytes).unwrap_or_default();
+                self.set_aside
+                    .push(entry(&feed.name, chunk, line, offset, &reject, row));
             }
             at += bytes;
             lines += taken;
             self.bytes += bytes;
             self.rows += 1;
         }
+        let doubtful = feed.parser.take_doubtful();
+        if let (1.., Some(event)) = (doubtful, events.last()) {
+            report.doubtful(&chunk.path, event.time.unix, doubtful);
+        }
         let position = feed.source.consumed(chunk.file, at, lines);
         if at > 0 {
-            let told = events.len() as u64 + counts.repeated;
-            counts.rows = told + counts.filtered + counts.rejected;
+            let before = events.len();
+            if counts.rows > 0 {
+                feed.derive.rows_came(now, &mut events);
+            }
+            counts.derived += (events.len() - before) as u64;
             let batch = self.batch(&feed.name);
             batch.events.append(&mut events);
             batch.counts.rows += counts.rows;
+            batch.counts.derived += counts.derived;
             batch.counts.rejected += counts.rejected;
             batch.counts.filtered += counts.filtered;
             batch.counts.repeated += counts.repeated;
+            batch.counts.joined += counts.joined;
             remember(batch, position);
         }
+        following.note_waiting(chunk, at, now.moment);
     }
 }
 
 /// What the first line, or lines, of some bytes came to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum Understood {
-    /// An event.
-    Event(Event),
-    /// A row of a time before the one that following begins at.
-    Early,
-    /// A row that does not fit.
-    Misfit(Reject),
+    /// A row, and what became of it.
+    Row(Fate),
     /// A blank line or a header.
     Nothing,
 }
 
+impl Understood {
+    /// Counts a row of which `made` events were made.
+    fn count(&self, made: usize, counts: &mut SourceCounts) {
+        let Understood::Row(fate) = self else {
+            return;
+        };
+        counts.rows += 1;
+        counts.derived += made as u64;
+        match fate {
+            // One of the events stands for the row.
+            Fate::Told => counts.derived -= 1,
+            Fate::Filtered => counts.filtered += 1,
+            Fate::Repeated => counts.repeated += 1,
+            Fate::Joined => counts.joined += 1,
+            Fate::Misfit(_) => counts.rejected += 1,
+        }
+    }
+}
+
+impl Following {
+    /// Takes in that of `chunk` only the first `at` bytes were understood: where a record waits for
+    /// lines that may continue it, it does so for a while only.
+    fn note_waiting(&mut self, chunk: &Chunk, at: usize, now: Moment) {
+        if !self.feed.parser.format().may_continue() {
+            return;
+        }
+        let waits = at < chunk.bytes.len();
+        self.waited_enough = false;
+        self.waiting_since = match self.waiting_since {
+            _ if !waits => None,
+            Some((file, since)) if file == chunk.file && at == 0 => Some((file, since)),
+            _ => Some((chunk.file, now)),
+        };
+    }
+
+    /// Has a record that has waited enough handed out again.
+    fn wait_no_longer(&mut self, now: Now) {
+        if let Some((file, since)) = self.waiting_since
+            && now.moment.since(since) >= CONTINUATION_WAIT
+        {
+            self.waited_enough = true;
+            self.feed.source.hand_out_again(file);
+        }
+    }
+}
+
 impl Feed {
-    /// Understands what begins `at` bytes into the chunk, and says how many bytes and lines that
-    /// takes; `None` when a quote is open and more may follow.
-    fn understand(&mut self, chunk: &Chunk, at: usize) -> Option<(Understood, usize, u32)> {
+    /// Understands what begins `at` bytes into the chunk, adds what it tells to `events` unless that
+    /// was `saved` from damage, and says how many bytes and lines that takes; `None` when it is not
+    /// whole and more may follow.
+    fn understand(
+        &mut self,
+        chunk: &Chunk,
+        at: usize,
+        now: Now,
+        saved: &HashSet<EventId>,
+        events: &mut Vec<Event>,
+    ) -> Option<(Understood, usize, u32)> {
         let rest = chunk.bytes.get(at..).unwrap_or_default();
         let offset = chunk.offset + at as u64;
         let (record, bytes, lines) = match self.parser.next(rest, offset == 0, chunk.last) {
@@ -600,33 +764,62 @@ impl Feed {
                 lines,
             } => (record, bytes, lines),
             Step::Skipped { bytes, lines } => return Some((Understood::Nothing, bytes, lines)),
+            Step::Unwanted { bytes, lines } => {
+                return Some((Understood::Row(Fate::Filtered), bytes, lines));
+            }
             Step::Rejected {
                 reject,
                 bytes,
                 lines,
-            } => return Some((Understood::Misfit(reject), bytes, lines)),
+            } => return Some((Understood::Row(Fate::Misfit(reject)), bytes, lines)),
             Step::More => return None,
         };
         let raw = rest.get(..bytes).unwrap_or_default();
         let origin = Origin {
             first_row: &chunk.first_row,
             offset,
-            raw,
+            // How many lines continue a line may depend on when it was read; its id must not.
+            raw: if self.format.may_continue() {
+                first_line(raw)
+            } else {
+                raw
+            },
         };
-        let event = self.maker.make(&record, &self.format, origin);
-        let understood = match self.start {
-            Start::At(start) if event.time.unix < start => Understood::Early,
-            _ if queue::accepts(&event) => Understood::Event(event),
-            _ => Understood::Misfit(Reject::row(Problem::TooLong)),
-        };
-        Some((understood, bytes, lines))
+        let before = events.len();
+        let mut fate = self.derive.take(&record, &self.format, origin, now, events);
+        let fits = events.iter().skip(before).all(queue::accepts);
+        if !fits {
+            events.truncate(before);
+            fate = Fate::Misfit(Reject::row(Problem::TooLong));
+        }
+        if !saved.is_empty() {
+            let mut made = events.split_off(before);
+            made.retain(|event| !saved.contains(&event.id));
+            events.append(&mut made);
+        }
+        if fate == Fate::Told && events.len() == before {
+            fate = Fate::Repeated;
+        }
+        Some((Understood::Row(fate), bytes, lines))
     }
+}
+
+/// The first line of a record.
+fn first_line(raw: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\n', raw).map_or(raw.len(), |end| end + 1);
+    raw.get(..end).unwrap_or(raw)
 }
 
 /// The position of a file is the last one found in a group.
 fn remember(batch: &mut SourceBatch, position: FilePosition) {
     batch.positions.retain(|known| known.key != position.key);
     batch.positions.push(position);
+}
+
+/// An error with its causes, as one text.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn entry(

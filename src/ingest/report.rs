@@ -1,7 +1,8 @@
 //! Report: what ingest says in the log about one source: changes at once, repetitions as a count.
 
-use crate::clock::Moment;
+use crate::clock::{Moment, UnixMs};
 use crate::source::{Change, SourceError};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Shortest time between two lines about rows set aside. The first of a run is said at once; a
@@ -15,6 +16,9 @@ pub struct Report {
     untold: Option<Untold>,
     told_at: Option<Moment>,
     troubled: bool,
+    told_forgotten: bool,
+    /// The file, the hour of its rows, and how many doubtful local times were told for it.
+    doubtful: Option<(PathBuf, i64, u64)>,
 }
 
 /// Rows set aside since the last line about them.
@@ -33,6 +37,8 @@ impl Report {
             untold: None,
             told_at: None,
             troubled: false,
+            told_forgotten: false,
+            doubtful: None,
         }
     }
 
@@ -46,6 +52,27 @@ impl Report {
                     place: place.to_owned(),
                     reason: reason.to_owned(),
                 })
+            }
+        }
+    }
+
+    /// `count` rows of `path`, of about `at`, had a local time that summer time repeats or leaves
+    /// out: said once for each file and hour.
+    ///
+    /// The event does not say it: the keys of its data are fixed. The zone has such hours twice a
+    /// year, and one line then is what an operator who bills by them needs.
+    pub fn doubtful(&mut self, path: &Path, at: UnixMs, count: u64) {
+        let hour = at.unix_secs().div_euclid(3_600);
+        match &mut self.doubtful {
+            Some((file, told, total)) if *told == hour && file == path => *total += count,
+            other => {
+                log::warn!(
+                    "local times in the hour that summer time repeats or leaves out, the earlier reading is taken source={} file={path:?} hour={} earlier_count={}",
+                    self.source,
+                    crate::timestamp::Timestamp::from_secs(hour * 3_600),
+                    other.as_ref().map_or(0, |(_, _, total)| *total)
+                );
+                *other = Some((path.to_owned(), hour, count));
             }
         }
     }
@@ -89,6 +116,16 @@ impl Report {
             Change::TooMany { left_out } => log::warn!(
                 "too many files, the oldest are not followed source={source} left_out={left_out}"
             ),
+        }
+    }
+
+    /// So many entries of the source's state were forgotten for want of room; said once, it goes on.
+    pub fn forgotten(&mut self, entries: u64) {
+        if entries > 0 && !std::mem::replace(&mut self.told_forgotten, true) {
+            log::warn!(
+                "too many alarms, accounts or calls are open, the oldest are forgotten source={} count={entries}",
+                self.source
+            );
         }
     }
 

@@ -48,18 +48,27 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct SetAside {
     path: PathBuf,
+    bytes_max: u64,
 }
 
 impl SetAside {
-    /// The file under `state_dir`; checks that it can be written.
+    /// The file under `state_dir`, of at most `bytes_max` bytes and never more than
+    /// [`SET_ASIDE_BYTES_MAX`]; checks that it can be written.
     ///
     /// # Errors
     ///
-    /// When it can be neither opened nor made.
-    pub fn open(state_dir: &Path) -> io::Result<SetAside> {
+    /// When it can be neither opened nor made, unless that is for want of space or because the
+    /// disk cannot be written now: that is seen, and waited for, when a row is to be set aside.
+    pub fn open(state_dir: &Path, bytes_max: u64) -> io::Result<SetAside> {
         let path = state_dir.join("set-aside.jsonl");
-        append(&path)?;
-        Ok(SetAside { path })
+        match append(&path) {
+            Err(error) if !may_pass(&error) => return Err(error),
+            _ => {}
+        }
+        Ok(SetAside {
+            path,
+            bytes_max: bytes_max.min(SET_ASIDE_BYTES_MAX),
+        })
     }
 
     /// Adds `entries`; they survive loss of power after `Ok`.
@@ -79,7 +88,7 @@ impl SetAside {
         }
         let mut file = append(&self.path)?;
         let mut before = file.metadata()?.len();
-        if before > 0 && before.saturating_add(text.len() as u64) > SET_ASIDE_BYTES_MAX {
+        if before > 0 && before.saturating_add(text.len() as u64) > self.bytes_max {
             fs::rename(&self.path, self.before())?;
             file = append(&self.path)?;
             before = 0;
@@ -96,12 +105,6 @@ impl SetAside {
         written
     }
 
-    /// Bytes on disk of this file and the one before it.
-    pub fn bytes(&self) -> u64 {
-        let size = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        size(&self.path).saturating_add(size(&self.before()))
-    }
-
     fn before(&self) -> PathBuf {
         self.path.with_extension("jsonl.1")
     }
@@ -113,6 +116,16 @@ pub fn row_text(row: &[u8]) -> String {
     String::from_utf8_lossy(kept)
         .trim_end_matches(['\r', '\n'])
         .to_string()
+}
+
+/// Whether the disk is full or read-only now, and may be otherwise later.
+fn may_pass(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -142,7 +155,7 @@ mod tests {
     #[test]
     fn a_row_set_aside_can_be_read_back_with_its_place_and_reason() {
         let dir = tempfile::tempdir().unwrap();
-        let aside = SetAside::open(dir.path()).unwrap();
+        let aside = SetAside::open(dir.path(), SET_ASIDE_BYTES_MAX).unwrap();
         aside.add(&[entry("a|b\"|c\r\n")]).unwrap();
         let text = fs::read_to_string(dir.path().join("set-aside.jsonl")).unwrap();
         assert_eq!(
@@ -155,7 +168,7 @@ mod tests {
     #[test]
     fn it_never_takes_more_than_two_files_of_the_cap() {
         let dir = tempfile::tempdir().unwrap();
-        let aside = SetAside::open(dir.path()).unwrap();
+        let aside = SetAside::open(dir.path(), SET_ASIDE_BYTES_MAX).unwrap();
         let group = vec![entry(&"x".repeat(2 * ROW_BYTES_MAX)); 64];
         for _ in 0..64 {
             aside.add(&group).unwrap();
@@ -172,11 +185,11 @@ mod tests {
     #[test]
     fn it_goes_on_where_it_was_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        SetAside::open(dir.path())
+        SetAside::open(dir.path(), SET_ASIDE_BYTES_MAX)
             .unwrap()
             .add(&[entry("one")])
             .unwrap();
-        SetAside::open(dir.path())
+        SetAside::open(dir.path(), SET_ASIDE_BYTES_MAX)
             .unwrap()
             .add(&[entry("two")])
             .unwrap();
@@ -188,12 +201,11 @@ mod tests {
     fn it_may_be_removed_at_any_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("set-aside.jsonl");
-        let aside = SetAside::open(dir.path()).unwrap();
+        let aside = SetAside::open(dir.path(), SET_ASIDE_BYTES_MAX).unwrap();
         aside.add(&[entry("one")]).unwrap();
         fs::remove_file(&path).unwrap();
         aside.add(&[entry("two")]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("two") && text.lines().count() == 1, "{text}");
-        assert_eq!(aside.bytes(), text.len() as u64);
     }
 }

@@ -29,8 +29,10 @@ pub fn fields_of(line: &str) -> Vec<String> {
     let dialect = Dialect {
         delimiter: b',',
         quote: Some(b'"'),
+        lenient: false,
+        escape: None,
     };
-    match Splitter::new(dialect).split(line, &mut fields) {
+    match Splitter::new(dialect).split_strictly(line, &mut fields) {
         Split::Whole => (0..fields.count())
             .map(|index| fields.get(index).to_string())
             .collect(),
@@ -58,11 +60,28 @@ impl Splitter {
         Splitter { dialect, reader }
     }
 
+    /// Splits `text`, one row of `format` without its last line end, into `fields`; leniently where
+    /// the dialect says so and there is no strict way.
+    pub(super) fn split(&mut self, text: &str, fields: &mut Fields, format: &Format) -> Split {
+        let strict = self.split_strictly(text, fields);
+        let fits = |count| format.layouts.iter().any(|layout| layout.fits(count));
+        if !self.dialect.lenient || (strict == Split::Whole && fits(fields.count())) {
+            return strict;
+        }
+        match self.split_lenient(text, fields, fits) {
+            Split::Torn(_) if strict == Split::Whole => self.split_strictly(text, fields),
+            lenient => lenient,
+        }
+    }
+
     /// Splits `text`, one row without its last line end, into `fields`.
-    pub(super) fn split(&mut self, text: &str, fields: &mut Fields) -> Split {
+    pub(super) fn split_strictly(&mut self, text: &str, fields: &mut Fields) -> Split {
         fields.clear();
         let Some(quote) = self.dialect.quote else {
-            split_plain(self.dialect.delimiter, text, fields);
+            match self.dialect.escape {
+                None => split_plain(self.dialect.delimiter, text, fields),
+                Some(escape) => split_escaped(self.dialect.delimiter, escape, text, fields),
+            }
             return Split::Whole;
         };
         let whole = self.split_quoted(text, fields);
@@ -71,6 +90,57 @@ impl Splitter {
             true if whole => Split::Whole,
             true => Split::Open,
         }
+    }
+
+    /// Splits `text`, a row whose values are quoted but stand there as they are, with quotes inside
+    /// them: between quote, delimiter and quote, as the switch wrote them. `fits` says whether a row
+    /// can have so many fields.
+    ///
+    /// FreeSWITCH's built-in template has a blank before its last opening quote: there a delimiter
+    /// with a blank behind it counts too, in the last place only. Whatever could be read in two
+    /// ways is not read.
+    fn split_lenient(
+        &self,
+        text: &str,
+        fields: &mut Fields,
+        fits: impl Fn(usize) -> bool,
+    ) -> Split {
+        let torn = Split::Torn(Problem::QuoteInside);
+        let Some(quote) = self.dialect.quote.map(char::from) else {
+            return torn;
+        };
+        let Some(inside) = text.strip_prefix(quote) else {
+            return torn;
+        };
+        let Some(inside) = inside.trim_end_matches(' ').strip_suffix(quote) else {
+            return Split::Open;
+        };
+        let delimiter = char::from(self.dialect.delimiter);
+        let between = format!("{quote}{delimiter}{quote}");
+        let spaced = format!("{quote}{delimiter} {quote}");
+        let (count, last) = (
+            inside.matches(&between).count() + 1,
+            inside.rsplit(&between).next().unwrap_or(inside),
+        );
+        // A value may hold what looks like the end of another: then either number of fields fits.
+        let split_last = last.matches(&spaced).count() == 1;
+        let last_pair = match (fits(count), split_last && fits(count + 1)) {
+            (true, false) => None,
+            (false, true) => last.split_once(&spaced),
+            (true, true) | (false, false) => return torn,
+        };
+        fields.clear();
+        for value in inside.split(&between).take(count - 1) {
+            fields.push(value);
+        }
+        match last_pair {
+            None => fields.push(last),
+            Some((one, other)) => {
+                fields.push(one);
+                fields.push(other);
+            }
+        }
+        Split::Whole
     }
 
     /// Takes the quotes off; false when one is open at the end of `text`.
@@ -106,6 +176,22 @@ fn split_plain(delimiter: u8, text: &str, fields: &mut Fields) {
         start = end + 1;
     }
     fields.push(text.get(start..).unwrap_or_default());
+}
+
+/// As [`split_plain`], where `escape` before any character takes its meaning.
+fn split_escaped(delimiter: u8, escape: u8, text: &str, fields: &mut Fields) {
+    let (mut field, mut letters) = (String::new(), text.chars());
+    while let Some(letter) = letters.next() {
+        if letter == char::from(delimiter) {
+            fields.push(&field);
+            field.clear();
+        } else if letter == char::from(escape) {
+            field.push(letters.next().unwrap_or(letter));
+        } else {
+            field.push(letter);
+        }
+    }
+    fields.push(&field);
 }
 
 /// Whether writing the fields again, each plain or quoted as it stands there, gives `text`; where a
@@ -168,8 +254,8 @@ pub(super) fn is_header(
         if names * HEADER_SHARE >= layout.columns.len() {
             return true;
         }
-        let (filled, fit) = fitting(layout, fields, zone);
-        let counted = layout.columns.len() == fields.count();
+        let (filled, fit) = fitting(layout, fields, format.dates, zone);
+        let counted = layout.fits(fields.count());
         at_start && counted && filled >= HEADER_MISFITS_MIN && fit == 0
     })
 }
@@ -181,17 +267,21 @@ mod tests {
     const CSV: Dialect = Dialect {
         delimiter: b',',
         quote: Some(b'"'),
+        lenient: false,
+        escape: None,
     };
     const PIPE: Dialect = Dialect {
         delimiter: b'|',
         quote: None,
+        lenient: false,
+        escape: None,
     };
 
     #[track_caller]
     fn check(dialect: Dialect, text: &str, expected: &[&str]) {
         let mut fields = Fields::default();
         assert_eq!(
-            Splitter::new(dialect).split(text, &mut fields),
+            Splitter::new(dialect).split_strictly(text, &mut fields),
             Split::Whole,
             "{text}"
         );
@@ -215,7 +305,7 @@ mod tests {
     fn an_open_quote_asks_for_more() {
         for text in ["\"a", "\"a\",\"b", "\"a\",\"b\"\"", "\"a\nb"] {
             assert_eq!(
-                Splitter::new(CSV).split(text, &mut Fields::default()),
+                Splitter::new(CSV).split_strictly(text, &mut Fields::default()),
                 Split::Open,
                 "{text}"
             );
@@ -234,7 +324,7 @@ mod tests {
             "\"1202\"5550101\",\"open",
         ] {
             assert_eq!(
-                Splitter::new(CSV).split(text, &mut Fields::default()),
+                Splitter::new(CSV).split_strictly(text, &mut Fields::default()),
                 Split::Torn(Problem::QuoteInside),
                 "{text}"
             );

@@ -47,6 +47,26 @@ impl Decoder {
     }
 }
 
+/// Whether `line` looks like UTF-16: it begins with that encoding's mark, or every other byte is
+/// NUL.
+pub(super) fn is_utf16(line: &[u8]) -> bool {
+    const PAIRS_MIN: usize = 8;
+    if line.starts_with(b"\xFF\xFE") || line.starts_with(b"\xFE\xFF") {
+        return true;
+    }
+    let nuls = |from: usize| {
+        line.iter()
+            .skip(from)
+            .step_by(2)
+            .filter(|byte| **byte == 0)
+            .count()
+    };
+    let pairs = line.len() / 2;
+    let most = nuls(0).max(nuls(1));
+    // Half of the pairs, for characters beyond Latin have no NUL; and not both halves, as in a hole.
+    pairs >= PAIRS_MIN && most * 2 > pairs && nuls(0).min(nuls(1)) * 4 < pairs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +85,19 @@ mod tests {
             Decoder::UTF_8.decode(b"a\xFFb"),
             (Cow::from("a\u{FFFD}b"), true)
         );
+    }
+
+    #[test]
+    fn utf_16_is_seen_in_any_line_of_a_file() {
+        let wide =
+            |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let text = "\u{FEFF}\"100\",\"200\",7\r\n\"101\",\"201\",8\r\n";
+        for line in wide(text).split_inclusive(|byte| *byte == b'\n').take(2) {
+            assert!(is_utf16(line), "{line:?}");
+        }
+        for line in [&b"a,b,c,d,e,f,g,h,i,j,k,l\n"[..], &[0; 64], b"\0\0"] {
+            assert!(!is_utf16(line), "{line:?}");
+        }
     }
 
     #[test]

@@ -3,11 +3,24 @@
 //! [`FormatTable`] is the TOML as written, the same for the presets shipped with the agent and for
 //! what an operator writes; [`Format`] is what can be used.
 
+use super::pattern::{self, Pairing, PatternTable, Patterns};
+use super::reader;
+use super::record::meets;
+use super::time::{DATES, Dates};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+pub use super::reader::{Dialect, Markup, PATTERN, Pairs, Reader};
 
 /// The type of events that are calls.
 pub const CALL: &str = "cdr";
+
+/// The type of events that are alarms.
+pub const ALARM: &str = "alarm";
+
+/// The type of events about balances.
+pub const BALANCE: &str = "balance_alert";
 
 /// A format as written: nothing checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +39,40 @@ pub struct FormatTable {
     pub notes: String,
     /// Type of the events (default: `cdr`).
     pub event: Option<String>,
-    /// `delimited` or `json-lines`.
+    /// `delimited`, `json-lines`, `key-value`, `json-document` or `xml-document`.
     pub reader: String,
-    /// The character between fields (`delimited`).
+    /// The character between fields (`delimited`) or pairs (`key-value`; default there: `;`).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
-    /// The character around text, or `none` (`delimited`; default: none).
+    /// The character around text, or `none` (`delimited`, `key-value`; default: none).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub quote: Option<String>,
+    /// `strict` (default), or `lenient` where the switch writes values with the quotes inside them
+    /// as they are (`delimited`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quoting: Option<String>,
+    /// The character before a delimiter that is part of a value (`delimited` without quotes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escape: Option<String>,
+    /// The character between a name and its value (`key-value`; default: `=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assign: Option<String>,
+    /// The texts behind which the pairs of a line begin (`key-value`); lines without one are no
+    /// rows. Which one it was is the column `lead`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// The path below which values may be percent-encoded (documents).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoded_under: Option<String>,
+    /// Texts that a value has where the switch has nothing to tell, as `NONE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nothing: Vec<String>,
+    /// `ymd` (default), `dmy` or `mdy`: the order of a date's numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dates: Option<String>,
+    /// Times are the switch's local ones and carry no zone: a source must name it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub local_times: bool,
     /// Lists of columns that identify a row; the first list that a row has whole counts.
     #[serde(default)]
     pub id_keys: Vec<Vec<String>>,
@@ -40,6 +81,9 @@ pub struct FormatTable {
     /// The layouts.
     #[serde(default)]
     pub layout: Vec<LayoutTable>,
+    /// The patterns (`pattern`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pattern: Vec<PatternTable>,
 }
 
 /// A layout as written.
@@ -51,8 +95,21 @@ pub struct LayoutTable {
     /// A layout above whose columns come first.
     pub extends: Option<String>,
     /// Another layout has as many columns: used only when `columns` names it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub only_by_name: bool,
+    /// The layout is only for rows with one of these values in these columns. A value may end in
+    /// `*`. The first layout whose conditions hold counts; rows for which none hold are no events.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub when: BTreeMap<String, Vec<String>>,
+    /// Type of the events of such rows (default: the format's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// What such a row says of its subject: the key `state` of the events' `data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Columns behind this many may be missing at the end of a row (`delimited`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<usize>,
     /// The columns, in order.
     pub columns: Vec<ColumnTable>,
 }
@@ -61,14 +118,26 @@ pub struct LayoutTable {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnTable {
-    /// Its name; for `json-lines` the dotted path of the value.
+    /// Its name; for formats whose values have names, that name or the value's dotted path.
     pub name: String,
+    /// The names or dotted paths of the value, where the column itself is called otherwise; the
+    /// first one with a value counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
     /// `text` (default), `integer`, `money`, `seconds`, `milliseconds` or `time`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// What it means for the event.
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
     pub meaning: Option<String>,
+    /// It is read, for `when`, and not told.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drop: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(truth: &bool) -> bool {
+    !truth
 }
 
 /// A format that can be read by.
@@ -90,41 +159,20 @@ pub struct Format {
     pub id_keys: Vec<Vec<String>>,
     /// What the start column means.
     pub start_is: StartIs,
+    /// Texts behind which the pairs of a line begin; empty: at its beginning.
+    pub after: Vec<String>,
+    /// The path below which a document's values may be percent-encoded.
+    pub encoded_under: Option<String>,
+    /// Texts that a value has where there is nothing to tell.
+    pub nothing: Vec<String>,
+    /// The order of a date's numbers.
+    pub dates: Dates,
+    /// Times are local ones and carry no zone.
+    pub local_times: bool,
+    /// The patterns of a text log, each with the layout at the same place.
+    pub patterns: Option<Patterns>,
     /// The layouts; never empty.
     pub layouts: Vec<Layout>,
-}
-
-/// A family of formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
-    /// Fields between delimiters.
-    Delimited(Dialect),
-    /// One JSON object per line.
-    JsonLines,
-}
-
-impl Reader {
-    /// Whether an open quote may be closed in `line`.
-    ///
-    /// The byte of a quote may also be half of a character; it is never missing from a line that
-    /// holds one.
-    pub(super) fn may_close_quote(&self, line: &[u8]) -> bool {
-        match self {
-            Reader::Delimited(Dialect {
-                quote: Some(quote), ..
-            }) => memchr::memchr(*quote, line).is_some(),
-            _ => false,
-        }
-    }
-}
-
-/// How fields are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dialect {
-    /// The byte between fields; ASCII.
-    pub delimiter: u8,
-    /// The byte around text, doubled inside; ASCII. `None`: quotes mean nothing.
-    pub quote: Option<u8>,
 }
 
 /// What the start column of a call means.
@@ -146,6 +194,16 @@ pub struct Layout {
     pub only_by_name: bool,
     /// The columns, in order; never empty.
     pub columns: Vec<Column>,
+    /// Type of the events its rows make.
+    pub event: Arc<str>,
+    /// What its rows say of their subject.
+    pub state: Option<String>,
+    /// Columns by place, and the values one of which each must have, for the layout to count.
+    pub when: Vec<(usize, Vec<String>)>,
+    /// Fewest columns of a row.
+    pub at_least: usize,
+    /// How its rows belong together, where they tell of things that begin and end or repeat.
+    pub pairing: Option<Pairing>,
     /// For each of [`Meaning::ALL`], the column that has it.
     meanings: Vec<Option<usize>>,
     /// For each of the format's `id_keys` that the layout has whole, its columns.
@@ -157,6 +215,23 @@ impl Layout {
     pub fn column_of(&self, meaning: Meaning) -> Option<usize> {
         self.meanings.get(meaning as usize).copied().flatten()
     }
+
+    /// Whether a row of `count` columns can have it.
+    pub fn fits(&self, count: usize) -> bool {
+        (self.at_least..=self.columns.len()).contains(&count)
+    }
+
+    /// Whether a row whose column at a place is what `field` gives meets the layout's conditions.
+    pub fn holds<'f>(&self, field: impl Fn(usize) -> &'f str) -> bool {
+        self.when
+            .iter()
+            .all(|(column, values)| meets(values, field(*column)))
+    }
+
+    /// The meanings of which a row must have at least one, so that it says when it happened.
+    pub fn timed_by(&self) -> &'static [Meaning] {
+        timed_by(&self.event)
+    }
 }
 
 /// One column.
@@ -164,6 +239,10 @@ impl Layout {
 pub struct Column {
     /// Its name, or its dotted path.
     pub name: String,
+    /// The names or dotted paths of its value, for formats whose values have names; never empty.
+    pub paths: Vec<String>,
+    /// It is read and not told.
+    pub drop: bool,
     /// What its values are.
     pub kind: Kind,
     /// What it means for the event.
@@ -261,8 +340,43 @@ meanings! {
     Application = "application",
     /// A route named by the line: for routing.
     RouteTag = "route_tag",
-    /// When it happened, for events other than calls.
+    /// When it happened, for events other than calls, and for the lines of a call that is told in
+    /// several.
     EventTime = "event_time",
+    /// The SIP method of the line's transaction (`INVITE`, `BYE`, …): lines that have one are
+    /// joined into calls, see `derive::join`. The answer's code is the end reason, its phrase the
+    /// disconnect reason.
+    Method = "method",
+    /// The tag of the From header.
+    FromTag = "from_tag",
+    /// The tag of the To header; empty where no dialog came to be.
+    ToTag = "to_tag",
+    /// The alarm's type, as number or name.
+    AlarmType = "alarm_type",
+    /// The alarm's type in words.
+    AlarmName = "alarm_name",
+    /// How grave it is.
+    AlarmLevel = "level",
+    /// What the alarm is about: a gateway, an account, a disk.
+    AlarmObject = "object",
+    /// The value that caused it.
+    AlarmValue = "value",
+    /// The bound it went above.
+    AlarmUpper = "upper",
+    /// The bound it went below.
+    AlarmLower = "lower",
+    /// `raised` or `cleared`.
+    State = "state",
+    /// What the line says, for people.
+    Message = "message",
+    /// The account's balance.
+    Balance = "current_balance",
+    /// The threshold the switch itself compares the balance with.
+    Threshold = "alert_threshold",
+    /// `prepaid` or `postpaid`, as written.
+    AccountType = "account_type",
+    /// How far below zero the balance may go.
+    CreditLimit = "credit_limit",
 }
 
 impl Meaning {
@@ -288,9 +402,12 @@ impl Format {
     ///
     /// Everything that stands in the way, at once.
     pub fn from_table(table: &FormatTable) -> Result<Format, Vec<FormatProblem>> {
+        if table.reader == PATTERN {
+            return pattern::format(table);
+        }
         let mut problems = Vec::new();
         let mut problem = |key, what: String| problems.push(FormatProblem { key, what });
-        let reader = reader(table, &mut problem);
+        let reader = reader::reader(table, &mut problem);
         let event = table.event.clone().unwrap_or_else(|| CALL.to_string());
         let start_is = match table.start_is.as_deref() {
             None | Some("setup") => StartIs::Setup,
@@ -303,6 +420,7 @@ impl Format {
                 StartIs::Setup
             }
         };
+        let dates = dates(table, &mut problem);
         let mut layouts: Vec<Layout> = Vec::new();
         for written in &table.layout {
             let base = written
@@ -325,7 +443,7 @@ impl Format {
                     .iter()
                     .map(|column| check_column(column, reader, &mut problem)),
             );
-            layouts.push(layout(written, columns, &table.id_keys, &mut problem));
+            layouts.push(layout(written, columns, table, &event, &mut problem));
         }
         if layouts.is_empty() {
             problem("columns", "there are no columns; write columns = [{ name = \"caller\", as = \"caller_id\" }, …]".to_string());
@@ -350,7 +468,7 @@ impl Format {
                 );
             }
         }
-        check_event(&event, &layouts, &mut problem);
+        check_event(&layouts, &mut problem);
         check_choice(reader, &layouts, &mut problem);
         match (reader, problems.is_empty()) {
             (Some(reader), true) => Ok(Format {
@@ -362,6 +480,12 @@ impl Format {
                 reader,
                 id_keys: table.id_keys.clone(),
                 start_is,
+                after: table.after.clone(),
+                encoded_under: table.encoded_under.clone(),
+                nothing: table.nothing.clone(),
+                dates,
+                local_times: table.local_times,
+                patterns: None,
                 layouts,
             }),
             _ => Err(problems),
@@ -390,11 +514,9 @@ impl Format {
         }
     }
 
-    /// The layout of a row with `count` columns, by its place in `layouts`.
-    pub fn layout_for(&self, count: usize) -> Option<usize> {
-        self.layouts
-            .iter()
-            .position(|layout| !layout.only_by_name && layout.columns.len() == count)
+    /// The types of events that its rows make.
+    pub fn events(&self) -> impl Iterator<Item = &str> {
+        self.layouts.iter().map(|layout| &*layout.event)
     }
 
     /// Names of layouts with as many columns as another one in use: what they call those columns
@@ -404,6 +526,7 @@ impl Format {
             self.layouts
                 .iter()
                 .filter(|other| other.columns.len() == one.columns.len())
+                .filter(|other| other.when == one.when)
                 .count()
                 > 1
         };
@@ -424,64 +547,26 @@ impl Format {
             .collect()
     }
 
-    /// The meanings of which a row must have at least one, so that it says when it happened.
-    pub fn timed_by(&self) -> &'static [Meaning] {
-        timed_by(&self.event)
+    /// Whether a record that is whole may be continued by lines that are not there yet.
+    pub fn may_continue(&self) -> bool {
+        self.patterns.as_ref().is_some_and(Patterns::may_continue)
     }
 }
 
-fn reader(table: &FormatTable, problem: &mut impl FnMut(&'static str, String)) -> Option<Reader> {
-    let byte = |text: &str| match text.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r' | 0) => Some(*byte),
-        _ => None,
-    };
-    match table.reader.as_str() {
-        "json-lines" => {
-            for (key, given) in [("delimiter", &table.delimiter), ("quote", &table.quote)] {
-                if given.is_some() {
-                    problem(
-                        key,
-                        "json-lines has no delimiters; leave it out".to_string(),
-                    );
-                }
-            }
-            Some(Reader::JsonLines)
-        }
-        "delimited" => {
-            let delimiter = table.delimiter.as_deref().and_then(byte);
-            if delimiter.is_none() {
-                problem(
-                    "delimiter",
-                    "one ASCII character is needed here; write delimiter = \",\", \"|\" or \"\\t\""
-                        .to_string(),
-                );
-            }
-            let quote = match table.quote.as_deref() {
-                None | Some("none") => None,
-                Some(text) => {
-                    let quote = byte(text).filter(|quote| Some(*quote) != delimiter);
-                    if quote.is_none() {
-                        problem("quote", "one ASCII character other than the delimiter is needed here; write quote = '\"', or \"none\"".to_string());
-                    }
-                    quote
-                }
-            };
-            Some(Reader::Delimited(Dialect {
-                delimiter: delimiter?,
-                quote,
-            }))
-        }
-        other => {
-            problem(
-                "format",
-                format!("{other:?} is not known; write \"delimited\" or \"json-lines\""),
-            );
-            None
-        }
+/// The order of the parts of dates that `table` states.
+pub(super) fn dates(table: &FormatTable, problem: &mut impl FnMut(&'static str, String)) -> Dates {
+    let written = table.dates.as_deref().unwrap_or("ymd");
+    let dates = DATES.iter().find(|(word, _)| *word == written);
+    if dates.is_none() {
+        problem(
+            "dates",
+            format!("{written:?} is not known; write \"ymd\", \"dmy\" or \"mdy\""),
+        );
     }
+    dates.map_or(Dates::YearFirst, |(_, dates)| *dates)
 }
 
-fn check_column(
+pub(super) fn check_column(
     written: &ColumnTable,
     reader: Option<Reader>,
     problem: &mut impl FnMut(&'static str, String),
@@ -492,7 +577,7 @@ fn check_column(
     }
     // A JSON object whose keys look like numbers is put into another order by JavaScript. The path
     // of a column with a meaning never becomes a key.
-    let is_path = reader == Some(Reader::JsonLines) && written.meaning.is_some();
+    let is_path = reader.is_some_and(Reader::has_names) && written.meaning.is_some();
     if !is_path && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
         problem(
             "columns",
@@ -540,22 +625,32 @@ fn check_column(
             ),
         );
     }
+    let mut paths = written.path.clone();
+    if paths.is_empty() {
+        paths.push(name.clone());
+    }
     Column {
         name,
+        paths,
+        drop: written.drop,
         kind,
         meaning,
     }
 }
 
 /// The type that the values of a meaning must have, where it matters.
-fn kind_of(meaning: Meaning) -> Option<Kind> {
+pub fn kind_of(meaning: Meaning) -> Option<Kind> {
     match meaning {
         Meaning::StartTime | Meaning::AnswerTime | Meaning::EndTime | Meaning::EventTime => {
             Some(Kind::Time)
         }
         Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration => Some(Kind::Seconds),
         Meaning::PddMs => Some(Kind::Millis),
-        Meaning::Cost | Meaning::Rate => Some(Kind::Money),
+        Meaning::Cost
+        | Meaning::Rate
+        | Meaning::Balance
+        | Meaning::Threshold
+        | Meaning::CreditLimit => Some(Kind::Money),
         Meaning::EndReason | Meaning::EndDirection => Some(Kind::Integer),
         _ => None,
     }
@@ -569,10 +664,11 @@ pub fn word_of(kind: Kind) -> &'static str {
         .map_or("text", |(word, _)| word)
 }
 
-fn layout(
+pub(super) fn layout(
     written: &LayoutTable,
     columns: Vec<Column>,
-    id_keys: &[Vec<String>],
+    table: &FormatTable,
+    event: &str,
     problem: &mut impl FnMut(&'static str, String),
 ) -> Layout {
     let mut names = HashSet::new();
@@ -607,13 +703,49 @@ fn layout(
         );
     }
     let find = |name: &String| columns.iter().position(|column| column.name == *name);
-    let keys = id_keys
+    let keys = table
+        .id_keys
         .iter()
         .filter_map(|key| key.iter().map(find).collect())
         .collect();
+    let mut when = Vec::new();
+    for (name, values) in &written.when {
+        match find(name) {
+            Some(index) if !values.is_empty() => when.push((index, values.clone())),
+            Some(_) => problem(
+                "layout",
+                format!(
+                    "when: no value is given for {name:?}; write like when = {{ {name} = [\"ANSWER\"] }}"
+                ),
+            ),
+            None => problem(
+                "layout",
+                format!(
+                    "when: no column of layout {:?} is called {name:?}",
+                    written.name
+                ),
+            ),
+        }
+    }
+    let at_least = written.at_least.unwrap_or(columns.len());
+    if at_least == 0 || at_least > columns.len() {
+        problem(
+            "layout",
+            format!(
+                "at_least = {at_least}: write a number from 1 to the number of columns, {}",
+                columns.len()
+            ),
+        );
+    }
+    let event = written.event.as_deref().unwrap_or(event);
     Layout {
         name: written.name.clone(),
         only_by_name: written.only_by_name,
+        event: event.into(),
+        state: written.state.clone(),
+        when,
+        at_least,
+        pairing: None,
         columns,
         meanings,
         keys,
@@ -634,7 +766,9 @@ fn check_choice(
         );
     }
     let mut counts = HashSet::new();
-    for layout in layouts.iter().filter(|layout| !layout.only_by_name) {
+    let counted = reader.is_some_and(|reader| !reader.has_names());
+    let free = |layout: &&Layout| counted && !layout.only_by_name && layout.when.is_empty();
+    for layout in layouts.iter().filter(free) {
         let count = layout.columns.len();
         if !counts.insert(count) {
             problem(
@@ -643,21 +777,42 @@ fn check_choice(
             );
         }
     }
-    // Objects are told apart by nothing: each has the columns of the one layout.
+    // Without conditions, rows of names are told apart by nothing: what stands below is never used.
+    let free = layouts.iter().position(|layout| layout.when.is_empty());
     let chosen = layouts.iter().all(|layout| !layout.only_by_name);
-    if reader == Some(Reader::JsonLines) && (layouts.len() > 1 || !chosen) {
-        problem("columns", "json-lines has one layout only".to_string());
+    let hidden = free.is_some_and(|free| free + 1 < layouts.len());
+    if reader.is_some_and(Reader::has_names) && (hidden || !chosen) {
+        problem(
+            "columns",
+            "only the last layout of rows with names can be without `when`".to_string(),
+        );
     }
 }
 
 /// An event needs something that says when it happened, and no key of its `data` may stand twice.
-fn check_event(event: &str, layouts: &[Layout], problem: &mut impl FnMut(&'static str, String)) {
-    let needed = timed_by(event);
+pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static str, String)) {
     for layout in layouts {
         // In a call's data, the columns' own names stand apart, in `extra`.
-        if event != CALL {
+        if &*layout.event != CALL {
             check_keys(layout, problem);
         }
+        let lacks = |meaning: Meaning| layout.column_of(meaning).is_none();
+        let wanted: &[Meaning] = match &*layout.event {
+            ALARM => &[Meaning::AlarmType],
+            BALANCE => &[Meaning::AccountId, Meaning::Balance],
+            _ => &[],
+        };
+        for meaning in wanted.iter().filter(|meaning| lacks(**meaning)) {
+            problem(
+                "columns",
+                format!(
+                    "events of type {:?} need a column for it; mark one as = {:?}",
+                    layout.event,
+                    meaning.word()
+                ),
+            );
+        }
+        let needed = layout.timed_by();
         if needed
             .iter()
             .all(|meaning| layout.column_of(*meaning).is_none())
@@ -679,10 +834,13 @@ fn check_keys(layout: &Layout, problem: &mut impl FnMut(&'static str, String)) {
     let meant = layout.columns.iter().filter_map(|column| column.meaning);
     let mut taken: HashSet<&str> = meant.map(Meaning::word).collect();
     taken.insert("raw_base64");
+    if layout.state.is_some() {
+        taken.insert("state");
+    }
     let plain = layout
         .columns
         .iter()
-        .filter(|column| column.meaning.is_none());
+        .filter(|column| column.meaning.is_none() && !column.drop);
     for column in plain.filter(|column| taken.contains(column.name.as_str())) {
         problem(
             "columns",
@@ -697,7 +855,8 @@ fn check_keys(layout: &Layout, problem: &mut impl FnMut(&'static str, String)) {
 /// The meanings of which a row must have at least one.
 fn timed_by(event: &str) -> &'static [Meaning] {
     match event {
-        CALL => &[Meaning::StartTime, Meaning::EndTime],
+        // A line of a call told in several says when its own transaction was.
+        CALL => &[Meaning::StartTime, Meaning::EndTime, Meaning::EventTime],
         _ => &[Meaning::EventTime],
     }
 }
@@ -781,7 +940,7 @@ mod tests {
         );
         let json = "name = \"own\"\nreader = \"json-lines\"\n";
         let longer = "[[layout]]\nname = \"b\"\nextends = \"a\"\ncolumns = [{ name = \"u\" }]\n";
-        check_table(&format!("{json}{a}{longer}"), "one layout only");
+        check_table(&format!("{json}{a}{longer}"), "only the last layout");
     }
 
     #[test]

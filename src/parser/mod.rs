@@ -8,24 +8,35 @@
 //! read in two ways are not read at all.
 
 pub mod delimited;
+pub mod document;
 pub mod encoding;
 pub mod format;
-pub mod json_lines;
+pub mod guess;
+mod json;
+mod key_value;
+pub mod pattern;
 pub mod presets;
+pub mod reader;
 pub mod record;
 pub mod reject;
+pub mod template;
 pub mod time;
+mod xml;
 
+pub use document::DocumentStep;
 pub use format::{Column, Format, Layout, Meaning};
 pub use record::{Record, Value};
 pub use reject::{Problem, Reject};
 
+use crate::clock::UnixMs;
 use delimited::{Split, Splitter};
 use encoding::Decoder;
-use format::Reader;
 use jiff::tz::TimeZone;
+use key_value::Pairing;
+use reader::{Markup, Reader};
 use record::{Fields, Scratch};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Most lines one record may span through an open quote.
 ///
@@ -77,6 +88,14 @@ pub enum Step<'a> {
         /// Lines it takes.
         lines: u32,
     },
+    /// A row of a kind that the format passes over, or a line that is none of its rows (another
+    /// program's in the same log): not bad, not told, to be counted.
+    Unwanted {
+        /// Bytes it takes.
+        bytes: usize,
+        /// Lines it takes.
+        lines: u32,
+    },
     /// A row that does not fit; to be set aside.
     Rejected {
         /// What does not fit, and where in the row.
@@ -94,14 +113,32 @@ pub enum Step<'a> {
 #[derive(Debug)]
 pub struct Parser {
     settings: Settings,
-    /// What splits rows, for delimited formats.
-    splitter: Option<Splitter>,
+    apart: Apart,
     scratch: Scratch,
+    /// About when the lines were written: for dates without a year.
+    reference: UnixMs,
+    /// Lines that may continue a record are not waited for any more.
+    impatient: bool,
+    /// Records with a doubtful local time since the last question.
+    doubtful: u64,
+}
+
+/// What takes rows apart, by the format's family.
+#[derive(Debug)]
+enum Apart {
+    Delimited(Box<Splitter>),
+    Json,
+    Pairs(Pairing),
+    /// The paths of the values that any column wants.
+    Xml(HashSet<String>),
+    /// The format's own.
+    Patterns,
 }
 
 /// How a candidate for a record turned out.
 enum Reading {
     Good,
+    Unwanted,
     Open,
     Bad(Reject),
 }
@@ -119,15 +156,34 @@ enum Further {
 impl Parser {
     /// A parser that reads by `settings`.
     pub fn new(settings: Settings) -> Parser {
-        let splitter = match settings.format.reader {
-            Reader::Delimited(dialect) => Some(Splitter::new(dialect)),
-            Reader::JsonLines => None,
+        let apart = match settings.format.reader {
+            Reader::Delimited(dialect) => Apart::Delimited(Box::new(Splitter::new(dialect))),
+            Reader::JsonLines | Reader::Document(Markup::Json) => Apart::Json,
+            Reader::KeyValue(pairs) => Apart::Pairs(Pairing::new(pairs)),
+            Reader::Document(Markup::Xml) => Apart::Xml(document::paths(&settings.format)),
+            Reader::Pattern => Apart::Patterns,
         };
         Parser {
             settings,
-            splitter,
+            apart,
             scratch: Scratch::default(),
+            doubtful: 0,
+            reference: UnixMs::default(),
+            impatient: false,
         }
+    }
+
+    /// Takes in about when the lines to come were written, for dates without a year; and whether a
+    /// record that is whole as it stands is given out even where lines that continue it may follow.
+    pub fn set_circumstances(&mut self, reference: UnixMs, impatient: bool) {
+        self.reference = reference;
+        self.impatient = impatient;
+    }
+
+    /// How many records since the last question had a local time in the hour that summer time
+    /// repeats or leaves out.
+    pub fn take_doubtful(&mut self) -> u64 {
+        std::mem::take(&mut self.doubtful)
     }
 
     /// The format it reads by.
@@ -147,6 +203,13 @@ impl Parser {
             bytes: first,
             lines: 1,
         };
+        if self.settings.format.reader == Reader::Pattern {
+            return if is_blank(line) {
+                skipped
+            } else {
+                self.next_by_pattern(bytes, last)
+            };
+        }
         let announced = self.settings.header == Header::Present && self.is_header(line, at_start);
         if announced || is_blank(line) {
             return skipped;
@@ -156,8 +219,15 @@ impl Parser {
             match self.read(bytes.get(..taken).unwrap_or(bytes)) {
                 Reading::Good => {
                     let record = self.scratch.record(&self.settings.format);
+                    self.doubtful += u64::from(record.is_doubtful());
                     return Step::Record {
                         record,
+                        bytes: taken,
+                        lines,
+                    };
+                }
+                Reading::Unwanted => {
+                    return Step::Unwanted {
                         bytes: taken,
                         lines,
                     };
@@ -182,10 +252,80 @@ impl Parser {
             }
         };
         // The first line alone is at fault; what follows it may be whole rows.
+        let reject = match encoding::is_utf16(line) {
+            true => Reject::row(Problem::Utf16),
+            false => reject,
+        };
         Step::Rejected {
             reject,
             bytes: first,
             lines: 1,
+        }
+    }
+
+    /// Reads the first record of `bytes` by the format's patterns.
+    fn next_by_pattern(&mut self, bytes: &[u8], last: bool) -> Step<'_> {
+        let format = &self.settings.format;
+        let zone = self.settings.timezone.as_ref();
+        let first = line_end(bytes);
+        let (line, flawed) = text_of(bytes.get(..first).unwrap_or(bytes), &self.settings.decoder);
+        let line = pattern::without_colours(&line);
+        let found = format
+            .patterns
+            .as_ref()
+            .and_then(|patterns| Some((patterns, patterns.find(&line)?)));
+        let Some((patterns, index)) = found else {
+            return Step::Unwanted {
+                bytes: first,
+                lines: 1,
+            };
+        };
+        let (mut taken, mut lines, mut text) = (first, 1, Cow::Borrowed(&*line));
+        while patterns.can_continue(index) && lines < RECORD_LINES_MAX {
+            let rest = bytes.get(taken..).unwrap_or_default();
+            if rest.is_empty() && !last && !self.impatient {
+                return Step::More;
+            }
+            let next = rest.get(..line_end(rest)).unwrap_or(rest);
+            let (more, _) = text_of(next, &self.settings.decoder);
+            if next.is_empty() || patterns.continues(index, &more) != Some(true) {
+                break;
+            }
+            (taken, lines) = (taken + next.len(), lines + 1);
+            let text = text.to_mut();
+            text.push('\n');
+            text.push_str(&more);
+        }
+        self.scratch.flawed = flawed;
+        let Some(layout) = format.layouts.get(index) else {
+            return Step::Unwanted {
+                bytes: first,
+                lines: 1,
+            };
+        };
+        let fields = &mut self.scratch.fields;
+        let written = pattern::Written {
+            line: &line,
+            text: &text,
+            reference: self.reference,
+            zone,
+        };
+        patterns.fill(index, &written, layout, fields);
+        match self.scratch.judge_as(format, index, zone) {
+            Ok(()) => {
+                let record = self.scratch.record(format);
+                self.doubtful += u64::from(record.is_doubtful());
+                Step::Record {
+                    record,
+                    bytes: taken,
+                    lines,
+                }
+            }
+            Err(reject) => Step::Rejected {
+                reject,
+                bytes: taken,
+                lines,
+            },
         }
     }
 
@@ -203,7 +343,7 @@ impl Parser {
                 return Further::Later;
             }
             // A whole row stands where the text would go on: the quote was never meant to be open.
-            if matches!(self.read(next), Reading::Good) {
+            if matches!(self.read(next), Reading::Good | Reading::Unwanted) {
                 return Further::Never;
             }
             (taken, count) = (taken + next.len(), count + 1);
@@ -231,7 +371,7 @@ impl Parser {
             Header::Auto => {
                 let (text, _) = text_of(line, &self.settings.decoder);
                 let mut fields = Fields::default();
-                let split = Splitter::new(dialect).split(&text, &mut fields);
+                let split = Splitter::new(dialect).split_strictly(&text, &mut fields);
                 split == Split::Whole && self.names(&fields, at_start)
             }
         }
@@ -241,7 +381,7 @@ impl Parser {
     /// [`Parser::is_header`], without splitting it again.
     fn was_header(&self, reject: &Reject, at_start: bool) -> bool {
         self.settings.header == Header::Auto
-            && self.splitter.is_some()
+            && matches!(self.apart, Apart::Delimited(_))
             && reject.problem != Problem::QuoteInside
             && self.names(&self.scratch.fields, at_start)
     }
@@ -255,18 +395,39 @@ impl Parser {
     fn read(&mut self, bytes: &[u8]) -> Reading {
         let (text, flawed) = text_of(bytes, &self.settings.decoder);
         self.scratch.flawed = flawed;
+        let format = &self.settings.format;
         let zone = self.settings.timezone.as_ref();
-        let read = match &mut self.splitter {
-            Some(splitter) => match splitter.split(&text, &mut self.scratch.fields) {
-                Split::Open => return Reading::Open,
-                Split::Torn(problem) => Err(Reject::row(problem)),
-                Split::Whole => self.scratch.judge(&self.settings.format, zone),
+        let read = match &mut self.apart {
+            Apart::Delimited(splitter) => {
+                match splitter.split(&text, &mut self.scratch.fields, format) {
+                    Split::Open => return Reading::Open,
+                    Split::Torn(problem) => Err(Reject::row(problem)),
+                    Split::Whole => self.scratch.judge(format, zone),
+                }
+            }
+            Apart::Pairs(pairing) => match key_value::pairs_of(&text, &format.after) {
+                None => Ok(false),
+                Some((lead, pairs)) => pairing.split(pairs).map_err(Reject::row).and_then(|()| {
+                    let index = self.scratch.fill(format, |name| match name {
+                        key_value::LEAD if !lead.is_empty() => Some(Cow::Borrowed(lead)),
+                        name => pairing.find(pairs, name).map(Cow::Borrowed),
+                    });
+                    self.scratch.judge_filled(format, index, zone)
+                }),
             },
-            None => json_lines::read(&self.settings.format, &text, &mut self.scratch)
-                .and_then(|()| self.scratch.judge(&self.settings.format, zone)),
+            // Those are read by `next_by_pattern`.
+            Apart::Patterns => Ok(false),
+            Apart::Json | Apart::Xml(_) => {
+                return match self.read_document(&text, "") {
+                    Ok(true) => Reading::Good,
+                    Ok(false) => Reading::Unwanted,
+                    Err(fault) => Reading::Bad(fault.reject),
+                };
+            }
         };
         match read {
-            Ok(()) => Reading::Good,
+            Ok(true) => Reading::Good,
+            Ok(false) => Reading::Unwanted,
             Err(reject) => Reading::Bad(reject),
         }
     }
@@ -302,5 +463,11 @@ fn text_of<'b>(bytes: &'b [u8], decoder: &Decoder) -> (Cow<'b, str>, bool) {
     (text, flawed)
 }
 
+#[cfg(test)]
+mod document_tests;
+#[cfg(test)]
+mod figure_tests;
+#[cfg(test)]
+mod sample_tests;
 #[cfg(test)]
 mod tests;

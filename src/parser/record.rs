@@ -5,9 +5,16 @@ use super::reject::{Problem, Reject, shown};
 use super::time;
 use crate::timestamp::Timestamp;
 use jiff::tz::TimeZone;
+use std::borrow::Cow;
 
 /// Largest whole number every JSON reader holds exactly: 2^53 - 1 (RFC 8259, section 6).
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
+
+/// Longest length of time that a row can tell, in seconds: a year.
+///
+/// No call lasts so long. An instant in a column of lengths is a row of another layout that happens to
+/// have as many columns.
+pub const LENGTH_SECS_MAX: i64 = 366 * 86_400;
 
 /// One row that fits its layout. Borrows the parser's buffers.
 #[derive(Debug, Clone, Copy)]
@@ -145,24 +152,119 @@ impl Scratch {
         }
     }
 
-    /// Checks the fields against the layout that has as many columns.
-    pub(super) fn judge(&mut self, format: &Format, zone: Option<&TimeZone>) -> Result<(), Reject> {
-        let count = self.fields.count();
-        let Some(index) = format.layout_for(count) else {
-            return Err(Reject::row(no_layout(format, count)));
+    /// Checks the fields against the layout that has as many columns and whose conditions hold;
+    /// false where the row is one of those that the format passes over.
+    pub(super) fn judge(
+        &mut self,
+        format: &Format,
+        zone: Option<&TimeZone>,
+    ) -> Result<bool, Reject> {
+        if self.fields.text.trim().is_empty() && self.fields.count() > 1 {
+            self.count_fits(format)?;
+            return Err(Reject::row(Problem::Empty));
+        }
+        match self.choose(format)? {
+            Some(index) => self.judge_as(format, index, zone).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The place of the layout for fields that are told apart by their places.
+    fn choose(&self, format: &Format) -> Result<Option<usize>, Reject> {
+        let usable = || {
+            format
+                .layouts
+                .iter()
+                .enumerate()
+                .filter(|(_, layout)| !layout.only_by_name)
         };
+        let holds = |layout: &Layout| layout.holds(|index| self.fields.get(index));
+        let count = self.fields.count();
+        if let Some((index, _)) = usable().find(|(_, layout)| layout.fits(count) && holds(layout)) {
+            return Ok(Some(index));
+        }
+        self.count_fits(format)?;
+        // A row of a kind that is told, but with another number of columns, must not get lost.
+        match usable().any(|(_, layout)| !layout.when.is_empty() && holds(layout)) {
+            true => Err(Reject::row(no_layout(format, count))),
+            false => Ok(None),
+        }
+    }
+
+    fn count_fits(&self, format: &Format) -> Result<(), Reject> {
+        let count = self.fields.count();
+        let mut usable = format.layouts.iter().filter(|layout| !layout.only_by_name);
+        match usable.any(|layout| layout.fits(count)) {
+            true => Ok(()),
+            false => Err(Reject::row(no_layout(format, count))),
+        }
+    }
+
+    /// Takes the values of the first layout whose conditions hold into the fields, and gives its
+    /// place; `find` gives the value at a path.
+    pub(super) fn fill<'t>(
+        &mut self,
+        format: &Format,
+        mut find: impl FnMut(&str) -> Option<Cow<'t, str>>,
+    ) -> Option<usize> {
+        let mut value = |column: &Column| {
+            let (last, others) = column.paths.split_last()?;
+            // Where a value is written in several ways, zero means that this one is not.
+            let told = |text: &Cow<'t, str>| !matches!(text.trim(), "" | "0");
+            let first = others.iter().find_map(|path| find(path).filter(told));
+            first.or_else(|| find(last))
+        };
+        let index = format.layouts.iter().position(|layout| {
+            layout.when.iter().all(|(index, values)| {
+                let found = layout.columns.get(*index).and_then(&mut value);
+                meets(values, found.as_deref().unwrap_or_default())
+            })
+        })?;
+        self.fields.clear();
+        for column in &format.layouts.get(index)?.columns {
+            self.fields.push(&value(column).unwrap_or_default());
+        }
+        Some(index)
+    }
+
+    /// Checks the fields that [`Scratch::fill`] took for the layout at `index`; false where it found
+    /// none.
+    pub(super) fn judge_filled(
+        &mut self,
+        format: &Format,
+        index: Option<usize>,
+        zone: Option<&TimeZone>,
+    ) -> Result<bool, Reject> {
+        let Some(index) = index else {
+            return Ok(false);
+        };
+        if self.fields.text.trim().is_empty() {
+            return Err(Reject::row(Problem::Empty));
+        }
+        self.judge_as(format, index, zone).map(|()| true)
+    }
+
+    /// Checks the fields against the layout at `index`.
+    pub(super) fn judge_as(
+        &mut self,
+        format: &Format,
+        index: usize,
+        zone: Option<&TimeZone>,
+    ) -> Result<(), Reject> {
         self.layout = index;
         let layout = format
             .layouts
             .get(index)
-            .expect("layout_for gave its index");
-        if self.fields.text.trim().is_empty() {
-            return Err(Reject::row(Problem::Empty));
-        }
+            .expect("the index is one of the layouts");
         self.values.clear();
         self.doubtful = false;
         for (index, column) in layout.columns.iter().enumerate() {
-            let value = read(column, self.fields.get(index), zone, &mut self.doubtful);
+            let text = self.fields.get(index);
+            let value = if format.nothing.iter().any(|nothing| text.trim() == nothing) {
+                Ok(Value::Nothing)
+            } else {
+                read(column, text, format.dates, zone, &mut self.doubtful)
+            };
             self.values
                 .push(value.map_err(|problem| at(index, column, self.fields.get(index), problem))?);
         }
@@ -171,7 +273,7 @@ impl Scratch {
                 .column_of(meaning)
                 .is_some_and(|index| matches!(self.values.get(index), Some(Value::Time(_))))
         };
-        if format.timed_by().iter().any(|meaning| has(*meaning)) {
+        if layout.timed_by().iter().any(|meaning| has(*meaning)) {
             return Ok(());
         }
         Err(Reject::row(Problem::MissingTime))
@@ -187,13 +289,28 @@ fn no_layout(format: &Format, found: usize) -> Problem {
     let usable = format.layouts.iter().filter(|layout| !layout.only_by_name);
     let mut expected: Vec<_> = usable.map(|layout| layout.columns.len()).collect();
     expected.sort_unstable();
+    expected.dedup();
     Problem::FieldCount { found, expected }
+}
+
+/// Whether `text` is one of `values`, of which one that ends in `*` stands for all that begin so.
+pub(super) fn meets(values: &[String], text: &str) -> bool {
+    let text = text.trim();
+    values.iter().any(|value| match value.strip_suffix('*') {
+        Some(beginning) => text.starts_with(beginning),
+        None => text == value,
+    })
 }
 
 /// How many of the typed columns of `layout` hold something in `fields`, and how many of those fit.
 ///
 /// A local time fits, whether or not the source has a time zone.
-pub(super) fn fitting(layout: &Layout, fields: &Fields, zone: Option<&TimeZone>) -> (usize, usize) {
+pub(super) fn fitting(
+    layout: &Layout,
+    fields: &Fields,
+    dates: time::Dates,
+    zone: Option<&TimeZone>,
+) -> (usize, usize) {
     let (mut filled, mut fit) = (0, 0);
     for (index, column) in layout.columns.iter().enumerate() {
         let text = fields.get(index);
@@ -201,7 +318,7 @@ pub(super) fn fitting(layout: &Layout, fields: &Fields, zone: Option<&TimeZone>)
             continue;
         }
         filled += 1;
-        let read = read(column, text, zone, &mut false);
+        let read = read(column, text, dates, zone, &mut false);
         if matches!(read, Ok(_) | Err(Misfit::Time(time::TimeProblem::NoZone))) {
             fit += 1;
         }
@@ -217,6 +334,7 @@ enum Misfit {
 fn read(
     column: &Column,
     text: &str,
+    dates: time::Dates,
     zone: Option<&TimeZone>,
     doubtful: &mut bool,
 ) -> Result<Value, Misfit> {
@@ -235,8 +353,9 @@ fn read(
                 .ok()
                 .filter(|number: &i64| number.unsigned_abs() <= INTEGER_MAX.unsigned_abs()),
         ),
-        Kind::Seconds | Kind::Millis => whole(length(trimmed)),
-        Kind::Time => match time::read(trimmed, zone) {
+        Kind::Seconds => whole(length(trimmed).filter(|secs| *secs <= LENGTH_SECS_MAX)),
+        Kind::Millis => whole(length(trimmed).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX)),
+        Kind::Time => match time::read_dated(trimmed, dates, zone) {
             Ok(Some(told)) => {
                 *doubtful |= told.doubtful;
                 Ok(Value::Time(told.at))

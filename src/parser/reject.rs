@@ -50,10 +50,22 @@ pub enum Problem {
     NoTimeZone,
     /// There is neither a beginning nor an end: nothing says when it happened.
     MissingTime,
+    /// The value, shortened and masked, is no state of an alarm.
+    NotState(String),
+    /// The row lacks what its event cannot be without: the word for it.
+    Missing(&'static str),
     /// What would be told of the row is longer than the queue keeps.
     TooLong,
     /// The line is not a JSON object; what the reader says of it.
     NotJson(String),
+    /// The text is not an XML document; what the reader says of it.
+    NotXml(String),
+    /// The document is longer than [`super::document::DOCUMENT_BYTES_MAX`].
+    DocumentTooLong,
+    /// No layout of the format is for such a document.
+    NoLayout,
+    /// The bytes are UTF-16.
+    Utf16,
 }
 
 impl Reject {
@@ -111,8 +123,19 @@ impl fmt::Display for Problem {
             Self::NotTime(value) => write!(f, "{value:?} is not a time"),
             Self::NoTimeZone => f.write_str("a local time, but the source has no timezone"),
             Self::MissingTime => f.write_str("neither a beginning nor an end of the call"),
+            Self::NotState(value) => write!(
+                f,
+                "{value:?} is neither raised nor cleared; the state = {{ … = \"raised\" }} of a pattern says what it means"
+            ),
+            Self::Missing(what) => write!(f, "there is no {what}"),
             Self::TooLong => f.write_str("too long for an event"),
             Self::NotJson(what) => write!(f, "not a JSON object: {what}"),
+            Self::NotXml(what) => write!(f, "not an XML document: {what}"),
+            Self::DocumentTooLong => f.write_str("the document is longer than 1 MiB"),
+            Self::NoLayout => f.write_str("no layout of the format is for such a document"),
+            Self::Utf16 => f.write_str(
+                "the file is UTF-16, in which lines cannot be found; have it written as UTF-8",
+            ),
         }
     }
 }

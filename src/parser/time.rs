@@ -24,8 +24,64 @@ pub struct Told {
     pub doubtful: bool,
 }
 
-/// Reads a time: epoch milliseconds (13 digits), epoch seconds (10 digits), `YYYYMMDDHHMMSS`
-/// (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/` or `-`, one or two digits, an
+/// In which order a date's numbers stand.
+///
+/// A year of four digits in front needs no order; behind, day and month could be either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dates {
+    /// Year, month, day.
+    #[default]
+    YearFirst,
+    /// Day, month, year.
+    DayFirst,
+    /// Month, day, year.
+    MonthFirst,
+}
+
+/// The words for the orders in `dates = "…"`.
+pub const DATES: [(&str, Dates); 3] = [
+    ("ymd", Dates::YearFirst),
+    ("dmy", Dates::DayFirst),
+    ("mdy", Dates::MonthFirst),
+];
+
+/// Reads a time as [`read`] does, or with the year behind day and month in the given order.
+///
+/// # Errors
+///
+/// See [`TimeProblem`].
+pub fn read_dated(
+    text: &str,
+    dates: Dates,
+    zone: Option<&TimeZone>,
+) -> Result<Option<Told>, TimeProblem> {
+    match year_in_front(text.trim(), dates) {
+        Some(turned) => read(&turned, zone),
+        None => read(text, zone),
+    }
+}
+
+/// `text` with its date written year first, where it is a date with its year behind.
+fn year_in_front(text: &str, dates: Dates) -> Option<String> {
+    if dates == Dates::YearFirst {
+        return None;
+    }
+    let mut scan = Scan(text.as_bytes());
+    let one = scan.number(1, 2)?;
+    let between = scan.one_of(b"/.-")?;
+    let two = scan.number(1, 2)?;
+    scan.one_of(&[between])?;
+    let year = scan.number(4, 4)?;
+    let rest = std::str::from_utf8(scan.0).ok()?;
+    let (month, day) = match dates {
+        Dates::MonthFirst => (one, two),
+        Dates::DayFirst | Dates::YearFirst => (two, one),
+    };
+    Some(format!("{year:04}-{month:02}-{day:02}{rest}"))
+}
+
+/// Reads a time: epoch microseconds (16 digits), milliseconds (13 digits) or seconds (10 digits,
+/// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/` or `-`, one or two digits, an
 /// optional fraction, and an optional `Z` or `±HH:MM`.
 ///
 /// Nothing, zeros, and a date of zeros mean that the switch has no time to tell: `Ok(None)`.
@@ -48,6 +104,9 @@ pub fn read(text: &str, zone: Option<&TimeZone>) -> Result<Option<Told>, TimePro
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return digits(text, zone).map(Some);
     }
+    if text.as_bytes().get(10) == Some(&b'.') {
+        return fractional(text).map(Some);
+    }
     civil(text, zone).map(Some)
 }
 
@@ -62,6 +121,7 @@ fn digits(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
     match text.len() {
         10 => exact(Timestamp::from_secs(number()?)),
         13 => exact(Timestamp::from_millis(number()?)),
+        16 => exact(Timestamp::from_millis(number()? / 1_000)),
         14 => {
             let part = |from: usize, to: usize| {
                 text.get(from..to)
@@ -86,6 +146,22 @@ fn digits(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
         }
         _ => Err(TimeProblem::Shape),
     }
+}
+
+/// Epoch seconds with a fraction.
+fn fractional(text: &str) -> Result<Told, TimeProblem> {
+    let mut scan = Scan(text.as_bytes().get(10..).unwrap_or_default());
+    let nanos = scan.fraction().filter(|_| scan.0.is_empty());
+    let secs = text
+        .get(..10)
+        .filter(|secs| secs.bytes().all(|byte| byte.is_ascii_digit()));
+    let (Some(nanos), Some(Ok(secs))) = (nanos, secs.map(str::parse::<i64>)) else {
+        return Err(TimeProblem::Shape);
+    };
+    Ok(Told {
+        at: Timestamp::from_millis(secs * 1_000 + i64::from(nanos / 1_000_000)),
+        doubtful: false,
+    })
 }
 
 fn civil(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
@@ -201,9 +277,9 @@ impl Scan<'_> {
         )
     }
 
-    /// `.` and up to nine digits, in nanoseconds.
+    /// `.` or, as Java's loggers write it, `,` and up to nine digits, in nanoseconds.
     fn fraction(&mut self) -> Option<i32> {
-        let digits = self.0.strip_prefix(b".")?;
+        let digits = self.0.strip_prefix(b".").or(self.0.strip_prefix(b","))?;
         let count = digits
             .iter()
             .take(9)
@@ -236,6 +312,8 @@ mod tests {
     fn every_shape_a_switch_writes_is_read() {
         check("1775800888533", "UTC", "2026-04-10T06:01:28.533Z");
         check("1775800888", "UTC", "2026-04-10T06:01:28Z");
+        check("1775802495104233", "UTC", "2026-04-10T06:28:15.104Z");
+        check("1775802498.224", "UTC", "2026-04-10T06:28:18.224Z");
         check("20260410142815", "UTC", "2026-04-10T14:28:15Z");
         check("2026-04-10 14:01:28", "Asia/Dhaka", "2026-04-10T08:01:28Z");
         check(
@@ -248,10 +326,44 @@ mod tests {
             "UTC",
             "2026-04-10T14:01:28.250Z",
         );
+        check("2026-04-10 14:35:00,012", "UTC", "2026-04-10T14:35:00.012Z");
         check("2020/2/10 22:41", "UTC", "2020-02-10T22:41:00Z");
         check("2026-04-10T14:01:28Z", "Asia/Dhaka", "2026-04-10T14:01:28Z");
         check("2026-04-10 14:01:28+06:00", "UTC", "2026-04-10T08:01:28Z");
         check("2026-04-10 14:01:28 -0530", "UTC", "2026-04-10T19:31:28Z");
+    }
+
+    #[test]
+    fn a_year_behind_needs_the_order_of_day_and_month() {
+        let utc = TimeZone::UTC;
+        for (text, dates, expected) in [
+            (
+                "10/04/2026 14:01:28",
+                Dates::DayFirst,
+                Some("2026-04-10T14:01:28Z"),
+            ),
+            (
+                "4/10/2026 14:01",
+                Dates::MonthFirst,
+                Some("2026-04-10T14:01:00Z"),
+            ),
+            (
+                "10.04.2026 14:01:28",
+                Dates::DayFirst,
+                Some("2026-04-10T14:01:28Z"),
+            ),
+            (
+                "2026-04-10 14:01:28",
+                Dates::DayFirst,
+                Some("2026-04-10T14:01:28Z"),
+            ),
+            ("10/04/2026 14:01:28", Dates::YearFirst, None),
+            ("13/13/2026 14:01:28", Dates::DayFirst, None),
+        ] {
+            let told = read_dated(text, dates, Some(&utc)).ok().flatten();
+            let shown = told.map(|told| told.at.to_string());
+            assert_eq!(shown.as_deref(), expected, "{text} {dates:?}");
+        }
     }
 
     #[test]

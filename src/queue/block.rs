@@ -138,6 +138,13 @@ pub(super) fn pack_one(queued: &Queued) -> Result<Vec<u8>, QueueError> {
         .unwrap_or_default())
 }
 
+/// What was sealed with the right checksum for `first`, whatever it is.
+#[cfg(fuzzing)]
+pub(super) fn sealed(first: Sequence, bytes: &[u8]) -> Vec<u8> {
+    let (count, bytes) = (0, bytes.to_vec());
+    Unplaced { count, bytes }.place(first)
+}
+
 /// How many events the block holds, by its header alone.
 pub(super) fn count(value: &[u8]) -> Option<u64> {
     match value {
@@ -158,6 +165,12 @@ fn sealed_part(first: Sequence, value: &[u8]) -> Option<&[u8]> {
     let (sealed, written) = value.split_at_checked(value.len().checked_sub(CHECKSUM_BYTES)?)?;
     let written = u32::from_be_bytes(written.try_into().ok()?);
     (written == checksum(first, sealed)).then_some(sealed)
+}
+
+/// Length of the events before compression, by the header alone; in bytes.
+pub(super) fn raw_bytes(value: &[u8]) -> Option<usize> {
+    let mut header = Fields(value.get(2..)?);
+    usize::try_from(header.u32()?).ok()
 }
 
 /// The events of the block stored under `first`; `None` when it is not what was written there.

@@ -96,7 +96,8 @@ impl Rows {
         write(directory, &self.encode())
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The file's bytes.
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         for part in self.0.iter().flat_map(|(key, value)| [key, value]) {
             let length = u32::try_from(part.len()).expect("no row is as long as a segment");
@@ -108,7 +109,8 @@ impl Rows {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Option<Rows> {
+    /// Reads what [`encode`](Rows::encode) made.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Rows> {
         let (sealed, checksum) = bytes.split_last_chunk::<4>()?;
         if u32::from_be_bytes(*checksum) != crc32c::crc32c(sealed) {
             return None;

@@ -29,6 +29,15 @@ pub struct SourceBatch {
     pub counts: SourceCounts,
 }
 
+/// A change of one piece of small state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// What it is called; at most [`NAME_BYTES_MAX`](super::NAME_BYTES_MAX) bytes.
+    pub name: String,
+    /// What it says from now on, at most [`STATE_BYTES_MAX`] bytes; `None` removes it.
+    pub value: Option<Vec<u8>>,
+}
+
 /// What a commit added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
@@ -51,7 +60,33 @@ impl Queue {
     /// [`QueueError::Disk`] or [`QueueError::Damaged`] it is not known whether it happened; the
     /// caller repeats it until it succeeds, which at worst queues the events twice with their ids.
     pub fn commit(&self, batches: &[SourceBatch]) -> Result<Committed, QueueError> {
-        self.commit_with(batches, |_, _| {})
+        self.commit_with(batches, &[])
+    }
+
+    /// As [`commit`](Queue::commit), and changes small state with it: what a machine made of the
+    /// rows is on disk exactly when its events and the rows' positions are.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Queue::commit); [`QueueError::TooLong`] also for a change whose name or value
+    /// is too long.
+    pub fn commit_with(
+        &self,
+        batches: &[SourceBatch],
+        state: &[StateChange],
+    ) -> Result<Committed, QueueError> {
+        for change in state {
+            check_state(&change.name, change.value.as_deref().unwrap_or_default())?;
+        }
+        self.commit_and(batches, |_, writes| {
+            for change in state {
+                let at = key::state(&change.name);
+                match &change.value {
+                    Some(value) => _ = writes.put(&at, value),
+                    None => writes.remove(&at, 0),
+                }
+            }
+        })
     }
 
     /// Adds events as [`commit`](Queue::commit) does, of bytes that were to be
@@ -67,7 +102,7 @@ impl Queue {
         task: u64,
         position: Option<FilePosition>,
     ) -> Result<Committed, QueueError> {
-        self.commit_with(batches, |state, writes| {
+        self.commit_and(batches, |state, writes| {
             let at = key::task(task);
             match (position, state.tasks.get_mut(&task)) {
                 (Some(position), Some(covered)) => {
@@ -82,7 +117,7 @@ impl Queue {
         })
     }
 
-    fn commit_with(
+    fn commit_and(
         &self,
         batches: &[SourceBatch],
         also: impl FnOnce(&mut State, &mut Writes),
@@ -177,19 +212,30 @@ impl Queue {
     /// [`QueueError::TooLong`] for a key of more than [`NAME_BYTES_MAX`](super::NAME_BYTES_MAX)
     /// or a value of more than [`STATE_BYTES_MAX`] bytes; when the head cannot be read.
     pub fn state_put(&self, name: &str, value: &[u8]) -> Result<(), QueueError> {
-        key::check_name(name)?;
-        if value.len() > STATE_BYTES_MAX {
-            let (what, bytes) = ("a state value", value.len());
-            return Err(QueueError::TooLong {
-                what,
-                bytes,
-                bytes_max: STATE_BYTES_MAX,
-            });
-        }
+        check_state(name, value)?;
         self.writer()?
             .staged
             .insert(name.to_owned(), value.to_vec());
         Ok(())
+    }
+
+    /// The pieces of small state on disk whose names begin with `prefix`, by name. Goes through all
+    /// of the small state: for opening, not for looking something up.
+    ///
+    /// # Errors
+    ///
+    /// When the head cannot be read.
+    pub fn states(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, QueueError> {
+        let writer = self.writer()?;
+        let mut states = Vec::new();
+        writer.head()?.scan(key::STATE, key::STATE, |found| {
+            let name = key::read_name(key::STATE, &found.key);
+            if let Some(name) = name.filter(|name| name.starts_with(prefix)) {
+                states.push((name.to_owned(), found.value));
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(states)
     }
 
     /// A piece of small state, when it was ever put.
@@ -204,6 +250,20 @@ impl Queue {
             None => writer.head()?.get(&key::state(name)),
         }
     }
+}
+
+/// Refuses a piece of state whose name or value is too long.
+fn check_state(name: &str, value: &[u8]) -> Result<(), QueueError> {
+    key::check_name(name)?;
+    if value.len() > STATE_BYTES_MAX {
+        let (what, bytes) = ("a state value", value.len());
+        return Err(QueueError::TooLong {
+            what,
+            bytes,
+            bytes_max: STATE_BYTES_MAX,
+        });
+    }
+    Ok(())
 }
 
 /// Puts what a batch says of files, and where those stood that had not moved in this generation.

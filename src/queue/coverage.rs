@@ -6,7 +6,7 @@
 //! they are too many for that, the files beyond are not known then, and the report of the damage
 //! shows which are.
 
-use super::encoding::{Fields, put_bytes, put_count};
+use super::encoding::{Fields, put_bytes, put_count, put_option};
 use super::{piece, position};
 use crate::event::Sequence;
 use crate::source::{FileKey, FilePosition};
@@ -31,12 +31,23 @@ pub struct Covered {
     pub origin: FilePosition,
     /// Offset behind the last of them, in the uncompressed file.
     pub to: u64,
+    /// SHA-256 of the file's first row, as [`FilePosition::first_row`]: a file that begins with
+    /// another one is not it.
+    pub first_row: Option<[u8; 32]>,
 }
 
 /// What the head covers so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Coverage {
-    files: BTreeMap<(Arc<str>, FileKey), (FilePosition, u64)>,
+    files: BTreeMap<(Arc<str>, FileKey), Share>,
+}
+
+/// What events were made of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Share {
+    origin: FilePosition,
+    to: u64,
+    first_row: Option<[u8; 32]>,
 }
 
 impl Coverage {
@@ -48,32 +59,38 @@ impl Coverage {
 
     /// Begins the share of a file, which stood at `origin` before this generation.
     pub(super) fn begin(&mut self, source: &Arc<str>, origin: FilePosition) {
-        let to = origin.offset;
-        self.files
-            .insert((Arc::clone(source), origin.key), (origin, to));
+        let share = Share {
+            to: origin.offset,
+            first_row: origin.first_row,
+            origin,
+        };
+        let key = (Arc::clone(source), share.origin.key);
+        self.files.insert(key, share);
     }
 
     /// The file was read up to `position`.
     pub(super) fn moved(&mut self, source: &Arc<str>, position: &FilePosition) {
         let key = (Arc::clone(source), position.key);
-        if let Some((origin, to)) = self.files.get_mut(&key) {
-            if position.life == origin.life {
-                *to = (*to).max(position.offset);
+        if let Some(share) = self.files.get_mut(&key) {
+            if position.life == share.origin.life {
+                share.to = share.to.max(position.offset);
             } else {
                 // Another file under the same inode: what came before is gone from the disk.
                 let path = position.path.clone();
-                *origin = FilePosition::start_of(position.key, path, position.life);
-                *to = position.offset;
+                share.origin = FilePosition::start_of(position.key, path, position.life);
+                share.to = position.offset;
             }
+            share.first_row = position.first_row;
         }
     }
 
     /// The shares, without those of no bytes.
     pub(super) fn covered(&self) -> Vec<Covered> {
-        let share = |((source, _), (origin, to)): (&(Arc<str>, _), &(FilePosition, u64))| Covered {
+        let share = |((source, _), share): (&(Arc<str>, _), &Share)| Covered {
             source: Arc::clone(source),
-            origin: origin.clone(),
-            to: *to,
+            origin: share.origin.clone(),
+            to: share.to,
+            first_row: share.first_row,
         };
         self.files
             .iter()
@@ -142,6 +159,9 @@ fn put_covered(out: &mut Vec<u8>, covered: &Covered) {
     // What the position is covered by does not matter here.
     put_bytes(out, &position::encode(&covered.origin, Sequence(0)));
     put_count(out, covered.to);
+    put_option(out, covered.first_row, |out, hash| {
+        out.extend_from_slice(&hash)
+    });
 }
 
 fn take_covered(fields: &mut Fields<'_>) -> Option<Covered> {
@@ -149,6 +169,7 @@ fn take_covered(fields: &mut Fields<'_>) -> Option<Covered> {
         source: fields.text()?.into(),
         origin: position::decode(fields.bytes()?)?.0,
         to: fields.count()?,
+        first_row: fields.option(Fields::array)?,
     })
 }
 
@@ -204,6 +225,7 @@ mod tests {
             source: Arc::clone(&source),
             origin: FilePosition::start_of(FileKey { device: 1, inode }, far.clone(), 0),
             to: 7,
+            first_row: Some([5; 32]),
         };
         let entry = Entry {
             first: Sequence(1),
@@ -218,8 +240,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_entry_comes_back_as_it_was(origins in proptest::collection::vec(any_position(), 0..4), to: u64, first: u64) {
-            let covered = origins.into_iter().map(|origin| Covered { source: "cdr".into(), origin, to }).collect();
+        fn an_entry_comes_back_as_it_was(origins in proptest::collection::vec(any_position(), 0..4), to: u64, first: u64, first_row: Option<[u8; 32]>) {
+            let covered = origins.into_iter().map(|origin| Covered { source: "cdr".into(), origin, to, first_row }).collect();
             let entry = Entry { first: Sequence(first), covered };
             prop_assert_eq!(Entry::decode(&entry.encode()), Some(entry.clone()));
             for one in &entry.covered {

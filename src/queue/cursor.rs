@@ -121,7 +121,7 @@ impl Cursor {
 
     /// Reads what [`put`](Cursor::put) wrote.
     pub(super) fn take(fields: &mut Fields<'_>) -> Option<Cursor> {
-        let mut cursor = Cursor::at(Sequence(fields.u64()?));
+        let mut cursor = Cursor::at(fields.sequence()?);
         let bits = fields.bytes()?;
         if bits.len() as u64 > WINDOW / 8 || bits.first().is_some_and(|first| first & 1 == 1) {
             return None;

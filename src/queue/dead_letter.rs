@@ -11,24 +11,28 @@
 
 use super::Queued;
 use super::block;
+use super::disk::{DiskLimits, GENERATION_BYTES};
 use super::encoding::{Fields, put_bytes, put_count, put_option, truncated};
 use super::error::QueueError;
 use super::generation::{self, Generation, Writes};
 use super::meta::{Meta, Standing};
 use super::waiting::REASON_BYTES_MAX;
-use super::{key, quarantine, row, salvage};
+use super::{ballast, key, quarantine, row, salvage};
 use crate::clock::UnixMs;
 use crate::event::Sequence;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Longest start of an answer kept, in bytes: enough for the message of any JSON error.
 pub const ANSWER_BYTES_MAX: usize = 1 << 10;
 
-/// Length of a generation's file at which the next one is begun, in bytes: the same as the
-/// queue's, so that opening one costs the same.
-const GENERATION_BYTES: u64 = 4 << 20;
+/// Most parts by which [`DeadLetters`] are removed: generations of a quarter of what they may take
+/// and an eighth of the time they are kept. A generation goes as a whole.
+const SIZE_PARTS: u64 = 4;
+const AGE_PARTS: u32 = 8;
 
 const VERSION: u8 = 1;
 
@@ -59,7 +63,7 @@ pub struct DeadPlace {
 }
 
 impl DeadLetter {
-    fn encode(&self, burial: u64) -> Result<Vec<u8>, QueueError> {
+    pub(super) fn encode(&self, burial: u64) -> Result<Vec<u8>, QueueError> {
         let mut out = vec![VERSION];
         out.extend_from_slice(&burial.to_be_bytes());
         put_count(&mut out, u64::from(self.attempts));
@@ -103,16 +107,126 @@ pub(super) struct DeadLetters {
     quarantine_max: u64,
     /// The newest generation while it is open: from the first burial on.
     head: Option<Generation>,
+    /// Generations before this one are removed, or are to be.
+    first: u32,
+    /// All the bytes they may take.
+    bytes_max: u64,
+    keep: Duration,
+    /// When the first letter of the open head was written, where it has one.
+    began: Option<UnixMs>,
+    /// A generation was begun since this was asked.
+    has_begun: bool,
+    /// The oldest generation and when the last of its letters was written, once it was looked at.
+    oldest: Option<(u32, UnixMs)>,
+}
+
+/// Generations of dead letters that were found to be too old, or too much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outlived {
+    pub(super) generation: u32,
+    /// How many letters of each endpoint are in it.
+    pub(super) letters: BTreeMap<Arc<str>, u64>,
+    /// Which limit they are beyond: the configuration's key.
+    pub(super) limit: &'static str,
 }
 
 impl DeadLetters {
     /// The dead letters under `directory`; nothing is opened before it is needed.
     pub(super) fn at(directory: &Path, quarantine_max: u64) -> DeadLetters {
+        let limits = DiskLimits::default();
         DeadLetters {
             directory: directory.to_owned(),
             quarantine_max,
             head: None,
+            first: row::FIRST,
+            bytes_max: limits.dead_letters_max,
+            keep: limits.dead_letters_keep,
+            began: None,
+            has_begun: false,
+            oldest: None,
         }
+    }
+
+    /// Sets what they may take, and for how long they are kept.
+    pub(super) fn limit(&mut self, limits: &DiskLimits) {
+        (self.bytes_max, self.keep) = (limits.dead_letters_max, limits.dead_letters_keep);
+    }
+
+    /// Whether they may take more than they should since this was asked.
+    pub(super) fn take_has_begun(&mut self) -> bool {
+        std::mem::take(&mut self.has_begun)
+    }
+
+    /// Removes the generations before `first`: their letters are counted as removed already.
+    pub(super) fn remove_before(&mut self, first: u32) -> Result<(), QueueError> {
+        self.first = first.max(row::FIRST);
+        let is_removed = |head: &Generation| head.number() < first;
+        if self.head.as_ref().is_some_and(is_removed) {
+            self.head = None;
+        }
+        for number in row::list(&self.directory)? {
+            if number < first {
+                row::remove(&self.directory, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The oldest generation when it is to go: its letters are all older at `now` than they are
+    /// kept, or the letters together take so much that the next generation would not fit.
+    pub(super) fn outlived(&mut self, now: Option<UnixMs>) -> Result<Option<Outlived>, QueueError> {
+        let numbers = row::list(&self.directory)?;
+        let Some(&oldest) = numbers.first() else {
+            return Ok(None);
+        };
+        let bytes_of =
+            |&number: &u32| row::directory_bytes(&generation::directory(&self.directory, number));
+        let bytes: u64 = numbers.iter().map(bytes_of).sum();
+        let is_too_much = numbers.len() > 1 && bytes + self.bytes_max / SIZE_PARTS > self.bytes_max;
+        let is_too_old = match now {
+            None => false,
+            Some(now) => now.since(self.last_of(oldest, numbers.len())?) > self.keep,
+        };
+        let limit = match (is_too_much, is_too_old) {
+            (true, _) => "dead_letters_max",
+            (false, true) => "dead_letters_keep",
+            (false, false) => return Ok(None),
+        };
+        let mut letters = BTreeMap::new();
+        let _all = self.scan(oldest, key::DEAD, |key, _| {
+            if let Some((name, _)) = key::read_dead(key) {
+                *letters.entry(Arc::from(name)).or_default() += 1;
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(Some(Outlived {
+            generation: oldest,
+            letters,
+            limit,
+        }))
+    }
+
+    /// When the last letter of the oldest of `count` generations was written. It is looked at
+    /// again only where letters may still be added.
+    fn last_of(&mut self, oldest: u32, count: usize) -> Result<UnixMs, QueueError> {
+        match self.oldest {
+            Some((number, last)) if number == oldest && count > 1 => Ok(last),
+            _ => {
+                let last = self.last_written(oldest)?;
+                self.oldest = Some((oldest, last));
+                Ok(last)
+            }
+        }
+    }
+
+    /// When the last letter of a generation was written; the epoch for an empty one.
+    fn last_written(&mut self, number: u32) -> Result<UnixMs, QueueError> {
+        let mut last = UnixMs(0);
+        let _all = self.scan(number, key::DEAD, |_, value| {
+            last = last.max(written_at(value).unwrap_or(last));
+            ControlFlow::Continue(())
+        })?;
+        Ok(last)
     }
 
     /// Removes the letters of burials behind `counted`; see the crash argument. Without one, when
@@ -161,13 +275,44 @@ impl DeadLetters {
                 &letter.encode(burial)?,
             );
         }
-        let head = self.head()?;
+        let latest = letters.iter().map(|(_, letter)| letter.at).max();
+        let head = self.head(latest.unwrap_or(UnixMs(0)))?;
         let written = head.write(writes);
         if written.is_err() {
             // Not to be written again before it was opened anew; see `generation`.
             self.head = None;
         }
         written
+    }
+
+    /// Puts the letters of the endpoint `old` under the name `new`, a generation at a time, each
+    /// durably. What was cut short is finished by doing it again.
+    pub(super) fn rename(&mut self, old: &str, new: &str) -> Result<(), QueueError> {
+        let prefix = key::dead_of(old);
+        for number in row::list(&self.directory)? {
+            let opened;
+            let generation = match &self.head {
+                Some(head) if head.number() == number => head,
+                _ => {
+                    opened = Generation::open(&self.directory, number)?;
+                    &opened
+                }
+            };
+            let mut writes = Writes::default();
+            let mut count = 0;
+            generation.scan(&prefix, &prefix, |found| {
+                if let Some((_, sequence)) = key::read_dead(&found.key) {
+                    writes.remove(&found.key, found.pieces);
+                    writes.put(&key::dead(new, sequence), &found.value);
+                    count += 1;
+                }
+                ControlFlow::Continue(())
+            })?;
+            if count > 0 {
+                generation.write(writes).inspect_err(|_| self.head = None)?;
+            }
+        }
+        Ok(())
     }
 
     /// At most `count_max` dead letters of an endpoint behind `after`, oldest generation first.
@@ -232,7 +377,11 @@ impl DeadLetters {
         // Each mending takes a damaged generation away, and makes one that is whole.
         for _ in row::list(&self.directory)? {
             match work(self) {
-                Err(QueueError::Damaged { generation, .. }) => self.mend(generation)?,
+                Err(QueueError::Damaged { generation, .. })
+                    if !ballast::is_unwritable(&self.directory) =>
+                {
+                    self.mend(generation)?;
+                }
                 done => return done,
             }
         }
@@ -284,17 +433,30 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// The generation to write to: the newest, or a new one when that is full.
-    fn head(&mut self) -> Result<&Generation, QueueError> {
+    /// The generation to write to: the newest, or a new one when that is full or was begun long
+    /// before `now`.
+    fn head(&mut self, now: UnixMs) -> Result<&Generation, QueueError> {
         let newest = match self.head.take() {
             Some(head) => Some(head),
-            None => row::head(&self.directory)?.map(|head| head.generation),
+            None => {
+                let newest = row::head(&self.directory)?.map(|head| head.generation);
+                self.began = newest.as_ref().map(first_written).transpose()?.flatten();
+                newest
+            }
         };
+        let full = (self.bytes_max / SIZE_PARTS).min(GENERATION_BYTES);
+        let is_aged = self
+            .began
+            .is_some_and(|began| now.since(began) > self.keep / AGE_PARTS);
         let head = match newest {
-            Some(head) if head.file_bytes() < GENERATION_BYTES => head,
-            Some(full) => self.begin(full.number() + 1)?,
-            None => self.begin(row::FIRST)?,
+            Some(head) if head.file_bytes() < full && !is_aged => head,
+            newest => {
+                let after = newest.map_or(0, |newest| newest.number());
+                (self.began, self.has_begun) = (None, true);
+                self.begin((after + 1).max(self.first))?
+            }
         };
+        self.began = self.began.or(Some(now));
         Ok(self.head.insert(head))
     }
 
@@ -324,38 +486,74 @@ impl DeadLetters {
         mut visit: impl FnMut(DeadPlace, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), QueueError> {
         let prefix = key::dead_of(endpoint);
-        for number in row::list(&self.directory)? {
-            if after.is_some_and(|after| number < after.generation) {
+        for generation in row::list(&self.directory)? {
+            if after.is_some_and(|after| generation < after.generation) {
                 continue;
             }
-            let opened;
-            let generation = match &self.head {
-                Some(head) if head.number() == number => head,
-                _ => {
-                    opened = Generation::open(&self.directory, number)?;
-                    &opened
-                }
-            };
-            let mut broken = ControlFlow::Continue(());
-            generation.scan(&prefix, &prefix, |found| {
-                let Some((_, sequence)) = key::read_dead(&found.key) else {
+            let visited = self.scan(generation, &prefix, |key, value| {
+                let Some((_, sequence)) = key::read_dead(key) else {
                     return ControlFlow::Continue(());
                 };
                 let place = DeadPlace {
-                    generation: number,
+                    generation,
                     sequence,
                 };
                 if after.is_none_or(|after| place > after) {
-                    broken = visit(place, &found.value);
+                    return visit(place, value);
                 }
-                broken
+                ControlFlow::Continue(())
             })?;
-            if broken.is_break() {
+            if visited.is_break() {
                 break;
             }
         }
         Ok(())
     }
+
+    /// Visits keys and values under `prefix` of one generation.
+    fn scan(
+        &mut self,
+        number: u32,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, QueueError> {
+        let opened;
+        let generation = match &self.head {
+            Some(head) if head.number() == number => head,
+            _ => {
+                opened = Generation::open(&self.directory, number)?;
+                &opened
+            }
+        };
+        let mut visited = ControlFlow::Continue(());
+        generation.scan(prefix, prefix, |found| {
+            visited = visit(&found.key, &found.value);
+            visited
+        })?;
+        Ok(visited)
+    }
+}
+
+/// When the first letter of a generation was written.
+fn first_written(generation: &Generation) -> Result<Option<UnixMs>, QueueError> {
+    let mut first: Option<UnixMs> = None;
+    generation.scan(key::DEAD, key::DEAD, |found| {
+        if let Some(at) = written_at(&found.value) {
+            first = Some(first.map_or(at, |first| first.min(at)));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(first)
+}
+
+/// When a letter was written.
+fn written_at(value: &[u8]) -> Option<UnixMs> {
+    let (_, mut fields) = burial_of(value)?;
+    fields.count()?;
+    fields.option(Fields::u16)?;
+    fields.bytes()?;
+    fields.bytes()?;
+    fields.i64().map(UnixMs)
 }
 
 /// The number of the burial a letter came with, and the rest of the value.

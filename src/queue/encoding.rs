@@ -4,6 +4,8 @@
 //! bit set on all but the last. Bytes and texts are their length as a count, then themselves.
 //! Reading never trusts a length: whatever does not fit what is there is `None`.
 
+use crate::event::Sequence;
+
 /// Appends a count.
 pub(super) fn put_count(out: &mut Vec<u8>, mut count: u64) {
     loop {
@@ -42,6 +44,10 @@ pub(super) fn truncated(text: &str, bytes_max: usize) -> &str {
         .find_map(|end| text.get(..end))
         .unwrap_or_default()
 }
+
+/// Greatest number of rows or events that is believed, and the greatest place in the sequence: a
+/// million a second for 36,000 years. Sums of a few of them cannot overflow.
+const TALLY_MAX: u64 = 1 << 60;
 
 /// What is left to read of a value.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +108,17 @@ impl<'a> Fields<'a> {
         None
     }
 
+    /// A count of rows or events.
+    pub(super) fn tally(&mut self) -> Option<u64> {
+        self.count().filter(|&tally| tally <= TALLY_MAX)
+    }
+
+    /// A place in the sequence, as a fixed 64-bit number.
+    pub(super) fn sequence(&mut self) -> Option<Sequence> {
+        let place = self.u64().filter(|&place| place <= TALLY_MAX);
+        place.map(Sequence)
+    }
+
     /// Bytes behind their length.
     pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.count()?).ok()?;
@@ -160,6 +177,21 @@ mod tests {
     fn a_length_beyond_what_is_there_is_refused() {
         assert_eq!(Fields(&[5, 1, 2]).bytes(), None);
         assert_eq!(Fields(&[0xff; 11]).count(), None);
+    }
+
+    #[test]
+    fn a_number_nobody_can_have_reached_is_refused() {
+        let mut most = Vec::new();
+        put_count(&mut most, TALLY_MAX);
+        assert_eq!(Fields(&most).tally(), Some(TALLY_MAX));
+        let mut more = Vec::new();
+        put_count(&mut more, TALLY_MAX + 1);
+        assert_eq!(Fields(&more).tally(), None);
+        assert_eq!(Fields(&[0xff; 8]).sequence(), None);
+        assert_eq!(
+            Fields(&[0, 0, 0, 0, 0, 0, 0, 7]).sequence(),
+            Some(Sequence(7))
+        );
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Endpoint {
     delivered: u64,
     skipped: u64,
     dead: u64,
+    dropped: u64,
+    dead_removed: u64,
     /// Events it was to have that could not be saved from damage.
     lost: u64,
     /// Sequences it stepped over that never held an event.
@@ -60,6 +62,8 @@ impl Endpoint {
             delivered: 0,
             skipped: 0,
             dead: 0,
+            dropped: 0,
+            dead_removed: 0,
             lost: 0,
             unused: 0,
             waiting: BTreeMap::new(),
@@ -85,6 +89,12 @@ impl Endpoint {
     /// Whether the event is settled or waits.
     pub(super) fn has_taken(&self, sequence: Sequence) -> bool {
         self.cursor.is_settled(sequence)
+    }
+
+    /// Whether nothing was committed since it was attached, `next` being the sequence the next
+    /// event gets.
+    pub(super) fn is_untouched(&self, next: Sequence) -> bool {
+        self.since == next
     }
 
     /// How many events wait.
@@ -115,6 +125,24 @@ impl Endpoint {
             End::Skipped => self.skipped += 1,
             End::Dead => self.dead += 1,
         }
+    }
+
+    /// Gives up what comes before `first` and is not settled nor waits; how many events that was.
+    pub(super) fn drop_before(&mut self, first: Sequence, voids: &Voids) -> u64 {
+        let before = self.dropped;
+        self.step_over(voids);
+        while self.cursor.next() < first {
+            let void = voids.next_after(self.cursor.next());
+            let end = void.map_or(first, |void| void.min(first));
+            self.dropped += self.cursor.pass(end);
+            self.step_over(voids);
+        }
+        self.dropped - before
+    }
+
+    /// Dead letters of it were removed from the disk.
+    pub(super) fn letters_removed(&mut self, count: u64) {
+        self.dead_removed += count;
     }
 
     /// Notes that an event that was [taken](Endpoint::take) waits at `place`.
@@ -155,6 +183,8 @@ impl Endpoint {
             delivered: self.delivered,
             skipped: self.skipped,
             dead: self.dead,
+            dropped: self.dropped,
+            dead_removed: self.dead_removed,
             waiting: self.waiting.len() as u64,
             queued: to_come.saturating_sub(self.cursor.ahead_count()),
         }
@@ -168,6 +198,8 @@ impl Endpoint {
             self.delivered,
             self.skipped,
             self.dead,
+            self.dropped,
+            self.dead_removed,
             self.lost,
             self.unused,
         ] {
@@ -184,12 +216,14 @@ impl Endpoint {
             return None;
         }
         let endpoint = Endpoint {
-            since: Sequence(fields.u64()?),
-            delivered: fields.count()?,
-            skipped: fields.count()?,
-            dead: fields.count()?,
-            lost: fields.count()?,
-            unused: fields.count()?,
+            since: fields.sequence()?,
+            delivered: fields.tally()?,
+            skipped: fields.tally()?,
+            dead: fields.tally()?,
+            dropped: fields.tally()?,
+            dead_removed: fields.tally()?,
+            lost: fields.tally()?,
+            unused: fields.tally()?,
             cursor: Cursor::take(&mut fields)?,
             waiting: BTreeMap::new(),
         };

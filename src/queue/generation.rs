@@ -24,6 +24,8 @@
 //! sled panics on some kinds of damage, and in its destructor when a sync fails. Every call into
 //! it runs where a panic is caught and becomes [`QueueError::Damaged`].
 
+#[cfg(test)]
+use super::drill;
 use super::error::QueueError;
 use super::{key, piece};
 use crate::event::Sequence;
@@ -289,6 +291,8 @@ impl Generation {
 
     /// Writes a batch without making it durable: for what [`write`](Generation::write) follows.
     pub(super) fn apply(&self, writes: Writes) -> Result<(), QueueError> {
+        #[cfg(test)]
+        super::probe::wrote(writes.bytes);
         self.guarded("write", |db| db.apply_batch(writes.batch))
     }
 
@@ -298,15 +302,35 @@ impl Generation {
     /// all of it. After an error: all or nothing, and which of them shows only when the
     /// generation is opened again; this object must not be written any more.
     pub(super) fn write(&self, writes: Writes) -> Result<(), QueueError> {
+        #[cfg(test)]
+        super::probe::wrote(writes.bytes);
+        #[cfg(test)]
+        drill::reached(drill::Point::Begun, &self.directory);
         self.guarded("write", |db| {
             db.apply_batch(writes.batch)?;
+            #[cfg(test)]
+            drill::reached(drill::Point::Applied, &self.directory);
             db.flush()?;
             Ok(())
         })?;
-        self.sync()
+        #[cfg(test)]
+        drill::reached(drill::Point::Flushed, &self.directory);
+        self.sync()?;
+        #[cfg(test)]
+        drill::reached(drill::Point::Synced, &self.directory);
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), QueueError> {
+        #[cfg(test)]
+        if !drill::syncs() {
+            return Ok(());
+        }
+        #[cfg(test)]
+        if super::probe::syncs() {
+            let dying = nix::errno::Errno::EIO.into();
+            return Err(disk("sync", &file_of(&self.directory))(dying));
+        }
         self.file
             .sync_data()
             .map_err(disk("sync", &file_of(&self.directory)))
@@ -388,6 +412,7 @@ pub(super) fn disk(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -
 }
 
 fn start(directory: PathBuf, number: u32) -> Result<Generation, QueueError> {
+    remove_half_snapshots(&directory).map_err(disk("clean", &directory))?;
     let db = guarded(number, &directory, "open", || open_unlocked(&directory))?;
     let path = file_of(&directory);
     let file = File::options()
@@ -401,6 +426,24 @@ fn start(directory: PathBuf, number: u32) -> Result<Generation, QueueError> {
         db: Some(db),
         file,
     })
+}
+
+/// Removes what an opening that was cut short left of its snapshot.
+///
+/// sled writes one each time it opens a database, under a name that ends in `.generating` until
+/// it is whole, and takes such a file for a snapshot the next time: it does not open then. What
+/// is in it is in the log too.
+fn remove_half_snapshots(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "generating")
+        {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 fn open_unlocked(directory: &Path) -> sled::Result<sled::Db> {

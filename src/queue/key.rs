@@ -8,6 +8,7 @@
 //! | `r/` endpoint, due time 8 bytes, sequence 8 bytes | an event that waits for its own retry |
 //! | `a/c/` source | what the source has brought, in numbers |
 //! | `a/s/` key | a piece of durable small state |
+//! | `a/d` | the first generation of dead letters that was not removed, 4 bytes |
 //! | `g/` generation, 4 bytes | the first sequence of a generation, and which bytes of files it [covers](super::coverage) |
 //! | `o/` source, device 8 bytes, inode 8 bytes | where one file stood before this generation |
 //! | `t/` number, 8 bytes | bytes of a file that are to be read again |
@@ -40,6 +41,7 @@ pub(super) const STATE: &[u8] = b"a/s/";
 pub(super) const GENERATIONS: &[u8] = b"g/";
 pub(super) const META: &[u8] = b"meta";
 pub(super) const DEAD: &[u8] = b"d/";
+pub(super) const DEAD_FIRST: &[u8] = b"a/d";
 pub(super) const ORIGINS: &[u8] = b"o/";
 pub(super) const TASKS: &[u8] = b"t/";
 pub(super) const VOIDS: &[u8] = b"v/";

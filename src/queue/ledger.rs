@@ -9,7 +9,7 @@ const VERSION: u8 = 1;
 
 /// What became of a source's rows; in a commit, of the rows that commit covers.
 ///
-/// `rows + derived = events + rejected + filtered + repeated`, where `events` is counted by the
+/// `rows + derived = events + rejected + filtered + repeated + joined`, where `events` is counted by the
 /// queue itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SourceCounts {
@@ -23,6 +23,8 @@ pub struct SourceCounts {
     pub filtered: u64,
     /// Rows that repeat what was told already: a standing alarm, a known natural key.
     pub repeated: u64,
+    /// Rows that are one event together with a later one: a call's beginning, told with its end.
+    pub joined: u64,
     /// Times that rows may have been lost before they could be read.
     pub gaps: u64,
 }
@@ -34,6 +36,7 @@ impl SourceCounts {
         self.rejected += more.rejected;
         self.filtered += more.filtered;
         self.repeated += more.repeated;
+        self.joined += more.joined;
         self.gaps += more.gaps;
     }
 }
@@ -56,9 +59,10 @@ impl SourceTotals {
             rejected,
             filtered,
             repeated,
+            joined,
             gaps: _,
         } = self.counts;
-        rows + derived == self.events + rejected + filtered + repeated
+        rows + derived == self.events + rejected + filtered + repeated + joined
     }
 
     /// Adds what one commit covers.
@@ -75,6 +79,7 @@ impl SourceTotals {
             rejected,
             filtered,
             repeated,
+            joined,
             gaps,
         } = self.counts;
         let mut out = vec![VERSION];
@@ -85,6 +90,7 @@ impl SourceTotals {
             filtered,
             repeated,
             gaps,
+            joined,
             self.events,
         ] {
             put_count(&mut out, count);
@@ -100,14 +106,15 @@ impl SourceTotals {
         }
         let totals = SourceTotals {
             counts: SourceCounts {
-                rows: fields.count()?,
-                derived: fields.count()?,
-                rejected: fields.count()?,
-                filtered: fields.count()?,
-                repeated: fields.count()?,
-                gaps: fields.count()?,
+                rows: fields.tally()?,
+                derived: fields.tally()?,
+                rejected: fields.tally()?,
+                filtered: fields.tally()?,
+                repeated: fields.tally()?,
+                gaps: fields.tally()?,
+                joined: fields.tally()?,
             },
-            events: fields.count()?,
+            events: fields.tally()?,
         };
         fields.end()?;
         Some(totals)
@@ -131,6 +138,10 @@ pub struct EndpointTotals {
     pub skipped: u64,
     /// Events given up.
     pub dead: u64,
+    /// Events dropped because the queue was full; see [`Dropped`](super::Dropped).
+    pub dropped: u64,
+    /// Of its dead letters, those that outlived `dead_letters_max` or `dead_letters_keep`.
+    pub dead_removed: u64,
     /// Events that damage to the store took before they were settled. The rows they came from
     /// are read again where their files are still there, and count as added once more.
     pub lost: u64,
@@ -152,7 +163,7 @@ impl EndpointTotals {
     }
 
     fn accounted(&self) -> u64 {
-        let settled = self.delivered + self.skipped + self.dead + self.lost;
+        let settled = self.delivered + self.skipped + self.dead + self.dropped + self.lost;
         settled + self.waiting + self.queued
     }
 }
@@ -204,9 +215,10 @@ mod tests {
             rejected: 1,
             filtered: 2,
             repeated: 1,
+            joined: 1,
             gaps: 3,
         };
-        totals.add(counts, 2);
+        totals.add(counts, 1);
         assert!(totals.balances());
         assert_eq!(SourceTotals::decode(&totals.encode()), Some(totals));
         totals.add(
@@ -229,6 +241,8 @@ mod tests {
             delivered: 3,
             skipped: 2,
             dead: 1,
+            dropped: 0,
+            dead_removed: 0,
             lost: 2,
             waiting: 1,
             queued: 3,

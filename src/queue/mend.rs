@@ -620,14 +620,7 @@ impl Queue {
             mended.set_aside.extend(aside);
         }
         row::finish_mended(parent)?;
-        if let Some(span) = writer
-            .state
-            .spans
-            .iter_mut()
-            .find(|span| span.number == number)
-        {
-            span.bytes = row::directory_bytes(&directory);
-        }
+        locked(&self.0.readers).touch(number);
         writer.saved_ids(saved.ids());
         writer.report(mended);
         Ok(())

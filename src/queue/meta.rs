@@ -76,8 +76,8 @@ impl Meta {
 fn take(mut fields: Fields<'_>) -> Option<Meta> {
     let meta = Meta {
         node: fields.text()?.to_owned(),
-        first: Sequence(fields.u64()?),
-        next: Sequence(fields.u64()?),
+        first: fields.sequence()?,
+        next: fields.sequence()?,
         burials: fields.u64()?,
         carried_bytes: fields.u64()?,
         standing: match fields.byte()? {

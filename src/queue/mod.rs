@@ -40,23 +40,36 @@
 //! # Locks
 //!
 //! One mutex for whoever writes, held through the sync; one, held briefly, for what readers see,
-//! replaced after each sync; one for the open older generations. They are taken in the order
-//! writer, older generations, view.
+//! replaced after each sync; one for the open older generations; one for the account of the disk.
+//! They are taken in the order writer, older generations, disk, view.
 
+mod adopt;
+mod ballast;
 mod block;
 mod checkpoint;
 mod commit;
+#[cfg(test)]
+mod cost;
 mod coverage;
 mod cursor;
 mod dead_letter;
+mod disk;
+#[cfg(test)]
+mod drill;
 mod encoding;
 mod endpoint;
 mod error;
 #[cfg(test)]
 mod figures;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod generation;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+#[path = "../../tests/it/disk.rs"]
+mod image;
 mod key;
 mod ledger;
 mod lock;
@@ -66,12 +79,18 @@ mod mend_tests;
 mod meta;
 #[cfg(test)]
 mod model;
+mod outlived;
+mod overflow;
 mod piece;
 mod position;
+#[cfg(test)]
+mod probe;
 mod quarantine;
 mod read;
 mod row;
 mod salvage;
+#[cfg(test)]
+mod seen;
 mod settle;
 mod state;
 mod survey;
@@ -81,17 +100,20 @@ mod void;
 mod waiting;
 mod write;
 
+pub use adopt::Adopted;
 pub use block::{EVENT_BYTES_MAX, accepts};
-pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch};
+pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch, StateChange};
 pub use coverage::Covered;
 pub use cursor::WINDOW;
 pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};
+pub use disk::{DiskLimits, Partition, Room, Shortage, WhenFull};
 pub use endpoint::WAITING_MAX;
 pub use error::QueueError;
 pub use key::NAME_BYTES_MAX;
 pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
 pub use mend::{MENDED_MAX, Mended, Remedy};
 pub use meta::FORMAT_VERSION;
+pub use overflow::Dropped;
 pub use quarantine::QUARANTINE_BYTES_DEFAULT;
 pub use settle::{AttachFrom, Settled, Settlement};
 pub use survey::{Survey, Surveyed, Whole};
@@ -100,13 +122,14 @@ pub use waiting::{REASON_BYTES_MAX, Waiting};
 
 use crate::event::{Event, EventId, Sequence};
 use crate::shutdown::Bell;
+use disk::Disk;
 use lock::Lock;
 use mend::Site;
 use read::{Readers, View};
 use std::collections::HashSet;
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use write::Writer;
 
@@ -127,12 +150,11 @@ pub struct Queue(Arc<Parts>);
 struct Parts {
     /// Where the queue is.
     site: Site,
-    /// Where those of the dead letters are.
-    dead: PathBuf,
     node: String,
     writer: Mutex<Writer>,
     readers: Mutex<Readers>,
     view: Mutex<View>,
+    disk: Mutex<Disk>,
     /// One for each lane of delivery.
     bells: Mutex<Vec<Bell>>,
     opened: Opened,
@@ -164,6 +186,19 @@ impl Queue {
     /// [`QueueError::InUse`] and [`QueueError::NewerVersion`] leave the directory untouched.
     /// [`QueueError::Disk`]. A damaged store is no error: it is [mended](Mended).
     pub fn open(directory: &Path, node: &str) -> Result<Queue, QueueError> {
+        Queue::open_within(directory, node, QUARANTINE_BYTES_DEFAULT)
+    }
+
+    /// The same, with what is set aside of a damaged store taking at most `quarantine_max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Queue::open).
+    pub fn open_within(
+        directory: &Path,
+        node: &str,
+        quarantine_max: u64,
+    ) -> Result<Queue, QueueError> {
         key::check_name(node)?;
         fs::create_dir_all(directory).map_err(generation::disk("create", directory))?;
         let lock = Lock::take(directory)?;
@@ -171,21 +206,29 @@ impl Queue {
         let site = Site {
             directory: directory.to_owned(),
             parent: directory.join("queue"),
-            quarantine_max: QUARANTINE_BYTES_DEFAULT,
+            // Generations of the queue and of dead letters are set aside in different places.
+            quarantine_max: quarantine_max / 4 * 3,
         };
         fs::create_dir_all(&site.parent).map_err(generation::disk("create", &site.parent))?;
         generation::sync_directory(directory)?;
         let dead = directory.join("dead");
-        let mut writer = Writer::new(node, &dead, site.quarantine_max);
+        let mut writer = Writer::new(node, &dead, quarantine_max / 4);
         let mut view = View::default();
-        let opened = writer.open(&site, node, &mut view)?;
+        let mut disk = Disk::of(directory);
+        let opened = match writer.open(&site, node, &mut view) {
+            // The database writes to what it opens.
+            Err(error) if ballast::release_after(&mut disk, &error) => {
+                writer.open(&site, node, &mut view)?
+            }
+            opened => opened?,
+        };
         Ok(Queue(Arc::new(Parts {
             site,
-            dead,
             node: node.to_owned(),
             writer: Mutex::new(writer),
             readers: Mutex::new(Readers::default()),
             view: Mutex::new(view),
+            disk: Mutex::new(disk),
             bells: Mutex::new(Vec::new()),
             opened,
             _lock: lock,
@@ -272,16 +315,6 @@ impl Queue {
         Ok(tasks
             .map(|(&number, covered)| (number, covered.clone()))
             .collect())
-    }
-
-    /// Bytes that the queue and its dead letters take on disk. Looks at the directories of the
-    /// head and of the dead letters; the older generations were measured when they were sealed.
-    pub fn disk_bytes(&self) -> u64 {
-        let (sealed, head) = locked(&self.0.view).sealed_bytes_and_head();
-        let head = head.map_or(0, |number| {
-            row::directory_bytes(&generation::directory(&self.0.site.parent, number))
-        });
-        sealed + head + row::directory_bytes(&self.0.dead)
     }
 
     /// Marks the queue as closed in order. Whoever has it may still write; the mark is then gone.

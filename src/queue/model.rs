@@ -16,7 +16,7 @@ pub(super) struct Model {
     pub(super) sources: BTreeMap<Arc<str>, SourceTotals>,
     pub(super) positions: BTreeMap<(Arc<str>, FileKey), FilePosition>,
     pub(super) dead: BTreeMap<(Arc<str>, Sequence), DeadLetter>,
-    pub(super) state: BTreeMap<String, Vec<u8>>,
+    state: BTreeMap<String, Vec<u8>>,
     staged: BTreeMap<String, Vec<u8>>,
 }
 
@@ -24,6 +24,8 @@ pub(super) struct Model {
 #[derive(Debug)]
 pub(super) struct ModelEndpoint {
     pub(super) since: Sequence,
+    /// The first event without a fate.
+    cursor: Sequence,
     pub(super) fates: BTreeMap<Sequence, Fate>,
 }
 
@@ -33,6 +35,7 @@ pub(super) enum Fate {
     Delivered,
     Skipped,
     Dead,
+    Dropped,
     Waits(Waiting),
 }
 
@@ -64,6 +67,7 @@ impl Model {
         };
         let fresh = ModelEndpoint {
             since,
+            cursor: since,
             fates: BTreeMap::new(),
         };
         self.endpoints.entry(Arc::clone(endpoint)).or_insert(fresh);
@@ -71,6 +75,35 @@ impl Model {
 
     pub(super) fn detach(&mut self, endpoint: &str) {
         self.endpoints.remove(endpoint);
+    }
+
+    /// Whether `new` takes over from `old`.
+    pub(super) fn adopt(&mut self, old: &Arc<str>, new: &Arc<str>) -> bool {
+        let next = self.next();
+        let gives_way = self.endpoints.get(new).is_none_or(|own| own.since == next);
+        if old == new || !gives_way {
+            return false;
+        }
+        let Some(endpoint) = self.endpoints.remove(old) else {
+            return false;
+        };
+        self.endpoints.insert(Arc::clone(new), endpoint);
+        for ((name, sequence), letter) in std::mem::take(&mut self.dead) {
+            let name = if name == *old { Arc::clone(new) } else { name };
+            self.dead.insert((name, sequence), letter);
+        }
+        true
+    }
+
+    /// Everything before `oldest` is gone.
+    pub(super) fn drop_before(&mut self, oldest: Sequence) {
+        for endpoint in self.endpoints.values_mut() {
+            for sequence in endpoint.since.0..oldest.0 {
+                let fate = endpoint.fates.entry(Sequence(sequence));
+                fate.or_insert(Fate::Dropped);
+            }
+            endpoint.advance();
+        }
     }
 
     pub(super) fn settle(&mut self, settled: Vec<Settled>) {
@@ -107,11 +140,20 @@ impl Model {
                 }
             };
             endpoint.fates.insert(sequence, fate);
+            endpoint.advance();
         }
     }
 
     pub(super) fn state_put(&mut self, name: &str, value: &[u8]) {
         self.staged.insert(name.to_owned(), value.to_vec());
+    }
+
+    /// A piece of state, whether it was committed yet or not.
+    pub(super) fn state_get(&self, name: &str) -> Option<Vec<u8>> {
+        self.staged
+            .get(name)
+            .or_else(|| self.state.get(name))
+            .cloned()
     }
 
     /// The process ended, in whatever way.
@@ -133,14 +175,25 @@ impl Model {
     }
 }
 
+impl Model {
+    /// One event that was committed.
+    pub(super) fn read_one(&self, sequence: Sequence) -> Queued {
+        let place = sequence.0 - Sequence::FIRST.0;
+        let event = Arc::clone(&self.events[usize::try_from(place).unwrap()]);
+        Queued { sequence, event }
+    }
+}
+
 impl ModelEndpoint {
     /// The first event without a fate.
     pub(super) fn cursor(&self) -> Sequence {
-        let mut cursor = self.since;
-        while self.fates.contains_key(&cursor) {
-            cursor = cursor.plus(1);
+        self.cursor
+    }
+
+    fn advance(&mut self) {
+        while self.fates.contains_key(&self.cursor) {
+            self.cursor = self.cursor.plus(1);
         }
-        cursor
     }
 
     pub(super) fn count(&self, of: impl Fn(&Fate) -> bool) -> u64 {

@@ -1,12 +1,14 @@
 //! Read: events in order, from the generation they are in.
 
+use super::disk::HeadGrowth;
 use super::error::QueueError;
 use super::generation::Generation;
 use super::ledger::Ledger;
 use super::state::{Span, State};
 use super::void::Voids;
-use super::{Queue, Queued, block, key, locked};
+use super::{Queue, Queued, ballast, block, key, locked};
 use crate::event::Sequence;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +18,8 @@ use std::sync::Arc;
 /// is a database of some megabytes of memory; opening one takes 4 to 7 ms.
 const READERS_MAX: usize = 2;
 
-/// Most bytes of blocks, as stored, that one read takes; with CDR events about 2,000 events. One
-/// block is always read.
+/// Most bytes of blocks, decoded, that one read takes; with CDR events about 900 events. One block
+/// is always read.
 const READ_BYTES_MAX: usize = 512 << 10;
 
 /// How often one read mends a generation before it gives up: a head that is made anew may leave
@@ -43,6 +45,8 @@ pub(super) struct View {
     pub(super) head: Option<Arc<Generation>>,
     pub(super) ledger: Ledger,
     spans: Vec<Span>,
+    /// Length of the head's file when everything carried over was in it, in bytes.
+    carried_bytes: u64,
     voids: Voids,
     /// How often something was made durable since the start.
     pub(super) writes: u64,
@@ -50,7 +54,11 @@ pub(super) struct View {
 
 /// Older generations that are open, the one used last at the end.
 #[derive(Debug, Default)]
-pub(super) struct Readers(Vec<Arc<Generation>>);
+pub(super) struct Readers {
+    open: Vec<Arc<Generation>>,
+    /// Opened since their sizes were asked for: the database writes to what it opens.
+    touched: BTreeSet<u32>,
+}
 
 impl Default for View {
     fn default() -> View {
@@ -63,6 +71,7 @@ impl Default for View {
             head: None,
             ledger,
             spans: Vec::new(),
+            carried_bytes: 0,
             voids: Voids::default(),
             writes: 0,
         }
@@ -74,17 +83,23 @@ impl View {
     pub(super) fn show(&mut self, head: &Arc<Generation>, state: &State) {
         self.head = Some(Arc::clone(head));
         self.ledger = state.ledger();
-        self.spans.clone_from(&state.spans);
+        // There is one for each generation of the backlog; they change by one at either end.
+        let ends = |spans: &[Span]| (spans.len(), spans.first().copied(), spans.last().copied());
+        if ends(&self.spans) != ends(&state.spans) {
+            self.spans.clone_from(&state.spans);
+        }
+        self.carried_bytes = state.carried_bytes;
         self.voids.clone_from(&state.voids);
         self.writes += 1;
     }
 
-    /// Bytes of the older generations, and the head's number.
-    pub(super) fn sealed_bytes_and_head(&self) -> (u64, Option<u32>) {
-        (
-            self.spans.iter().map(|span| span.bytes).sum(),
-            self.spans.last().map(|head| head.number),
-        )
+    /// Which generation is the head, and how far it has grown.
+    pub(super) fn head_growth(&self) -> HeadGrowth {
+        HeadGrowth {
+            number: self.spans.last().map(|head| head.number),
+            file_bytes: self.head.as_ref().map_or(0, |head| head.file_bytes()),
+            carried_bytes: self.carried_bytes,
+        }
     }
 
     /// The generation that holds `from`, and the first event behind it.
@@ -102,20 +117,36 @@ impl View {
 impl Readers {
     /// An older generation, opened when it is not open; the one not used for longest makes room.
     fn reader(&mut self, parent: &Path, number: u32) -> Result<Arc<Generation>, QueueError> {
-        let generation = match self.0.iter().position(|open| open.number() == number) {
-            Some(at) => self.0.remove(at),
-            None => Arc::new(Generation::open(parent, number)?),
+        let generation = match self.open.iter().position(|open| open.number() == number) {
+            Some(at) => self.open.remove(at),
+            None => {
+                self.touched.insert(number);
+                Arc::new(Generation::open(parent, number)?)
+            }
         };
-        if self.0.len() >= READERS_MAX {
-            self.0.remove(0);
+        if self.open.len() >= READERS_MAX {
+            self.open.remove(0);
         }
-        self.0.push(Arc::clone(&generation));
+        self.open.push(Arc::clone(&generation));
         Ok(generation)
     }
 
     /// Closes a generation that is about to be removed.
     pub(super) fn close(&mut self, number: u32) {
-        self.0.retain(|open| open.number() != number);
+        self.open.retain(|open| open.number() != number);
+    }
+
+    /// A generation's size has changed.
+    pub(super) fn touch(&mut self, number: u32) {
+        self.touched.insert(number);
+    }
+
+    /// The generations whose size may have changed since this was asked for.
+    pub(super) fn take_touched(&mut self) -> BTreeSet<u32> {
+        let open = self.open.iter().map(|open| open.number()).collect();
+        // What is open now is still to be looked at once it is closed.
+        let touched = std::mem::replace(&mut self.touched, open);
+        touched.union(&self.touched).copied().collect()
     }
 }
 
@@ -124,7 +155,7 @@ impl Queue {
     /// one, and about `count_max`: whole blocks of up to 16 events are decoded, and never more
     /// than fit the read buffer. Empty when there is none yet.
     ///
-    /// A generation that is damaged is [mended](super::mend) on the way, and what is lost of it
+    /// A generation that is damaged is mended on the way, and what is lost of it
     /// passed over.
     ///
     /// # Errors
@@ -132,18 +163,38 @@ impl Queue {
     /// [`QueueError::Damaged`] when the next event cannot be read and mending did not help.
     /// [`QueueError::Disk`].
     pub fn read(&self, from: Sequence, count_max: usize) -> Result<Vec<Queued>, QueueError> {
+        self.read_within(from, count_max, READ_BYTES_MAX)
+    }
+
+    /// The same, of blocks that are decoded to about `bytes_max` bytes together, and never more
+    /// than fit the read buffer; one block, of one event or of 10 KiB, is always read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Queue::read).
+    pub fn read_within(
+        &self,
+        from: Sequence,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Queued>, QueueError> {
+        let bytes_max = bytes_max.min(READ_BYTES_MAX);
         let mut mends = 0;
         loop {
             let Some(place) = self.place(from) else {
                 return Ok(Vec::new());
             };
-            let found = match self.try_read(&place, count_max) {
+            let found = match self.try_read(&place, count_max, bytes_max) {
                 Ok(Some(read)) => return Ok(read),
                 Ok(None) => continue,
                 Err(error) => error,
             };
+            // The database writes to what it opens.
+            if ballast::release_after(&mut locked(&self.0.disk), &found) {
+                continue;
+            }
             let is_damage = matches!(found, QueueError::Damaged { .. });
-            if !is_damage || mends >= MENDS_MAX {
+            if !is_damage || mends >= MENDS_MAX || ballast::is_unwritable(&self.0.site.directory) {
                 return Err(found);
             }
             mends += 1;
@@ -170,7 +221,12 @@ impl Queue {
     }
 
     /// Reads from a place; `None` when it is not there any more, or the head had to be opened.
-    fn try_read(&self, place: &Place, count_max: usize) -> Result<Option<Vec<Queued>>, QueueError> {
+    fn try_read(
+        &self,
+        place: &Place,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<Queued>>, QueueError> {
         let generation = match &place.head {
             Some(Some(head)) => Arc::clone(head),
             Some(None) => {
@@ -188,7 +244,7 @@ impl Queue {
                 }
             }
         };
-        read_blocks(&generation, place.from, place.end, count_max).map(Some)
+        read_blocks(&generation, place.from, place.end, count_max, bytes_max).map(Some)
     }
 
     fn has_span(&self, span: Span) -> bool {
@@ -203,6 +259,7 @@ fn read_blocks(
     from: Sequence,
     end: Sequence,
     count_max: usize,
+    bytes_max: usize,
 ) -> Result<Vec<Queued>, QueueError> {
     let start = generation.block_before(from)?.unwrap_or(from);
     let mut blocks = Vec::new();
@@ -211,7 +268,7 @@ fn read_blocks(
         let Some(first) = key::block_first(&found.key).filter(|&first| first < end) else {
             return ControlFlow::Break(());
         };
-        bytes += found.value.len();
+        bytes += block::raw_bytes(&found.value).unwrap_or(0);
         count += block::count(&found.value).map_or(0, |events| {
             match first.plus(events).0.checked_sub(from.0) {
                 Some(behind) => behind.min(events),
@@ -219,7 +276,7 @@ fn read_blocks(
             }
         });
         blocks.push((first, found.value));
-        let enough = count >= count_max as u64 || (count > 0 && bytes >= READ_BYTES_MAX);
+        let enough = count >= count_max as u64 || (count > 0 && bytes >= bytes_max);
         if enough {
             ControlFlow::Break(())
         } else {

@@ -140,20 +140,28 @@ pub(super) fn remove(parent: &Path, number: u32) -> Result<(), QueueError> {
 /// Bytes the files of a directory take on disk, its subdirectories included; what cannot be
 /// looked at counts as nothing.
 pub(super) fn directory_bytes(directory: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let Ok(entries) = fs::read_dir(directory) else {
-        return 0;
-    };
-    let bytes_of = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
-        // The unit of `st_blocks` is 512 bytes on every file system.
-        Ok(metadata) => metadata.blocks() * 512,
-        Err(_) => 0,
-    };
-    entries.flatten().map(bytes_of).sum()
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.flatten().map(|entry| bytes_of(&entry)).sum()
 }
 
-fn number(name: &str) -> Option<u32> {
+/// Bytes that one entry of a directory takes on disk, with everything under it.
+pub(super) fn bytes_of(entry: &fs::DirEntry) -> u64 {
+    match entry.metadata() {
+        Ok(found) if found.is_dir() => blocks(&found) + directory_bytes(&entry.path()),
+        Ok(found) => blocks(&found),
+        Err(_) => 0,
+    }
+}
+
+/// Bytes on disk of a file itself.
+pub(super) fn blocks(found: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    // The unit of `st_blocks` is 512 bytes on every file system.
+    found.blocks() * 512
+}
+
+/// The number of the generation whose directory is called `name`.
+pub(super) fn number(name: &str) -> Option<u32> {
     (name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| name.parse().ok())?
 }

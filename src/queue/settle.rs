@@ -110,6 +110,9 @@ impl Queue {
     /// one that waits. One that is settled already is left as it is and counted once. After `Ok`
     /// this survives loss of power; after a crash on the way the events are given out again.
     ///
+    /// Where `disk_max` leaves no room for the copy of an event that is to wait, the event stays
+    /// where it is, unsettled: after a restart it is given out as one that was not tried yet.
+    ///
     /// # Errors
     ///
     /// [`QueueError::OutsideWindow`], [`QueueError::WaitingFull`] and [`QueueError::TooLong`]
@@ -119,14 +122,20 @@ impl Queue {
         let mut writer = self.writer()?;
         check(&writer.state, &settled)?;
         let waiting = encode_waiting(&settled)?;
+        let is_keep = |settled: &Settled| matches!(settled.settlement, Settlement::Keep { .. });
+        let may_keep = !settled.iter().any(is_keep) || self.has_room_to_keep();
         let mut writes = Writes::default();
         let mut touched = BTreeSet::new();
         let mut buried = Vec::new();
         for (settled, waiting) in settled.into_iter().zip(waiting) {
+            let is_copy = is_keep(&settled);
             let (name, sequence) = (settled.endpoint, settled.sequence);
             let Some(endpoint) = writer.state.endpoints.get_mut(&name) else {
                 continue;
             };
+            if is_copy && !may_keep && !endpoint.has_taken(sequence) {
+                continue;
+            }
             let Some(waited) = endpoint.take(sequence) else {
                 continue;
             };
@@ -157,10 +166,60 @@ impl Queue {
                 writes.put(&key::endpoint(&name), &endpoint.encode());
             }
         }
-        if !buried.is_empty() {
-            self.bury(&mut writer, &buried)?;
+        if buried.is_empty() {
+            return self.write(&mut writer, writes);
         }
-        self.write(&mut writer, writes)
+        self.bury(&mut writer, &buried)?;
+        self.write(&mut writer, writes)?;
+        if writer.dead.take_has_begun()
+            && let Err(error) = self.remove_outlived_by(&mut writer, None)
+        {
+            // What was settled is; they are looked at again soon.
+            log::debug!("dead letters not removed error=\"{error}\"");
+        }
+        Ok(())
+    }
+
+    /// Due time and place of the events that wait for the endpoint's own retry, earliest due first.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn waiting_places(&self, endpoint: &str) -> Result<Vec<(UnixMs, Sequence)>, QueueError> {
+        let writer = self.writer()?;
+        let attached = writer.state.endpoints.get(endpoint).into_iter();
+        let mut places: Vec<(UnixMs, Sequence)> = attached
+            .flat_map(Endpoint::waiting)
+            .map(|(sequence, place)| (place.due, sequence))
+            .collect();
+        places.sort_unstable();
+        Ok(places)
+    }
+
+    /// The event that waits at `due` for the endpoint's own retry; `None` when it does not any more.
+    ///
+    /// # Errors
+    ///
+    /// When the head cannot be read.
+    pub fn waiting_event(
+        &self,
+        endpoint: &str,
+        due: UnixMs,
+        sequence: Sequence,
+    ) -> Result<Option<Waiting>, QueueError> {
+        let writer = self.writer()?;
+        let head = writer.head()?;
+        let Some(value) = head.get(&key::waiting(endpoint, due, sequence))? else {
+            return Ok(None);
+        };
+        match Waiting::decode(due, sequence, &value) {
+            Some(waiting) => Ok(Some(waiting)),
+            None => Err(QueueError::Damaged {
+                generation: head.number(),
+                sequence: Some(sequence),
+                what: format!("an event that waits for endpoint {endpoint} cannot be read"),
+            }),
+        }
     }
 
     /// At most `count_max` events that wait for the endpoint's own retry, earliest due first.

@@ -6,7 +6,6 @@ use super::error::QueueError;
 use super::generation::{self, Found, Generation};
 use super::ledger::{Ledger, SourceTotals};
 use super::meta::{Meta, Standing};
-use super::row::directory_bytes;
 use super::void::{Void, Voids};
 use super::{block, key, position};
 use crate::event::Sequence;
@@ -31,6 +30,8 @@ pub(super) struct State {
     pub(super) dropped: Vec<u32>,
     /// How many settlements with dead letters there have been.
     pub(super) burials: u64,
+    /// Generations of dead letters before this one are removed, or are to be.
+    pub(super) dead_first: u32,
     /// Length of the head's file when everything carried over was in it, in bytes.
     pub(super) carried_bytes: u64,
     /// Sequences without an event.
@@ -46,8 +47,6 @@ pub(super) struct State {
 pub(super) struct Span {
     pub(super) number: u32,
     pub(super) first: Sequence,
-    /// Bytes on disk; of the head, 0.
-    pub(super) bytes: u64,
 }
 
 /// Something about the sequence on disk that should not be.
@@ -151,6 +150,7 @@ impl State {
             spans: Vec::new(),
             dropped: Vec::new(),
             burials: 0,
+            dead_first: 0,
             carried_bytes: 0,
             voids: Voids::default(),
             coverage: Coverage::default(),
@@ -171,10 +171,14 @@ impl State {
             carried_bytes: meta.carried_bytes,
             ..State::empty(node)
         };
+        let dead_first = head.get(key::DEAD_FIRST)?;
+        state.dead_first = dead_first
+            .and_then(|value| value.try_into().ok())
+            .map_or(0, u32::from_be_bytes);
         state.load_voids(head)?;
         state.load_sources(head)?;
         state.load_endpoints(head)?;
-        state.load_spans(parent, head, meta)?;
+        state.load_spans(head, meta)?;
         let mut irregularities = state.settle_missing(parent);
         irregularities.extend(state.check_blocks(head, meta)?);
         irregularities.extend(state.load_coverage(head)?);
@@ -219,6 +223,20 @@ impl State {
                 .map(|(name, endpoint)| endpoint.totals(name, self.next, &self.voids))
                 .collect(),
         }
+    }
+
+    /// Takes out the generation before the head when no event is in it: settlements alone filled
+    /// it, and behind a backlog such generations would fill the disk.
+    pub(super) fn take_eventless_span(&mut self) -> Option<Span> {
+        let [.., before, head] = self.spans[..] else {
+            return None;
+        };
+        if before.first != head.first {
+            return None;
+        }
+        self.spans.remove(self.spans.len() - 2);
+        self.dropped.push(before.number);
+        Some(before)
     }
 
     /// Takes out the oldest generation when it is not the head and every endpoint is done with
@@ -326,27 +344,16 @@ impl State {
         })
     }
 
-    fn load_spans(
-        &mut self,
-        parent: &Path,
-        head: &Generation,
-        meta: &Meta,
-    ) -> Result<(), QueueError> {
+    fn load_spans(&mut self, head: &Generation, meta: &Meta) -> Result<(), QueueError> {
         each(head, key::GENERATIONS, |found| {
             let number = key::read_generation(&found.key)?;
             let first = Entry::decode(&found.value)?.first;
-            let bytes = directory_bytes(&generation::directory(parent, number));
-            self.spans.push(Span {
-                number,
-                first,
-                bytes,
-            });
+            self.spans.push(Span { number, first });
             Some(())
         })?;
         self.spans.push(Span {
             number: head.number(),
             first: meta.first,
-            bytes: 0,
         });
         Ok(())
     }
@@ -354,6 +361,17 @@ impl State {
     /// Strikes generations off whose directory is gone: rightly, when a crash came between
     /// removing them and noting it; otherwise their events are missing.
     fn settle_missing(&mut self, parent: &Path) -> Vec<Irregularity> {
+        let firsts: Vec<Sequence> = self.spans.iter().skip(1).map(|span| span.first).collect();
+        let mut following = firsts.into_iter();
+        let gone = &mut self.dropped;
+        self.spans.retain(|span| {
+            let is_eventless = following.next() == Some(span.first);
+            let is_gone = is_eventless && !generation::directory(parent, span.number).exists();
+            if is_gone {
+                gone.push(span.number);
+            }
+            !is_gone
+        });
         while let Some(&Span { number, .. }) = self.spans.first()
             && !generation::directory(parent, number).exists()
             && self.take_settled_span().is_some()

@@ -7,6 +7,7 @@ use crate::event::{EventId, Labels};
 use crate::source::{FileKey, FilePosition};
 use crate::timestamp::Timestamp;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -276,6 +277,25 @@ fn without_an_endpoint_nothing_is_dropped_and_the_first_may_have_it_all() {
     assert_eq!(queue.cursor("late"), Sequence(16));
     queue.detach("late").unwrap();
     assert!(queue.ledger().endpoint("late").is_none());
+}
+
+#[test]
+fn an_opening_cut_short_hinders_no_later_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    queue.attach("billing", AttachFrom::Now).unwrap();
+    queue.commit(&[batch(events(40, 60))]).unwrap();
+    queue.roll_now().unwrap();
+    drop(queue);
+    // Killed while the database wrote its snapshot: of the head, and of a generation being read.
+    for generation in ["00000001", "00000002"] {
+        let half = directory.path().join("queue").join(generation);
+        fs::write(half.join("snap.00000000000FFFFF.generating"), b"half").unwrap();
+        fs::write(half.join("snap.0000000000000000.generating"), b"").unwrap();
+    }
+    let queue = open(&directory);
+    assert_eq!(queue.opened().mended, []);
+    assert_eq!(queue.read(Sequence(1), 100).unwrap().len(), 40);
 }
 
 #[test]
@@ -622,4 +642,37 @@ fn many_threads_commit_settle_and_read_at_once() {
         }
     });
     assert_eq!(queue.ledger().endpoint("billing").unwrap().delivered, 2_000);
+}
+
+#[test]
+fn state_changed_with_a_commit_is_there_after_a_roll_and_a_restart_and_can_be_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    let change = |name: &str, value: Option<&[u8]>| StateChange {
+        name: name.to_owned(),
+        value: value.map(<[u8]>::to_vec),
+    };
+    let changes = [
+        change("alarm/cdr/1", Some(b"one")),
+        change("alarm/cdr/2", Some(b"two")),
+        change("join/cdr/1", Some(b"three")),
+    ];
+    queue
+        .commit_with(&[batch(events(1, 60))], &changes)
+        .unwrap();
+    queue
+        .commit_with(&[], &[change("alarm/cdr/1", None)])
+        .unwrap();
+    queue.roll_now().unwrap();
+    drop(queue);
+    let queue = open(&directory);
+    let kept = vec![("alarm/cdr/2".to_owned(), b"two".to_vec())];
+    assert_eq!(queue.states("alarm/cdr/").unwrap(), kept);
+    assert_eq!(queue.states("").unwrap().len(), 2);
+    let long = [change("a", Some(&[0; STATE_BYTES_MAX + 1]))];
+    assert!(matches!(
+        queue.commit_with(&[batch(events(1, 60))], &long),
+        Err(QueueError::TooLong { .. })
+    ));
+    assert_eq!(queue.next_sequence(), Sequence(2), "nothing of it happened");
 }

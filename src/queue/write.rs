@@ -3,24 +3,19 @@
 use super::checkpoint::Rows;
 use super::coverage::Entry;
 use super::dead_letter::{DeadLetter, DeadLetters};
+use super::disk::HeadGrowth;
 use super::error::QueueError;
 use super::generation::{self, Generation, Writes};
 use super::mend::{self, Mended, Site};
 use super::meta::Standing;
 use super::read::View;
 use super::state::{Irregularity, Span, State};
-use super::{Opened, Queue, key, locked, quarantine, row};
+use super::{Opened, Queue, ballast, key, locked, quarantine, row};
 use crate::event::EventId;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, MutexGuard};
-
-/// Growth of the head's file at which the next generation is begun, in bytes.
-///
-/// Measured: at 4 MiB the queue takes 0.92 of its payload on disk and 30 MiB of memory while it
-/// is filled; at 8 MiB it is a tenth denser and takes 43 MiB.
-const GENERATION_BYTES: u64 = 4 << 20;
 
 /// Growth of the head's file before rolling on is tried again after it failed, in bytes: one
 /// segment of the database's log.
@@ -90,7 +85,9 @@ impl Writer {
         fs::create_dir_all(&site.parent).map_err(generation::disk("create", &site.parent))?;
         row::finish_mended(&site.parent)?;
         let mut opened = match self.try_open(site, node) {
-            Err(found @ QueueError::Damaged { .. }) => self.climb(site, node, &found)?,
+            Err(found @ QueueError::Damaged { .. }) if !ballast::is_unwritable(&site.directory) => {
+                self.climb(site, node, &found)?
+            }
             opened => opened?,
         };
         let missing = std::mem::take(&mut opened.missing);
@@ -166,6 +163,7 @@ impl Writer {
         }
         self.state = state;
         self.dead.reconcile(Some(self.state.burials))?;
+        self.dead.remove_before(self.state.dead_first)?;
         self.head = Some(Arc::new(head.generation));
         self.set_strays_aside(site)?;
         Ok(Opened {
@@ -212,7 +210,12 @@ impl Queue {
         });
         if writer.head.is_none() {
             let mut view = View::default();
-            let opened = writer.open(&self.0.site, &self.0.node, &mut view)?;
+            let opened = match writer.open(&self.0.site, &self.0.node, &mut view) {
+                Err(error) if ballast::release_after(&mut locked(&self.0.disk), &error) => {
+                    writer.open(&self.0.site, &self.0.node, &mut view)?
+                }
+                opened => opened?,
+            };
             let half_made = writer.opened_again.unwrap_or(0) + opened.half_made.len();
             writer.opened_again = Some(half_made);
             *locked(&self.0.view) = view;
@@ -234,7 +237,7 @@ impl Queue {
         }
         let written = writer.head()?.write(writes);
         if let Err(error) = written {
-            self.fail(writer);
+            self.fail_for(writer, &error);
             return Err(error);
         }
         if let Some(half_made) = writer.opened_again.take() {
@@ -255,9 +258,9 @@ impl Queue {
     ) -> Result<(), QueueError> {
         writer.state.burials += 1;
         let buried = writer.dead.bury(writer.state.burials, letters);
-        if buried.is_err() {
+        if let Err(error) = &buried {
             // The state in memory counts them as buried already.
-            self.fail(writer);
+            self.fail_for(writer, error);
         }
         buried
     }
@@ -267,8 +270,8 @@ impl Queue {
         let mut writes = Writes::default();
         writes.put(key::META, &writer.state.meta(Standing::Closed).encode());
         let written = writer.head()?.write(writes);
-        if written.is_err() {
-            self.fail(writer);
+        if let Err(error) = &written {
+            self.fail_for(writer, error);
         }
         written
     }
@@ -298,22 +301,26 @@ impl Queue {
         locked(&self.0.view).head = None;
     }
 
+    /// The same after `error`; where that was for want of space, the ballast makes way, so that the
+    /// next settlement can be written.
+    fn fail_for(&self, writer: &mut Writer, error: &QueueError) {
+        self.fail(writer);
+        ballast::release_after(&mut locked(&self.0.disk), error);
+    }
+
     fn show(&self, writer: &Writer) {
         if let Some(head) = &writer.head {
             locked(&self.0.view).show(head, &writer.state);
         }
     }
 
-    /// Rolls on when the head has grown enough.
-    ///
-    /// By as much as was carried over at least: however much waits, a byte is carried about once
-    /// for each byte written. When it fails, what was written before is not touched by that: the
+    /// Rolls on when the head has grown enough. When it fails, what was written before is not touched by that: the
     /// head is opened again, whichever generation it is then.
     fn roll_if_full(&self, writer: &mut Writer) {
         let Some(head) = &writer.head else { return };
         let carried = writer.state.carried_bytes;
         let bytes = head.file_bytes();
-        if bytes < (carried + GENERATION_BYTES.max(carried)).max(writer.roll_again_at) {
+        if bytes < HeadGrowth::rolls_at(carried).max(writer.roll_again_at) {
             return;
         }
         match self.roll(writer) {
@@ -321,7 +328,7 @@ impl Queue {
             Err(error) => {
                 log::warn!("next generation not begun error=\"{error}\"");
                 writer.roll_again_at = bytes + ROLL_RETRY_BYTES;
-                self.fail(writer);
+                self.fail_for(writer, &error);
             }
         }
     }
@@ -344,14 +351,9 @@ impl Queue {
         for &number in &state.dropped {
             writes.remove(&key::generation(number), 0);
         }
-        if let Some(head) = state.spans.last_mut() {
-            head.bytes =
-                row::directory_bytes(&generation::directory(&self.0.site.parent, old.number()));
-        }
         state.spans.push(Span {
             number: fresh.number(),
             first: state.next,
-            bytes: 0,
         });
         // The file grows in segments: what the last batch adds hardly ever shows in its length.
         state.carried_bytes = fresh.file_bytes();
@@ -376,7 +378,8 @@ impl Queue {
             // Rolling on failed; the next write comes by here again.
             return;
         }
-        let mut settled = Vec::new();
+        let mut settled: Vec<u32> = Vec::new();
+        settled.extend(writer.state.take_eventless_span().map(|span| span.number));
         while let Some(span) = writer.state.take_settled_span() {
             settled.push(span.number);
         }
@@ -402,7 +405,6 @@ fn first(parent: &Path, state: &mut State) -> Result<Generation, QueueError> {
     state.spans.push(Span {
         number: row::FIRST,
         first: state.next,
-        bytes: 0,
     });
     state.carried_bytes = generation.file_bytes();
     let mut writes = Writes::default();

@@ -233,6 +233,15 @@ impl Source {
         known.position.clone()
     }
 
+    /// Has the next read hand out again what nothing was consumed of, as if the file were longer.
+    pub fn hand_out_again(&mut self, file: FileKey) {
+        if let Some(known) = self.files.get_mut(&file) {
+            known.stuck = None;
+            known.end_seen = known.position.offset;
+        }
+        self.enqueue(file);
+    }
+
     /// Whether the source may count as seen from now on: false until [`Settings::start`] has been
     /// applied, which it has not while a directory that its globs begin with, or every file of it,
     /// is out of sight.

@@ -9,12 +9,20 @@
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
 mod agent;
+mod bounds;
 mod cli;
 mod crash;
 mod damage;
+mod derive;
+mod disk;
+mod endpoints;
+mod formats;
+mod full_disk;
 mod interop;
 mod packaging;
+mod power;
 mod service;
 mod shape;
+mod strace;
 mod support;
 mod syslog;

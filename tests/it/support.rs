@@ -107,6 +107,11 @@ impl Bench {
         Agent::start(self)
     }
 
+    /// The agent, with more in its environment.
+    pub fn agent_with(&self, environment: &[(&str, &str)]) -> Agent {
+        Agent::start_with(self, environment)
+    }
+
     /// The ledger as the agent left it.
     pub fn ledger(&self) -> Ledger {
         let queue = Queue::open(&self.path("state"), "vos-1").unwrap();
@@ -123,6 +128,10 @@ pub struct Agent {
 
 impl Agent {
     pub fn start(bench: &Bench) -> Agent {
+        Agent::start_with(bench, &[])
+    }
+
+    pub fn start_with(bench: &Bench, environment: &[(&str, &str)]) -> Agent {
         let log = bench.path("agent.log");
         let errors = OpenOptions::new()
             .create(true)
@@ -132,6 +141,7 @@ impl Agent {
         let child = switchhook()
             .args(["run", "--config"])
             .arg(bench.path("switchhook.toml"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(errors)
@@ -201,6 +211,15 @@ pub fn row(flowno: u64) -> String {
          8802,8502,147,\"\",180,0.0368,0.0,0.0,0,0.0,0.0,\"CLIENT002\",\"Client Two GmbH\",\"44\",0.0,0.0,0.0,0,\"\",\"\",{flowno},\
          \"MBX3000\",6288012166477870001,\"13b258a1@192.0.2.12\",\"13b258a8@203.0.113.5\",1,1,200,0,0,-1\n"
     )
+}
+
+/// The same with 500 characters in which lz4 finds little to shorten: ten rows of [`row`] take
+/// hardly more than one.
+pub fn wide_row(flowno: u64, random: &mut fastrand::Rng) -> String {
+    let name: String = std::iter::repeat_with(|| random.alphanumeric())
+        .take(500)
+        .collect();
+    row(flowno).replace("\"CLIENT002\"", &format!("\"{name}\""))
 }
 
 /// A switch that writes `rows` rows at `per_second`, into a new file every `per_file` rows; every

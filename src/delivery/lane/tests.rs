@@ -701,3 +701,33 @@ fn an_attempt_that_hangs_holds_back_no_more_than_itself() {
     assert!(scene.queue.contents().dead.is_empty());
     assert_eq!(scene.sent.len(), 19_999, "nothing was sent twice");
 }
+
+#[test]
+fn big_events_that_wait_for_long_do_not_keep_others_out_of_memory() {
+    let body = format!("\"{}\"", "x".repeat(60_000));
+    let events = (1..=60).map(|n| queued(n, "cdr", &body)).collect();
+    let queue = MemoryQueue::with(events);
+    let mut endpoint = endpoint(Profile::Standard);
+    endpoint.memory =
+        crate::delivery::memory::Share::of(crate::delivery::memory::Share::least(1), 1).unwrap();
+    endpoint.retries = crate::delivery::retry::RetrySchedule::new(
+        9,
+        Duration::from_secs(10),
+        Duration::from_secs(600),
+    );
+    // Every third is refused, and waits for its retry while the others are to pass.
+    let mut scene = Scene::new(endpoint, &queue, 5, |sequence, at| {
+        let long_after = at.since(Moment::default()) > Duration::from_secs(900);
+        if sequence % 3 == 0 && !long_after {
+            refused()
+        } else {
+            Outcome::Delivered
+        }
+    });
+    scene.run(Duration::from_secs(60));
+    assert_eq!(queue.contents().delivered.len(), 40);
+    scene.drain(Duration::from_secs(3_600));
+    let contents = queue.contents();
+    assert_eq!(contents.delivered.len() + contents.dead.len(), 60);
+    assert_eq!(scene.lane.memory.held(), 0);
+}

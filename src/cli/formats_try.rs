@@ -1,0 +1,553 @@
+//! `switchhook formats try`: which format a file has, its columns, the first events, and a table to
+//! paste. Reads the one file; nothing is delivered or changed.
+
+use super::{Exit, screen};
+use crate::event::{CallSettings, Event, Maker, Origin};
+use crate::parser::encoding::Decoder;
+use crate::parser::format::{Kind, word_of};
+use crate::parser::guess::{self, Fit, Guessed, Row, Sample};
+use crate::parser::{Format, Header, Record, Settings, presets};
+use clap::Args;
+use jiff::tz::TimeZone;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Bytes of the file that are read: a document whole, and thousands of rows.
+const SAMPLE_BYTES: u64 = 1 << 20;
+
+/// Events shown, each of another type or state, or answered where the others were not.
+const EVENTS_MAX: usize = 4;
+
+/// Formats shown that fit some rows only.
+const NEAR_MAX: usize = 3;
+
+/// Letters of a value that are shown.
+const VALUE_CHARS_MAX: usize = 36;
+
+/// Fewest digits in a row that may be somebody's number; the same as for reasons in the log.
+const NUMBER_DIGITS_MIN: usize = 7;
+
+/// Which file, and what is known of it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  switchhook formats try /var/log/asterisk/cdr-csv/Master.csv --timezone Europe/Berlin\n  switchhook formats try export.csv --encoding gbk\n\nExit code 0: a format fits, and the table printed can be pasted; 65: none does."
+)]
+pub struct TryArguments {
+    /// A file that a switch wrote.
+    file: PathBuf,
+    /// Try this preset only.
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+    /// The zone of times without one, as `Asia/Dhaka`; without it they are read as UTC.
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+    /// The character encoding (default: found out).
+    #[arg(long, value_name = "LABEL")]
+    encoding: Option<String>,
+    /// Show telephone numbers whole.
+    #[arg(long)]
+    payload: bool,
+}
+
+/// Does what `arguments` say.
+pub fn try_file(arguments: &TryArguments) -> Exit {
+    match attempt(arguments) {
+        Ok(true) => Exit::Success,
+        Ok(false) => Exit::Data,
+        Err((what, exit)) => {
+            screen::complaint(screen::styled(screen::BAD, what));
+            exit
+        }
+    }
+}
+
+/// The file and how it is to be shown.
+struct View<'a> {
+    sample: Sample<'a>,
+    path: &'a Path,
+    encoding: &'a str,
+    zone: TimeZone,
+    /// The zone's name, where one was given.
+    zone_name: Option<&'a str>,
+    payload: bool,
+}
+
+/// Whether a format fits.
+fn attempt(arguments: &TryArguments) -> Result<bool, (String, Exit)> {
+    let zone_name = arguments.timezone.as_deref();
+    let zone = TimeZone::get(zone_name.unwrap_or("UTC")).map_err(|_| {
+        let what = format!(
+            "{:?} is no zone of the IANA database; write like Asia/Dhaka",
+            zone_name.unwrap_or_default()
+        );
+        (what, Exit::Usage)
+    })?;
+    let preset = arguments.format.as_deref().map(|name| {
+        presets::find(name).ok_or_else(|| {
+            let names = presets::names().collect::<Vec<_>>().join(", ");
+            let what = format!("there is no preset {name:?}; the presets are {names}");
+            (what, Exit::Usage)
+        })
+    });
+    let preset = preset.transpose()?;
+    let (bytes, is_whole) = read(&arguments.file).map_err(|what| (what, Exit::Data))?;
+    let encoding = arguments
+        .encoding
+        .as_deref()
+        .unwrap_or_else(|| guess::encoding(&bytes));
+    let decoder = Decoder::for_label(encoding).map_err(|what| (what, Exit::Usage))?;
+    let name = arguments
+        .file
+        .file_name()
+        .map(|name| name.to_string_lossy());
+    let name = name.unwrap_or_default();
+    let view = View {
+        sample: Sample {
+            bytes: &bytes,
+            is_whole,
+            name: &name,
+            decoder,
+        },
+        path: &arguments.file,
+        encoding,
+        zone,
+        zone_name,
+        payload: arguments.payload,
+    };
+    Ok(match preset {
+        Some(format) => view.one(format),
+        None => view.any(),
+    })
+}
+
+/// The beginning of the file at `path`, in complete lines, and whether that is all of it.
+fn read(path: &Path) -> Result<(Vec<u8>, bool), String> {
+    let shown = path.display();
+    let mut bytes = Vec::new();
+    let opened = File::open(path).and_then(|file| {
+        let is_file = file.metadata()?.is_file();
+        file.take(SAMPLE_BYTES).read_to_end(&mut bytes)?;
+        Ok(is_file)
+    });
+    match opened {
+        Err(error) => return Err(format!("{shown} cannot be read: {error}")),
+        Ok(false) => return Err(format!("{shown} is no file; name one file")),
+        Ok(true) => {}
+    }
+    if bytes.starts_with(b"\x1F\x8B") {
+        return Err(format!(
+            "{shown} is compressed; unpack it first: gzip -dc {shown} > rows"
+        ));
+    }
+    if guess::is_utf16(&bytes) {
+        return Err(format!(
+            "{shown} is UTF-16, in which lines cannot be found; have it written as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 {shown} > rows"
+        ));
+    }
+    if bytes
+        .get(..11)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"INSERT INTO"))
+    {
+        return Err(format!(
+            "{shown} holds SQL statements, as FreeSWITCH's template \"sql\" writes them; give the switch the template \"example\""
+        ));
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(format!("{shown} has no rows"));
+    }
+    let is_whole = (bytes.len() as u64) < SAMPLE_BYTES;
+    if !is_whole {
+        let complete = memchr::memrchr(b'\n', &bytes).map_or(bytes.len(), |end| end + 1);
+        bytes.truncate(complete);
+    }
+    Ok((bytes, is_whole))
+}
+
+impl View<'_> {
+    /// Tries one format.
+    fn one(&self, format: Format) -> bool {
+        let name = format.name.clone();
+        let fit = guess::by_format(self.sample, format, None, Header::Auto, &self.zone);
+        if fit.fits() {
+            self.show(&fit, &[]);
+            return true;
+        }
+        head(format_args!("{name} does not fit"));
+        self.near(&[fit]);
+        false
+    }
+
+    /// Tries every preset, then what can be guessed.
+    fn any(&self) -> bool {
+        let fits = guess::by_presets(self.sample, &self.zone);
+        if let Some((best, others)) = fits.split_first().filter(|(best, _)| best.fits()) {
+            self.show(best, others);
+            return true;
+        }
+        head(format_args!("no preset fits {}", self.path.display()));
+        self.near(&fits);
+        let Some(guessed) = guess::guess(self.sample, &self.zone) else {
+            screen::line(
+                "its lines do not come apart into columns either: for free text write patterns, with format = \"pattern\"",
+            );
+            return false;
+        };
+        self.own(&guessed)
+    }
+
+    /// Says which formats fit some of the rows.
+    fn near(&self, fits: &[Fit]) {
+        let mut told = HashSet::new();
+        let first = |fit: &&Fit| told.insert(fit.settings.format.name.clone());
+        for fit in fits.iter().filter(first).take(NEAR_MAX) {
+            let tally = &fit.tally;
+            let layout = tally.layout.as_deref().unwrap_or_default();
+            let rows = tally.good + tally.bad;
+            let what = format!(
+                "fits {} {layout} in {} of {rows} rows:",
+                fit.settings.format.name, tally.good
+            );
+            screen::line(screen::styled(screen::WAIT, what));
+            self.reasons(fit);
+        }
+    }
+
+    fn reasons(&self, fit: &Fit) {
+        for (line, reason) in &fit.tally.reasons {
+            screen::line(format_args!("  line {line}: {reason}"));
+        }
+    }
+
+    /// Shows a preset that fits.
+    fn show(&self, fit: &Fit, others: &[Fit]) {
+        let format = &fit.settings.format;
+        self.verdict(fit);
+        if format.provisional {
+            let what = "PROVISIONAL: parts of this format are unproven; compare every column with your own files";
+            screen::line(screen::styled(screen::WAIT, what));
+        }
+        let equal = |other: &&Fit| other.fits() && other.tally.good >= fit.tally.good;
+        for other in others.iter().filter(equal).take(NEAR_MAX) {
+            let layout = other.tally.layout.as_deref().unwrap_or_default();
+            let what = format!(
+                "{} {layout} fits as many rows: compare the columns, `switchhook formats show {}`",
+                other.settings.format.name, other.settings.format.name
+            );
+            screen::line(screen::styled(screen::WAIT, what));
+        }
+        self.columns_and_events(&fit.settings);
+        screen::line("");
+        head("to paste and adjust");
+        self.source(
+            &format.name,
+            format.local_times,
+            format.reader.is_document(),
+        );
+        if let Some(columns) = &fit.columns {
+            screen::line(format_args!("columns = {columns:?}"));
+        }
+        let mut kinds: Vec<&str> = format.events().collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        screen::line(format_args!(
+            "# an endpoint gets these with events = {kinds:?}"
+        ));
+        let name = &format.name;
+        screen::line(format_args!(
+            "# to change a column: `switchhook formats show {name}` prints them to paste instead of the format"
+        ));
+    }
+
+    fn verdict(&self, fit: &Fit) {
+        let (format, tally) = (&fit.settings.format, &fit.tally);
+        let layout = tally.layout.as_deref().unwrap_or_default();
+        let style = if tally.bad == 0 {
+            screen::GOOD
+        } else {
+            screen::WAIT
+        };
+        let mut what = format!(
+            "{} fits {}: {} of {} rows, the first of layout {layout:?}",
+            format.name,
+            self.path.display(),
+            tally.good,
+            tally.good + tally.bad
+        );
+        if tally.unwanted > 0 {
+            what += &format!(", {} passed over", tally.unwanted);
+        }
+        screen::line(screen::styled(style, what));
+        self.reasons(fit);
+    }
+
+    /// Shows a format made of what the file itself tells; whether its rows fit that.
+    fn own(&self, guessed: &Guessed) -> bool {
+        if let Some(like) = &guessed.like {
+            let what = format!(
+                "its {} columns are like {} {:?}: {} of that layout's {}, behind {} others; GUESSED, check each",
+                guessed.columns.len(),
+                like.format,
+                like.layout,
+                like.common,
+                like.of,
+                like.before
+            );
+            screen::line(screen::styled(screen::WAIT, what));
+        } else {
+            let what = "the columns below are GUESSED from their names and values; check each";
+            screen::line(screen::styled(screen::WAIT, what));
+        }
+        let Ok(format) = Format::from_table(&guessed.table) else {
+            self.untimed(guessed);
+            return false;
+        };
+        let fit = guess::by_format(self.sample, format, None, guessed.header, &self.zone);
+        self.verdict(&fit);
+        self.columns_and_events(&fit.settings);
+        screen::line("");
+        head("to paste and adjust");
+        let format = &fit.settings.format;
+        self.source("", guessed.local_times, false);
+        if guessed.header == Header::Present {
+            screen::line("header = \"present\"");
+        }
+        let pasted = presets::as_source(format, "own").unwrap_or_default();
+        screen::line(pasted.trim_end());
+        fit.fits()
+    }
+
+    /// Shows the columns of a file in which nothing says when something happened.
+    fn untimed(&self, guessed: &Guessed) {
+        let what = "no column says when a call happened, so there is no event yet; mark one with type = \"time\", as = \"start_time\", and a zone if it has none";
+        screen::line(screen::styled(screen::BAD, what));
+        screen::line("");
+        let columns = guessed
+            .table
+            .layout
+            .iter()
+            .flat_map(|layout| &layout.columns);
+        for (index, (column, (looks, values))) in columns.zip(&guessed.columns).enumerate() {
+            let values: Vec<String> = values.iter().map(|value| self.shown(value)).collect();
+            let row = format!(
+                "{:>3}  {:<24}{looks:<15}{}",
+                index + 1,
+                column.name,
+                values.join("  ")
+            );
+            screen::line(row.trim_end());
+        }
+    }
+
+    /// The first row beside its meanings, and the first events of each type.
+    fn columns_and_events(&self, settings: &Settings) {
+        let calls = CallSettings::default();
+        let maker = Maker::new("node".into(), "cdr".into(), calls);
+        let (mut rows, mut events, mut kinds) = (Vec::new(), Vec::new(), HashSet::new());
+        guess::each_row(self.sample, settings.clone(), |row| {
+            let Row::Good {
+                record,
+                raw,
+                offset,
+            } = row
+            else {
+                return;
+            };
+            if rows.is_empty() {
+                rows = self.columns(&record);
+            }
+            let layout = record.layout();
+            if events.len() == EVENTS_MAX {
+                return;
+            }
+            let first_row = &[0; 32];
+            let offset = offset as u64;
+            let origin = Origin {
+                first_row,
+                offset,
+                raw,
+            };
+            let event = maker.make(&record, &settings.format, origin);
+            let answered = event.data.ends_with(b"true}");
+            if kinds.insert((layout.event.clone(), layout.state.clone(), answered)) {
+                events.push(event);
+            }
+        });
+        screen::line("");
+        head("columns of the first row: name, type, value, key of the event");
+        rows.iter().for_each(screen::line);
+        screen::line("");
+        head("the first events");
+        for event in &events {
+            self.event(event);
+        }
+        if self.zone_name.is_none() && settings.format.local_times {
+            screen::line("# local times are read as UTC here; give --timezone");
+        }
+    }
+
+    fn columns(&self, record: &Record<'_>) -> Vec<String> {
+        let columns = record.layout().columns.iter().enumerate();
+        let rows = columns.map(|(index, column)| {
+            let text = record.text(index);
+            let value = match column.kind {
+                Kind::Time => cut(text),
+                _ => self.shown(text),
+            };
+            let key = match column.meaning {
+                Some(meaning) => format!("→ {}", meaning.word()),
+                None if column.drop => "(not told)".to_string(),
+                None => String::new(),
+            };
+            let kind = word_of(column.kind);
+            let row = format!(
+                "{:>3}  {:<24} {kind:<13} {value:<38}{key}",
+                index + 1,
+                column.name
+            );
+            row.trim_end().to_string()
+        });
+        rows.collect()
+    }
+
+    fn event(&self, event: &Event) {
+        screen::line(screen::styled(
+            screen::DIM,
+            format_args!("{} at {}", event.kind, event.time),
+        ));
+        let data = String::from_utf8_lossy(&event.data).into_owned();
+        screen::line(if self.payload { data } else { masked(&data) });
+    }
+
+    /// The keys of a `[[source]]` that say where its files are.
+    fn source(&self, format: &str, local_times: bool, is_document: bool) {
+        let path = self
+            .path
+            .canonicalize()
+            .unwrap_or_else(|_| self.path.to_owned());
+        screen::line("[[source]]\nname = \"cdr\"");
+        if !format.is_empty() {
+            screen::line(format_args!("format = {format:?}"));
+        }
+        let directory = path
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .display()
+            .to_string();
+        if is_document {
+            screen::line(format_args!("directory = {}", toml::Value::from(directory)));
+        } else {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let glob = format!("{}/{}", directory.trim_end_matches('/'), dated(&name));
+            screen::line(format_args!("files = {}", toml::Value::from(vec![glob])));
+            screen::line("start = \"now\"");
+        }
+        if local_times {
+            let zone = self.zone_name.unwrap_or("UTC");
+            let remark = match self.zone_name {
+                None => "   # change it to the zone that the switch's clock shows",
+                Some(_) => "",
+            };
+            screen::line(format_args!("timezone = {zone:?}{remark}"));
+        }
+        if !self.encoding.eq_ignore_ascii_case("utf-8") {
+            screen::line(format_args!("encoding = {:?}", self.encoding));
+        }
+    }
+
+    /// A value as a screen may show it: short, in one line, and unless all is wanted without
+    /// telephone numbers.
+    fn shown(&self, value: &str) -> String {
+        cut(&if self.payload {
+            value.to_string()
+        } else {
+            masked(value)
+        })
+    }
+}
+
+fn head(text: impl std::fmt::Display) {
+    screen::line(screen::styled(screen::HEAD, text));
+}
+
+fn cut(value: &str) -> String {
+    let mut text: String = value
+        .chars()
+        .take(VALUE_CHARS_MAX)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    if value.chars().nth(VALUE_CHARS_MAX).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+/// `text` with all but the last two of many digits in a row hidden.
+fn masked(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|letter: char| letter.is_ascii_digit()) {
+        let (before, digits) = rest.split_at(start);
+        let end = digits
+            .find(|letter: char| !letter.is_ascii_digit())
+            .unwrap_or(digits.len());
+        let (number, behind) = digits.split_at(end);
+        shown.push_str(before);
+        match number.split_at_checked(number.len().saturating_sub(2)) {
+            Some((hidden, last)) if number.len() >= NUMBER_DIGITS_MIN => {
+                shown.extend(hidden.chars().map(|_| '*'));
+                shown.push_str(last);
+            }
+            _ => shown.push_str(number),
+        }
+        rest = behind;
+    }
+    shown + rest
+}
+
+/// A glob for files called as `name` but of another date: digits that may be a date are `*`.
+fn dated(name: &str) -> String {
+    const DATE_DIGITS_MIN: usize = 6;
+    let mut glob = String::new();
+    let mut rest = name;
+    while let Some(start) = rest.find(|letter: char| letter.is_ascii_digit()) {
+        let (before, digits) = rest.split_at(start);
+        let end = digits
+            .find(|letter: char| !letter.is_ascii_digit())
+            .unwrap_or(digits.len());
+        let (number, behind) = digits.split_at(end);
+        glob.push_str(before);
+        glob.push_str(if number.len() >= DATE_DIGITS_MIN {
+            "*"
+        } else {
+            number
+        });
+        rest = behind;
+    }
+    glob + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_digits_in_a_row_are_hidden_but_for_two() {
+        assert_eq!(masked("+442079460101 for 147 s"), "+**********01 for 147 s");
+        assert_eq!(masked("é7777#61491570006"), "é7777#*********06");
+        assert_eq!(masked("2026-04-10T14:28:15Z"), "2026-04-10T14:28:15Z");
+    }
+
+    #[test]
+    fn the_date_in_a_name_becomes_a_star() {
+        for (name, expected) in [
+            ("cdr_20260410143000.csv", "cdr_*.csv"),
+            ("2026041014.txt", "*.txt"),
+            ("Master.csv", "Master.csv"),
+            ("cdr39.csv", "cdr39.csv"),
+        ] {
+            assert_eq!(dated(name), expected);
+        }
+    }
+}

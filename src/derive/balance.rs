@@ -1,0 +1,302 @@
+//! Balance: which thresholds an account's balance has crossed, and which of that is news. Pure.
+//!
+//! ```text
+//!        balance below the threshold          balance above it by `rearm`
+//! above  low: told `low_balance`, unless      nothing
+//!        told within `repeat_every`
+//! low    told once it is due, where it        above: told `recovered`,
+//!        was not told                         where `low_balance` was
+//! ```
+//!
+//! Between the threshold and that much above it nothing changes: a balance that swings around a
+//! threshold is told once. An account seen for the first time counts as having been above.
+
+use super::standing::is_over;
+use crate::clock::UnixMs;
+use crate::event::amount::Amount;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Most thresholds of one account: an escalation has a handful of steps.
+pub const THRESHOLDS_MAX: usize = 16;
+
+/// Longest threshold as text, in bytes.
+pub const THRESHOLD_BYTES_MAX: usize = 40;
+
+/// How far above a threshold a balance must come before it counts as recovered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rearm {
+    /// By this share of the threshold's size, in hundredths of a percent.
+    Share(u32),
+    /// By this amount.
+    By(Amount),
+}
+
+/// When accounts are told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thresholds {
+    /// For accounts not named below; highest first.
+    pub all: Vec<Threshold>,
+    /// By account; highest first.
+    pub by_account: HashMap<String, Vec<Threshold>>,
+    /// What it takes to count as recovered.
+    pub rearm: Rearm,
+    /// Shortest time between two alerts of one account and threshold.
+    pub repeat_every: Duration,
+}
+
+impl Default for Thresholds {
+    fn default() -> Thresholds {
+        Thresholds {
+            all: Vec::new(),
+            by_account: HashMap::new(),
+            rearm: Rearm::Share(1_000),
+            repeat_every: Duration::from_secs(86_400),
+        }
+    }
+}
+
+impl Thresholds {
+    /// Those of `account`, highest first.
+    pub fn of(&self, account: &str) -> &[Threshold] {
+        self.by_account.get(account).unwrap_or(&self.all)
+    }
+}
+
+/// One threshold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Threshold {
+    /// As it was written.
+    pub text: String,
+    /// What it is worth.
+    pub amount: Amount,
+}
+
+impl Threshold {
+    /// Reads a threshold; `None` where the text is no amount.
+    pub fn parse(text: &str) -> Option<Threshold> {
+        let text = text.trim();
+        let amount = Amount::parse(text).filter(|_| text.len() <= THRESHOLD_BYTES_MAX)?;
+        Some(Threshold {
+            text: text.to_owned(),
+            amount,
+        })
+    }
+}
+
+/// What is known of one account; nothing for one that is above all of its thresholds and has not
+/// been told of lately.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// By threshold, as text.
+    steps: Vec<Step>,
+}
+
+impl Account {
+    /// Nothing has to be remembered.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// What is known of one threshold of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Step {
+    at: String,
+    /// The balance fell below it and has not come up again.
+    low: bool,
+    /// That was told.
+    told: bool,
+    /// When it was told last, in ms since 1970.
+    told_at: Option<i64>,
+}
+
+/// What is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert<'t> {
+    /// The threshold.
+    pub threshold: &'t Threshold,
+    /// Its place among the account's, from 1, the highest.
+    pub level: usize,
+    /// The balance is below it; else it has recovered.
+    pub low: bool,
+}
+
+/// Judges a balance seen at `at` against the account's `thresholds`, highest first.
+pub fn judge<'t>(
+    known: Option<&Account>,
+    thresholds: &'t [Threshold],
+    balance: Amount,
+    at: UnixMs,
+    rearm: &Rearm,
+    repeat_every: Duration,
+) -> (Account, Vec<Alert<'t>>) {
+    let (mut next, mut alerts) = (Account::default(), Vec::new());
+    for (index, threshold) in thresholds.iter().take(THRESHOLDS_MAX).enumerate() {
+        let mut steps = known.map_or(&[][..], |known| &known.steps).iter();
+        let mut step = steps.find(|step| step.at == threshold.text).cloned();
+        let step = step.get_or_insert_with(|| Step {
+            at: threshold.text.clone(),
+            low: false,
+            told: false,
+            told_at: None,
+        });
+        let above = match rearm {
+            Rearm::Share(share) => threshold.amount.share(*share),
+            Rearm::By(amount) => *amount,
+        };
+        let recovered_from = threshold.amount.plus(above).unwrap_or(threshold.amount);
+        let is_due = step
+            .told_at
+            .is_none_or(|told_at| is_over(told_at, at, repeat_every));
+        let mut tell = |low| {
+            alerts.push(Alert {
+                threshold,
+                level: index + 1,
+                low,
+            })
+        };
+        if balance < threshold.amount {
+            step.low = true;
+            if !step.told && is_due {
+                (step.told, step.told_at) = (true, Some(at.0));
+                tell(true);
+            }
+        } else if step.low && balance >= recovered_from {
+            if step.told {
+                tell(false);
+            }
+            (step.low, step.told) = (false, false);
+        }
+        if step.low || !is_due || step.told_at == Some(at.0) {
+            next.steps.push(step.clone());
+        }
+    }
+    (next, alerts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const HOUR_MS: i64 = 3_600_000;
+
+    /// Runs balances at hours; says what was told of each: `L2@20` for level 2 low at 20.
+    #[track_caller]
+    fn check(thresholds: &[&str], balances: &[(i64, &str)], expected: &[&str]) {
+        let thresholds: Vec<_> = thresholds
+            .iter()
+            .map(|text| Threshold::parse(text).unwrap())
+            .collect();
+        let mut known = None;
+        let mut told = Vec::new();
+        for (hour, balance) in balances {
+            // Through what is on disk, as after a restart.
+            let kept = known.map(|known| serde_json::to_string(&known).unwrap());
+            let known_again = kept.map(|kept| serde_json::from_str::<Account>(&kept).unwrap());
+            let (next, alerts) = judge(
+                known_again.as_ref(),
+                &thresholds,
+                Amount::parse(balance).unwrap(),
+                UnixMs(hour * HOUR_MS),
+                &Rearm::Share(1_000),
+                DAY,
+            );
+            let told_now: Vec<_> = alerts
+                .iter()
+                .map(|alert| {
+                    let kind = if alert.low { "L" } else { "R" };
+                    format!("{kind}{}@{}", alert.level, alert.threshold.text)
+                })
+                .collect();
+            told.push(told_now.join(" "));
+            known = Some(next);
+        }
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn each_threshold_fires_once_when_it_is_crossed_downwards() {
+        check(
+            &["50", "20", "10"],
+            &[
+                (0, "60"),
+                (1, "49.99"),
+                (2, "30"),
+                (3, "19"),
+                (4, "18"),
+                (5, "9.9999"),
+                (6, "1"),
+            ],
+            &["", "L1@50", "", "L2@20", "", "L3@10", ""],
+        );
+        check(
+            &["50", "20", "10"],
+            &[(0, "60"), (1, "8")],
+            &["", "L1@50 L2@20 L3@10"],
+        );
+        check(
+            &["20.00"],
+            &[(0, "20"), (1, "20.00"), (2, "19.99")],
+            &["", "", "L1@20.00"],
+        );
+    }
+
+    #[test]
+    fn a_balance_that_swings_around_a_threshold_is_told_once() {
+        check(
+            &["20"],
+            &[(0, "19"), (1, "21"), (2, "19"), (3, "21.99"), (4, "19")],
+            &["L1@20", "", "", "", ""],
+        );
+    }
+
+    #[test]
+    fn a_recovery_is_told_and_the_next_crossing_only_after_a_day() {
+        check(
+            &["20"],
+            &[
+                (0, "19"),
+                (1, "22"),
+                (2, "19"),
+                (3, "30"),
+                (23, "19"),
+                (24, "18"),
+                (25, "17"),
+                (26, "25"),
+            ],
+            &["L1@20", "R1@20", "", "", "", "L1@20", "", "R1@20"],
+        );
+        check(
+            &["20"],
+            &[(0, "19"), (1, "22"), (30, "19")],
+            &["L1@20", "R1@20", "L1@20"],
+        );
+    }
+
+    #[test]
+    fn thresholds_at_and_below_zero_work() {
+        check(
+            &["0", "-20"],
+            &[(0, "5"), (1, "-0.01"), (2, "-20.5"), (3, "-18"), (4, "0")],
+            &["", "L1@0", "L2@-20", "R2@-20", "R1@0"],
+        );
+    }
+
+    #[test]
+    fn an_account_above_its_thresholds_needs_no_memory_after_a_day() {
+        let thresholds = [Threshold::parse("20").unwrap()];
+        let at = |known: Option<&Account>, hour: i64, balance: &str| {
+            let balance = Amount::parse(balance).unwrap();
+            let at = UnixMs(hour * HOUR_MS);
+            judge(known, &thresholds, balance, at, &Rearm::Share(1_000), DAY).0
+        };
+        assert!(at(None, 0, "100").is_empty());
+        let low = at(None, 0, "1");
+        let up = at(Some(&low), 1, "100");
+        assert!(!up.is_empty());
+        assert!(at(Some(&up), 24, "100").is_empty());
+    }
+}

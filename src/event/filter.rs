@@ -1,0 +1,255 @@
+//! Filter: which events are wanted, by the values in their `data`.
+
+use super::amount::Amount;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Most conditions of one filter.
+pub const CONDITIONS_MAX: usize = 32;
+
+/// Conditions that all have to hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    conditions: Vec<(String, Vec<Test>)>,
+    /// As it was written, in TOML.
+    written: String,
+}
+
+/// One test of a value; of several for one key, one has to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Test {
+    Truth(bool),
+    /// The same text, or number.
+    Is(String),
+    IsNot(String),
+    BeginsWith(String),
+    Compare(Order, Amount),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Less,
+    LessOrEqual,
+    More,
+    MoreOrEqual,
+}
+
+const ORDERS: [(&str, Order); 4] = [
+    (">=", Order::MoreOrEqual),
+    ("<=", Order::LessOrEqual),
+    (">", Order::More),
+    ("<", Order::Less),
+];
+
+impl Filter {
+    /// Reads a table of conditions: a truth, a number, a text (`"x"`, `"x*"`, `"!=x"`, `">=1"`), or
+    /// a list of such of which one has to hold.
+    ///
+    /// # Errors
+    ///
+    /// For each condition that has no meaning, its key and what to write.
+    pub fn from_table(table: &toml::Table) -> Result<Filter, Vec<(String, String)>> {
+        let (mut conditions, mut problems) = (Vec::new(), Vec::new());
+        for (key, value) in flat(table) {
+            let values = match value {
+                toml::Value::Array(values) if values.is_empty() => {
+                    let what = "the list is empty, so nothing would be kept; write like [486, 503]";
+                    problems.push((key, what.to_owned()));
+                    continue;
+                }
+                toml::Value::Array(values) => values.as_slice(),
+                value => std::slice::from_ref(value),
+            };
+            match values.iter().map(test).collect() {
+                Ok(tests) => conditions.push((key, tests)),
+                Err(what) => problems.push((key, what)),
+            }
+        }
+        if conditions.len() > CONDITIONS_MAX {
+            let what = format!("there are more than {CONDITIONS_MAX} conditions");
+            problems.push((String::new(), what));
+        }
+        if problems.is_empty() {
+            let written = toml::Value::from(table.clone()).to_string();
+            Ok(Filter {
+                conditions,
+                written,
+            })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Whether an event with this `data` is wanted.
+    pub fn wants(&self, data: &[u8]) -> bool {
+        if self.conditions.is_empty() {
+            return true;
+        }
+        let Ok(data) = serde_json::from_slice::<Object<'_>>(data) else {
+            return false;
+        };
+        self.conditions.iter().all(|(key, tests)| {
+            let value = find(&data, key);
+            tests.iter().any(|test| test.holds(value.as_ref()))
+        })
+    }
+
+    /// The conditions as they were written, as TOML in one line; empty without any.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// The keys it looks at.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.conditions.iter().map(|(key, _)| key.as_str())
+    }
+}
+
+/// The values by dotted key: `extra.lastapp = "Dial"` is a table in a table.
+fn flat(table: &toml::Table) -> Vec<(String, &toml::Value)> {
+    let mut values = Vec::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => values.extend(
+                flat(inner)
+                    .into_iter()
+                    .map(|(inner, value)| (format!("{key}.{inner}"), value)),
+            ),
+            value => values.push((key.clone(), value)),
+        }
+    }
+    values
+}
+
+type Object<'t> = BTreeMap<Cow<'t, str>, &'t RawValue>;
+
+/// A value in `data`; nothing stands for `null` and for a key that is not there.
+enum Found<'t> {
+    Truth(bool),
+    Text(Cow<'t, str>),
+}
+
+/// The value of `key`, which may be in an object: `extra.lastapp`.
+fn find<'t>(data: &Object<'t>, key: &str) -> Option<Found<'t>> {
+    if let Some(value) = data.get(key) {
+        return match value.get() {
+            "null" => None,
+            "true" => Some(Found::Truth(true)),
+            "false" => Some(Found::Truth(false)),
+            text if text.starts_with('"') => serde_json::from_str(text).ok().map(Found::Text),
+            text => Some(Found::Text(Cow::Borrowed(text))),
+        };
+    }
+    let (outer, inner) = key.split_once('.')?;
+    let object: Object<'t> = serde_json::from_str(data.get(outer)?.get()).ok()?;
+    find(&object, inner)
+}
+
+impl Test {
+    fn holds(&self, found: Option<&Found<'_>>) -> bool {
+        match (self, found) {
+            (Test::Truth(wanted), Some(Found::Truth(truth))) => wanted == truth,
+            (Test::IsNot(text), Some(Found::Text(found))) => !is_same(text, found),
+            (Test::IsNot(_), None) => true,
+            (Test::Is(text), Some(Found::Text(found))) => is_same(text, found),
+            (Test::BeginsWith(text), Some(Found::Text(found))) => found.starts_with(text),
+            (Test::Compare(order, bound), Some(Found::Text(found))) => Amount::parse(found)
+                .is_some_and(|found| match order {
+                    Order::Less => found < *bound,
+                    Order::LessOrEqual => found <= *bound,
+                    Order::More => found > *bound,
+                    Order::MoreOrEqual => found >= *bound,
+                }),
+            _ => false,
+        }
+    }
+}
+
+/// The same text, or the same number: `0.10` is `0.1`.
+fn is_same(wanted: &str, found: &str) -> bool {
+    wanted == found
+        || Amount::parse(wanted).is_some_and(|wanted| Some(wanted) == Amount::parse(found))
+}
+
+fn test(value: &toml::Value) -> Result<Test, String> {
+    const LIKE: &str =
+        "write true, a number, a text, \"!=text\", \"begin*\" or a comparison like \">=1\"";
+    match value {
+        toml::Value::Boolean(truth) => Ok(Test::Truth(*truth)),
+        toml::Value::Integer(number) => Ok(Test::Is(number.to_string())),
+        toml::Value::String(text) => {
+            if let Some(text) = text.strip_prefix("!=") {
+                return Ok(Test::IsNot(text.trim().to_owned()));
+            }
+            let order = ORDERS
+                .iter()
+                .find_map(|(sign, order)| Some((text.strip_prefix(sign)?, *order)));
+            match (order, text.strip_suffix('*')) {
+                (Some((bound, order)), _) => Amount::parse(bound)
+                    .map(|bound| Test::Compare(order, bound))
+                    .ok_or_else(|| format!("{:?} is no number; {LIKE}", bound.trim())),
+                (None, Some("")) | (None, None) => Ok(Test::Is(text.clone())),
+                (None, Some(beginning)) => Ok(Test::BeginsWith(beginning.to_owned())),
+            }
+        }
+        _ => Err(format!("{value} has no meaning here; {LIKE}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DATA: &str = r#"{"caller_id":"12025550101","duration":125,"cost":"0.10","connected":true,"codec":null,"gateway_id":"GW-\"A\"","extra":{"lastapp":"Dial","a.b":"1"}}"#;
+
+    #[track_caller]
+    fn check(conditions: &str, expected: bool) {
+        let table = conditions.parse::<toml::Table>().unwrap();
+        let filter = Filter::from_table(&table).unwrap();
+        assert_eq!(filter.wants(DATA.as_bytes()), expected, "{conditions}");
+    }
+
+    #[test]
+    fn values_are_compared_by_what_they_are() {
+        check("connected = true", true);
+        check("connected = false", false);
+        check("duration = \">=125\"", true);
+        check("duration = \">125\"", false);
+        check("duration = \"<125.5\"", true);
+        check("duration = 125", true);
+        check("cost = \"0.1\"", true);
+        check("cost = \"> 0.0999999999999999999\"", true);
+        check("cost = \"<=0.09\"", false);
+        check("caller_id = \"1202*\"", true);
+        check("caller_id = \"!=12025550101\"", false);
+        check("gateway_id = ['GW-\"A\"', 'GW-B']", true);
+        check("gateway_id = ['GW-C', 'GW-B']", false);
+        check("duration = [1, \">=100\"]", true);
+        check("connected = true\nduration = 1", false);
+        check("extra.lastapp = \"Dial\"", true);
+        check("\"extra.lastapp\" = \"Dial\"\n\"extra.a.b\" = 1", true);
+    }
+
+    #[test]
+    fn what_is_not_there_is_equal_to_nothing() {
+        check("codec = \"g729\"", false);
+        check("codec = \"!=g729\"", true);
+        check("codec = \">0\"", false);
+        check("gone = true", false);
+        check("gone = \"!=x\"", true);
+    }
+
+    #[test]
+    fn conditions_without_a_meaning_are_refused() {
+        for text in [
+            "duration = \">=x\"",
+            "duration = []",
+            "duration = 1.5",
+            "duration = 1979-05-27",
+        ] {
+            let table = text.parse::<toml::Table>().unwrap();
+            assert!(Filter::from_table(&table).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! A format for a file that no preset fits: columns by their names, by their likeness to a preset's,
+//! or by what their values look like.
+
+use super::super::format::{
+    Column, ColumnTable, FormatTable, Kind, LayoutTable, Meaning, kind_of, word_of,
+};
+use super::super::reader::Reader;
+use super::super::record::{Fields, fitting};
+use super::super::time::{self, DATES, Dates};
+use super::super::{Header, presets, text_of};
+use super::kinds::{Looks, meaning_of};
+use super::shape::{self, Shape};
+use super::{ROWS_MAX, Sample};
+use jiff::tz::TimeZone;
+use std::collections::HashSet;
+
+/// Values that are kept of each column, to be shown.
+const SHOWN_MAX: usize = 3;
+
+/// A format that a file may have, and where each part of it comes from.
+#[derive(Debug, Clone)]
+pub struct Guessed {
+    /// The format as it would be written; one layout, called `own`.
+    pub table: FormatTable,
+    /// Whether the file begins with names.
+    pub header: Header,
+    /// Some times carry no zone.
+    pub local_times: bool,
+    /// The preset's layout that the columns are like, if any: its format and name, how many columns
+    /// stand before its own, and how many of its columns the rows have.
+    pub like: Option<Like>,
+    /// For each column, what its values look like, and some of them.
+    pub columns: Vec<(&'static str, Vec<String>)>,
+}
+
+/// A preset's layout that rows of another count are like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Like {
+    /// The preset.
+    pub format: String,
+    /// Its layout.
+    pub layout: String,
+    /// Columns of the rows before the layout's first.
+    pub before: usize,
+    /// Columns that the rows and the layout have in common.
+    pub common: usize,
+    /// Columns of the layout.
+    pub of: usize,
+}
+
+/// The likeliest format of `sample`, where its rows come apart in one way at all.
+pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
+    let complete = match sample.is_whole {
+        true => sample.bytes.len(),
+        false => memchr::memrchr(b'\n', sample.bytes).map_or(0, |end| end + 1),
+    };
+    let bytes = sample.bytes.get(..complete).unwrap_or_default();
+    let texts: Vec<String> = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| text_of(line, &sample.decoder).0.into_owned())
+        .filter(|text| !text.trim().is_empty())
+        .take(ROWS_MAX)
+        .collect();
+    let lines: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut shape = shape::of(&lines)?;
+    let dates = dates(&shape);
+    let named = shape.names.is_some() || take_header(&mut shape, dates);
+    let has_header = named && !shape.reader.has_names();
+    let like = if named {
+        None
+    } else {
+        like(&shape.rows, dates, zone)
+    };
+    let columns = columns(&shape, like.as_ref(), dates, zone);
+    Some(put_together(&shape, has_header, like, dates, columns))
+}
+
+/// The order of the numbers of dates with the year behind: day first, unless a second number is above
+/// 12 somewhere; the default where there are no such dates.
+fn dates(shape: &Shape) -> Dates {
+    let texts = || shape.rows.iter().flatten();
+    let reads = |dates| {
+        texts()
+            .filter(|text| {
+                let told = |dates| {
+                    time::read_dated(text, dates, Some(&TimeZone::UTC))
+                        .is_ok_and(|told| told.is_some())
+                };
+                told(dates) && !told(Dates::YearFirst)
+            })
+            .count()
+    };
+    let (day_first, month_first) = (reads(Dates::DayFirst), reads(Dates::MonthFirst));
+    if month_first > day_first {
+        Dates::MonthFirst
+    } else if day_first > 0 {
+        Dates::DayFirst
+    } else {
+        Dates::YearFirst
+    }
+}
+
+/// What is known of one column while its meaning is sought.
+struct Guess {
+    name: String,
+    looks: Looks,
+    meaning: Option<Meaning>,
+    kind: Kind,
+}
+
+/// Takes the first row for the columns' names where nothing in it looks like a value, and something
+/// below it does.
+fn take_header(shape: &mut Shape, dates: Dates) -> bool {
+    let Some((first, rows)) = shape.rows.split_first() else {
+        return false;
+    };
+    let plain = |text: &String| {
+        matches!(
+            Looks::of(std::iter::once(text.as_str()), dates),
+            Looks::Text | Looks::Empty
+        )
+    };
+    let differs = (0..first.len()).any(|index| {
+        let below = Looks::of(rows.iter().map(|row| field(row, index)), dates);
+        !matches!(below, Looks::Text | Looks::Empty)
+    });
+    let filled = first.iter().filter(|text| !text.trim().is_empty()).count();
+    if !first.iter().all(plain) || !differs || filled * 2 <= first.len() {
+        return false;
+    }
+    shape.names = Some(shape.rows.remove(0));
+    true
+}
+
+fn field(row: &[String], index: usize) -> &str {
+    row.get(index).map_or("", String::as_str)
+}
+
+/// Fewest typed values in common with a layout, over all rows, and of one row on average.
+const TYPED_MIN: usize = 5;
+
+/// The preset's layout with the most columns that `rows` are like: all its columns behind at most two
+/// others, or its first columns, where everything typed fits in nearly every row.
+fn like(rows: &[Vec<String>], dates: Dates, zone: &TimeZone) -> Option<Like> {
+    const BEFORE_MAX: usize = 2;
+    let count = rows.first()?.len();
+    let mut best: Option<((usize, bool, usize), Like)> = None;
+    for format in presets::names().filter_map(presets::find) {
+        if format.reader.has_names() || !format.layouts.iter().all(|layout| layout.when.is_empty())
+        {
+            continue;
+        }
+        for layout in &format.layouts {
+            let of = layout.columns.len();
+            for before in 0..=BEFORE_MAX.min(count) {
+                let common = of.min(count - before);
+                // A prefix counts where most of the layout is there.
+                if common * 2 < of {
+                    continue;
+                }
+                let (mut filled, mut fit) = (0, 0);
+                for row in rows {
+                    let mut fields = Fields::default();
+                    row.iter()
+                        .skip(before)
+                        .take(common)
+                        .for_each(|text| fields.push(text));
+                    let (more, good) = fitting(layout, &fields, dates, Some(zone));
+                    (filled, fit) = (filled + more, fit + good);
+                }
+                let nearly_all = fit * 100 >= filled * 98;
+                let timed = layout.columns.iter().take(common).any(|column| {
+                    matches!(column.meaning, Some(Meaning::StartTime | Meaning::EndTime))
+                });
+                // Of layouts with as much in common: one that is all there, and the shortest.
+                let worth = (filled, common == of, usize::MAX - of);
+                let is_best = best.as_ref().is_none_or(|(most, _)| worth > *most);
+                if nearly_all && timed && filled >= TYPED_MIN * rows.len() && is_best {
+                    let like = Like {
+                        format: format.name.clone(),
+                        layout: layout.name.clone(),
+                        before,
+                        common,
+                        of,
+                    };
+                    best = Some((worth, like));
+                }
+            }
+        }
+    }
+    best.map(|(_, like)| like)
+}
+
+fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) -> Vec<Guess> {
+    let count = shape.rows.first().map_or(0, Vec::len);
+    let model = like.and_then(|like| {
+        let format = presets::find(&like.format)?;
+        let layout = format
+            .layouts
+            .iter()
+            .find(|layout| layout.name == like.layout)?;
+        Some((like.before, layout.columns.clone()))
+    });
+    let mut taken = HashSet::new();
+    let mut guesses: Vec<Guess> = (0..count)
+        .map(|index| {
+            let looks = Looks::of(shape.rows.iter().map(|row| field(row, index)), dates);
+            let known: Option<&Column> = model
+                .as_ref()
+                .and_then(|(before, columns)| columns.get(index.checked_sub(*before)?));
+            let own = shape.names.as_ref().map_or("", |names| field(names, index));
+            let name = match known {
+                Some(column) => column.name.clone(),
+                None => own.to_string(),
+            };
+            let meaning = match known {
+                Some(column) => column.meaning,
+                None => meaning_of(own, looks),
+            };
+            let kind = known.map_or(looks.kind(meaning), |column| column.kind);
+            Guess {
+                name: unique(&name, index, &mut taken),
+                looks,
+                meaning,
+                kind,
+            }
+        })
+        .collect();
+    once_each(&mut guesses);
+    if like.is_none() {
+        by_values(&mut guesses, &shape.rows, dates, zone);
+        tell_answered(&mut guesses);
+    }
+    guesses
+}
+
+/// A name that no column has yet.
+fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
+    let name = name.trim();
+    let usable = !name.is_empty() && !name.bytes().all(|byte| byte.is_ascii_digit());
+    let mut name = if usable {
+        name.to_string()
+    } else {
+        format!("field{}", index + 1)
+    };
+    while !taken.insert(name.clone()) {
+        name = format!("{name}_{}", index + 1);
+    }
+    name
+}
+
+/// Takes a meaning from all columns but the first that has it, and from those whose values are not of
+/// its type.
+fn once_each(guesses: &mut [Guess]) {
+    let mut meant = HashSet::new();
+    for guess in guesses {
+        let suits = |meaning: &Meaning| kind_of(*meaning).is_none_or(|kind| kind == guess.kind);
+        guess.meaning = guess
+            .meaning
+            .filter(suits)
+            .filter(|meaning| meant.insert(*meaning));
+        if guess.meaning.is_none() && guess.kind != Kind::Text {
+            // A type without a use would only set rows aside.
+            guess.kind = Kind::Text;
+        }
+    }
+}
+
+/// What the values themselves tell: the order of the times, lengths of time that are differences of
+/// them, and numbers that telephones have.
+fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &TimeZone) {
+    let meant = |guesses: &[Guess], meaning| {
+        guesses
+            .iter()
+            .position(|guess| guess.meaning == Some(meaning))
+    };
+    let times: Vec<usize> = (0..guesses.len())
+        .filter(|index| {
+            guesses.get(*index).is_some_and(|guess| {
+                guess.meaning.is_none() && matches!(guess.looks, Looks::Time { .. })
+            })
+        })
+        .collect();
+    let give = |guesses: &mut [Guess], index: usize, meaning: Meaning, kind: Kind| {
+        let has = guesses.iter().any(|guess| guess.meaning == Some(meaning));
+        if let Some(guess) = guesses
+            .get_mut(index)
+            .filter(|guess| !has && guess.meaning.is_none())
+        {
+            (guess.meaning, guess.kind) = (Some(meaning), kind);
+        }
+    };
+    let timed = [Meaning::StartTime, Meaning::EndTime];
+    if timed
+        .iter()
+        .all(|meaning| meant(guesses, *meaning).is_none())
+    {
+        if let Some(first) = times.first() {
+            give(guesses, *first, Meaning::StartTime, Kind::Time);
+        }
+        if let [_, between @ .., last] = times.as_slice() {
+            give(guesses, *last, Meaning::EndTime, Kind::Time);
+            if let [answer] = between {
+                give(guesses, *answer, Meaning::AnswerTime, Kind::Time);
+            }
+        }
+    }
+    let at = |row: &[String], index: Option<usize>| {
+        let told = time::read_dated(field(row, index?), dates, Some(zone))
+            .ok()
+            .flatten()?;
+        Some(told.at.unix.unix_secs())
+    };
+    let (start, answer, end) = (
+        meant(guesses, Meaning::StartTime),
+        meant(guesses, Meaning::AnswerTime),
+        meant(guesses, Meaning::EndTime),
+    );
+    for index in 0..guesses.len() {
+        let is_small = guesses
+            .get(index)
+            .is_some_and(|guess| guess.looks == Looks::Small && guess.meaning.is_none());
+        let spans = |from: Option<usize>| {
+            let pairs: Vec<(i64, i64)> = rows
+                .iter()
+                .filter_map(|row| {
+                    Some((
+                        at(row, end)? - at(row, from)?,
+                        field(row, index).trim().parse().ok()?,
+                    ))
+                })
+                .collect();
+            let near = pairs
+                .iter()
+                .filter(|(span, told)| (span - told).abs() <= 1)
+                .count();
+            near * 10 >= pairs.len() * 9 && pairs.iter().any(|(_, told)| *told > 1)
+        };
+        if is_small && answer.is_some() && spans(answer) {
+            give(guesses, index, Meaning::BillDuration, Kind::Seconds);
+        } else if is_small && spans(start) {
+            // Without a time of answer, a length of time is what tells that a call was answered.
+            let meaning = if answer.is_some() {
+                Meaning::Duration
+            } else {
+                Meaning::HoldDuration
+            };
+            give(guesses, index, meaning, Kind::Seconds);
+        }
+    }
+    let numbers = |guesses: &[Guess]| -> Vec<usize> {
+        let is_number = |index: &usize| {
+            guesses
+                .get(*index)
+                .is_some_and(|guess| guess.looks == Looks::Number && guess.meaning.is_none())
+        };
+        (0..guesses.len()).filter(is_number).collect()
+    };
+    for meaning in [Meaning::CallerId, Meaning::CalledId] {
+        if let Some(first) = numbers(guesses).first() {
+            give(guesses, *first, meaning, Kind::Text);
+        }
+    }
+}
+
+/// Where a length of time is all there is, it is what tells that a call was answered.
+fn tell_answered(guesses: &mut [Guess]) {
+    let telling = [
+        Meaning::AnswerTime,
+        Meaning::BillDuration,
+        Meaning::HoldDuration,
+    ];
+    let told = |guess: &Guess| {
+        guess
+            .meaning
+            .is_some_and(|meaning| telling.contains(&meaning))
+    };
+    if guesses.iter().any(told) {
+        return;
+    }
+    let length = guesses
+        .iter_mut()
+        .find(|guess| guess.meaning == Some(Meaning::Duration));
+    if let Some(length) = length {
+        length.meaning = Some(Meaning::HoldDuration);
+    }
+}
+
+fn put_together(
+    shape: &Shape,
+    has_header: bool,
+    like: Option<Like>,
+    dates: Dates,
+    guesses: Vec<Guess>,
+) -> Guessed {
+    let letter = |byte: u8| char::from(byte).to_string();
+    let mut table = FormatTable {
+        name: shape.reader.word().to_string(),
+        reader: shape.reader.word().to_string(),
+        ..FormatTable::default()
+    };
+    match shape.reader {
+        Reader::Delimited(dialect) => {
+            table.delimiter = Some(letter(dialect.delimiter));
+            table.quote = dialect.quote.map(letter);
+        }
+        Reader::KeyValue(pairs) => {
+            table.delimiter = Some(letter(pairs.delimiter));
+            table.quote = pairs.quote.map(letter);
+        }
+        Reader::JsonLines | Reader::Document(_) | Reader::Pattern => {}
+    }
+    if dates != Dates::default() {
+        let word = DATES.iter().find(|(_, known)| *known == dates);
+        table.dates = word.map(|(word, _)| (*word).to_string());
+    }
+    let model = like.as_ref().and_then(|like| presets::find(&like.format));
+    if let Some(model) = model {
+        let has = |key: &Vec<String>| {
+            key.iter()
+                .all(|name| guesses.iter().any(|guess| guess.name == *name))
+        };
+        table.id_keys = model
+            .id_keys
+            .iter()
+            .filter(|key| has(key))
+            .cloned()
+            .collect();
+        let answer = model.start_is == super::super::format::StartIs::Answer;
+        table.start_is = answer.then(|| "answer".to_string());
+    } else if let Some(index) = guesses
+        .iter()
+        .position(|guess| guess.meaning == Some(Meaning::CallId))
+    {
+        let mut seen = HashSet::new();
+        let own = |row: &Vec<String>| {
+            let text = field(row, index).trim();
+            !text.is_empty() && text != "0" && seen.insert(text.to_string())
+        };
+        if shape.rows.iter().all(own) {
+            table.id_keys = guesses
+                .get(index)
+                .map(|guess| vec![guess.name.clone()])
+                .into_iter()
+                .collect();
+        }
+    }
+    let timed = |guess: &Guess| {
+        guess.kind == Kind::Time && matches!(guess.looks, Looks::Time { local: true })
+    };
+    let local_times = guesses.iter().any(timed);
+    let columns = guesses.iter().enumerate().map(|(index, guess)| {
+        let filled = shape
+            .rows
+            .iter()
+            .map(|row| field(row, index))
+            .filter(|text| !text.trim().is_empty());
+        (
+            guess.looks.word(),
+            filled.take(SHOWN_MAX).map(str::to_string).collect(),
+        )
+    });
+    let columns = columns.collect();
+    table.layout.push(LayoutTable {
+        name: "own".to_string(),
+        columns: guesses.iter().map(written).collect(),
+        ..LayoutTable::default()
+    });
+    let header = if has_header {
+        Header::Present
+    } else {
+        Header::Auto
+    };
+    Guessed {
+        table,
+        header,
+        local_times,
+        like,
+        columns,
+    }
+}
+
+fn written(guess: &Guess) -> ColumnTable {
+    ColumnTable {
+        name: guess.name.clone(),
+        kind: (guess.kind != Kind::Text).then(|| word_of(guess.kind).to_string()),
+        meaning: guess.meaning.map(|meaning| meaning.word().to_string()),
+        ..ColumnTable::default()
+    }
+}

@@ -1,0 +1,342 @@
+//! What the values of an unknown column are, and what they may mean.
+
+use super::super::format::{Kind, Meaning};
+use super::super::record::{INTEGER_MAX, is_amount};
+use super::super::time::{self, Dates};
+use jiff::tz::TimeZone;
+
+/// Earliest and latest second of a time that a call record can tell: 2000 to 2100.
+const SECONDS: std::ops::Range<i64> = 946_684_800..4_102_444_800;
+
+/// What all the values of one column have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// Nothing in it.
+    Empty,
+    /// An instant, with or without zone.
+    Time { local: bool },
+    /// Whole numbers that are small enough for lengths of time and codes.
+    Small,
+    /// Whole numbers, some negative.
+    Signed,
+    /// Decimal numbers with a point.
+    Amount,
+    /// Digits, perhaps behind a plus sign, as many as telephone numbers have.
+    Number,
+    /// Addresses of the internet.
+    Address,
+    /// Anything.
+    Text,
+}
+
+impl Looks {
+    /// What `values` look like.
+    ///
+    /// Dates with the year behind are those of `dates`.
+    pub(super) fn of<'v>(values: impl Iterator<Item = &'v str>, dates: Dates) -> Looks {
+        let mut seen: Option<Looks> = None;
+        for value in values.map(str::trim).filter(|value| !value.is_empty()) {
+            let one = look(value, dates);
+            seen = Some(match seen {
+                None => one,
+                Some(before) => before.with(one),
+            });
+        }
+        seen.unwrap_or(Looks::Empty)
+    }
+
+    fn with(self, other: Looks) -> Looks {
+        use Looks::{Amount, Number, Signed, Small, Text, Time};
+        match (self, other) {
+            (one, other) if one == other => one,
+            (Time { local: a }, Time { local: b }) => Time { local: a || b },
+            // A zero stands for no time in a column of times.
+            (Time { local }, Small) | (Small, Time { local }) => Time { local },
+            (Small | Signed, Small | Signed) => Signed,
+            (Small | Signed | Amount, Small | Signed | Amount) => Amount,
+            // Extensions are short, numbers of the world long.
+            (Small | Number, Small | Number) => Number,
+            _ => Text,
+        }
+    }
+
+    /// The column's type, where its values are surely of one.
+    pub(super) fn kind(self, meaning: Option<Meaning>) -> Kind {
+        match (self, meaning) {
+            (
+                Looks::Time { .. },
+                Some(Meaning::StartTime | Meaning::AnswerTime | Meaning::EndTime),
+            )
+            | (Looks::Empty, Some(Meaning::AnswerTime)) => Kind::Time,
+            (Looks::Amount | Looks::Small, Some(Meaning::Cost | Meaning::Rate)) => Kind::Money,
+            (
+                Looks::Small | Looks::Amount,
+                Some(Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration),
+            ) => Kind::Seconds,
+            (Looks::Small, Some(Meaning::PddMs)) => Kind::Millis,
+            (Looks::Small | Looks::Signed, Some(Meaning::EndReason | Meaning::EndDirection)) => {
+                Kind::Integer
+            }
+            _ => Kind::Text,
+        }
+    }
+
+    /// Its word for people.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Looks::Empty => "empty",
+            Looks::Time { local: true } => "local time",
+            Looks::Time { local: false } => "time",
+            Looks::Small => "whole number",
+            Looks::Signed => "signed number",
+            Looks::Amount => "decimal",
+            Looks::Number => "digits",
+            Looks::Address => "address",
+            Looks::Text => "text",
+        }
+    }
+}
+
+fn look(value: &str, dates: Dates) -> Looks {
+    let utc = TimeZone::UTC;
+    if let Ok(Some(told)) = time::read_dated(value, dates, Some(&utc))
+        && SECONDS.contains(&told.at.unix.unix_secs())
+    {
+        let local = time::read_dated(value, dates, None) == Err(time::TimeProblem::NoZone);
+        return Looks::Time { local };
+    }
+    let digits = value.strip_prefix('+').unwrap_or(value);
+    let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if all_digits && (digits.len() > 6 || digits.len() != value.len()) {
+        return Looks::Number;
+    }
+    if all_digits {
+        return Looks::Small;
+    }
+    if value
+        .parse::<i64>()
+        .is_ok_and(|number| number.abs() <= INTEGER_MAX)
+    {
+        return Looks::Signed;
+    }
+    if is_amount(value) {
+        return Looks::Amount;
+    }
+    let host = value.rsplit_once(':').map_or(value, |(host, _)| host);
+    if host.parse::<std::net::IpAddr>().is_ok() || value.parse::<std::net::IpAddr>().is_ok() {
+        return Looks::Address;
+    }
+    Looks::Text
+}
+
+/// Words in the names of columns, and what such a column means; the first that is found counts.
+///
+/// A name is taken in lower case without anything but letters and digits.
+const NAMES: &[(&str, Meaning)] = &[
+    ("uniqueid", Meaning::CallId),
+    ("callid", Meaning::CallId),
+    ("uuid", Meaning::CallId),
+    ("flowno", Meaning::CallId),
+    ("cdrid", Meaning::CallId),
+    ("sessionid", Meaning::CallId),
+    ("通话标识", Meaning::CallId),
+    ("流水号", Meaning::CallId),
+    ("callergateway", Meaning::GatewayId),
+    ("origtrunk", Meaning::GatewayId),
+    ("ingresstrunk", Meaning::GatewayId),
+    ("inboundtrunk", Meaning::GatewayId),
+    ("calleegateway", Meaning::CalleeGatewayId),
+    ("termtrunk", Meaning::CalleeGatewayId),
+    ("egresstrunk", Meaning::CalleeGatewayId),
+    ("outboundtrunk", Meaning::CalleeGatewayId),
+    ("主叫经由路由", Meaning::GatewayId),
+    ("被叫经由路由", Meaning::CalleeGatewayId),
+    ("主叫网关", Meaning::GatewayId),
+    ("被叫网关", Meaning::CalleeGatewayId),
+    ("calleripaddress", Meaning::CallerIp),
+    ("callerip", Meaning::CallerIp),
+    ("sourceip", Meaning::CallerIp),
+    ("srcip", Meaning::CallerIp),
+    ("calleeip", Meaning::CalleeIp),
+    ("destinationip", Meaning::CalleeIp),
+    ("destip", Meaning::CalleeIp),
+    ("dstip", Meaning::CalleeIp),
+    ("answer", Meaning::AnswerTime),
+    ("connecttime", Meaning::AnswerTime),
+    ("connectat", Meaning::AnswerTime),
+    ("应答时间", Meaning::AnswerTime),
+    ("billsec", Meaning::BillDuration),
+    ("billduration", Meaning::BillDuration),
+    ("billedduration", Meaning::BillDuration),
+    ("billedsec", Meaning::BillDuration),
+    ("feetime", Meaning::BillDuration),
+    ("chargedduration", Meaning::BillDuration),
+    ("计费时长", Meaning::BillDuration),
+    ("holdtime", Meaning::HoldDuration),
+    ("talktime", Meaning::HoldDuration),
+    ("conversation", Meaning::HoldDuration),
+    ("通话时长", Meaning::HoldDuration),
+    ("duration", Meaning::Duration),
+    ("时长", Meaning::Duration),
+    ("disposition", Meaning::DisconnectReason),
+    ("hangupcause", Meaning::DisconnectReason),
+    ("disconnectcause", Meaning::DisconnectReason),
+    ("releasecause", Meaning::DisconnectReason),
+    ("endreason", Meaning::EndReason),
+    ("终止原因", Meaning::EndReason),
+    ("enddirection", Meaning::EndDirection),
+    ("status", Meaning::DisconnectReason),
+    ("starttime", Meaning::StartTime),
+    ("startstamp", Meaning::StartTime),
+    ("setuptime", Meaning::StartTime),
+    ("begintime", Meaning::StartTime),
+    ("calldate", Meaning::StartTime),
+    ("起始时间", Meaning::StartTime),
+    ("开始时间", Meaning::StartTime),
+    ("start", Meaning::StartTime),
+    ("endtime", Meaning::EndTime),
+    ("stoptime", Meaning::EndTime),
+    ("endstamp", Meaning::EndTime),
+    ("disconnecttime", Meaning::EndTime),
+    ("hanguptime", Meaning::EndTime),
+    ("终止时间", Meaning::EndTime),
+    ("结束时间", Meaning::EndTime),
+    ("end", Meaning::EndTime),
+    ("date", Meaning::StartTime),
+    ("customeraccount", Meaning::AccountId),
+    ("accountcode", Meaning::AccountId),
+    ("accountid", Meaning::AccountId),
+    ("account", Meaning::AccountId),
+    ("账户号码", Meaning::AccountId),
+    ("账户", Meaning::AccountId),
+    ("cost", Meaning::Cost),
+    ("fee", Meaning::Cost),
+    ("charge", Meaning::Cost),
+    ("amount", Meaning::Cost),
+    ("费用", Meaning::Cost),
+    ("rate", Meaning::Rate),
+    ("费率", Meaning::Rate),
+    ("currency", Meaning::Currency),
+    ("codec", Meaning::Codec),
+    ("pdd", Meaning::PddMs),
+    ("calleridnumber", Meaning::CallerId),
+    ("callernumber", Meaning::CallerId),
+    ("callere164", Meaning::CallerId),
+    ("callingnumber", Meaning::CallerId),
+    ("callingparty", Meaning::CallerId),
+    ("sourcenumber", Meaning::CallerId),
+    ("anumber", Meaning::CallerId),
+    ("srcuser", Meaning::CallerId),
+    ("主叫号码", Meaning::CallerId),
+    ("caller", Meaning::CallerId),
+    ("calling", Meaning::CallerId),
+    ("source", Meaning::CallerId),
+    ("src", Meaning::CallerId),
+    ("ani", Meaning::CallerId),
+    ("cli", Meaning::CallerId),
+    ("from", Meaning::CallerId),
+    ("主叫", Meaning::CallerId),
+    ("destinationnumber", Meaning::CalledId),
+    ("callednumber", Meaning::CalledId),
+    ("calleenumber", Meaning::CalledId),
+    ("calleee164", Meaning::CalledId),
+    ("calledparty", Meaning::CalledId),
+    ("dialednumber", Meaning::CalledId),
+    ("bnumber", Meaning::CalledId),
+    ("dstuser", Meaning::CalledId),
+    ("被叫号码", Meaning::CalledId),
+    ("callee", Meaning::CalledId),
+    ("called", Meaning::CalledId),
+    ("destination", Meaning::CalledId),
+    ("dnis", Meaning::CalledId),
+    ("dst", Meaning::CalledId),
+    ("to", Meaning::CalledId),
+    ("被叫", Meaning::CalledId),
+];
+
+/// Shortest word that counts inside a longer name; a shorter one must be the whole name.
+const INSIDE_CHARS_MIN: usize = 5;
+
+/// What a column called `name` may mean, where its values `look` like it.
+pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<Meaning> {
+    let bare: String = name
+        .chars()
+        .filter(|letter| letter.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
+    let is_inside =
+        |word: &str| (word.len() >= INSIDE_CHARS_MIN || !word.is_ascii()) && bare.contains(word);
+    let exact = NAMES.iter().find(|(word, _)| bare == *word);
+    let found = exact.or_else(|| NAMES.iter().find(|(word, _)| is_inside(word)));
+    found
+        .map(|(_, meaning)| *meaning)
+        .filter(|meaning| suits(*meaning, looks))
+}
+
+/// Whether values that `look` so can mean `meaning`.
+fn suits(meaning: Meaning, looks: Looks) -> bool {
+    match meaning {
+        Meaning::StartTime | Meaning::EndTime | Meaning::EventTime => {
+            matches!(looks, Looks::Time { .. })
+        }
+        // Nobody may have answered in the rows looked at.
+        Meaning::AnswerTime => matches!(looks, Looks::Time { .. } | Looks::Empty),
+        // Asterisk's looks like a decimal number.
+        Meaning::CallId => !matches!(looks, Looks::Time { local: true }),
+        Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration => {
+            matches!(looks, Looks::Small | Looks::Amount)
+        }
+        Meaning::PddMs => matches!(looks, Looks::Small),
+        Meaning::Cost | Meaning::Rate => matches!(looks, Looks::Small | Looks::Amount),
+        Meaning::EndReason | Meaning::EndDirection => {
+            matches!(looks, Looks::Small | Looks::Signed)
+        }
+        Meaning::CallerIp | Meaning::CalleeIp => matches!(looks, Looks::Address | Looks::Empty),
+        Meaning::CallerId | Meaning::CalledId => {
+            !matches!(looks, Looks::Time { .. } | Looks::Address)
+        }
+        _ => !matches!(looks, Looks::Time { .. } | Looks::Amount),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_tell_what_they_are() {
+        let check = |values: &[&str], expected: Looks| {
+            assert_eq!(
+                Looks::of(values.iter().copied(), Dates::DayFirst),
+                expected,
+                "{values:?}"
+            );
+        };
+        check(&["2026-04-10 14:28:15", ""], Looks::Time { local: true });
+        check(&["1775800888533", "0"], Looks::Time { local: false });
+        check(&["10/04/2026 14:28:15"], Looks::Time { local: true });
+        check(&["12025550101", "+442079460101"], Looks::Number);
+        check(&["101", "12025550101"], Looks::Number);
+        check(&["0", "147"], Looks::Small);
+        check(&["486", "-7"], Looks::Signed);
+        check(&["0.0150", "0"], Looks::Amount);
+        check(&["192.0.2.1", "192.0.2.1:5060"], Looks::Address);
+        check(&["a", "1"], Looks::Text);
+        check(&["", " "], Looks::Empty);
+    }
+
+    #[test]
+    fn names_tell_what_columns_mean_where_the_values_agree() {
+        let check = |name: &str, looks: Looks, expected: Option<Meaning>| {
+            assert_eq!(meaning_of(name, looks), expected, "{name}");
+        };
+        let time = Looks::Time { local: true };
+        check("Start Time", time, Some(Meaning::StartTime));
+        check("start_time", Looks::Text, None);
+        check("Caller Number", Looks::Number, Some(Meaning::CallerId));
+        check("DST", Looks::Number, Some(Meaning::CalledId));
+        check("主叫号码", Looks::Number, Some(Meaning::CallerId));
+        check("total_amount_usd", Looks::Amount, Some(Meaning::Cost));
+        check("tomato", Looks::Text, None);
+    }
+}

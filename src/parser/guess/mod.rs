@@ -1,0 +1,278 @@
+//! Guess: which format a file of unknown make may have, and how well.
+//!
+//! A guess is for a person to look at before it is used: it tells what fits, in how many rows, and
+//! what does not. Nothing of it is used to read rows that are delivered.
+
+pub mod columns;
+mod kinds;
+mod shape;
+
+pub use columns::{Guessed, guess};
+
+use super::encoding::Decoder;
+use super::format::{Format, Meaning};
+use super::record::Record;
+use super::{DocumentStep, Header, Parser, Settings, Step, Value, presets};
+use jiff::tz::TimeZone;
+
+/// Most rows of a file that are looked at.
+pub const ROWS_MAX: usize = 1_000;
+
+/// Most rows that may fail, in percent, for a format to count as the file's.
+const BAD_PERCENT_MAX: usize = 20;
+
+/// What is known of the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// Its first bytes, or all of it.
+    pub bytes: &'a [u8],
+    /// There is no more of it.
+    pub is_whole: bool,
+    /// Its name.
+    pub name: &'a str,
+    /// How its bytes become text.
+    pub decoder: Decoder,
+}
+
+/// How the rows of a file went by one format.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Rows that fit.
+    pub good: usize,
+    /// Rows of kinds that are not told, and lines of others.
+    pub unwanted: usize,
+    /// Rows that do not fit.
+    pub bad: usize,
+    /// The first rows that do not fit: line and reason.
+    pub reasons: Vec<(usize, String)>,
+    /// Typed columns that held something, over all rows that fit: the more, the surer.
+    typed: usize,
+    /// Rows with a call id, less those with a column for one and nothing in it.
+    named: isize,
+    /// The layout of the first row that fits.
+    pub layout: Option<String>,
+}
+
+/// One format, and how the rows of a file went by it.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// What to read by.
+    pub settings: Settings,
+    /// The layout that `columns` must name, where the format has several of one count.
+    pub columns: Option<String>,
+    /// How the rows went.
+    pub tally: Tally,
+}
+
+impl Fit {
+    /// Whether the file can be taken for one of this format.
+    pub fn fits(&self) -> bool {
+        let Tally { good, bad, .. } = self.tally;
+        good > 0 && bad * 100 <= (good + bad) * BAD_PERCENT_MAX
+    }
+}
+
+/// How the rows of `sample` go by every preset, best first; those that no row fits are left out.
+///
+/// Local times are read as those of `zone`.
+pub fn by_presets(sample: Sample<'_>, zone: &TimeZone) -> Vec<Fit> {
+    let mut fits = Vec::new();
+    for format in presets::names().filter_map(presets::find) {
+        let by_name = format.layouts.iter().filter(|layout| layout.only_by_name);
+        let choices = by_name.map(|layout| Some(layout.name.clone()));
+        for columns in std::iter::once(None).chain(choices) {
+            let chosen = match &columns {
+                None => Ok(format.clone()),
+                Some(name) => format.clone().with_layout(name),
+            };
+            let Ok(chosen) = chosen else {
+                continue;
+            };
+            let fit = by_format(sample, chosen, columns, Header::Auto, zone);
+            if fit.tally.good > 0 {
+                fits.push(fit);
+            }
+        }
+    }
+    // The order of the list breaks ties: it is stable.
+    fits.sort_by_key(|fit| {
+        let Tally {
+            good, typed, named, ..
+        } = fit.tally;
+        std::cmp::Reverse((fit.fits(), good, typed, named))
+    });
+    fits
+}
+
+/// How the rows of `sample` go by `format`.
+pub fn by_format(
+    sample: Sample<'_>,
+    format: Format,
+    columns: Option<String>,
+    header: Header,
+    zone: &TimeZone,
+) -> Fit {
+    let settings = Settings {
+        format,
+        decoder: sample.decoder,
+        timezone: Some(zone.clone()),
+        header,
+    };
+    let mut tally = Tally::default();
+    each_row(sample, settings.clone(), |row| tally.add(row));
+    Fit {
+        settings,
+        columns,
+        tally,
+    }
+}
+
+/// One row of a sample, and what came of it.
+#[derive(Debug)]
+pub enum Row<'a> {
+    /// It fits: the record, its bytes, and where it begins.
+    Good {
+        /// The record.
+        record: Record<'a>,
+        /// Its bytes.
+        raw: &'a [u8],
+        /// Where it begins in the file.
+        offset: usize,
+    },
+    /// It is of a kind that is not told.
+    Unwanted,
+    /// It does not fit: its line, from 1, and the reason.
+    Bad(usize, String),
+}
+
+/// Gives the first [`ROWS_MAX`] rows of `sample` to `each`; a document is one row.
+pub fn each_row(sample: Sample<'_>, settings: Settings, mut each: impl FnMut(Row<'_>)) {
+    let mut parser = Parser::new(settings);
+    if parser.format().reader.is_document() {
+        let raw = sample.bytes;
+        return match parser.document(raw, sample.name, sample.is_whole) {
+            DocumentStep::Record(record) => each(Row::Good {
+                record,
+                raw,
+                offset: 0,
+            }),
+            DocumentStep::Rejected(reject) => each(Row::Bad(1, reject.to_string())),
+            DocumentStep::Incomplete => each(Row::Bad(1, "longer than what was read".to_string())),
+        };
+    }
+    let (mut at, mut line, mut rows) = (0, 1, 0);
+    while at < sample.bytes.len() && rows < ROWS_MAX {
+        let rest = sample.bytes.get(at..).unwrap_or_default();
+        let (taken, lines) = match parser.next(rest, at == 0, sample.is_whole) {
+            Step::Record {
+                record,
+                bytes,
+                lines,
+            } => {
+                let raw = rest.get(..bytes).unwrap_or_default();
+                each(Row::Good {
+                    record,
+                    raw,
+                    offset: at,
+                });
+                (bytes, lines)
+            }
+            Step::Unwanted { bytes, lines } => {
+                each(Row::Unwanted);
+                (bytes, lines)
+            }
+            Step::Rejected {
+                reject,
+                bytes,
+                lines,
+            } => {
+                each(Row::Bad(line, reject.to_string()));
+                (bytes, lines)
+            }
+            Step::Skipped { bytes, lines } => {
+                (at, line) = (at + bytes, line + lines as usize);
+                continue;
+            }
+            Step::More => break,
+        };
+        (at, line, rows) = (at + taken, line + lines as usize, rows + 1);
+    }
+}
+
+impl Tally {
+    /// Reasons that are kept.
+    const REASONS_MAX: usize = 3;
+
+    fn add(&mut self, row: Row<'_>) {
+        match row {
+            Row::Good { record, .. } => {
+                self.good += 1;
+                self.typed += typed(&record);
+                let has_column = record.layout().column_of(Meaning::CallId).is_some();
+                self.named += match (has_column, record.text_of(Meaning::CallId)) {
+                    (false, _) => 0,
+                    (true, Some(_)) => 1,
+                    (true, None) => -1,
+                };
+                let name = || record.layout().name.clone();
+                self.layout.get_or_insert_with(name);
+            }
+            Row::Unwanted => self.unwanted += 1,
+            Row::Bad(line, reason) => {
+                self.bad += 1;
+                if self.reasons.len() < Self::REASONS_MAX {
+                    self.reasons.push((line, reason));
+                }
+            }
+        }
+    }
+}
+
+fn typed(record: &Record<'_>) -> usize {
+    let count = record.layout().columns.len();
+    (0..count)
+        .filter(|index| matches!(record.value(*index), Value::Whole(_) | Value::Time(_)))
+        .count()
+}
+
+/// The encoding that `bytes` seem to be in, by its label: UTF-8, else GBK where all of them are, else
+/// Latin-1.
+pub fn encoding(bytes: &[u8]) -> &'static str {
+    // The last character may be cut off.
+    let end = bytes.len() - bytes.len().min(4);
+    match std::str::from_utf8(bytes) {
+        Ok(_) => return "utf-8",
+        Err(error) if error.valid_up_to() >= end && error.error_len().is_none() => return "utf-8",
+        Err(_) => {}
+    }
+    let lines = || {
+        bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| line.ends_with(b"\n"))
+    };
+    let is_gbk = |line: &[u8]| Decoder::for_label("gbk").is_ok_and(|gbk| !gbk.decode(line).1);
+    // Half of the lines in UTF-8 speak against another encoding for the whole file.
+    let utf8 = lines()
+        .filter(|line| !line.is_ascii() && std::str::from_utf8(line).is_ok())
+        .count();
+    let others = lines()
+        .filter(|line| std::str::from_utf8(line).is_err())
+        .count();
+    match (utf8 >= others, lines().all(is_gbk)) {
+        (true, _) => "utf-8",
+        (false, true) => "gbk",
+        (false, false) => "latin1",
+    }
+}
+
+/// Whether `bytes` begin like UTF-16, in which lines cannot be found.
+pub fn is_utf16(bytes: &[u8]) -> bool {
+    let first = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    super::encoding::is_utf16(first)
+}
+
+#[cfg(test)]
+mod tests;

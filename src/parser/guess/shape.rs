@@ -1,0 +1,212 @@
+//! How the rows of an unknown file come apart: by delimiters, as JSON, or as pairs.
+
+use super::super::delimited::{Split, Splitter};
+use super::super::json::Tree;
+use super::super::key_value::Pairing;
+use super::super::reader::{Dialect, Pairs, Reader};
+use super::super::record::Fields;
+use std::collections::BTreeMap;
+
+/// Delimiters that are tried, the likelier first.
+const DELIMITERS: [u8; 6] = *b",;\t|^~";
+
+/// Fewest columns of rows that are taken for rows of values.
+const COLUMNS_MIN: usize = 3;
+
+/// Most columns of rows that are taken for rows of values.
+const COLUMNS_MAX: usize = 512;
+
+/// Rows taken apart: how, the names where rows have some, and the fields of each.
+#[derive(Debug)]
+pub(super) struct Shape {
+    pub(super) reader: Reader,
+    /// Names of the columns, where every row has names.
+    pub(super) names: Option<Vec<String>>,
+    pub(super) rows: Vec<Vec<String>>,
+    /// Rows that came apart otherwise.
+    pub(super) others: usize,
+}
+
+/// How `lines` come apart, where most of them do in one way.
+pub(super) fn of(lines: &[&str]) -> Option<Shape> {
+    json(lines).or_else(|| {
+        let pairs = pairs(lines);
+        let delimited = delimited(lines);
+        match (pairs, delimited) {
+            (Some(pairs), Some(delimited)) if delimited.rows.len() > pairs.rows.len() => {
+                Some(delimited)
+            }
+            (pairs, delimited) => pairs.or(delimited),
+        }
+    })
+}
+
+/// Most of the rows: more than half of all.
+fn is_most(part: usize, all: usize) -> bool {
+    part * 2 > all
+}
+
+fn json(lines: &[&str]) -> Option<Shape> {
+    let objects: Vec<BTreeMap<String, serde_json::Value>> = lines
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    if !is_most(objects.len(), lines.len()) {
+        return None;
+    }
+    let mut names = Vec::new();
+    for object in &objects {
+        for (key, value) in object {
+            match value {
+                serde_json::Value::Object(inner) => {
+                    names.extend(inner.keys().map(|inner| format!("{key}.{inner}")));
+                }
+                _ => names.push(key.clone()),
+            }
+        }
+        dedup(&mut names);
+    }
+    let rows = lines
+        .iter()
+        .filter_map(|line| Tree::read(line).ok())
+        .map(|mut tree| {
+            let text = |name: &String| tree.find(name).unwrap_or_default().into_owned();
+            names.iter().map(text).collect()
+        });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let others = lines.len() - rows.len();
+    let reader = Reader::JsonLines;
+    Some(Shape {
+        reader,
+        names: Some(names),
+        rows,
+        others,
+    })
+}
+
+/// Keeps the first of equal names, and no more than fit a format.
+fn dedup(names: &mut Vec<String>) {
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names.truncate(COLUMNS_MAX);
+}
+
+fn pairs(lines: &[&str]) -> Option<Shape> {
+    let tried = [b';', b',', b'|', b'\t', b'&', b' ']
+        .into_iter()
+        .filter_map(|delimiter| {
+            let pairs = Pairs {
+                delimiter,
+                assign: b'=',
+                quote: Some(b'"'),
+            };
+            let mut names: Vec<String> = Vec::new();
+            let named: Vec<&&str> = lines
+                .iter()
+                .filter(|line| {
+                    let pieces: Vec<&str> = line.split(char::from(delimiter)).collect();
+                    let names = pieces.iter().filter_map(|piece| name_of(piece)).count();
+                    names >= COLUMNS_MIN
+                        && is_most(
+                            names,
+                            pieces
+                                .iter()
+                                .filter(|piece| !piece.trim().is_empty())
+                                .count(),
+                        )
+                })
+                .collect();
+            if !is_most(named.len(), lines.len()) {
+                return None;
+            }
+            for line in &named {
+                let pieces = line.split(char::from(delimiter));
+                names.extend(pieces.filter_map(name_of).map(str::to_string));
+                dedup(&mut names);
+            }
+            let mut pairing = Pairing::new(pairs);
+            let mut rows = Vec::new();
+            for line in named {
+                if pairing.split(line).is_ok() {
+                    let text =
+                        |name: &String| pairing.find(line, name).unwrap_or_default().to_string();
+                    rows.push(names.iter().map(text).collect());
+                }
+            }
+            let others = lines.len() - rows.len();
+            Some(Shape {
+                reader: Reader::KeyValue(pairs),
+                names: Some(names),
+                rows,
+                others,
+            })
+        });
+    tried.max_by_key(|shape| (shape.rows.len(), shape.names.as_ref().map_or(0, Vec::len)))
+}
+
+/// The name in a piece like `name=value`.
+fn name_of(piece: &str) -> Option<&str> {
+    let (name, _) = piece.split_once('=')?;
+    let name = name.trim();
+    let plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.');
+    (!name.is_empty() && name.len() <= 40 && name.chars().all(plain)).then_some(name)
+}
+
+fn delimited(lines: &[&str]) -> Option<Shape> {
+    let quoted = lines.iter().any(|line| line.contains('"'));
+    let mut best: Option<(usize, Shape)> = None;
+    for delimiter in DELIMITERS {
+        for quote in [quoted.then_some(b'"'), None] {
+            let dialect = Dialect {
+                delimiter,
+                quote,
+                lenient: false,
+                escape: None,
+            };
+            let Some(shape) = split(lines, dialect) else {
+                continue;
+            };
+            let columns = shape.rows.first().map_or(0, Vec::len);
+            // Every field of every row speaks for a delimiter, a row that does not fit against it.
+            let score = (shape.rows.len() * columns).saturating_sub(shape.others * columns);
+            if best.as_ref().is_none_or(|(best, _)| score > *best) {
+                best = Some((score, shape));
+            }
+        }
+    }
+    best.map(|(_, shape)| shape)
+}
+
+/// The rows that have as many fields as most.
+fn split(lines: &[&str], dialect: Dialect) -> Option<Shape> {
+    let mut splitter = Splitter::new(dialect);
+    let mut fields = Fields::default();
+    let mut take = |line: &&str| {
+        let whole = splitter.split_strictly(line, &mut fields) == Split::Whole;
+        whole.then(|| {
+            (0..fields.count())
+                .map(|index| fields.get(index).to_string())
+                .collect()
+        })
+    };
+    let rows: Vec<Vec<String>> = lines.iter().filter_map(&mut take).collect();
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    rows.iter()
+        .for_each(|row| *counts.entry(row.len()).or_default() += 1);
+    let (columns, _) = counts
+        .into_iter()
+        .max_by_key(|(columns, rows)| (*rows, *columns))?;
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .filter(|row| row.len() == columns)
+        .collect();
+    let fits = (COLUMNS_MIN..=COLUMNS_MAX).contains(&columns) && is_most(rows.len(), lines.len());
+    let others = lines.len() - rows.len();
+    let reader = Reader::Delimited(dialect);
+    fits.then_some(Shape {
+        reader,
+        names: None,
+        rows,
+        others,
+    })
+}

@@ -1,0 +1,221 @@
+use super::super::tests::fixture;
+use super::*;
+
+fn sample<'a>(bytes: &'a [u8], name: &'a str) -> Sample<'a> {
+    Sample {
+        bytes,
+        is_whole: true,
+        name,
+        decoder: Decoder::for_label(encoding(bytes)).unwrap(),
+    }
+}
+
+#[track_caller]
+fn check(name: &str, expected: &str, layout: &str) {
+    let bytes = fixture(name);
+    let file_name = name.rsplit('/').next().unwrap();
+    let fits = by_presets(sample(&bytes, file_name), &TimeZone::UTC);
+    let best = fits.first().filter(|fit| fit.fits()).expect(name);
+    let found = (&*best.settings.format.name, best.tally.layout.as_deref());
+    assert_eq!(found, (expected, Some(layout)), "{name}");
+}
+
+#[test]
+fn every_sample_is_known_for_what_it_is() {
+    check(
+        "vos3000/softswitch-pipe/2026041014.txt",
+        "vos3000-pipe",
+        "18",
+    );
+    check(
+        "vos3000/server-csv/cdr_20260410143000.csv",
+        "vos3000-csv",
+        "52",
+    );
+    check(
+        "vos3000/server-csv/cdr_20260410144500_53col.csv",
+        "vos3000-csv",
+        "53",
+    );
+    check("vos3000/realtime-udp/datagrams.txt", "vos3000-udp", "46");
+    check("asterisk/cdr-csv/Master-16col.csv", "asterisk-cdr", "16");
+    check("asterisk/cdr-csv/Master-18col.csv", "asterisk-cdr", "18");
+    check("asterisk/cdr-csv/Master-21col.csv", "asterisk-cdr", "21");
+    check(
+        "asterisk/cdr-custom/Master-real-19col.csv",
+        "asterisk-cdr-custom",
+        "19",
+    );
+    check("asterisk/cel/Master.csv", "asterisk-cel", "19-ringing");
+    check("asterisk/logs/queue_log", "asterisk-queue-log", "join");
+    check(
+        "freeswitch/cdr-csv/Master-example-template.csv",
+        "freeswitch-csv",
+        "example",
+    );
+    check(
+        "freeswitch/cdr-csv/Master-builtin-template.csv",
+        "freeswitch-csv",
+        "builtin",
+    );
+    check(
+        "freeswitch/cdr-csv/Master-real-resaved.csv",
+        "freeswitch-csv",
+        "example",
+    );
+    check(
+        "freeswitch/json_cdr/5f6a1c3e-0001-4f11-9a01-000000000001.cdr.json",
+        "freeswitch-json",
+        "json",
+    );
+    check(
+        "freeswitch/xml_cdr/a_5f6a1c3e-0001-4f11-9a01-000000000001.cdr.xml",
+        "freeswitch-xml",
+        "xml",
+    );
+    check("kamailio/acc-syslog.log", "kamailio-acc", "acc");
+    check("opensips/acc-syslog.log", "opensips-acc", "acc");
+    check("opensips/acc_flatstore_1.log", "acc-flatstore", "acc");
+    check("nasty/gbk.csv", "vos3000-csv", "52");
+}
+
+#[test]
+fn a_layout_is_told_from_its_twin_by_what_is_in_it() {
+    let row = |last: &str| {
+        format!(
+            "\"\",\"1\",\"2\",\"c\",\"\",\"a\",\"\",\"Dial\",\"x\",\"2026-04-10 14:31:05\",,\"2026-04-10 14:31:07\",2,0,\"BUSY\",\"D\",\"{last}\"\n"
+        )
+    };
+    for (last, layout) in [("1775802495.42", "17-uniqueid"), ("", "17-userfield")] {
+        let text = row(last);
+        let fits = by_presets(sample(text.as_bytes(), "x"), &TimeZone::UTC);
+        assert_eq!(fits[0].columns.as_deref(), Some(layout));
+    }
+}
+
+#[test]
+fn a_row_with_one_column_more_in_front_does_not_fit_though_the_count_does() {
+    let bytes = fixture("vos3000/server-csv/cdr_20260410143000.csv");
+    let text = String::from_utf8(bytes).unwrap();
+    let shifted: String = text.lines().map(|line| format!("7,{line}\n")).collect();
+    let sample = sample(shifted.as_bytes(), "x");
+    assert!(
+        by_presets(sample, &TimeZone::UTC)
+            .iter()
+            .all(|fit| !fit.fits())
+    );
+    let like = guess(sample, &TimeZone::UTC).unwrap().like.unwrap();
+    assert_eq!((&*like.layout, like.before, like.common), ("52", 1, 52));
+}
+
+/// The meanings of the columns of a guess, by name; and how many rows it reads.
+#[track_caller]
+fn guessed(text: &str) -> (String, usize) {
+    let bytes = text.as_bytes();
+    let guessed = guess(sample(bytes, "x"), &TimeZone::UTC).expect("a guess");
+    let columns = guessed.table.layout[0].columns.iter();
+    let meant = columns.filter_map(|column| Some((&column.name, column.meaning.as_ref()?)));
+    let words: Vec<_> = meant.map(|(name, word)| format!("{name}={word}")).collect();
+    let format = Format::from_table(&guessed.table).unwrap();
+    let fit = by_format(
+        sample(bytes, "x"),
+        format,
+        None,
+        guessed.header,
+        &TimeZone::UTC,
+    );
+    assert_eq!(fit.tally.bad, 0, "{:?}", fit.tally.reasons);
+    (words.join(" "), fit.tally.good)
+}
+
+#[test]
+fn columns_of_unknown_files_are_guessed_from_names_and_values() {
+    let rows = |row: &dyn Fn(u32) -> String| -> String { (1..20).map(row).collect() };
+    let header = "Call ID\tFrom\tTo\tStart\tEnd\tSeconds\tCost\n".to_string()
+        + &rows(&|n| {
+            format!(
+                "c{n}\t4477009001{n:02}\t1202555010{n}\t2026-04-10 14:{n:02}:00\t2026-04-10 14:{n:02}:30\t30\t0.0{n}\n"
+            )
+        });
+    assert_eq!(
+        guessed(&header),
+        ("Call ID=call_id From=caller_id To=called_id Start=start_time End=end_time Seconds=hold_duration Cost=cost".to_string(), 19)
+    );
+    let bare = rows(&|n| {
+        format!(
+            "x;4477009001{n:02};1202555010{n};2026-04-10T14:{n:02}:00;2026-04-10T14:{n:02}:1{};1{}\n",
+            n % 10,
+            n % 10
+        )
+    });
+    assert_eq!(
+        guessed(&bare),
+        ("field2=caller_id field3=called_id field4=start_time field5=end_time field6=hold_duration".to_string(), 19)
+    );
+    let export = "calldate,clid,src,dst,channel,duration,billsec,disposition,uniqueid\n"
+        .to_string()
+        + &rows(&|n| {
+            format!(
+                "2026-04-10 14:{n:02}:05,\"\"\"Bob\"\" <1>\",1202555010{n},101,PJSIP/1,{},{n},ANSWERED,1775802495.{n}\n",
+                n + 20
+            )
+        });
+    assert_eq!(
+        guessed(&export),
+        ("calldate=start_time src=caller_id dst=called_id duration=duration billsec=bill_duration disposition=disconnect_reason uniqueid=call_id".to_string(), 19)
+    );
+    let dated = rows(&|n| {
+        format!("{n},1202555010{n},4420794601{n:02},4/{n}/2026 14:00:00,4/{n}/2026 14:00:30,30\n")
+    });
+    assert_eq!(
+        guessed(&dated),
+        ("field2=caller_id field3=called_id field4=start_time field5=end_time field6=hold_duration".to_string(), 19)
+    );
+    let pairs = rows(&|n| {
+        format!(
+            "ts=2026-04-10T14:28:{n:02}Z caller=1202555010{n} callee=442 duration={n} note=\"no answer\"\n"
+        )
+    });
+    assert_eq!(
+        guessed(&pairs),
+        (
+            "ts=start_time caller=caller_id callee=called_id duration=hold_duration".to_string(),
+            19
+        )
+    );
+    let json = rows(&|n| {
+        format!(
+            "{{\"src\":\"1202555010{n}\",\"dst\":\"101\",\"start\":\"2026-04-10 14:{n:02}:05\",\"answer\":\"\",\"billsec\":0}}\n"
+        )
+    });
+    assert_eq!(
+        guessed(&json),
+        (
+            "answer=answer_time billsec=bill_duration dst=called_id src=caller_id start=start_time"
+                .to_string(),
+            19
+        )
+    );
+}
+
+#[test]
+fn what_has_no_columns_is_not_guessed_at() {
+    for text in [
+        "This is a text\nwith some lines, and commas,\nbut no rows at all.\n",
+        "",
+        "\n\n",
+    ] {
+        assert!(
+            guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).is_none(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_encoding_is_found_out_by_what_cannot_be_in_others() {
+    assert_eq!(encoding("a,百融\n".as_bytes()), "utf-8");
+    assert_eq!(encoding(&fixture("nasty/gbk.csv")), "gbk");
+    assert_eq!(encoding(b"caf\xE9\n"), "latin1");
+    assert_eq!(encoding(&"é".as_bytes()[..1]), "utf-8");
+}

@@ -1,0 +1,232 @@
+//! `formats try`: from a file that is lying around to a source that works.
+
+use crate::support::{Bench, receiver, run, switchhook, text, wait_until};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use switchhook::receiver::Profile;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+fn attempt(path: &Path, more: &[&str]) -> Output {
+    let mut command = switchhook();
+    command.args(["formats", "try"]).arg(path).args(more);
+    command.output().unwrap()
+}
+
+/// Checks a configuration that is nothing but the table printed and an endpoint.
+#[track_caller]
+fn check_pasted(printed: &str, rows: usize) {
+    let (_, table) = printed.split_once("to paste and adjust\n").expect(printed);
+    let dir = tempfile::tempdir().unwrap();
+    let config = format!(
+        "state_dir = \"{}\"\n{table}\n[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"*\"]\nsignature = \"none\"\n",
+        dir.path().display()
+    );
+    let path = dir.path().join("switchhook.toml");
+    fs::write(&path, config).unwrap();
+    let output = run(&["check", "--config", path.to_str().unwrap()]);
+    let (out, errors) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{out}\n{errors}\n{table}");
+    let expected = format!("of the first rows {rows} fit, 0 do not");
+    assert!(out.contains(&expected), "{expected:?} is not in\n{out}");
+}
+
+#[test]
+fn the_table_that_try_prints_can_be_pasted_for_every_sample_of_lines() {
+    for (name, rows) in [
+        ("vos3000/softswitch-pipe/epoch-ms/2026041014.txt", 20),
+        ("vos3000/server-csv/cdr_20260410144500_53col.csv", 15),
+        ("asterisk/cdr-csv/Master-18col.csv", 5),
+        ("asterisk/cdr-custom/Master-real-19col.csv", 14),
+        ("asterisk/cel/Master.csv", 3),
+        ("asterisk/logs/queue_log", 6),
+        ("freeswitch/cdr-csv/Master-builtin-template.csv", 4),
+        ("kamailio/acc-syslog.log", 5),
+        ("opensips/acc_flatstore_1.log", 3),
+        ("nasty/gbk.csv", 2),
+    ] {
+        // A directory of its own: the glob printed leaves out the date in a name.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(Path::new(name).file_name().unwrap());
+        fs::copy(fixture(name), &path).unwrap();
+        let output = attempt(&path, &[]);
+        let out = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{name}: {out}");
+        check_pasted(&out, rows);
+    }
+}
+
+#[test]
+fn a_file_of_another_release_gets_a_list_of_columns_that_reads_it() {
+    let rows = fs::read_to_string(fixture("vos3000/server-csv/cdr_20260410143000.csv")).unwrap();
+    let more = |line: &str| format!("{line},\"x\",\"\",7,\"y\"\n");
+    let fewer = |line: &str| format!("{}\n", line.rsplitn(3, ',').last().unwrap());
+    let shifted = |line: &str| format!("7,{line}\n");
+    let pipes = |line: &str| format!("{}\n", line.replace(',', "|").replace('"', ""));
+    let forms: [&dyn Fn(&str) -> String; 4] = [&more, &fewer, &shifted, &pipes];
+    for form in forms {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cdr.csv");
+        fs::write(&path, rows.lines().map(form).collect::<String>()).unwrap();
+        let output = attempt(&path, &[]);
+        let out = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{out}");
+        for expected in [
+            "GUESSED",
+            "vos3000-csv \"52\"",
+            "as = \"caller_id\"",
+            "id_keys = [[\"flowno\"]",
+        ] {
+            assert!(out.contains(expected), "{expected:?} is not in\n{out}");
+        }
+        check_pasted(&out, 30);
+    }
+}
+
+#[test]
+fn try_says_why_nothing_fits_and_exits_with_65() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("odd.csv");
+    let good = fs::read_to_string(fixture("vos3000/server-csv/cdr_20260410143000.csv")).unwrap();
+    let three: String = good
+        .lines()
+        .take(3)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let cases: [(Vec<u8>, &str); 5] = [
+        (
+            three
+                .into_bytes()
+                .into_iter()
+                .chain(b"a,b,c\n".repeat(37))
+                .collect(),
+            "fits vos3000-csv 52 in 3 of 40 rows:",
+        ),
+        (
+            b"only prose, and no rows\nof any kind\n".to_vec(),
+            "format = \"pattern\"",
+        ),
+        (
+            good.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            "UTF-16",
+        ),
+        (b"\x1F\x8B\x08rest".to_vec(), "unpack it first"),
+        (b"\n \n".to_vec(), "has no rows"),
+    ];
+    for (bytes, expected) in cases {
+        fs::write(&path, bytes).unwrap();
+        let output = attempt(&path, &[]);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(65), "{said}");
+        assert!(said.contains(expected), "{expected:?} is not in\n{said}");
+    }
+    let missing = attempt(Path::new("/nowhere/at/all"), &[]);
+    assert_eq!(missing.status.code(), Some(65));
+    let wrong = attempt(&path, &["--format", "vos2000"]);
+    assert_eq!(wrong.status.code(), Some(64));
+}
+
+#[test]
+fn try_hides_numbers_unless_asked_and_names_what_is_provisional() {
+    let path = fixture("vos3000/softswitch-pipe/2026041014.txt");
+    let masked = text(&attempt(&path, &[]).stdout);
+    let whole = text(&attempt(&path, &["--payload", "--timezone", "Asia/Dhaka"]).stdout);
+    let row = fs::read_to_string(&path).unwrap();
+    let number = row.split('|').next().unwrap();
+    assert!(
+        !masked.contains(number) && whole.contains(number),
+        "{masked}"
+    );
+    assert!(masked.contains("PROVISIONAL") && masked.contains("change it to the zone"));
+    assert!(whole.contains("timezone = \"Asia/Dhaka\""), "{whole}");
+}
+
+/// Writes a configuration with one source of `format` over `files`, and whatever else it needs.
+fn configure(bench: &Bench, format: &str, files: &Path, more: &str, endpoint: &str) {
+    let config = format!(
+        "node = \"n\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\n[[source]]\nname = \"cdr\"\nformat = \"{format}\"\nfiles = [\"{}\"]\nstart = \"beginning\"\npoll = \"200ms\"\n{more}\n\
+         [[endpoint]]\nname = \"e\"\nevents = [\"*\"]\nsecret_file = \"secret\"\n{endpoint}\n",
+        files.display()
+    );
+    fs::write(bench.path("switchhook.toml"), config).unwrap();
+}
+
+#[test]
+fn a_log_of_several_kinds_is_delivered_and_what_is_passed_over_is_counted() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Standard, &[], 0);
+    let url = format!("url = \"{}\"", receiver.url());
+    configure(
+        &bench,
+        "asterisk-queue-log",
+        &fixture("asterisk/logs/queue_log"),
+        "",
+        &url,
+    );
+    let agent = bench.agent();
+    wait_until("six events to arrive", || receiver.account().distinct == 6);
+    assert_eq!(agent.stop(), 0);
+    let ledger = bench.ledger();
+    let (_, source) = &ledger.sources[0];
+    let counts = (
+        source.counts.rows,
+        source.counts.filtered,
+        source.counts.rejected,
+    );
+    assert_eq!(counts, (7, 1, 0));
+}
+
+#[test]
+fn local_times_that_summer_time_doubles_are_told_once_in_the_log() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Standard, &[], 0);
+    let row = |minute: u32| {
+        format!(
+            "\"\",\"1\",\"2\",\"c\",\"\",\"a\",\"\",\"Dial\",\"x\",\"2026-10-25 02:{minute:02}:05\",,\"2026-10-25 02:{minute:02}:07\",2,0,\"BUSY\",\"D\",\"1.{minute}\",\"\",\"\",\"1.1\",{minute}\n"
+        )
+    };
+    fs::write(
+        bench.path("cdr/Master.csv"),
+        (0..30).map(row).collect::<String>(),
+    )
+    .unwrap();
+    let url = format!("url = \"{}\"", receiver.url());
+    let zone = "timezone = \"Europe/Berlin\"";
+    configure(
+        &bench,
+        "asterisk-cdr",
+        &bench.path("cdr/Master.csv"),
+        zone,
+        &url,
+    );
+    let agent = bench.agent();
+    wait_until("thirty events to arrive", || {
+        receiver.account().distinct == 30
+    });
+    let log = agent.log();
+    assert_eq!(agent.stop(), 0);
+    assert_eq!(log.matches("summer time repeats").count(), 1, "{log}");
+}
+
+#[test]
+fn a_preset_with_layouts_for_several_kinds_can_be_pasted_whole() {
+    for (preset, sample, rows) in [
+        ("asterisk-queue-log", "asterisk/logs/queue_log", 6),
+        ("asterisk-cel", "asterisk/cel/Master.csv", 3),
+        ("kamailio-acc", "kamailio/acc-syslog.log", 5),
+    ] {
+        let shown = text(&run(&["formats", "show", preset]).stdout);
+        let (_, keys) = shown.split_once("to paste and change\n").unwrap();
+        let files = fixture(sample);
+        let table = format!(
+            "[[source]]\nname = \"cdr\"\nfiles = [\"{}\"]\nstart = \"now\"\n{keys}",
+            files.display()
+        );
+        check_pasted(&format!("to paste and adjust\n{table}"), rows);
+    }
+}
