@@ -5,6 +5,7 @@ mod checkpoints;
 mod live;
 mod prepare;
 mod reload;
+mod service;
 
 pub use attend::Signals;
 
@@ -25,6 +26,7 @@ use crate::shutdown::{Bell, Shutdown};
 use crate::source::Source;
 use attend::Attendant;
 use reload::{Attended, Reloader};
+use service::Service;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -54,6 +56,7 @@ pub struct Agent {
     ingest: JoinHandle<()>,
     attendant: JoinHandle<()>,
     listening: Option<JoinHandle<()>>,
+    service: Arc<Service>,
     checkpoints: JoinHandle<()>,
 }
 
@@ -120,6 +123,10 @@ impl Agent {
     ) -> Result<Agent, AgentError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = Shutdown::default();
+        let service = Arc::new(match signals {
+            Signals::Heed => Service::of_this_process(),
+            Signals::Ignore => Service::default(),
+        });
         let queue = prepare::queue(&config)?;
         let bell = Bell::default();
         let mut feeds = Vec::new();
@@ -195,6 +202,9 @@ impl Agent {
             socket,
             desk,
             ready,
+            clock: Arc::clone(&clock),
+            service: Arc::clone(&service),
+            ingest: ingest.progress().clone(),
         };
         let attendant = spawn("attend", move || attendant.run()).map_err(AgentError::Thread)?;
         let listening = match live.listeners {
@@ -214,6 +224,7 @@ impl Agent {
         .map_err(AgentError::Thread)?;
         // Where signals cannot be had, the attendant has the agent stop; that is seen soon enough.
         let _ready = attending.recv_timeout(READY_WAIT);
+        service.ready();
         Ok(Agent {
             queue,
             shutdown,
@@ -221,6 +232,7 @@ impl Agent {
             ingest,
             attendant,
             listening,
+            service,
             checkpoints,
         })
     }
@@ -256,6 +268,7 @@ impl Agent {
     ///
     /// When a thread has panicked: that is a bug, and this passes it on.
     pub fn stop(self) -> Result<Ledger, QueueError> {
+        self.service.stopping();
         self.shutdown.request();
         let panicked = self.ingest.join().err();
         let panicked = self.attendant.join().err().or(panicked);

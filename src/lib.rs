@@ -52,6 +52,7 @@ pub mod listen;
 pub mod source;
 
 pub mod logging;
+pub mod progress;
 pub mod shutdown;
 pub mod timestamp;
 

@@ -2,12 +2,15 @@
 //! on one thread.
 
 use super::reload::Attended;
+use super::service::Service;
+use crate::clock::Clock;
 use crate::control::desk::SAMPLE_EVERY;
 use crate::control::server::CLIENTS_MAX;
 use crate::control::status::Status;
 use crate::control::{Desk, Server, metrics};
 use crate::delivery::Delivery;
 use crate::ingest::Hint;
+use crate::progress::Progress;
 use crate::queue::Ledger;
 use crate::shutdown::Shutdown;
 use crate::source::{Changed, Watch, WatchProblem};
@@ -43,6 +46,8 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 
 /// Time between two versions of the file of figures.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
+/// Time between two lines of status for the service manager: an account costs a look at the queue.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
 
 /// Whether the process' signals are the agent's to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +70,10 @@ pub(super) struct Attendant {
     pub(super) desk: Arc<Desk>,
     /// Told once signals are heard: before that they would end the process as they stand.
     pub(super) ready: mpsc::Sender<()>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) service: Arc<Service>,
+    /// Whether the ingest pump goes on.
+    pub(super) ingest: Progress,
 }
 
 impl Attendant {
@@ -97,6 +106,8 @@ impl Attendant {
                 () = self.summaries() => {}
                 () = self.controlled() => {}
                 () = self.figures() => {}
+                () = self.watchdog() => {}
+                () = self.statuses() => {}
                 () = self.stopped() => {}
             }
             Ok(())
@@ -235,6 +246,53 @@ impl Attendant {
         }
     }
 
+    /// Feeds the service manager's watchdog while both pumps go on, and says when one does not.
+    async fn watchdog(&self) {
+        let Some(feeding_time) = self.service.feeding_time() else {
+            return std::future::pending().await;
+        };
+        let mut ticks = interval(feeding_time);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stalled = None;
+        loop {
+            ticks.tick().await;
+            let pumps = [&self.ingest, self.desk.delivery.progress()];
+            let fed = self.service.feed(&pumps, self.clock.now());
+            match (fed.err(), &stalled) {
+                (None, None) => {}
+                (None, Some(_)) => {
+                    log::warn!("progress again");
+                    stalled = None;
+                }
+                (Some(now), before) => {
+                    if before.as_ref() != Some(&now) {
+                        log::error!(
+                            "no progress, the service manager is not told to wait any longer {now}"
+                        );
+                    }
+                    stalled = Some(now);
+                }
+            }
+        }
+    }
+
+    /// Tells the service manager how things stand.
+    async fn statuses(&self) {
+        let mut ticks = interval(STATUS_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = String::new();
+        while self.service.is_there() {
+            ticks.tick().await;
+            let is_idle = self.desk.in_force().config.sources.is_empty();
+            let now = standing(&self.desk.queue.ledger(), is_idle);
+            if now != told {
+                self.service.status(&now);
+                told = now;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// Ends on SIGTERM or SIGINT; on SIGHUP the configuration is read again.
     async fn signalled(&self, heard: Option<Heard>) {
         let Some(mut heard) = heard else {
@@ -245,9 +303,13 @@ impl Attendant {
                 _ = heard.terminate.recv() => break,
                 _ = heard.interrupt.recv() => break,
                 _ = heard.hangup.recv() => {
-                    let desk = Arc::clone(&self.desk);
-                    // It says itself what came of it.
-                    drop(spawn_blocking(move || desk.reload()));
+                    let (desk, service) = (Arc::clone(&self.desk), Arc::clone(&self.service));
+                    drop(spawn_blocking(move || {
+                        service.reloading();
+                        // It says itself what came of it.
+                        let _told = desk.reload();
+                        service.ready();
+                    }));
                 }
             }
         }
@@ -293,6 +355,25 @@ fn tell(problems: &[WatchProblem]) {
     for problem in problems {
         log::warn!("found by polling only error=\"{problem}\"");
     }
+}
+
+/// What an operator wants to know first, in one line.
+fn standing(ledger: &Ledger, is_idle: bool) -> String {
+    if is_idle {
+        return "idle: no source and no endpoint is configured".to_string();
+    }
+    let rows: u64 = ledger
+        .sources
+        .iter()
+        .map(|(_, kept)| kept.counts.rows)
+        .sum();
+    let (mut delivered, mut queued, mut dead) = (0, 0, 0);
+    for kept in &ledger.endpoints {
+        delivered += kept.delivered;
+        queued += kept.queued + kept.waiting;
+        dead += kept.dead;
+    }
+    format!("{rows} rows read, {delivered} delivered, {queued} waiting, {dead} dead letters")
 }
 
 /// One line per source and endpoint: how much has come and gone, and what is left.

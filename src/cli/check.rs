@@ -82,6 +82,13 @@ pub fn check(arguments: &CheckArguments) -> Exit {
         Exit::Success
     };
     screen::line("");
+    if config.is_idle() {
+        screen::line(screen::styled(
+            screen::WAIT,
+            super::run::idle(&arguments.config),
+        ));
+        return Exit::Success;
+    }
     if disk == Exit::Configuration {
         screen::line(screen::styled(
             screen::BAD,

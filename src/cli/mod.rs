@@ -21,7 +21,7 @@ mod tail;
 mod test;
 mod top;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -119,6 +119,11 @@ struct ConfigArgument {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
     config: PathBuf,
+}
+
+/// The whole command line, as `--help` shows it: what manual pages and completions are made from.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Reads the command line and does what it says.

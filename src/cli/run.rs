@@ -30,6 +30,9 @@ pub fn run(path: &Path) -> Exit {
         config.endpoints.len(),
         config.state_dir
     );
+    if config.is_idle() {
+        log::warn!("{}", idle(path));
+    }
     for endpoint in &config.endpoints {
         if endpoint.endpoint.secret.is_none() {
             log::warn!(
@@ -43,6 +46,14 @@ pub fn run(path: &Path) -> Exit {
     panic::set_hook(Box::new(|bug| log::error!("bug: {bug}")));
     // A bug anywhere ends the process with its own exit code; the service manager restarts it.
     panic::catch_unwind(AssertUnwindSafe(|| attend(config, log))).unwrap_or(Exit::Bug)
+}
+
+/// What an agent without anything to do says of itself.
+pub fn idle(path: &Path) -> String {
+    format!(
+        "idle, no source and no endpoint configured: write both into {}, see them with 'switchhook check', then restart",
+        path.display()
+    )
 }
 
 fn attend(config: Config, log: LoggingHandle) -> Exit {

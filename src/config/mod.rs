@@ -117,6 +117,12 @@ impl Config {
         }
     }
 
+    /// Nothing is to be followed and nothing delivered: what a fresh installation has. The agent
+    /// runs and waits for a configuration.
+    pub fn is_idle(&self) -> bool {
+        self.sources.is_empty() && self.endpoints.is_empty()
+    }
+
     /// The configuration in force with every default, as it would be written; secrets are hidden.
     pub fn show(&self) -> String {
         let mut top = toml::Table::new();
@@ -488,6 +494,9 @@ fn check_whole(
     path: &Path,
     problems: &mut Problems,
 ) {
+    if sources.is_empty() && endpoints.is_empty() {
+        return; // Idle: half a configuration is a mistake, none at all is a fresh installation.
+    }
     if sources.is_empty() {
         problems.add(
             path,

@@ -84,12 +84,26 @@ fn what_is_missing_is_named_with_what_to_write() {
         ],
     );
     check(
-        "",
+        SOURCE,
         &[
-            "source: there is nothing to follow",
             "endpoint: there is nowhere to deliver to",
+            "endpoint: no endpoint wants the \"cdr\" events",
         ],
     );
+    check(
+        ENDPOINT,
+        &[
+            "source: there is nothing to follow",
+            "endpoint \"billing\": events: no source makes any of these",
+        ],
+    );
+}
+
+#[test]
+fn a_configuration_with_neither_source_nor_endpoint_is_idle_and_no_mistake() {
+    assert!(load("").unwrap().is_idle());
+    assert!(load("node = \"vos-1\"\n").unwrap().is_idle());
+    assert!(!load(&format!("{SOURCE}\n{ENDPOINT}")).unwrap().is_idle());
 }
 
 #[test]

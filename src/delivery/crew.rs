@@ -12,6 +12,7 @@ use super::notice::Notice;
 use super::outcome::Outcome;
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::Sequence;
+use crate::progress::Pulse;
 use crate::shutdown::{Bell, Shutdown};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -65,10 +66,11 @@ impl Crew {
     }
 
     /// Waits for something to send; none when there is nothing any more. `bell` is the worker's
-    /// own.
-    pub(super) fn next(&self, worker: usize, bell: &Bell) -> Option<Entry> {
+    /// own, and so is `pulse`, which tells that it goes on.
+    pub(super) fn next(&self, worker: usize, bell: &Bell, pulse: &Pulse) -> Option<Entry> {
         while !self.shutdown.is_requested() {
             let now = self.clock.now();
+            pulse.due(now);
             let (turn, has_more, next_look, notices) = {
                 let mut lane = self.lane();
                 let turn = lane.take(now, self.clock.wall());
@@ -82,7 +84,11 @@ impl Crew {
                     self.call(has_more, next_look);
                     return Some(*entry);
                 }
-                Turn::Wait(span) => self.wait(worker, bell, now + span),
+                Turn::Wait(span) => {
+                    // Whoever is not on the lookout waits this long.
+                    pulse.due(now + span.max(IDLE_WAIT));
+                    self.wait(worker, bell, now + span);
+                }
             }
         }
         None
@@ -240,6 +246,7 @@ mod tests {
     use crate::delivery::profile::Profile;
     use crate::delivery::profile::samples::queued;
     use crate::delivery::url::Url;
+    use crate::progress::Progress;
     use std::sync::mpsc;
     use std::thread;
 
@@ -253,11 +260,13 @@ mod tests {
         let clock = Arc::new(SystemClock::new());
         let crew = Arc::new(Crew::new(name, lane, clock, Shutdown::default()));
         let bell = Bell::default();
-        let first = crew.next(1, &bell).unwrap();
+        let progress = Progress::default();
+        let (pulse, other) = (progress.pulse("1"), progress.pulse("2"));
+        let first = crew.next(1, &bell, &pulse).unwrap();
         let (tell, told) = mpsc::channel();
         let lookout = {
             let crew = Arc::clone(&crew);
-            thread::spawn(move || tell.send(crew.next(2, &Bell::default())).unwrap())
+            thread::spawn(move || tell.send(crew.next(2, &Bell::default(), &other)).unwrap())
         };
         while crew.roster().lookout_until.is_none() {
             bell.wait(Duration::from_millis(1));
@@ -269,7 +278,8 @@ mod tests {
         crew.finish(first, busy, Duration::ZERO);
         // Nobody rings for this one: the lookout sleeps on.
         queue.add(queued(2, "cdr", "{}"));
-        assert_eq!(crew.next(1, &bell).unwrap().queued.sequence, Sequence(2));
+        let next = crew.next(1, &bell, &pulse).unwrap();
+        assert_eq!(next.queued.sequence, Sequence(2));
         let again = told.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(again.unwrap().queued.sequence, Sequence(1));
         lookout.join().unwrap();

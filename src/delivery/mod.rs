@@ -30,6 +30,7 @@ mod window;
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::Sequence;
+use crate::progress::{Progress, Pulse};
 use crate::shutdown::{Bell, Shutdown};
 use crate::tap::{Attempt, Seen, Tap};
 use counts::Counts;
@@ -83,6 +84,7 @@ pub struct Delivery {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     tap: Arc<Tap>,
+    progress: Progress,
 }
 
 /// One endpoint with those who work for it.
@@ -159,6 +161,7 @@ impl Delivery {
             clock,
             shutdown: shutdown.clone(),
             tap: Arc::default(),
+            progress: Progress::default(),
         };
         let started = delivery.start_settler().and_then(|()| {
             endpoints.into_iter().try_for_each(|(endpoint, is_held)| {
@@ -202,7 +205,7 @@ impl Delivery {
             workers: Vec::new(),
             mates,
         };
-        let started = post.start_workers(&self.shutdown);
+        let started = post.start_workers(&self.shutdown, &self.progress);
         if started.is_err() {
             self.take_down(post, Duration::ZERO);
         } else {
@@ -291,6 +294,11 @@ impl Delivery {
             && !self.shutdown.is_requested()
     }
 
+    /// Whether the pump's threads go on.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Sends again to an endpoint that is held or answered 410 twice. False when there is no such
     /// endpoint.
     pub fn resume(&self, endpoint: &str) -> bool {
@@ -325,7 +333,9 @@ impl Delivery {
 
     fn start_settler(&self) -> Result<(), StartError> {
         let known = Arc::clone(&self.known);
-        let settler = Settler::new(Arc::clone(&self.queue), Arc::clone(&self.outbox));
+        let pulse = (self.progress.pulse("settle"), Arc::clone(&self.clock));
+        let settler =
+            Settler::new(Arc::clone(&self.queue), Arc::clone(&self.outbox)).with_pulse(pulse);
         let committed = move |endpoint: &str, count, cursor| {
             let known = known.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(crew) = known.get(endpoint) {
@@ -389,13 +399,19 @@ impl Delivery {
 }
 
 impl Post {
-    fn start_workers(&mut self, shutdown: &Shutdown) -> Result<(), StartError> {
+    fn start_workers(
+        &mut self,
+        shutdown: &Shutdown,
+        progress: &Progress,
+    ) -> Result<(), StartError> {
         for worker in 1..=self.mates.endpoint.concurrency.get() {
             let mates = Arc::clone(&self.mates);
             let present = Present::enter(&self.leaving, shutdown);
             let name = format!("send-{}-{worker}", mates.endpoint.name);
-            self.workers
-                .push(spawn(name, move || mates.work(worker, &present))?);
+            let pulse = progress.pulse(name.clone());
+            self.workers.push(spawn(name, move || {
+                mates.work(worker, &present, &pulse);
+            })?);
         }
         Ok(())
     }
@@ -507,7 +523,7 @@ struct Mates {
 }
 
 impl Mates {
-    fn work(&self, worker: usize, present: &Present) {
+    fn work(&self, worker: usize, present: &Present, pulse: &Pulse) {
         let secrets = self
             .endpoint
             .secret
@@ -517,7 +533,9 @@ impl Mates {
         let bell = Bell::default();
         self.shutdown.ring_at_stop(&bell);
         let mut body = Vec::new();
-        while let Some(entry) = self.crew.next(worker, &bell) {
+        while let Some(entry) = self.crew.next(worker, &bell, pulse) {
+            // An attempt may take its time; only one that outlives it hangs.
+            pulse.due(self.clock.now() + self.endpoint.timeout);
             self.pass(entry, &signer, &mut body, present);
         }
     }

@@ -8,7 +8,9 @@
 //! is lost, which is nothing.
 
 use super::event_queue::{EventQueue, Settled};
+use crate::clock::Clock;
 use crate::event::Sequence;
+use crate::progress::Pulse;
 use crate::shutdown::Bell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,6 +114,8 @@ pub struct Settler {
     pending: Vec<Settled>,
     /// Why the last commit failed, if it did.
     trouble: Option<String>,
+    /// Where it says that it goes on.
+    pulse: Option<(Pulse, Arc<dyn Clock>)>,
 }
 
 impl Settler {
@@ -122,7 +126,14 @@ impl Settler {
             outbox,
             pending: Vec::new(),
             trouble: None,
+            pulse: None,
         }
+    }
+
+    /// The same, which says with `pulse` that it goes on.
+    pub fn with_pulse(self, pulse: (Pulse, Arc<dyn Clock>)) -> Settler {
+        let pulse = Some(pulse);
+        Settler { pulse, ..self }
     }
 
     /// Commits until the outbox is closed and empty. `committed` hears, after each commit, of
@@ -137,8 +148,10 @@ impl Settler {
             } else {
                 Duration::ZERO
             };
+            self.due_in(idle_wait + COMMIT_EVERY);
             let (collected, is_closed) = self.outbox.collect(idle_wait);
             self.pending.extend(collected);
+            self.due_in(Duration::ZERO);
             let is_done = self.commit(&mut committed);
             if is_closed && (is_done || !self.commit(&mut committed)) {
                 return;
@@ -146,6 +159,12 @@ impl Settler {
             if !is_done {
                 self.outbox.closing.wait(FAILED_WAIT);
             }
+        }
+    }
+
+    fn due_in(&self, wait: Duration) {
+        if let Some((pulse, clock)) = &self.pulse {
+            pulse.due(clock.now() + wait);
         }
     }
 

@@ -31,6 +31,7 @@ use crate::clock::{Clock, Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
 use crate::event::{Event, EventId, Origin, Sequence};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
+use crate::progress::{Progress, Pulse};
 use crate::queue::{
     self, DiskLimits, Queue, QueueError, Room, Shortage, SourceBatch, SourceCounts, StateChange,
     WhenFull,
@@ -177,6 +178,8 @@ pub struct Ingest {
     queue: Queue,
     set_aside: SetAside,
     clock: Arc<dyn Clock>,
+    progress: Progress,
+    pulse: Pulse,
     /// A group whose commit failed; it goes first.
     held: Option<Group>,
     when_full: WhenFull,
@@ -315,7 +318,10 @@ impl Ingest {
         let now = clock.now();
         let follow = |feed: Feed| Following::new(feed, &queue, now);
         let feeds = feeds.into_iter().map(follow).collect();
+        let progress = Progress::default();
         Ok(Ingest {
+            pulse: progress.pulse("ingest"),
+            progress,
             feeds,
             intakes: Vec::new(),
             queue,
@@ -346,11 +352,17 @@ impl Ingest {
         (self.mailbox, self.tap) = (Some(mailbox), Some(tap));
     }
 
+    /// Whether the pump goes on.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Pumps until `shutdown` is requested; `hint` and its bell tell when there is something new.
     pub fn run(&mut self, hint: &Hint, shutdown: &Shutdown) {
         while !shutdown.is_requested() {
             let began = self.clock.now();
             self.answer();
+            self.pulse.due(began);
             let passed = self.pass(hint.take());
             if passed != Passed::Paused && self.pass_again() {
                 continue;
@@ -362,7 +374,9 @@ impl Ingest {
                     shutdown.wait(pause);
                 }
                 Passed::Idle => {
-                    hint.bell.wait(self.until_next_look());
+                    let pause = self.until_next_look();
+                    self.pulse.due(self.clock.now() + pause);
+                    hint.bell.wait(pause);
                 }
                 Passed::Paused => {
                     shutdown.wait(PAUSE);

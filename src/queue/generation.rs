@@ -256,14 +256,25 @@ impl Generation {
         })
     }
 
-    /// The first sequence of the block that holds `sequence`, or else of the one before it.
+    /// The first sequence of the block that holds `sequence`, if one does. It begins fewer than
+    /// [`EVENTS_MAX`](super::block::EVENTS_MAX) events before, so it is found by a few looks
+    /// forward: for looking back, sled carries a constant of 1 MiB into the program.
     pub(super) fn block_before(&self, sequence: Sequence) -> Result<Option<Sequence>, QueueError> {
-        let last = key::block(sequence);
+        let furthest = super::block::EVENTS_MAX as u64 - 1;
         self.guarded("read", |db| {
-            match db.range(key::BLOCKS..=&last[..]).next_back().transpose()? {
-                Some((key, _)) => Ok(key::block_first(&key)),
-                None => Ok(None),
+            let mut found = None;
+            let mut from = Sequence(sequence.0.saturating_sub(furthest));
+            while let Some((key, _)) = db.range(key::block(from)..).next().transpose()? {
+                let Some(first) = key::block_first(&key).filter(|first| *first <= sequence) else {
+                    break;
+                };
+                found = Some(first);
+                if first == sequence {
+                    break;
+                }
+                from = first.plus(1);
             }
+            Ok(found)
         })
     }
 

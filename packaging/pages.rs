@@ -1,0 +1,121 @@
+//! Writes the manual pages and shell completions that packages carry, from what `--help` is made of.
+//!
+//! `cargo run --locked --example pages -- DIRECTORY` makes `man/` and `completions/` in there.
+
+#![allow(clippy::print_stderr, reason = "a program that packagers run by hand")]
+
+use clap::Command;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+/// The manual's section: commands of whoever runs the machine.
+const SECTION: &str = "8";
+
+/// Each shell with the name under which it looks for our completions.
+const COMPLETIONS: [(Shell, &str); 3] = [
+    (Shell::Bash, "switchhook.bash"),
+    (Shell::Zsh, "_switchhook"),
+    (Shell::Fish, "switchhook.fish"),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(directory) = std::env::args_os().nth(1) else {
+        eprintln!("usage: pages DIRECTORY");
+        std::process::exit(64);
+    };
+    let directory = Path::new(&directory);
+    let (man, completions) = (directory.join("man"), directory.join("completions"));
+    fs::create_dir_all(&man)?;
+    fs::create_dir_all(&completions)?;
+    for (name, page) in pages()? {
+        fs::write(man.join(format!("{name}.{SECTION}")), page)?;
+    }
+    for (shell, name) in COMPLETIONS {
+        fs::write(completions.join(name), completion(shell))?;
+    }
+    Ok(())
+}
+
+/// The program with everything clap adds to it, without its `help` command: that has no page.
+fn program() -> Command {
+    let mut program = switchhook::cli::command().disable_help_subcommand(true);
+    program.build();
+    program
+}
+
+/// Every command with its page.
+fn pages() -> Result<Vec<(String, String)>, Box<dyn Error>> {
+    let mut pages = Vec::new();
+    write(program(), "switchhook", &mut pages)?;
+    Ok(pages)
+}
+
+fn write(
+    command: Command,
+    name: &str,
+    pages: &mut Vec<(String, String)>,
+) -> Result<(), Box<dyn Error>> {
+    for below in command.get_subcommands() {
+        let name = format!("{name}-{}", below.get_name());
+        write(below.clone(), &name, pages)?;
+    }
+    let page = Man::new(command.display_name(name.to_string()))
+        .title(name.to_uppercase())
+        .section(SECTION)
+        .source(concat!("switchhook ", env!("CARGO_PKG_VERSION")))
+        .manual("System Manager's Manual");
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    pages.push((name.to_string(), String::from_utf8(text)?));
+    Ok(())
+}
+
+fn completion(shell: Shell) -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut program = switchhook::cli::command();
+    clap_complete::generate(shell, &mut program, "switchhook", &mut text);
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+
+    /// The long options of a command and of all below it, each with the name of its page.
+    fn options(command: &Command, name: &str, found: &mut Vec<(String, String)>) {
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            found.push((name.to_string(), option.to_string()));
+        }
+        for below in command.get_subcommands() {
+            options(below, &format!("{name}-{}", below.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_page_and_every_option_is_on_it_and_is_completed() {
+        let pages = pages().unwrap();
+        let mut found = Vec::new();
+        options(&program(), "switchhook", &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        let bash = String::from_utf8(completion(Shell::Bash)).unwrap();
+        for (name, option) in found {
+            let (_, page) = pages.iter().find(|(page, _)| *page == name).unwrap();
+            let escaped = option.replace('-', "\\-");
+            assert!(
+                page.contains(&format!("\\-\\-{escaped}")),
+                "{name} {option}"
+            );
+            assert!(bash.contains(&format!("--{option}")), "{name} {option}");
+        }
+        let (_, run) = pages
+            .iter()
+            .find(|(page, _)| page == "switchhook-run")
+            .unwrap();
+        assert!(run.contains("Example: switchhook run"), "{run}");
+        assert!(run.starts_with(".ie") && run.contains(".TH SWITCHHOOK-RUN 8 "));
+    }
+}
