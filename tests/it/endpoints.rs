@@ -61,7 +61,10 @@ fn an_endpoint_that_is_gone_keeps_its_backlog_until_it_is_forgotten() {
     let list = text(&endpoints(&bench, &["list"]).stdout);
     let line = list.lines().find(|line| line.starts_with("billing"));
     let words: Vec<&str> = line.unwrap().split_whitespace().collect();
-    assert_eq!(words[..5], ["billing", "not", "configured", "40", "0"]);
+    assert_eq!(words[..3], ["billing", "not", "configured"]);
+    // Those that were under way when it stopped may wait for their own retry.
+    let counts = [words[3], words[4]].map(|word| word.parse::<u64>().unwrap());
+    assert_eq!(counts.iter().sum::<u64>(), ROWS, "{words:?}");
     assert!(words[7].ends_with(['s', 'm', 'h']), "{words:?}");
     let line = list.lines().find(|line| line.starts_with("crm")).unwrap();
     assert!(line.contains(" enabled "), "{line}");

@@ -37,10 +37,13 @@ fn every_row_arrives_whenever_the_power_of_the_agents_disk_is_cut() {
     let mut rng = fastrand::Rng::with_seed(seed);
     let bench = Bench::new();
     let receiver = receiver(Profile::Vos3000, &["delay=5ms,rate=0.1"], seed);
-    bench.configure(&format!(
+    let endpoint = format!(
         "url = \"{}\"\nprofile = \"vos3000\"\nprobe_max = \"500ms\"",
         receiver.url()
-    ));
+    );
+    // The disk is far smaller than what is left free of a switch's own.
+    let top = "[log]\nto = \"stderr\"\n[queue]\nfree_min = \"1MiB\"\nfree_inodes_min = 16\n";
+    bench.configure_with(top, &endpoint);
     // Only the state is on the disk; the switch's files and the receiver outlive the cut.
     let state = disk.root().join("state");
     let config = bench.path("switchhook.toml");
