@@ -185,7 +185,7 @@ impl Agent {
             config,
             queue.clone(),
             Arc::clone(&delivery),
-            mailbox,
+            (mailbox, ingest.status()),
             Arc::clone(&clock),
             shutdown.clone(),
             log,

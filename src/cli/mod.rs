@@ -15,6 +15,7 @@ mod replay;
 mod run;
 mod screen;
 mod secret;
+mod sources;
 mod status;
 mod store;
 mod tail;
@@ -81,6 +82,8 @@ enum Command {
     Status(status::StatusArguments),
     /// The same as a live view, with keys to pause, resume and look closer.
     Top(top::TopArguments),
+    /// Every file the agent remembers, and how far it has read it.
+    Sources(sources::SourcesArguments),
     /// Events and attempts as they pass.
     Tail(tail::TailArguments),
     /// Where events go: list, pause, resume, and what to do with a name that is gone.
@@ -146,6 +149,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Check(arguments) => check::check(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Top(arguments) => top::top(&arguments),
+        Command::Sources(arguments) => sources::sources(&arguments),
         Command::Tail(arguments) => tail::tail(&arguments),
         Command::Endpoints(command) => endpoints::endpoints(&command),
         Command::DeadLetters(command) => dead_letters::dead_letters(&command),

@@ -1,4 +1,4 @@
-//! The keys of `[[source]]` about what rows mean together, and with time → [`derive::Settings`].
+//! The keys of `[[source]]` about what rows mean together, and with time → [`Settings`].
 
 use super::file::{PatternKeys, SourceTable, SummaryTable};
 use super::live;

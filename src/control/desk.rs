@@ -2,12 +2,12 @@
 
 use super::protocol::{Code, Progress, Refusal, Reply, Request};
 use super::status::Status;
-use super::{dead_letters, places, replay};
+use super::{dead_letters, places, replay, sources};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::config::Config;
 use crate::config::place::listed;
 use crate::delivery::Delivery;
-use crate::ingest::Mailbox;
+use crate::ingest::{Mailbox, SourcesStatus};
 use crate::logging::LoggingHandle;
 use crate::queue::{Ledger, Queue};
 use crate::shutdown::Shutdown;
@@ -60,6 +60,8 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     /// The agent's stop.
     pub shutdown: Shutdown,
+    /// What is shown of the sources' files.
+    pub sources: SourcesStatus,
     /// The agent's log, where it is its own.
     pub log: Option<LoggingHandle>,
     /// When the agent was started.
@@ -81,7 +83,7 @@ impl Desk {
         config: Config,
         queue: Queue,
         delivery: Arc<Delivery>,
-        mailbox: Mailbox,
+        (mailbox, sources): (Mailbox, SourcesStatus),
         clock: Arc<dyn Clock>,
         shutdown: Shutdown,
         log: Option<LoggingHandle>,
@@ -95,6 +97,7 @@ impl Desk {
             queue,
             delivery,
             mailbox,
+            sources,
             clock,
             shutdown,
             log,
@@ -160,6 +163,7 @@ impl Desk {
     pub fn answer(&self, request: Request, replies: &Replies) {
         let answered = match request {
             Request::Status => Ok(told(&Status::of(self))),
+            Request::Sources { source } => sources::list(self, source.as_deref(), replies),
             Request::Pause { endpoint } => self.pause(&endpoint),
             Request::Resume { endpoint } => self.resume(&endpoint),
             Request::Forget { endpoint } => places::forget(self, &endpoint),

@@ -17,6 +17,7 @@ mod places;
 pub mod protocol;
 mod replay;
 pub mod server;
+mod sources;
 pub mod status;
 mod tail;
 

@@ -34,6 +34,11 @@ pub struct Envelope {
 pub enum Request {
     /// How everything stands: one [`Status`](super::status::Status).
     Status,
+    /// The files that are remembered, and how far each was read: an item for each.
+    Sources {
+        /// Only those of this source.
+        source: Option<String>,
+    },
     /// Sends nothing to an endpoint until it is resumed, also after a restart.
     Pause {
         /// The endpoint.

@@ -87,6 +87,7 @@ fn without_an_agent_every_command_says_so_and_ends_with_75() {
     bench.configure("url = \"https://127.0.0.1:9/\"");
     for arguments in [
         &["status"][..],
+        &["sources"],
         &["tail"],
         &["reload"],
         &["endpoints", "pause", "billing"],
@@ -175,6 +176,51 @@ fn status_says_what_works_and_what_does_not_in_words_and_by_its_exit_code() {
     assert!(bench.answer(&["endpoints", "list"], 0).contains("failing"));
     receiver.listen().unwrap();
     wait_until("every row to arrive", || receiver.account().distinct == 50);
+    assert_eq!(agent.stop(), 0);
+}
+
+#[test]
+fn sources_lists_every_file_with_what_is_unread_in_it() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Vos3000, &[], 1);
+    bench.configure(&vos3000(&receiver, ""));
+    bench.write_rows("cdr_1.csv", 0..20);
+    bench.write_rows("cdr_2.csv", 20..25);
+    let half = row(25);
+    let mut open = OpenOptions::new()
+        .append(true)
+        .open(bench.path("cdr/cdr_2.csv"))
+        .unwrap();
+    open.write_all(&half.as_bytes()[..40]).unwrap();
+    let agent = bench.ready();
+    let files = || -> Vec<Value> {
+        let lines = bench.answer(&["sources", "--json"], 0);
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    wait_until("both files to be read", || {
+        let read = files();
+        read.len() == 2
+            && read
+                .iter()
+                .all(|file| file["unread_bytes"].as_u64() <= Some(40))
+    });
+    let files = files();
+    let whole = fs::metadata(bench.path("cdr/cdr_1.csv")).unwrap().len();
+    assert_eq!(files[0]["offset"].as_u64(), Some(whole));
+    assert_eq!(files[0]["lines"].as_u64(), Some(20));
+    assert_eq!(files[1]["unread_bytes"].as_u64(), Some(40));
+    assert_eq!(files[1]["partial_bytes"].as_u64(), Some(40));
+    let behind = bench.answer(&["sources", "--behind"], 0);
+    assert!(behind.contains("cdr_2.csv") && !behind.contains("cdr_1.csv"));
+    assert!(behind.contains("partial line of 40 bytes"), "{behind}");
+    assert!(
+        bench
+            .answer(&["sources", "--source", "x"], 64)
+            .contains("no source")
+    );
     assert_eq!(agent.stop(), 0);
 }
 

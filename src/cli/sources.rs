@@ -1,0 +1,118 @@
+//! `switchhook sources`: every file the agent remembers, and how far it has read it.
+
+use super::ask::AgentArgument;
+use super::{Exit, screen};
+use crate::control::protocol::Request;
+use clap::Args;
+use serde_json::Value;
+
+/// The arguments of `sources`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  switchhook sources\n  switchhook sources --source cdr --behind\n\n\
+    A file is known by device, inode and content, whatever it is called by now. `rows` is an estimate."
+)]
+pub struct SourcesArguments {
+    #[command(flatten)]
+    agent: AgentArgument,
+    /// Only the files of this source.
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Only files with something that was not read yet.
+    #[arg(long)]
+    behind: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists the files.
+pub fn sources(arguments: &SourcesArguments) -> Exit {
+    let request = Request::Sources {
+        source: arguments.source.clone(),
+    };
+    let mut files: Vec<Value> = Vec::new();
+    if let Err(exit) = arguments.agent.ask(&request, |file| files.push(file)) {
+        return exit;
+    }
+    let unread = |file: &Value| {
+        file.get("unread_bytes")
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
+    };
+    files.retain(|file| !arguments.behind || unread(file) > 0);
+    let name = |file: &Value, key: &str| file.get(key).and_then(Value::as_str).map(str::to_string);
+    files.sort_by_key(|file| (name(file, "source"), name(file, "path")));
+    if arguments.json {
+        files.iter().for_each(screen::line);
+        return Exit::Success;
+    }
+    if files.is_empty() {
+        screen::line("no file");
+    }
+    let mut source = None;
+    for file in &files {
+        let of = name(file, "source");
+        if source != of {
+            screen::line(screen::styled(
+                screen::HEAD,
+                format_args!("# source {:?}", of.as_deref().unwrap_or_default()),
+            ));
+            source = of;
+        }
+        screen::line(line(file));
+    }
+    Exit::Success
+}
+
+fn line(file: &Value) -> String {
+    let whole = |key: &str| file.get(key).and_then(Value::as_u64);
+    let text = |key: &str| file.get(key).and_then(Value::as_str).unwrap_or_default();
+    let mut line = format!(
+        "{}  {}  {} of {}",
+        text("path"),
+        text("state"),
+        screen::bytes(whole("offset").unwrap_or(0)),
+        screen::bytes(whole("size_bytes").unwrap_or(0)),
+    );
+    if let Some(unread) = whole("unread_bytes").filter(|unread| *unread > 0) {
+        let rows = whole("unread_rows").map_or_else(String::new, |rows| format!(", {rows} rows"));
+        line.push_str(&format!("  unread {}{rows}", screen::bytes(unread)));
+    }
+    if let Some(secs) = whole("behind_secs") {
+        line.push_str(&format!("  behind for {secs} s"));
+    }
+    if let Some(partial) = whole("partial_bytes") {
+        line.push_str(&format!("  partial line of {partial} bytes"));
+    }
+    let (device, inode) = (whole("device").unwrap_or(0), whole("inode").unwrap_or(0));
+    line.push_str(&format!("  inode {device}:{inode}"));
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_line_says_what_is_known_and_no_more() {
+        let mut file = json!({
+            "source": "cdr", "path": "/cdr/a.txt", "state": "followed", "device": 8, "inode": 7,
+            "offset": 2_048, "size_bytes": 4_096, "unread_bytes": 2_048, "unread_rows": 6,
+            "behind_secs": 3, "partial_bytes": 12,
+        });
+        assert_eq!(
+            line(&file),
+            "/cdr/a.txt  followed  2.0 KiB of 4.0 KiB  unread 2.0 KiB, 6 rows  behind for 3 s  partial line of 12 bytes  inode 8:7"
+        );
+        for key in ["unread_rows", "behind_secs", "partial_bytes"] {
+            file[key] = Value::Null;
+        }
+        file["unread_bytes"] = json!(0);
+        assert_eq!(
+            line(&file),
+            "/cdr/a.txt  followed  2.0 KiB of 4.0 KiB  inode 8:7"
+        );
+    }
+}

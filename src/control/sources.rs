@@ -1,0 +1,56 @@
+//! Sources: every file that is remembered, and how far it has been read.
+
+use super::desk::{Desk, Replies};
+use super::protocol::{Code, Refusal, Reply};
+use crate::clock::UnixMs;
+use crate::ingest::SourceStatus;
+use crate::source::FileStatus;
+use crate::timestamp::Timestamp;
+use serde_json::{Value, json};
+
+/// Tells the files of one source, or of all: an item for each.
+///
+/// What is told is a second old at most; the pump is not asked and does not wait.
+pub(super) fn list(desk: &Desk, source: Option<&str>, replies: &Replies) -> Result<Value, Refusal> {
+    let in_force = desk.in_force();
+    let mut names = in_force.config.sources.iter().map(|it| &it.files.name);
+    if let Some(name) = source.filter(|name| !names.any(|own| **own == **name)) {
+        let message = format!("there is no source {name:?}; `switchhook status` lists them");
+        return Err(Refusal::new(Code::Usage, message));
+    }
+    let now = desk.clock.wall();
+    let mut files = 0_u64;
+    for standing in desk.sources.latest() {
+        if source.is_some_and(|name| *name != *standing.name) {
+            continue;
+        }
+        for file in standing.files.iter() {
+            files += 1;
+            if !replies.send(Reply::Item(item(&standing, file, now))) {
+                return Ok(json!({ "files": files }));
+            }
+        }
+    }
+    Ok(json!({ "files": files }))
+}
+
+fn item(standing: &SourceStatus, file: &FileStatus, now: UnixMs) -> Value {
+    let behind = file.behind_since.map(|since| now.since(since));
+    let behind = behind.filter(|_| file.unread_bytes > 0);
+    json!({
+        "source": &*standing.name,
+        "path": file.path.to_string_lossy(),
+        "state": file.state.word(),
+        "device": file.key.device,
+        "inode": file.key.inode,
+        "life": file.life,
+        "offset": file.offset,
+        "lines": file.lines,
+        "size_bytes": file.size_bytes,
+        "unread_bytes": file.unread_bytes,
+        "unread_rows": file.unread_rows,
+        "behind_secs": behind.map(|behind| behind.as_secs()),
+        "partial_bytes": file.partial.map(|partial| partial.bytes),
+        "taken_at": Timestamp::from_millis(standing.taken_at.0).to_string(),
+    })
+}
