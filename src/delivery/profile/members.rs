@@ -19,6 +19,11 @@ impl<'d> Members<'d> {
         deserializer.deserialize_map(Collect).unwrap_or_default()
     }
 
+    /// Whether there is a member called `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| name == key)
+    }
+
     /// The value of a member as it stands; `null` where there is none.
     pub(super) fn raw(&self, key: &str) -> &'d str {
         self.0

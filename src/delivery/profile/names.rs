@@ -46,6 +46,15 @@ pub(super) fn voipbin<'n>(kind: &'n str, data: &Members<'_>) -> &'n str {
     }
 }
 
+/// What the Vobiz guides call the end of a call.
+pub(super) fn call_status(data: &Members<'_>) -> &'static str {
+    if is_connected(data) {
+        "completed"
+    } else {
+        "failed"
+    }
+}
+
 /// Whether a call was connected, as its row told.
 pub(super) fn is_connected(data: &Members<'_>) -> bool {
     data.raw("connected") == "true"

@@ -29,22 +29,17 @@ pub(super) fn render(queued: &Queued, body: &mut Vec<u8>) {
     let mut out = Writer::begin(body);
     out.text("event", Some(names::vobiz(&event.kind, &data)));
     out.text("timestamp", Some(&event.time.to_string()));
-    if data.iter().any(|(key, _)| key == "call_id") {
+    if data.has("call_id") {
         out.raw("call_id", data.raw("call_id"));
     }
     if &*event.kind == "cdr" {
         out.raw("from", data.raw("caller_id"));
         out.raw("to", data.raw("called_id"));
-        let status = if names::is_connected(&data) {
-            "completed"
-        } else {
-            "failed"
-        };
-        out.text("status", Some(status));
+        out.text("status", Some(names::call_status(&data)));
         out.raw("duration", data.raw("duration"));
         out.raw("bill_duration", data.raw("bill_duration"));
         out.raw("account_id", data.raw("account_id"));
-    } else if data.iter().any(|(key, _)| key == "caller_id") {
+    } else if data.has("caller_id") {
         out.raw("from", data.raw("caller_id"));
         out.raw("to", data.raw("called_id"));
     }

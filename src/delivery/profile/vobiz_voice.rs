@@ -26,22 +26,17 @@ pub(super) fn render(queued: &Queued, body: &mut Vec<u8>) {
     out.text("Event", Some(names::vobiz_voice(&event.kind, &data)));
     out.text("timestamp", Some(&event.time.to_string()));
     out.raw("auth_id", data.raw("account_id"));
-    if data.iter().any(|(key, _)| key == "call_id") {
+    if data.has("call_id") {
         out.raw("CallUUID", data.raw("call_id"));
     }
-    if data.iter().any(|(key, _)| key == "caller_id") {
+    if data.has("caller_id") {
         out.raw("From", data.raw("caller_id"));
         out.raw("To", data.raw("called_id"));
         // A switch between carriers has no direction of its own.
         out.raw("Direction", "null");
     }
     if &*event.kind == "cdr" {
-        let status = if names::is_connected(&data) {
-            "completed"
-        } else {
-            "failed"
-        };
-        out.text("CallStatus", Some(status));
+        out.text("CallStatus", Some(names::call_status(&data)));
         out.raw("Duration", data.raw("duration"));
         out.raw("BillDuration", data.raw("bill_duration"));
         out.raw("HangupCause", data.raw("disconnect_reason"));

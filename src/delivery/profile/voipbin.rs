@@ -38,7 +38,7 @@ pub(super) fn render(queued: &Queued, body: &mut Vec<u8>) {
     out.text("type", Some(names::voipbin(&event.kind, &data)));
     out.object("data", |out| {
         // Receivers tell repeats by the type and the id of the resource.
-        if data.iter().any(|(key, _)| key == "call_id") {
+        if data.has("call_id") {
             out.raw("id", data.raw("call_id"));
         } else {
             out.text("id", Some(&event.id.to_string()));
