@@ -24,8 +24,9 @@ want() {
         apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     }
 }
-# What the program is to stay below, and where the packages are refused.
-BYTES_AIM=$((5 << 20)) BYTES_MAX=$((6500 << 10))
+# What the program is to stay below, and where the packages are refused: above what it takes now, lest
+# it grow unseen until it is small enough.
+BYTES_AIM=$((5 << 20)) BYTES_MAX=$((7 << 20))
 skip() { printf '\nSKIPPED packaging::%s: %s\n' "$1" "$2"; }
 
 began=$SECONDS
