@@ -67,7 +67,7 @@ class Place:
             file.write(
                 f'node = "bench"\nstate_dir = "{self.state}"\n[queue]\ndisk_max = "64GiB"\n[log]\nto = "stderr"\nsummary_every = "1s"\n'
                 f'[[source]]\nname = "cdr"\nformat = "vos3000-csv"\nfiles = ["{self.cdr}/*.csv"]\nstart = "beginning"\npoll = "500ms"\n'
-                f'[[endpoint]]\nname = "billing"\nurl = "http://127.0.0.1:{self.port}/"\nevents = ["cdr"]\n'
+                f'[[endpoint]]\nname = "billing"\nurl = "http://127.0.0.1:{self.port}/webhook"\nevents = ["cdr"]\n'
                 f'secret_file = "{self.secret}"\nprobe_max = "1s"\n'
             )
 
