@@ -26,6 +26,8 @@ fn every_row_of_rotating_files_arrives_while_the_receiver_fails_at_random() {
     wait_until("every row to arrive", || {
         receiver.account().distinct == ROWS
     });
+    // The last answers may have been lost, and wait for their retry.
+    wait_until("nothing to be left", || bench.is_drained());
     assert_eq!(agent.stop(), 0);
     let account = receiver.account();
     assert_eq!(

@@ -50,6 +50,8 @@ fn nothing_is_missing_after_kills_at_random_moments() {
     wait_until("every row to arrive", || {
         receiver.account().distinct == rows
     });
+    // The last answers may have been lost, and wait for their retry.
+    wait_until("nothing to be left", || bench.is_drained());
     assert_eq!(agent.stop(), 0, "{}", bench.path("agent.log").display());
     let account = receiver.account();
     assert_eq!(

@@ -107,6 +107,20 @@ impl Bench {
         Agent::start(self)
     }
 
+    /// Whether the running agent says that nothing is left to deliver, nor waits for a retry.
+    pub fn is_drained(&self) -> bool {
+        let mut command = switchhook();
+        command.args(["status", "--json", "--config"]);
+        let output = command.arg(self.path("switchhook.toml")).output().unwrap();
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let endpoints = status["endpoints"].as_array();
+        endpoints.is_some_and(|endpoints| {
+            let is_empty =
+                |endpoint: &serde_json::Value| endpoint["queued"] == 0 && endpoint["waiting"] == 0;
+            endpoints.iter().all(is_empty)
+        })
+    }
+
     /// The agent, with more in its environment.
     pub fn agent_with(&self, environment: &[(&str, &str)]) -> Agent {
         Agent::start_with(self, environment)
