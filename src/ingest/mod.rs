@@ -319,6 +319,8 @@ impl Ingest {
         let follow = |feed: Feed| Following::new(feed, &queue, now);
         let feeds = feeds.into_iter().map(follow).collect();
         let progress = Progress::default();
+        // A head made anew from an older state has rows read again without a task for them.
+        let saved = queue.saved_ids().unwrap_or_default();
         Ok(Ingest {
             pulse: progress.pulse("ingest"),
             progress,
@@ -337,7 +339,7 @@ impl Ingest {
             shown: status::Shown::default(),
             again: None,
             again_asked_at: None,
-            saved: Arc::default(),
+            saved,
         })
     }
 
