@@ -5,8 +5,10 @@
 //! writes down what became of the events of all endpoints.
 //!
 //! What is promised: every event an endpoint wants is delivered at least once, or becomes a dead
-//! letter after its attempts; a repeat has the same id. What is not: order.
+//! letter after its attempts; a repeat has the same id. Order only where an endpoint asks for it;
+//! see [`order`].
 
+pub mod batch;
 pub mod breaker;
 pub mod counts;
 mod crew;
@@ -17,6 +19,7 @@ pub mod lane;
 pub mod latency;
 pub mod memory;
 pub mod notice;
+pub mod order;
 pub mod outcome;
 pub mod profile;
 pub mod request;
@@ -541,19 +544,12 @@ impl Mates {
     }
 
     /// Makes one attempt. What it came to is durable when the settler has committed it.
-    fn pass(&self, entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
+    fn pass(&self, mut entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
         body.clear();
         body.shrink_to(BODY_BYTES_KEPT);
-        self.endpoint.body.render(&entry.queued, body);
+        self.render(&mut entry, body);
         let wall = self.clock.wall();
-        let request = SignedRequest::new(
-            &self.endpoint,
-            signer,
-            &entry.queued,
-            entry.request(),
-            wall,
-            body,
-        );
+        let request = SignedRequest::of(&self.endpoint, signer, &entry, wall, body);
         let answer = self.transport.send(&request);
         drop(request);
         let is_abandoned = present.leaving.is_abandoned.load(Ordering::SeqCst);
@@ -573,6 +569,18 @@ impl Mates {
             self.show(&entry, &outcome, elapsed);
         }
         self.crew.finish(entry, outcome, elapsed);
+    }
+
+    /// Renders the body of `entry`; what does not fit into it goes back.
+    fn render(&self, entry: &mut Entry, body: &mut Vec<u8>) {
+        match &self.endpoint.batch {
+            None => self.endpoint.body.render(&entry.queued, body),
+            Some(batch) => {
+                if let Some(rest) = batch::render(&self.endpoint, batch, entry, body) {
+                    self.crew.put_back(rest);
+                }
+            }
+        }
     }
 
     fn show(&self, entry: &Entry, outcome: &Outcome, elapsed: Duration) {
