@@ -1,6 +1,7 @@
 //! `[[endpoint]]` as written → [`EndpointConfig`].
 
 use super::file::EndpointTable;
+use super::order;
 use super::place::{self, Place};
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
@@ -134,6 +135,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         .unwrap_or(endpoint.concurrency);
     endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
     endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
+    order::order(table, &mut endpoint, place);
     let from = place.choice(
         "from",
         &table.from,
@@ -522,6 +524,7 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
             .unwrap_or(i64::MAX)
             .into(),
     );
+    order::show(endpoint, &mut |key, value| _ = put(key, value));
     put("agent_headers", endpoint.agent_headers.into());
     if !endpoint.headers.is_empty() {
         let hidden = endpoint

@@ -17,7 +17,7 @@ pub const OTHER_KINDS: &str = "(other)";
 
 /// What a receiver has seen.
 ///
-/// `requests = accepted + bad_signatures + malformed + misaddressed + faults.refused()` and
+/// `requests = accepted - batched + bad_signatures + malformed + misaddressed + faults.refused()` and
 /// `accepted = distinct + duplicates`. A request counts once what becomes of it is decided; one
 /// whose sender hangs up before that counts nowhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Account {
     pub requests: u64,
     /// Callbacks verified, understood and counted; answered 200, or met by `lost`.
     pub accepted: u64,
+    /// Accepted callbacks that came behind another in the same request.
+    pub batched: u64,
     /// Accepted callbacks by kind.
     pub kinds: BTreeMap<String, u64>,
     /// Accepted callbacks whose id had not been seen.
@@ -106,6 +108,26 @@ impl Books {
         }
     }
 
+    /// Enters the accepted callbacks of one request, each with its kind and id; returns as what, new
+    /// if one of them is.
+    pub fn accept_all<'a>(
+        &mut self,
+        callbacks: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Entered {
+        let mut entered = Entered::Duplicate;
+        let mut count: u64 = 0;
+        for (kind, id) in callbacks {
+            count += 1;
+            if self.accept(kind, id) == Entered::New {
+                entered = Entered::New;
+            }
+        }
+        let behind = count.saturating_sub(1);
+        self.account.requests -= behind;
+        self.account.batched += behind;
+        entered
+    }
+
     /// Enters a request with a bad signature.
     pub fn refuse_signature(&mut self) {
         self.account.requests += 1;
@@ -133,7 +155,9 @@ impl Books {
     pub fn fault(&mut self, kind: &FaultKind) {
         let faults = &mut self.account.faults;
         match kind {
-            FaultKind::Status { .. } => faults.status += 1,
+            FaultKind::Status { .. } | FaultKind::Poison(_) | FaultKind::TooLong(_) => {
+                faults.status += 1;
+            }
             FaultKind::Hang => faults.hang += 1,
             FaultKind::Reset => faults.reset += 1,
             FaultKind::Lost => {

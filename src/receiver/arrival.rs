@@ -20,6 +20,8 @@ pub struct Arrival {
     pub signature: Result<(), Reject>,
     /// What its body says about itself; none where it was not verified or is malformed.
     pub callback: Option<Callback<'static>>,
+    /// How many callbacks the body holds: 1, or those of a batch; 0 where it holds none.
+    pub batch: usize,
     /// Whether it was entered in the account, and as what.
     pub entered: Entered,
     /// What the sender got.

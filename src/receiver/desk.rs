@@ -52,7 +52,7 @@ pub struct Desk {
 
 /// What was decided about one request.
 struct Verdict<'a> {
-    callback: Option<Callback<'a>>,
+    callbacks: Vec<Callback<'a>>,
     entered: Entered,
     ending: Ending,
 }
@@ -140,11 +140,14 @@ impl Desk {
         let verdict = self.decide(&signature, &body).await;
         let ending = verdict.ending;
         if self.is_watched.load(Ordering::Relaxed) {
-            let callback = verdict.callback.map(Callback::into_owned);
+            let batch = verdict.callbacks.len();
+            let first = verdict.callbacks.into_iter().next();
+            let callback = first.map(Callback::into_owned);
             self.show(Arrival {
                 at,
                 signature,
                 callback,
+                batch,
                 entered: verdict.entered,
                 answer: ending.answer(),
                 headers,
@@ -165,38 +168,43 @@ impl Desk {
             locked(&self.books).refuse_signature();
             return Verdict::refused(StatusCode::UNAUTHORIZED, reject);
         }
-        let callback = match Callback::parse(self.verifier.profile(), body) {
-            Ok(callback) => callback,
+        let callbacks = match Callback::parse_all(self.verifier.profile(), body) {
+            Ok(callbacks) => callbacks,
             Err(malformed) => {
                 locked(&self.books).refuse_malformed();
                 return Verdict::refused(StatusCode::BAD_REQUEST, &malformed);
             }
         };
-        let roll = locked(&self.dice).roll();
+        let roll = locked(&self.dice).roll(body);
         if !roll.delay.is_zero() {
             locked(&self.books).delay();
             tokio::time::sleep(roll.delay).await;
         }
-        let (entered, ending) = self.conclude(roll.ending, &callback);
+        let (entered, ending) = self.conclude(roll.ending, &callbacks);
         Verdict {
-            callback: Some(callback),
+            callbacks,
             entered,
             ending,
         }
     }
 
-    /// Enters a good callback, unless the fault that struck it forbids.
-    fn conclude(&self, fault: Option<FaultKind>, callback: &Callback<'_>) -> (Entered, Ending) {
+    /// Enters good callbacks, unless the fault that struck it forbids.
+    fn conclude(&self, fault: Option<FaultKind>, callbacks: &[Callback<'_>]) -> (Entered, Ending) {
         let mut books = locked(&self.books);
         if let Some(fault) = &fault {
             books.fault(fault);
         }
-        let mut accept = || books.accept(&callback.kind, &callback.id);
+        let mut accept = || {
+            let all = callbacks.iter();
+            books.accept_all(all.map(|callback| (&*callback.kind, &*callback.id)))
+        };
         match fault {
             Some(FaultKind::Status { code, retry_after }) => {
                 let reply = fault_reply(code, retry_after);
                 (Entered::No, Ending::Reply(reply))
             }
+            Some(FaultKind::Poison(_)) => (Entered::No, Ending::Reply(fault_reply(400, None))),
+            Some(FaultKind::TooLong(_)) => (Entered::No, Ending::Reply(fault_reply(413, None))),
             Some(FaultKind::Hang) => (Entered::No, Ending::Hang),
             Some(FaultKind::Reset) => (Entered::No, Ending::Reset),
             Some(FaultKind::Lost) => (accept(), Ending::Reset),
@@ -227,7 +235,7 @@ impl Desk {
 impl<'a> Verdict<'a> {
     fn refused(status: StatusCode, why: &dyn fmt::Display) -> Verdict<'a> {
         Verdict {
-            callback: None,
+            callbacks: Vec::new(),
             entered: Entered::No,
             ending: Ending::Reply(error_reply(status, why)),
         }

@@ -9,8 +9,8 @@ pub const DELAY_MAX: Duration = Duration::from_secs(3_600);
 
 /// One way to misbehave and how often.
 ///
-/// Written as `status=500,rate=0.2`, `status=429,retry_after=5s`, `delay=2s`, `hang`, `reset` or
-/// `lost`, each with an optional `rate`.
+/// Written as `status=500,rate=0.2`, `status=429,retry_after=5s`, `delay=2s`, `hang`, `reset`,
+/// `lost`, `poison=TEXT` or `too_long=BYTES`, each with an optional `rate`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     /// What happens.
@@ -38,6 +38,21 @@ pub enum FaultKind {
     Reset,
     /// Accepts the callback, then resets the connection: the sender cannot know.
     Lost,
+    /// Answers 400 to a body that holds this text: a batch with one bad event.
+    Poison(String),
+    /// Answers 413 to a body of more than this many bytes.
+    TooLong(usize),
+}
+
+impl FaultKind {
+    /// Whether it can happen to a request of this body.
+    fn concerns(&self, body: &[u8]) -> bool {
+        match self {
+            FaultKind::Poison(text) => memchr::memmem::find(body, text.as_bytes()).is_some(),
+            FaultKind::TooLong(bytes) => body.len() > *bytes,
+            _ => true,
+        }
+    }
 }
 
 /// Why a fault cannot be read. Its text says what to write.
@@ -102,9 +117,14 @@ fn parse_kind((name, value): (&str, Option<&str>)) -> Result<FaultKind, FaultErr
         ("hang", None) => Ok(FaultKind::Hang),
         ("reset", None) => Ok(FaultKind::Reset),
         ("lost", None) => Ok(FaultKind::Lost),
+        ("poison", Some(text)) if !text.is_empty() => Ok(FaultKind::Poison(text.to_string())),
+        ("too_long", Some(bytes)) => {
+            let bytes = bytes.parse().map(FaultKind::TooLong);
+            bytes.map_err(|_| error("too_long is a number of bytes, like too_long=65536"))
+        }
         _ => Err(error(format!(
-            "{name:?} is no fault; write status=500, delay=2s, hang, reset or lost first, \
-             then perhaps rate=0.2"
+            "{name:?} is no fault; write status=500, delay=2s, hang, reset, lost, \
+             poison=TEXT or too_long=BYTES first, then perhaps rate=0.2"
         ))),
     }
 }
@@ -160,11 +180,11 @@ impl Dice {
     }
 
     /// Rolls once for each fault, so that one fault's rate does not depend on another's.
-    pub fn roll(&mut self) -> Roll {
+    pub fn roll(&mut self, body: &[u8]) -> Roll {
         let mut roll = Roll::default();
         for fault in &self.faults {
             // Below 1, so that a rate of 1 always strikes and a rate of 0 never.
-            if self.rng.f64() >= fault.rate {
+            if self.rng.f64() >= fault.rate || !fault.kind.concerns(body) {
                 continue;
             }
             match &fault.kind {
@@ -208,6 +228,8 @@ mod tests {
         check("hang", FaultKind::Hang, 1.0);
         check("reset,rate=0.01", FaultKind::Reset, 0.01);
         check("lost,rate=0", FaultKind::Lost, 0.0);
+        check("poison=call-7", FaultKind::Poison("call-7".into()), 1.0);
+        check("too_long=65536", FaultKind::TooLong(65_536), 1.0);
     }
 
     #[test]
@@ -225,6 +247,8 @@ mod tests {
         check_refused("delay=2", "delay=2s");
         check_refused("delay=-2s", "delay=2s");
         check_refused("delay=2h", "up to 1h");
+        check_refused("poison=", "poison=TEXT");
+        check_refused("too_long=1MiB", "too_long=65536");
         check_refused("hang,retry_after=5s", "status=503,retry_after=5s");
     }
 
@@ -236,15 +260,30 @@ mod tests {
 
     #[test]
     fn delays_add_up_and_the_first_of_the_others_wins() {
-        let roll = dice(&["delay=2s", "reset", "delay=1s", "hang"]).roll();
+        let roll = dice(&["delay=2s", "reset", "delay=1s", "hang"]).roll(b"");
         assert_eq!(roll.delay, Duration::from_secs(3));
         assert_eq!(roll.ending, Some(FaultKind::Reset));
     }
 
     #[test]
+    fn a_fault_of_a_body_strikes_no_other() {
+        let mut dice = dice(&["poison=call-7", "too_long=30"]);
+        let ending = |dice: &mut Dice, body: &[u8]| dice.roll(body).ending;
+        assert_eq!(ending(&mut dice, br#"[{"call_id":"call-8"}]"#), None);
+        let poison = ending(&mut dice, br#"[{"call_id":"call-7"}]"#);
+        assert_eq!(poison, Some(FaultKind::Poison("call-7".into())));
+        let long = ending(&mut dice, br#"[{"call_id":"call-8"},{"x":1}]"#);
+        assert_eq!(long, None, "30 bytes");
+        let long = ending(&mut dice, br#"[{"call_id":"call-8"},{"x":11}]"#);
+        assert_eq!(long, Some(FaultKind::TooLong(30)));
+    }
+
+    #[test]
     fn a_fault_strikes_at_its_rate_and_the_same_seed_strikes_the_same() {
         let strikes = |dice: &mut Dice| -> Vec<bool> {
-            (0..10_000).map(|_| dice.roll().ending.is_some()).collect()
+            (0..10_000)
+                .map(|_| dice.roll(b"{}").ending.is_some())
+                .collect()
         };
         let first = strikes(&mut dice(&["hang,rate=0.2"]));
         let count = first.iter().filter(|struck| **struck).count();

@@ -26,6 +26,9 @@ pub fn arrival_line(arrival: &Arrival) -> String {
         words.push(value(&callback.kind));
         words.push(value(&callback.id));
         words.extend(callback.sequence.map(|sequence| format!("#{sequence}")));
+        if arrival.batch > 1 {
+            words.push(format!("and {} more", arrival.batch - 1));
+        }
         if callback.kind == "cdr" {
             words.extend(call(&arrival.body));
         }
@@ -95,6 +98,7 @@ mod tests {
         Arrival {
             at: UnixMs(1_775_745_045_120),
             signature: Ok(()),
+            batch: usize::from(callback.is_some()),
             callback,
             entered: Entered::New,
             answer,

@@ -86,7 +86,7 @@ impl<S: Read + Write> Client<S> {
 #[track_caller]
 fn check_balance(account: &Account) {
     let refused = account.bad_signatures + account.malformed + account.misaddressed;
-    let ended = account.accepted + refused + account.faults.refused();
+    let ended = account.accepted - account.batched + refused + account.faults.refused();
     assert_eq!(account.requests, ended, "{account:?}");
     assert_eq!(
         account.accepted,
