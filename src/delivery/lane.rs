@@ -85,6 +85,7 @@ const MEMORY_WAIT: Duration = Duration::from_secs(1);
 const UNREADABLE_WAIT: Duration = Duration::from_secs(1);
 
 mod company;
+mod express;
 
 /// What a worker is to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -169,6 +170,7 @@ impl Lane {
         seed: u64,
     ) -> Lane {
         let memory = endpoint.memory.clone();
+        queue.mark_urgent(&endpoint.priority);
         Lane {
             rng: fastrand::Rng::with_seed(seed),
             breaker: Breaker::new(endpoint.probe_max),
@@ -476,6 +478,9 @@ impl Lane {
         if is_probe {
             return self.pick_probe(now);
         }
+        if let Some(entry) = self.express()? {
+            return Ok(Some(entry));
+        }
         // What has failed before goes first, but not right after a failure: the answer to an event
         // that has not failed yet says more.
         if !self.breaker.is_sound()
@@ -495,6 +500,12 @@ impl Lane {
 
     /// An event that was no probe yet, if there is one, else the one whose turn it is longest.
     fn pick_probe(&mut self, now: Moment) -> Result<Option<Entry>, QueueTrouble> {
+        // One is enough: as probes they would come to wait for each other's answers.
+        if !self.first.iter().any(|entry| self.is_urgent(entry))
+            && let Some(entry) = self.express()?
+        {
+            return Ok(Some(entry));
+        }
         let is_untried = self.first.front().is_some_and(|entry| !entry.was_probe);
         if !is_untried
             && self.first.len() < PROBED_MAX
@@ -703,9 +714,11 @@ impl Lane {
                 });
             }
             // Probes took turns; what is sent now goes in its order again.
-            self.first
+            let mut first = std::mem::take(&mut self.first);
+            first
                 .make_contiguous()
-                .sort_by_key(|entry| entry.queued.sequence);
+                .sort_by_key(|entry| (!self.is_urgent(entry), entry.queued.sequence));
+            self.first = first;
             self.first
                 .iter_mut()
                 .for_each(|entry| entry.was_probe = false);

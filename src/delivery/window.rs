@@ -1,5 +1,9 @@
 //! Window: the stretch of the queue an endpoint is working on, decoded and filtered.
 
+mod overtake;
+
+pub(super) use overtake::Overtaken;
+
 use super::endpoint::EventFilter;
 use super::event_queue::{EventQueue, QueueTrouble};
 use super::memory::Memory;
@@ -25,8 +29,10 @@ pub(super) struct Window {
     cursor: Sequence,
     /// Where reading goes on.
     next: Sequence,
-    /// Settled above the cursor before this process began.
+    /// Settled above the cursor before this process began, or given out ahead of `next`.
     settled_before: BTreeSet<Sequence>,
+    /// Where looking for events that may overtake goes on.
+    looked: Sequence,
     /// Decoded and wanted, in order. At most [`PREFETCH_EVENTS`] and a block.
     fresh: VecDeque<Queued>,
 }
@@ -42,6 +48,7 @@ impl Window {
             cursor,
             next: cursor,
             settled_before,
+            looked: cursor,
             fresh: VecDeque::new(),
         }
     }

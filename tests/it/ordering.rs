@@ -1,7 +1,7 @@
 //! Order and batches on the wire: the agent is killed while the receiver fails at random, and
 //! what arrives is looked at one by one.
 
-use crate::support::{Agent, Bench, receiver, row, wait_until};
+use crate::support::{Agent, Bench, receiver, row, switchhook, text, wait_until};
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::mpsc;
@@ -241,4 +241,104 @@ fn a_batch_is_one_signed_array_with_an_id_of_its_own_within_its_bytes() {
     assert_eq!(ids.len(), count);
     let account = receiver.account();
     assert_eq!((account.accepted, account.duplicates), (100, 0));
+}
+
+/// Events that are left to deliver, by the running agent; none while it does not answer.
+fn left(bench: &Bench) -> Option<u64> {
+    let mut command = switchhook();
+    command.args(["status", "--json", "--config"]);
+    let output = command.arg(bench.path("switchhook.toml")).output().unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    let endpoint = status["endpoints"].as_array()?.first()?;
+    Some(endpoint["queued"].as_u64()? + endpoint["waiting"].as_u64()?)
+}
+
+/// Two sources, calls and the switch's alarm log, to one endpoint for both.
+fn configure_both(bench: &Bench, url: &str, keys: &str) {
+    let config = format!(
+        "node = \"vos-1\"\nstate_dir = \"state\"\ncontrol_socket = \"control.sock\"\n[log]\nto = \"stderr\"\n\n\
+         [[source]]\nname = \"cdr\"\nformat = \"vos3000-csv\"\nfiles = [\"{0}/cdr/*.csv\"]\nstart = \"beginning\"\npoll = \"200ms\"\ncurrency = \"USD\"\n\n\
+         [[source]]\nname = \"alarms\"\nformat = \"vos3000-alarm\"\nfiles = [\"{0}/cdr/*.log\"]\nstart = \"beginning\"\npoll = \"200ms\"\ntimezone = \"UTC\"\n\n\
+         [[endpoint]]\nname = \"billing\"\nevents = [\"*\"]\nsecret_file = \"secret\"\nurl = \"{url}\"\nprofile = \"vos3000\"\nprobe_max = \"500ms\"\n{keys}\n",
+        bench.dir.path().display()
+    );
+    fs::write(bench.path("switchhook.toml"), config).unwrap();
+}
+
+#[test]
+fn alarms_pass_a_backlog_first_when_the_endpoint_is_back() {
+    // 200,000 as a longer run.
+    let rows = number("SWITCHHOOK_ROWS", 12_000);
+    let bench = Bench::new();
+    let mut receiver = receiver(Profile::Vos3000, &[], 1);
+    receiver.stop();
+    configure_both(&bench, &receiver.url(), "");
+    write_rows(&bench, "cdr_1", 0..rows);
+    let agent = bench.agent();
+    wait_until("the rows to be queued", || left(&bench) == Some(rows));
+    let alarm = |number: u64| {
+        format!(
+            "2026-04-10 14:35:0{number},012 WARN  [AlarmManager] type=20007 level=2 name=CLIENT00{number} value=15.50 lower=20.00 state=raise\n"
+        )
+    };
+    let alarms: String = (0..3).map(alarm).collect();
+    fs::write(bench.path("cdr/alarm.log"), alarms).unwrap();
+    wait_until("the alarms to be queued", || left(&bench) == Some(rows + 3));
+    agent.kill();
+    let agent = bench.agent();
+    wait_until("the agent to answer", || left(&bench) == Some(rows + 3));
+    let arrivals = receiver.arrivals();
+    receiver.listen().unwrap();
+    let mut places = Vec::new();
+    let mut accepted = 0;
+    let mut look = |places: &mut Vec<usize>| {
+        for arrival in arrivals.try_iter().filter(|it| it.entered == Entered::New) {
+            if arrival
+                .callback
+                .is_some_and(|callback| callback.kind == "alarm")
+            {
+                places.push(accepted);
+            }
+            accepted += 1;
+        }
+        accepted
+    };
+    wait_until("the first to arrive", || look(&mut places) > 100);
+    assert_eq!(places.len(), 3);
+    assert!(places.iter().all(|place| *place < 64), "{places:?}");
+    // With the key taken away in the middle of the backlog nothing is lost and nothing comes twice.
+    configure_both(&bench, &receiver.url(), "priority = []");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(agent.pid()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    wait_until("everything to arrive", || {
+        look(&mut places);
+        receiver.account().distinct == rows + 3 && left(&bench) == Some(0)
+    });
+    assert_eq!(agent.stop(), 0);
+    assert_eq!(receiver.account().duplicates, 0);
+    let ledger = bench.ledger();
+    assert!(ledger.balances(), "{ledger:?}");
+    let endpoint = ledger.endpoint("billing").unwrap();
+    assert_eq!((endpoint.delivered, endpoint.queued), (rows + 3, 0));
+}
+
+#[test]
+fn check_says_what_a_batch_means_for_receivers_of_a_guide() {
+    let bench = Bench::new();
+    bench.configure("url = \"https://a.example/\"\nprofile = \"vobiz\"\nbatch = {}");
+    let output = switchhook()
+        .args(["check", "--config"])
+        .arg(bench.path("switchhook.toml"))
+        .output()
+        .unwrap();
+    let out = text(&output.stdout);
+    assert!(
+        out.contains("endpoint \"billing\": batch: receivers written from the guide of vobiz take one event in each request"),
+        "{out}{}",
+        text(&output.stderr)
+    );
+    assert!(
+        out.contains("max_wait = \"200ms\"") && out.contains("order = \"none\""),
+        "{out}"
+    );
 }

@@ -590,3 +590,111 @@ fn what_found_no_room_goes_out_next_and_in_order() {
     stage.drain(Duration::from_secs(1));
     assert_eq!(stage.requests, [[3, 4]]);
 }
+
+/// Calls, but for the given ones, which are alarms.
+fn with_alarms(count: u64, is_alarm: impl Fn(u64) -> bool) -> MemoryQueue {
+    let event = |n| queued(n, if is_alarm(n) { "alarm" } else { "cdr" }, "{}");
+    MemoryQueue::with((1..=count).map(event).collect())
+}
+
+#[test]
+fn alarms_go_first_when_an_endpoint_is_back_also_after_a_restart() {
+    let is_alarm = |n: u64| n > 49_990 || n == 20_000;
+    let queue = with_alarms(50_000, is_alarm);
+    let up = at_secs(60);
+    let deed = |_: &[u64], now: Moment| {
+        if now < up { Deed::IsBusy } else { Deed::Takes }
+    };
+    let mut stage = Stage::new(endpoint(Profile::Vos3000), &queue, 1, deed);
+    stage.run(Duration::from_secs(30));
+    stage.crash(2);
+    stage.run(Duration::from_secs(30));
+    while stage.taken.len() < 100 {
+        stage.step(hours_from_start(1));
+    }
+    let late = stage.taken.iter().filter(|(n, _)| is_alarm(**n));
+    let late: Vec<usize> = late.map(|(_, at)| *at).collect();
+    assert_eq!(late.len(), 11);
+    assert!(late.iter().all(|at| *at < 40), "{late:?}");
+    stage.crash(3);
+    stage.drain(hours(1));
+    assert_eq!(stage.taken.len(), 50_000);
+    let contents = queue.contents();
+    assert_eq!(contents.delivered.len(), 50_000, "each is settled once");
+}
+
+#[test]
+fn an_alarm_overtakes_what_is_decoded_already_on_a_slow_endpoint() {
+    let queue = with_alarms(200, |n| n == 150);
+    let mut stage = Stage::new(endpoint(Profile::Vos3000), &queue, 1, |_, _| Deed::Takes);
+    stage.step(at_secs(1));
+    queue.add(queued(201, "alarm", "{}"));
+    stage.drain(hours(1));
+    assert!(
+        stage.taken[&150] < 16 && stage.taken[&201] < 40,
+        "{:?}",
+        stage.taken
+    );
+}
+
+#[test]
+fn when_too_many_alarms_overtake_the_others_wait_for_the_backlog() {
+    let queue = with_alarms(12_000, |n| n > 9_000);
+    let mut stage = Stage::new(endpoint(Profile::Vos3000), &queue, 1, |_, _| Deed::Takes);
+    while stage.taken.len() < 1_040 {
+        stage.step(hours_from_start(1));
+    }
+    let alarms = stage.taken.keys().filter(|n| **n > 9_000).count();
+    assert!((1_000..=1_024).contains(&alarms), "{alarms}");
+    stage.crash(2);
+    stage.drain(hours(1));
+    assert_eq!(queue.contents().delivered.len(), 12_000);
+}
+
+#[test]
+fn nothing_is_lost_when_alarms_overtake_in_a_rough_ride_and_the_key_is_turned_off_and_on() {
+    for seed in 0..8 {
+        let queue = with_alarms(9_000, |n| n.is_multiple_of(97));
+        let mut stage = Stage::new(
+            endpoint(Profile::Vos3000),
+            &queue,
+            seed,
+            at_random(seed, ROUGH),
+        );
+        for round in 0..12 {
+            let span = stage.rng.u64(1..60);
+            stage.run(Duration::from_millis(span));
+            stage.endpoint.priority = match round % 3 {
+                0 => Vec::new(),
+                1 => vec!["alarm".into()],
+                _ => vec!["alarm".into(), "payment".into()],
+            };
+            stage.crash(seed * 100 + round);
+        }
+        stage.drain(hours(12));
+        let all = stage.taken.keys().chain(&stage.given_up);
+        let all: BTreeSet<u64> = all.copied().collect();
+        assert_eq!(all.len(), 9_000, "seed {seed}");
+    }
+}
+
+#[test]
+fn an_alarm_goes_alone_and_at_once_where_others_wait_for_company() {
+    let queue = with_alarms(5, |n| n == 5);
+    let mut stage = Stage::new(batched(10), &queue, 1, |_, _| Deed::Takes);
+    stage.run(Duration::from_millis(50));
+    assert_eq!(stage.requests, [[5]]);
+    stage.drain(Duration::from_secs(1));
+    assert_eq!(stage.requests[1], [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_has_a_key_of_the_order_keeps_its_place() {
+    let data = |n: u64| if n == 90 { "{}" } else { r#"{"call_id":"1"}"# };
+    let event = |n| queued(n, if n > 80 { "alarm" } else { "cdr" }, data(n));
+    let queue = MemoryQueue::with((1..=100).map(event).collect());
+    let mut stage = Stage::new(ordered(by_call()), &queue, 1, |_, _| Deed::Takes);
+    stage.drain(hours(1));
+    assert!(stage.taken[&90] < 3);
+    stage.check_order(|n| u64::from(n == 90));
+}
