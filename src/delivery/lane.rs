@@ -656,6 +656,9 @@ impl Lane {
     }
 
     fn next_due(&self) -> Option<Moment> {
+        if self.is_one_out() {
+            return None; // Whoever brings it back looks again.
+        }
         let retry = self.retries.first_key_value().map(|((due, _), _)| *due);
         let stored = self.stored.first_key_value().map(|((due, _), _)| *due);
         // What has no room comes when something is given back.

@@ -567,6 +567,9 @@ impl Mates {
         );
         if self.tap.is_watched() {
             self.show(&entry, &outcome, elapsed);
+            for other in &entry.others {
+                self.show(other, &outcome, elapsed);
+            }
         }
         self.crew.finish(entry, outcome, elapsed);
     }

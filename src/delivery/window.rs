@@ -33,6 +33,8 @@ pub(super) struct Window {
     settled_before: BTreeSet<Sequence>,
     /// Where looking for events that may overtake goes on.
     looked: Sequence,
+    /// Where the cursor was when no more could be given out beyond the window.
+    full_at: Option<Sequence>,
     /// Decoded and wanted, in order. At most [`PREFETCH_EVENTS`] and a block.
     fresh: VecDeque<Queued>,
 }
@@ -49,6 +51,7 @@ impl Window {
             next: cursor,
             settled_before,
             looked: cursor,
+            full_at: None,
             fresh: VecDeque::new(),
         }
     }

@@ -64,9 +64,7 @@ impl Window {
         may: impl Fn(&Event) -> bool,
         memory: &mut Memory,
     ) -> Result<Overtaken, QueueTrouble> {
-        let is_beyond = sequence >= self.end();
-        let passed = || self.settled_before.range(self.end()..).count();
-        if memory.is_short() || is_beyond && passed() >= PASSED_MAX {
+        if memory.is_short() || sequence >= self.end() && self.is_full_beyond() {
             return Ok(Overtaken::NoRoom);
         }
         let read = self.queue.read(sequence, 1, memory.room())?;
@@ -81,5 +79,16 @@ impl Window {
         }
         self.settled_before.insert(sequence);
         Ok(Overtaken::Event(queued))
+    }
+
+    /// Whether as many are given out beyond the window as may be. They are counted once for each
+    /// place of the cursor.
+    fn is_full_beyond(&mut self) -> bool {
+        if self.full_at == Some(self.cursor) {
+            return true;
+        }
+        let is_full = self.settled_before.range(self.end()..).count() >= PASSED_MAX;
+        self.full_at = is_full.then_some(self.cursor);
+        is_full
     }
 }
