@@ -544,6 +544,8 @@ impl Lane {
         let name = &self.endpoint.name;
         let Some(waiting) = self.queue.waiting_event(name, due, key.1)? else {
             self.stored.remove(&key);
+            let line = self.lines.line_of(key.1);
+            self.step_forward(line, key.1, key.0);
             return Ok(None);
         };
         if !self.memory.take(&waiting.queued.event) {

@@ -209,6 +209,13 @@ impl Lines {
         self.behind > 0 && lines.any(|line| line.behind.contains_key(&sequence))
     }
 
+    /// The line whose first is the event at `sequence`. Goes through all of them.
+    pub(super) fn line_of(&self, sequence: Sequence) -> Option<Line> {
+        let mut lines = self.busy.iter();
+        let found = lines.find(|(_, line)| line.first == sequence);
+        found.map(|(line, _)| *line)
+    }
+
     /// Puts an event at its place of its line: it comes back when it is the first one there, or
     /// stands in none.
     pub(super) fn admit(&mut self, entry: Entry, is_written: bool) -> Option<Entry> {

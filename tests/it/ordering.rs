@@ -39,8 +39,14 @@ fn events(body: &[u8]) -> Vec<(String, u64)> {
         one => vec![one],
     };
     let event = |event: &serde_json::Value| {
-        let account = event["data"]["account_id"].as_str().unwrap();
-        (account.to_string(), event["sequence"].as_u64().unwrap())
+        let data = &event["data"];
+        let text = event["sequence"]
+            .as_str()
+            .and_then(|text| text.parse().ok());
+        let number = event["sequence"].as_u64().or(data["sequence"].as_u64());
+        let sequence = number.or(text);
+        let account = data["account_id"].as_str().unwrap();
+        (account.to_string(), sequence.unwrap())
     };
     all.iter().map(event).collect()
 }
@@ -160,11 +166,21 @@ fn batches(
     keys: &str,
     faults: &[&str],
 ) -> (Bench, Receiver, mpsc::Receiver<Arrival>, Agent) {
+    let keys = format!("profile = \"vos3000\"\n{keys}");
+    batches_to(Profile::Vos3000, rows, &keys, faults)
+}
+
+fn batches_to(
+    profile: Profile,
+    rows: u64,
+    keys: &str,
+    faults: &[&str],
+) -> (Bench, Receiver, mpsc::Receiver<Arrival>, Agent) {
     let bench = Bench::new();
-    let receiver = receiver(Profile::Vos3000, faults, 1);
+    let receiver = receiver(profile, faults, 1);
     let arrivals = receiver.arrivals();
     bench.configure(&format!(
-        "url = \"{}\"\nprofile = \"vos3000\"\nattempts = 2\nbackoff_initial = \"100ms\"\nbackoff_max = \"100ms\"\n{keys}",
+        "url = \"{}\"\nattempts = 2\nbackoff_initial = \"100ms\"\nbackoff_max = \"100ms\"\n{keys}",
         receiver.url()
     ));
     write_rows(&bench, "cdr_1", 0..rows);
@@ -217,8 +233,21 @@ fn a_receiver_that_says_too_large_gets_what_fits() {
 
 #[test]
 fn a_batch_is_one_signed_array_with_an_id_of_its_own_within_its_bytes() {
-    let keys = "batch = { max_events = 100, max_bytes = \"4KiB\", max_wait = \"50ms\" }";
-    let (bench, receiver, arrivals, agent) = batches(100, keys, &[]);
+    check_batch(Profile::Vos3000, "vos3000", "application/json");
+    check_batch(Profile::Standard, "standard", "application/json");
+    check_batch(
+        Profile::CloudEvents,
+        "cloudevents",
+        "application/cloudevents-batch+json",
+    );
+}
+
+#[track_caller]
+fn check_batch(profile: Profile, name: &str, media_type: &str) {
+    let keys = format!(
+        "profile = \"{name}\"\nbatch = {{ max_events = 100, max_bytes = \"4KiB\", max_wait = \"50ms\" }}"
+    );
+    let (bench, receiver, arrivals, agent) = batches_to(profile, 100, &keys, &[]);
     wait_until("all to arrive", || {
         receiver.account().distinct == 100 && bench.is_drained()
     });
@@ -227,7 +256,7 @@ fn a_batch_is_one_signed_array_with_an_id_of_its_own_within_its_bytes() {
     let mut count = 0;
     for arrival in arrivals.try_iter() {
         assert!(arrival.body.len() <= 4_096 && arrival.batch > 1);
-        assert_eq!(arrival.headers["content-type"], "application/json");
+        assert_eq!(arrival.headers["content-type"], media_type);
         let id = arrival.headers["x-switchhook-id"]
             .to_str()
             .unwrap()

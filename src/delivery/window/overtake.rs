@@ -38,9 +38,9 @@ impl Window {
         let overtaken = if self.settled_before.contains(&sequence) {
             Overtaken::Stays
         } else if sequence < self.next {
-            self.from_fresh(sequence, may)
+            self.pull_decoded(sequence, may)
         } else {
-            self.from_beyond(sequence, may, memory)?
+            self.pull_beyond(sequence, may, memory)?
         };
         if !matches!(overtaken, Overtaken::NoRoom) {
             self.looked = sequence.plus(1);
@@ -48,7 +48,7 @@ impl Window {
         Ok(overtaken)
     }
 
-    fn from_fresh(&mut self, sequence: Sequence, may: impl Fn(&Event) -> bool) -> Overtaken {
+    fn pull_decoded(&mut self, sequence: Sequence, may: impl Fn(&Event) -> bool) -> Overtaken {
         let place = self.fresh.binary_search_by_key(&sequence, |it| it.sequence);
         let place = place.ok().filter(|place| {
             let found = self.fresh.get(*place);
@@ -58,7 +58,7 @@ impl Window {
         taken.map_or(Overtaken::Stays, Overtaken::Event)
     }
 
-    fn from_beyond(
+    fn pull_beyond(
         &mut self,
         sequence: Sequence,
         may: impl Fn(&Event) -> bool,
