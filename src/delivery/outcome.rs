@@ -129,6 +129,9 @@ impl From<Response> for Failure {
         let status = response.status;
         let reason = match response.location_host {
             Some(host) => format!("status {status}: redirects to {host} are not followed"),
+            None if matches!(status, 301..=303 | 307 | 308) => {
+                format!("status {status}: redirects are not followed")
+            }
             None => format!("status {status}"),
         };
         Failure {
