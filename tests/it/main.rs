@@ -17,6 +17,7 @@ mod damage;
 mod derive;
 mod disk;
 mod endpoints;
+mod faults;
 mod formats;
 mod full_disk;
 mod interop;

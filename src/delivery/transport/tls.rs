@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     use crate::delivery::link::Identity;
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rcgen::{CertifiedKey, PublicKeyData, generate_simple_self_signed};
     use rustls::pki_types::PrivateKeyDer;
 
     fn made() -> CertifiedKey<rcgen::KeyPair> {
