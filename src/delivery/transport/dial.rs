@@ -97,7 +97,7 @@ impl Connector<()> for Dialler {
         _before: Option<()>,
     ) -> Result<Option<Wire>, ureq::Error> {
         let target = &*self.0;
-        let whole = (*details.timeout.after).min(target.limits.whole());
+        let whole = target.limits.left(*details.timeout.after);
         let deadline = target.clock.now() + whole;
         let span = |phase| {
             target

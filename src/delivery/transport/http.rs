@@ -14,6 +14,7 @@
 
 use super::dial::{Carried, Dialler, ResolvesLater, carried};
 use super::journal::Journal;
+use super::limits::SLACK;
 use super::names::{LookUp, SystemLookUp};
 use super::{
     ANSWER_BODY_BYTES_MAX, ANSWER_HEADER_BYTES_MAX, ANSWER_START_BYTES, Answer, Phase, Response,
@@ -114,8 +115,8 @@ impl HttpTransport {
             .accept("")
             .accept_encoding("")
             .user_agent("")
-            .timeout_global(Some(endpoint.timeout))
-            .timeout_recv_body(Some(BODY_TIMEOUT))
+            .timeout_global(Some(endpoint.timeout + SLACK))
+            .timeout_recv_body(Some(BODY_TIMEOUT + SLACK))
             .max_response_header_size(ANSWER_HEADER_BYTES_MAX)
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
@@ -282,7 +283,7 @@ fn trouble(error: ureq::Error) -> Trouble {
             Ok(carried) => return carried.0,
             Err(other) => (TroubleClass::Protocol, other.to_string()),
         },
-        // Between two phases; within one the wire and the dialler say which it was.
+        // The machine stood still for longer than the slack.
         ureq::Error::Timeout(_) => (TroubleClass::Timeout(Phase::Answer), String::new()),
         ureq::Error::Io(error) => match error.kind() {
             _ if tls::is_of_tls(&error) => (TroubleClass::Tls, tls::explained_io(&error)),

@@ -10,6 +10,10 @@ use std::time::Duration;
 /// it any slower does not read.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What the HTTP client is told beyond the time there is. So it is always the dialler or the wire
+/// that notices that a time is over: they know the phase, the client between two reads does not.
+pub(super) const SLACK: Duration = Duration::from_secs(1);
+
 /// The limits of one endpoint.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -49,6 +53,11 @@ impl Limits {
     /// The time of a whole attempt.
     pub(super) fn whole(&self) -> Duration {
         self.whole
+    }
+
+    /// What is left of the attempt when the client says `told`.
+    pub(super) fn left(&self, told: Duration) -> Duration {
+        told.saturating_sub(SLACK).min(self.whole)
     }
 
     /// What `phase`, which begins now, has of the `left` that the attempt has.

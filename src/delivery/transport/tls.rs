@@ -152,7 +152,11 @@ struct NotPinned(Pin);
 
 impl fmt::Display for NotPinned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "its key is {}, which pin_sha256 does not name", self.0)
+        write!(
+            f,
+            "the certificate is valid, but its key is {}, which pin_sha256 does not name",
+            self.0
+        )
     }
 }
 
@@ -185,6 +189,9 @@ pub(super) fn explained_io(error: &io::Error) -> String {
 
 /// An error of TLS, with what may be done about it.
 pub(super) fn explained(error: &rustls::Error) -> String {
+    if let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(own))) = error {
+        return own.to_string();
+    }
     let advice = match error {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "; if an authority of your own vouches for it, name that in ca_file"

@@ -169,12 +169,12 @@ impl Transport for Wire {
         if self.buffers.output.len() - self.buffers.collected >= OUTPUT_FREE_MIN {
             return Ok(());
         }
-        self.send(began, (*timeout.after).min(self.limits.whole()))
+        self.send(began, self.limits.left(*timeout.after))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let now = Instant::now();
-        let left = (*timeout.after).min(self.limits.whole());
+        let left = self.limits.left(*timeout.after);
         if let Exchange::Sending(began) = self.exchange {
             self.send(began, left)?;
             self.exchange = Exchange::Sent(Instant::now(), 0);
