@@ -102,9 +102,9 @@ impl Desk {
         locked(&self.dice).set_faults(faults, self.clock.now());
     }
 
-    /// What strikes a connection that has just been opened; entered.
-    pub fn strike_connection(&self) -> Option<ConnectionFault> {
-        let fault = locked(&self.dice).roll_connection(self.clock.now())?;
+    /// What strikes a connection that has just been opened, to speak TLS or not; entered.
+    pub fn strike_connection(&self, is_tls: bool) -> Option<ConnectionFault> {
+        let fault = locked(&self.dice).roll_connection(self.clock.now(), is_tls)?;
         locked(&self.books).fault_of_connection();
         Some(fault)
     }

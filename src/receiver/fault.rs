@@ -302,11 +302,13 @@ impl Dice {
         roll
     }
 
-    /// Rolls at `now` for a connection that is opened. The dice are left alone where no fault
+    /// Rolls at `now` for a connection that is opened, to speak TLS or not. The dice are left alone where no fault
     /// strikes connections, so that the same requests meet the same faults.
-    pub fn roll_connection(&mut self, now: Moment) -> Option<ConnectionFault> {
+    pub fn roll_connection(&mut self, now: Moment, is_tls: bool) -> Option<ConnectionFault> {
         self.faults.iter().find_map(|fault| match fault.kind {
-            FaultKind::Tls(kind) if self.rng.f64() < fault.rate => Some(ConnectionFault::Tls(kind)),
+            FaultKind::Tls(kind) if is_tls && self.rng.f64() < fault.rate => {
+                Some(ConnectionFault::Tls(kind))
+            }
             FaultKind::Flap(span)
                 if !is_up(now.since(self.since), span) && self.rng.f64() < fault.rate =>
             {
@@ -438,7 +440,7 @@ mod tests {
         ] {
             let now = Moment(Duration::from_secs(secs));
             assert_eq!(dice.roll(now).ending.is_some(), is_down, "{secs} s");
-            let connection = dice.roll_connection(now);
+            let connection = dice.roll_connection(now, false);
             assert_eq!(
                 connection == Some(ConnectionFault::Reset),
                 is_down,
@@ -452,7 +454,8 @@ mod tests {
         let mut dice = dice(&["tls=expired"]);
         assert_eq!(dice.roll(NOW), Roll::default());
         let struck = Some(ConnectionFault::Tls(BadTls::Expired));
-        assert_eq!(dice.roll_connection(NOW), struck);
+        assert_eq!(dice.roll_connection(NOW, true), struck);
+        assert_eq!(dice.roll_connection(NOW, false), None);
     }
 
     fn dice(faults: &[&str]) -> Dice {

@@ -128,7 +128,7 @@ async fn accept(listener: TcpListener, acceptors: Option<Acceptors>, desk: Arc<D
 async fn welcome(stream: TcpStream, acceptors: Option<Acceptors>, desk: Arc<Desk>) {
     // An answer is one small packet; where the option is refused it only comes later.
     let _later = stream.set_nodelay(true);
-    let fault = desk.strike_connection();
+    let fault = desk.strike_connection(acceptors.is_some());
     if fault == Some(ConnectionFault::Reset) {
         // A zero linger turns the close that follows into a reset.
         let _closed = stream.set_zero_linger();

@@ -6,7 +6,7 @@
 
 use crate::support::{Bench, SECRET, receiver, row, run, switchhook, wait_until};
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -520,6 +520,62 @@ fn d13_a_receiver_that_refuses_everything_for_a_while_loses_nothing_and_is_not_h
     assert_eq!(bench.ledger().endpoint("crm").unwrap().delivered, ROWS);
 }
 
+/// A receiver that refuses one event and takes all others; returns its port.
+fn picky(poison: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut length = 0;
+                let mut line = String::new();
+                while stream.read_line(&mut line).is_ok_and(|amount| amount > 0) {
+                    if let Some(told) = line.strip_prefix("content-length: ") {
+                        length = told.trim().parse().unwrap();
+                    }
+                    if line == "\r\n" {
+                        let mut body = vec![0; length];
+                        stream.read_exact(&mut body).unwrap();
+                        let body = String::from_utf8(body).unwrap();
+                        let status = if body.contains(poison) {
+                            "422 No"
+                        } else {
+                            "200 OK"
+                        };
+                        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                        stream.get_mut().write_all(answer.as_bytes()).unwrap();
+                    }
+                    line.clear();
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn d14_one_poison_event_becomes_a_dead_letter_and_its_neighbours_do_not_wait() {
+    const ROWS: u64 = 20;
+    let url = format!("http://127.0.0.1:{}/", picky("\"call_id\":\"7\""));
+    let table = quick("crm", &url, "").replace("attempts = 300", "attempts = 3");
+    let bench = bench(&[table]);
+    write_rows(&bench, "cdr_1.csv", 0..ROWS);
+    let agent = bench.agent();
+    wait_until("the dead letter", || {
+        told(&bench, "crm")["dead_letters"] == 1
+    });
+    wait_until("the others", || bench.is_drained());
+    let told = told(&bench, "crm");
+    assert_eq!(
+        (&told["delivered"], &told["attempts"]),
+        (&(ROWS - 1).into(), &(ROWS + 2).into()),
+        "{told}"
+    );
+    assert_eq!(told["state"], "working");
+    assert_eq!(agent.stop(), 0);
+}
+
 #[test]
 fn d17_a_dead_and_a_slow_endpoint_do_not_hold_up_a_healthy_one() {
     const ROWS: u64 = 300;
@@ -937,7 +993,6 @@ fn d26_the_receivers_see_as_many_attempts_as_the_agent_counts() {
 /// What the receiver holds of its own faults, as a process.
 #[test]
 fn a_receiver_that_floods_holds_no_more_than_a_chunk_of_each_flood() {
-    use std::io::{BufRead, BufReader};
     use std::process::Stdio;
     const CONNECTIONS: usize = 100;
     let bench = Bench::new();

@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use ureq::config::Config;
@@ -117,6 +117,8 @@ impl Connector<()> for Dialler {
         if let Some((journal, _)) = &target.journal {
             journal.note(|phases| phases.resolved = Some((addresses.clone(), resolve)));
         }
+        // Who is to stop by now is told so: connecting cannot be broken off.
+        (details.register_shutdown)(Weak::<TcpStream>::new() as Weak<dyn ShutdownHandle>)?;
         let stream = connect_any(
             &addresses,
             target.source,

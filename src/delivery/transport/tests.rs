@@ -350,7 +350,7 @@ fn an_endpoint_that_does_not_read_costs_the_timeout_too() {
         matches!(
             &answer,
             Answer::Trouble(Trouble {
-                class: TroubleClass::Timeout(_),
+                class: TroubleClass::Timeout(Phase::Send),
                 ..
             })
         ),
