@@ -3,12 +3,14 @@
 //! What was typed is [`file::ConfigFile`]; what comes out of here cannot be built wrong. Every
 //! problem is reported in one go, each with its line and with what to write instead.
 
+pub mod access;
 pub mod control;
 pub mod derive;
 pub mod endpoint;
 pub mod file;
 mod format;
 mod limits;
+pub mod link;
 pub mod live;
 pub mod place;
 pub mod problem;

@@ -15,6 +15,8 @@ pub mod entry;
 pub mod event_queue;
 pub mod lane;
 pub mod latency;
+pub mod link;
+pub mod login;
 pub mod memory;
 pub mod notice;
 pub mod outcome;

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a failing run says how it is repeated")]
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
+mod access;
 mod agent;
 mod bounds;
 mod cli;
@@ -17,6 +18,7 @@ mod damage;
 mod derive;
 mod disk;
 mod endpoints;
+mod faults;
 mod formats;
 mod full_disk;
 mod interop;
