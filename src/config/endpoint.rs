@@ -2,6 +2,7 @@
 
 use super::file::EndpointTable;
 use super::place::{self, Place};
+use super::route;
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
 use super::value;
@@ -60,7 +61,11 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
     }
     let fields = fields(table, place);
     let url = url(table, place);
-    let events = events(table, place);
+    // A mirror gets what the other endpoint gets.
+    let events = match table.mirror {
+        Some(_) => None,
+        None => events(table, place),
+    };
     let (secret, previous) = secrets(table, profile, &signing, place);
     let headers = headers(table, place);
     let ca_file = place.path("ca_file", &table.ca_file, "\"/etc/ssl/own-ca.pem\"");
@@ -71,6 +76,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
     if let Some(fields) = fields {
         endpoint.body = Body::Fields(fields);
     }
+    route::endpoint(table, &mut endpoint, place);
     if let Signing::Own(scheme) = signing {
         endpoint.signature = scheme;
     }
@@ -534,6 +540,7 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
         put("ca_file", path.display().to_string().into());
     }
     put("allow_private", endpoint.allow_private.into());
+    route::show(endpoint, &mut table);
     table
 }
 
