@@ -153,10 +153,7 @@ impl Config {
         top.insert("limits".to_string(), limits.into());
         top.insert("log".to_string(), self.show_log().into());
         let mode = ("mode".to_string(), self.routing.word().into());
-        top.insert(
-            "routing".to_string(),
-            toml::Table::from_iter([mode]).into(),
-        );
+        top.insert("routing".to_string(), toml::Table::from_iter([mode]).into());
         let tables = |tables: Vec<toml::Table>| {
             toml::Value::from(
                 tables
@@ -349,8 +346,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     divide(memory_max, limits, &mut endpoints, path, problems);
     check_names(loaded, problems);
     if problems.is_empty() {
-        check_whole(&sources, &endpoints, path, problems);
-        route::check_takers(routing, &sources, &endpoints, path, problems);
+        check_whole(routing, &sources, &endpoints, path, problems);
         route::check_names(loaded, &sources, &endpoints, problems);
     }
     Some(Config {
@@ -510,6 +506,7 @@ fn check_names(loaded: &[Loaded], problems: &mut Problems) {
 
 /// What only the whole can show: every event goes somewhere, and every endpoint gets some.
 fn check_whole(
+    routing: Mode,
     sources: &[SourceConfig],
     endpoints: &[EndpointConfig],
     path: &Path,
@@ -552,6 +549,7 @@ fn check_whole(
             );
         }
     }
+    route::check_takers(routing, sources, endpoints, path, problems);
     for endpoint in endpoints {
         if let Some(old) = &endpoint.adopt
             && endpoints.iter().any(|other| *other.endpoint.name == **old)

@@ -166,7 +166,11 @@ fn route(table: &EndpointTable, place: &mut Place<'_>) -> Route {
         ("mirror_for", &table.mirror_for),
     ] {
         if written.is_some() {
-            place.problem(key, written, "it goes with mirror; write mirror = \"billing\" too, the endpoint to look at");
+            place.problem(
+                key,
+                written,
+                "it goes with mirror; write mirror = \"billing\" too, the endpoint to look at",
+            );
         }
     }
     let level = place.choice("level", &table.level, Level::Default, &Level::ALL);
@@ -250,7 +254,9 @@ fn sample(table: &EndpointTable, place: &mut Place<'_>) -> Option<Sample> {
         .and_then(|hundredths| u16::try_from(hundredths).ok())
         .and_then(Sample::of);
     if sample.is_none() {
-        let what = format!("{written} is no share of events; write 0.01 to 100, with two digits behind the point at most");
+        let what = format!(
+            "{written} is no share of events; write 0.01 to 100, with two digits behind the point at most"
+        );
         place.problem("sample_percent", &table.sample_percent, what);
     }
     sample
@@ -272,7 +278,11 @@ fn mirror(table: &EndpointTable, place: &mut Place<'_>) -> Option<Mirror> {
     let of = place.given("mirror", &table.mirror, LIKE)?.as_str().into();
     let end = match (&table.mirror_until, &table.mirror_for) {
         (Some(_), Some(_)) => {
-            place.problem("mirror_for", &table.mirror_for, "mirror_until says when it ends already; keep one of the two");
+            place.problem(
+                "mirror_for",
+                &table.mirror_for,
+                "mirror_until says when it ends already; keep one of the two",
+            );
             return None;
         }
         (None, None) => {
@@ -372,7 +382,9 @@ pub(super) fn tag(
     let format = format?;
     if let Err(free) = format.set_meaning(column, Meaning::RouteTag) {
         let what = if free.is_empty() {
-            format!("{column:?} is no column of this format, and it has none to spare; leave it out")
+            format!(
+                "{column:?} is no column of this format, and it has none to spare; leave it out"
+            )
         } else {
             format!(
                 "{column:?} is no column of this format, or means something already; write one of {}",
@@ -440,7 +452,9 @@ pub(super) fn check_takers(
                     source.files.name
                 )
             } else {
-                format!("no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events")
+                format!(
+                    "no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events"
+                )
             };
             problems.add(path, None, "endpoint", what);
         }
@@ -520,10 +534,18 @@ fn check_level(
         return;
     }
     let what = match level {
-        Level::Call => "no source says which column carries the tag; write route_tag = \"userfield\" in a [[source]], the name of a column, or mark one of your own with as = \"route_tag\"",
-        Level::Application => "no source has a column of the application; mark one of your own with as = \"application\"",
-        Level::Trunk => "no source has a column of a gateway; mark one of your own with as = \"gateway_id\" or as = \"callee_gateway_id\"",
-        _ => "no source has a column of the account; mark one of your own with as = \"account_id\", or write accounts = { GW-IN-1 = \"CLIENT001\" } in a [[source]]",
+        Level::Call => {
+            "no source says which column carries the tag; write route_tag = \"userfield\" in a [[source]], the name of a column, or mark one of your own with as = \"route_tag\""
+        }
+        Level::Application => {
+            "no source has a column of the application; mark one of your own with as = \"application\""
+        }
+        Level::Trunk => {
+            "no source has a column of a gateway; mark one of your own with as = \"gateway_id\" or as = \"callee_gateway_id\""
+        }
+        _ => {
+            "no source has a column of the account; mark one of your own with as = \"account_id\", or write accounts = { GW-IN-1 = \"CLIENT001\" } in a [[source]]"
+        }
     };
     place.problem("level", &table.level, what);
 }

@@ -323,7 +323,10 @@ mod tests {
         pass(&mut window, 5_000);
         let expected: Vec<u64> = (2..5_000).filter(|n| *n != 300).collect();
         assert_eq!(skipped, expected);
-        assert_eq!(taken(&mut window, &EventFilter::All, &mut Vec::new())[0], 5_000);
+        assert_eq!(
+            taken(&mut window, &EventFilter::All, &mut Vec::new())[0],
+            5_000
+        );
         assert_eq!(window.cursor(), Sequence(4_097));
     }
 

@@ -186,7 +186,8 @@ impl Format {
         let mut is_set = false;
         for layout in &mut self.layouts {
             let found = layout.columns.iter_mut().enumerate();
-            let free = |it: &&mut (usize, &mut Column)| it.1.name == column && it.1.meaning.is_none();
+            let free =
+                |it: &&mut (usize, &mut Column)| it.1.name == column && it.1.meaning.is_none();
             let mut found: Vec<(usize, &mut Column)> = found.collect();
             let place = layout.meanings.get_mut(meaning as usize);
             if let Some((index, column)) = found.iter_mut().find(free)

@@ -108,7 +108,11 @@ fn row(config: &EndpointConfig) -> String {
     let mut parts = Vec::new();
     let level = match &route.mirror {
         Some(mirror) => {
-            parts.push(format!("all that {:?} gets, {}", mirror.of, end(mirror.end)));
+            parts.push(format!(
+                "all that {:?} gets, {}",
+                mirror.of,
+                end(mirror.end)
+            ));
             "mirror"
         }
         None => route.level.word(),

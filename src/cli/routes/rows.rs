@@ -75,7 +75,10 @@ pub(super) fn read(
                 let without = match fate {
                     _ if !told.is_empty() => None,
                     Fate::Misfit(reject) => Some(Row::Misfit(line, reject.to_string())),
-                    Fate::Joined => Some(unwanted(line, "it makes an event together with another row")),
+                    Fate::Joined => Some(unwanted(
+                        line,
+                        "it makes an event together with another row",
+                    )),
                     Fate::Repeated => Some(unwanted(line, "it says what was told already")),
                     Fate::Told | Fate::Filtered => Some(unwanted(line, "keep leaves it out")),
                 };

@@ -127,13 +127,22 @@ fn read_event(text: &str, config: &Config) -> Result<Event, (String, Exit)> {
         wrong(format!("{error}; write like {{\"type\":\"cdr\",\"account\":\"CLIENT001\",\"data\":{{\"connected\":true}}}}"))
     })?;
     if !is_kind(&written.r#type) {
-        let what = format!("{:?} is no event type; types are like cdr, alarm", written.r#type);
+        let what = format!(
+            "{:?} is no event type; types are like cdr, alarm",
+            written.r#type
+        );
         return Err(wrong(what));
     }
     let id = written.id.as_deref().map(|id| {
-        read_id(id).ok_or_else(|| wrong(format!("{id:?} is no id; ids are evt_ and 32 hexadecimal digits")))
+        read_id(id).ok_or_else(|| {
+            wrong(format!(
+                "{id:?} is no id; ids are evt_ and 32 hexadecimal digits"
+            ))
+        })
     });
-    let data = written.data.map_or("{}".to_string(), |data| data.get().to_string());
+    let data = written
+        .data
+        .map_or("{}".to_string(), |data| data.get().to_string());
     Ok(Event {
         id: id.transpose()?.unwrap_or(EventId([0; 16])),
         kind: written.r#type.into(),
@@ -158,18 +167,25 @@ fn read_id(text: &str) -> Option<EventId> {
 
 fn read_rows(arguments: &TryArguments, config: &Config) -> Result<Vec<Row>, (String, Exit)> {
     let path = arguments.file.as_deref().unwrap_or(Path::new("-"));
-    let source = source_of(arguments.source.as_deref(), path, config)
-        .map_err(|what| (what, Exit::Usage))?;
+    let source =
+        source_of(arguments.source.as_deref(), path, config).map_err(|what| (what, Exit::Usage))?;
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
     } else {
         File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
     };
-    read.map_err(|error| (format!("{} cannot be read: {error}", path.display()), Exit::Data))?;
+    read.map_err(|error| {
+        (
+            format!("{} cannot be read: {error}", path.display()),
+            Exit::Data,
+        )
+    })?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         let most = value::show_bytes(FILE_BYTES_MAX);
-        let what = format!("more than {most} of rows; take some of them: tail -n 100 FILE | switchhook routes try --file -");
+        let what = format!(
+            "more than {most} of rows; take some of them: tail -n 100 FILE | switchhook routes try --file -"
+        );
         return Err((what, Exit::Data));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -188,7 +204,8 @@ fn source_of<'c>(
         let found = sources.find(|source| *source.files.name == *name);
         return found.ok_or_else(|| format!("there is no source {name:?}; there are {}", names()));
     }
-    let reads = |source: &&SourceConfig| matches!(source.kind, Kind::Files | Kind::Directory { .. });
+    let reads =
+        |source: &&SourceConfig| matches!(source.kind, Kind::Files | Kind::Directory { .. });
     let able: Vec<&SourceConfig> = config.sources.iter().filter(reads).collect();
     if let [only] = able.as_slice() {
         return Ok(only);
@@ -240,7 +257,12 @@ impl View<'_> {
             .collect();
         screen::line(screen::styled(
             screen::HEAD,
-            format_args!("line {line}: {} {}{}", event.kind, event.id, carried.concat()),
+            format_args!(
+                "line {line}: {} {}{}",
+                event.kind,
+                event.id,
+                carried.concat()
+            ),
         ));
         let (gets, not): (Vec<_>, Vec<_>) = judged.iter().partition(|judged| gets(judged));
         for judged in &gets {
@@ -249,7 +271,10 @@ impl View<'_> {
             screen::line(screen::styled(screen::GOOD, text));
         }
         if gets.is_empty() {
-            screen::line(screen::styled(screen::WAIT, "  → nowhere: it is counted as unrouted"));
+            screen::line(screen::styled(
+                screen::WAIT,
+                "  → nowhere: it is counted as unrouted",
+            ));
         }
         for judged in &not {
             let why = self.why(judged, event);
@@ -365,7 +390,11 @@ mod tests {
     fn an_id_is_read_as_it_is_printed() {
         let id = EventId(*b"0123456789abcdef");
         assert_eq!(read_id(&id.to_string()), Some(id));
-        for text in ["evt_12", "0123456789abcdef0123456789abcdef", "evt_+123456789abcdef0123456789abcde"] {
+        for text in [
+            "evt_12",
+            "0123456789abcdef0123456789abcdef",
+            "evt_+123456789abcdef0123456789abcde",
+        ] {
             assert_eq!(read_id(text), None, "{text}");
         }
     }

@@ -1,8 +1,8 @@
 //! Chooser: one endpoint's view of the table in force.
 
+use super::Mode;
 use super::standing::Standing;
 use super::table::{Competitor, RouteTable, Verdict};
-use super::Mode;
 use crate::clock::UnixMs;
 use crate::delivery::endpoint::Endpoint;
 use crate::queue::Queued;

@@ -108,10 +108,7 @@ impl Carried {
 impl RouteTable {
     /// The table of `endpoints`, whose names are unique. A mirror of one that is not among them
     /// gets nothing.
-    pub fn new<'e>(
-        mode: Mode,
-        endpoints: impl IntoIterator<Item = Competitor<'e>>,
-    ) -> RouteTable {
+    pub fn new<'e>(mode: Mode, endpoints: impl IntoIterator<Item = Competitor<'e>>) -> RouteTable {
         let mut table = RouteTable {
             mode,
             ..RouteTable::default()
@@ -242,7 +239,10 @@ impl RouteTable {
 
     /// Whether every event of `kind` goes to some endpoint, whatever it carries and says.
     pub fn takes_all(&self, kind: &str) -> bool {
-        let mut defaults = self.defaults.iter().filter_map(|seat| self.rules.get(*seat));
+        let mut defaults = self
+            .defaults
+            .iter()
+            .filter_map(|seat| self.rules.get(*seat));
         defaults.any(|rule| {
             let is_whole = rule.route.sample.is_none() && rule.route.filter.written().is_empty();
             rule.events.wants(kind) && is_whole
@@ -288,8 +288,11 @@ impl Rule {
             if names.peek().is_none() {
                 return Verdict::Unnamed;
             }
-            let is_mine =
-                |name: &str| matches.binary_search_by(|known| (**known).cmp(name)).is_ok();
+            let is_mine = |name: &str| {
+                matches
+                    .binary_search_by(|known| (**known).cmp(name))
+                    .is_ok()
+            };
             if !names.any(is_mine) {
                 return Verdict::OtherName;
             }
@@ -302,7 +305,11 @@ impl Rule {
         if !self.events.wants(&event.kind) {
             return Verdict::Kind;
         }
-        if self.route.sample.is_some_and(|sample| !sample.has(event.id)) {
+        if self
+            .route
+            .sample
+            .is_some_and(|sample| !sample.has(event.id))
+        {
             return Verdict::Sample;
         }
         if !self.route.filter.wants(&event.data) {
