@@ -594,4 +594,6 @@ fn host_name() -> String {
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]
+mod route_tests;
+#[cfg(test)]
 mod tests;
