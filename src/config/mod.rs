@@ -529,9 +529,10 @@ fn check_whole(
     let made: BTreeSet<String> = sources.iter().flat_map(SourceConfig::makes).collect();
     let possible: BTreeSet<String> = sources.iter().flat_map(SourceConfig::may_make).collect();
     let wanted = |kind: &str| {
-        endpoints
+        let mut lasting = endpoints
             .iter()
-            .any(|endpoint| endpoint.endpoint.events.wants(kind))
+            .filter(|endpoint| endpoint.endpoint.route.mirror.is_none());
+        lasting.any(|endpoint| endpoint.endpoint.events.wants(kind))
     };
     live::check_addresses(sources, path, problems);
     for source in sources {

@@ -16,6 +16,7 @@ use crate::delivery::endpoint::{Endpoint, EventFilter};
 use crate::event::Sequence;
 use crate::queue::{Queue, QueueError};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 
 /// Under this name and the endpoint's the queue remembers it.
 const STATE: &str = "route/";
@@ -55,8 +56,10 @@ pub fn note<'e>(
     let ledger = queue.ledger();
     let mut standings = Vec::new();
     let mut is_changed = false;
+    let mut noted = BTreeSet::new();
     for endpoint in endpoints {
         let name = format!("{STATE}{}", endpoint.name);
+        noted.insert(name.clone());
         let mark = mark(&endpoint.events, &endpoint.route);
         let known = queue.state_get(&name)?;
         let known = known.and_then(|bytes| read(&bytes, mark));
@@ -73,6 +76,13 @@ pub fn note<'e>(
             standing.since = standing.since.max(totals.since);
         }
         standings.push(standing);
+    }
+    // One that is taken out and comes back, a mirror for one, begins anew.
+    for (name, value) in queue.states(STATE)? {
+        if !value.is_empty() && !noted.contains(&name) {
+            queue.state_put(&name, &[])?;
+            is_changed = true;
+        }
     }
     if is_changed {
         // An empty commit writes what was put.
@@ -166,6 +176,10 @@ mod tests {
         acme.route.matches.push("B".into());
         let second = note(&queue, [&acme], UnixMs(4_000)).unwrap()[0];
         assert_eq!(second.begun, UnixMs(4_000));
+        // Out of the configuration, and back again.
+        assert_eq!(note(&queue, [], UnixMs(5_000)).unwrap(), []);
+        let third = note(&queue, [&acme], UnixMs(6_000)).unwrap()[0];
+        assert_eq!(third.begun, UnixMs(6_000));
     }
 
     #[test]
