@@ -52,6 +52,26 @@ fn routes_are_read_and_shown_as_they_would_be_written() {
 }
 
 #[test]
+fn the_example_in_the_readme_can_be_used_as_it_is() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, section) = readme.split_once("### Who gets which event").unwrap();
+    let (_, example) = section.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let example: String = example
+        .lines()
+        .map(|line| match line.starts_with("secret_file") {
+            true => "secret_file = \"billing.secret\"\nprofile = \"vos3000\"\n".to_owned(),
+            false => format!("{line}\n"),
+        })
+        .collect();
+    let config = load(&format!("{SOURCE}\n{example}")).unwrap();
+    let routes = config.endpoints.iter().map(|it| &it.endpoint.route);
+    let levels: Vec<Level> = routes.map(|route| route.level).collect();
+    assert_eq!(levels, [Level::Account, Level::Default, Level::Default]);
+}
+
+#[test]
 fn levels_have_names_and_the_default_has_none() {
     one(
         "events = [\"cdr\"]\nlevel = \"account\"",

@@ -68,11 +68,11 @@ impl Redaction {
                 continue;
             }
             let inner = format!("{path}.");
-            let is_above = |field: &Box<str>| field.starts_with(&inner);
+            let mut hidden = self.mask.iter().chain(&self.omit);
             if is_in(&self.mask) {
                 let text: Option<String> = serde_json::from_str(json).ok();
                 object.text(key, text.map(|text| mask_number(&text)).as_deref());
-            } else if json.starts_with('{') && self.mask.iter().chain(&self.omit).any(is_above) {
+            } else if json.starts_with('{') && hidden.any(|field| field.starts_with(&inner)) {
                 let mut nested = Vec::with_capacity(json.len());
                 self.write(&Members::of(json.as_bytes()), &inner, &mut nested);
                 object.raw(key, &String::from_utf8_lossy(&nested));

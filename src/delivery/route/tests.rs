@@ -12,6 +12,7 @@ use crate::event::{Event, Sequence};
 use crate::queue::Queued;
 use crate::timestamp::Timestamp;
 use proptest::prelude::*;
+use std::io::Write;
 use std::time::Instant;
 
 const WALL: UnixMs = UnixMs(1_775_745_045_000);
@@ -427,7 +428,7 @@ fn a_lane_goes_by_the_new_table_for_what_it_has_not_tried() {
         })
         .collect();
     let queue = MemoryQueue::with(events);
-    let routes = Routes::new(table(Mode::Override, &[rest.clone()]));
+    let routes = Routes::new(table(Mode::Override, std::slice::from_ref(&rest)));
     let mut lane =
         Lane::new(Arc::new(rest.clone()), Arc::new(queue), Arc::default(), 1).routed(&routes);
     let now = Moment::default();
@@ -448,7 +449,6 @@ fn a_lane_goes_by_the_new_table_for_what_it_has_not_tried() {
 /// `cargo test --release --lib route::tests::figure -- --ignored --nocapture`.
 #[test]
 #[ignore = "a figure, not a promise"]
-#[allow(clippy::print_stdout)]
 fn figure_of_a_decision() {
     let mut endpoints = vec![endpoint("rest", Level::Default, &[])];
     for number in 0..63 {
@@ -484,6 +484,8 @@ fn figure_of_a_decision() {
             gets += verdicts.filter(|verdict| *verdict == Verdict::Gets).count() as u64;
         }
         let each = began.elapsed() / (ROUNDS * 1_000);
-        println!("seat {seat}: {each:?} for each event and endpoint, {gets} of them its own");
+        let text =
+            format!("seat {seat}: {each:?} for each event and endpoint, {gets} of them its own");
+        let _shown = writeln!(std::io::stderr(), "{text}");
     }
 }
