@@ -26,6 +26,7 @@ mod live;
 mod packaging;
 mod power;
 mod rotation;
+mod routing;
 mod service;
 mod shape;
 mod strace;
