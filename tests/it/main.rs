@@ -16,6 +16,7 @@ mod crash;
 mod damage;
 mod derive;
 mod disk;
+mod docs;
 mod endpoints;
 mod formats;
 mod full_disk;
