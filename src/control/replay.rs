@@ -106,16 +106,12 @@ pub(super) fn replay(desk: &Desk, wish: &Wish, replies: &Replies) -> Result<Valu
     if !is_ended {
         run.commit()?;
     }
-    let what = if wish.dry_run {
-        "would be told"
+    let (source, count) = (&wish.source, run.told);
+    if wish.dry_run {
+        log::info!("rows counted by the operator source={source} count={count}");
     } else {
-        "told"
-    };
-    log::info!(
-        "rows {what} again by the operator source={} count={}",
-        wish.source,
-        run.told
-    );
+        log::info!("rows told again by the operator source={source} count={count}");
+    }
     Ok(json!({
         "source": wish.source,
         "dry_run": wish.dry_run,

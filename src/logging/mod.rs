@@ -1,8 +1,8 @@
 //! The agent's own words: records of the `log` facade, as lines for syslog or stderr.
 //!
 //! ```text
-//! log::warn!(…) ─one_line→ bounded text ─bound→ admitted ─format→ datagram ─socket→ syslog daemon
-//!                                                        └───────────────────────→ stderr
+//! log::warn!(…) ─one_line→ bounded text ─message→ id ─bound→ admitted ─format→ datagram ─socket→ syslog daemon
+//!                                                                     └───────────────────────→ stderr
 //! ```
 //!
 //! Logging never stops the agent. A missing, full or restarted syslog daemon costs lines, which
@@ -10,9 +10,11 @@
 //! Nothing a call record or an endpoint says can begin a line of its own: see [`one_line`].
 
 mod bound;
+mod fields;
 mod format;
 mod logger;
 mod mask;
+pub mod message;
 mod one_line;
 mod socket;
 mod stderr;
