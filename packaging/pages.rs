@@ -51,10 +51,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The documents that come from the code, each with where it is kept.
 fn documents() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    Ok(vec![(
-        docs.join("configuration.md"),
-        reference::configuration()?,
-    )])
+    Ok(vec![
+        (docs.join("configuration.md"), reference::configuration()?),
+        (docs.join("messages.md"), reference::messages()),
+    ])
 }
 
 /// The program with everything clap adds to it, without its `help` command: that has no page.

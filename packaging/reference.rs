@@ -1,4 +1,4 @@
-//! The reference of the configuration, from the code that reads it.
+//! The reference of the configuration and of the log's lines, from the code that reads and says them.
 //!
 //! What keys there are and what they mean is in `src/config/file.rs`. What may be written is asked of
 //! the reader itself: each key is given something that cannot be right, and the reader's own words say
@@ -10,6 +10,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use switchhook::config::{Config, Problem};
+use switchhook::logging::message::{LIBRARY, MESSAGES};
 
 /// The structure that stands for the whole file.
 const FILE: &str = "ConfigFile";
@@ -72,6 +73,61 @@ pub fn configuration() -> Result<String, Box<dyn Error>> {
         }
     }
     Ok(text)
+}
+
+/// What stands above the messages.
+const MESSAGES_INTRODUCTION: &str = "\
+# Log lines
+
+Written by `cargo run --example pages -- --docs` from the table in the program; a test compares it. `switchhook messages` prints the same, `--json` for
+a machine.
+
+Every line has an id that never changes, though its words may. It is RFC 5424's MSGID, with the line's `key=value` pairs as structured
+data in the element `switchhook@32473` (an enterprise number set aside for examples: there is none of our own). With `format = \"rfc3164\"`, the
+default on the local socket, and on a terminal it stands first in the text:
+
+```text
+<28>Nov  1 05:36:33 switchhook[4711]: SH301 endpoint failing endpoint=billing attempts=3 error=\"connect: 203.0.113.5:443: Connection refused (os error 111)\"
+<28>1 2026-11-01T05:36:33.120Z sw1 switchhook 4711 SH301 [switchhook@32473 endpoint=\"billing\" attempts=\"3\" error=\"connect: 203.0.113.5:443: Connection refused (os error 111)\"] endpoint failing endpoint=billing attempts=3 error=\"connect: 203.0.113.5:443: Connection refused (os error 111)\"
+```
+
+How many lines leave is bounded: 200 at once and 20 a second, errors 1,000 and 100, single attempts (SH320) 50 and 5. What is beyond is counted,
+and told as SH901. A line says a change, once, not a state again and again; the state is in `switchhook status`.
+
+To have rsyslog understand RFC 5424 on a socket of its own, and file by id:
+
+```rsyslog
+module(load=\"imuxsock\" SysSock.Use=\"off\")
+input(type=\"imuxsock\" Socket=\"/run/switchhook/log\" CreatePath=\"on\" UseSpecialParser=\"off\" ParseHostname=\"on\")
+if $msgid == \"SH301\" or $msgid == \"SH307\" then action(type=\"omfile\" file=\"/var/log/switchhook-endpoints.log\")
+```
+
+```toml
+[log]
+to = \"syslog\"
+socket = \"/run/switchhook/log\"
+format = \"rfc5424\"
+```
+";
+
+/// The text of `docs/messages.md`.
+pub fn messages() -> String {
+    let mut text = MESSAGES_INTRODUCTION.to_string();
+    text.push_str("\n| id | level | who | line | what to do |\n|---|---|---|---|---|\n");
+    for message in MESSAGES.iter().chain([&LIBRARY]) {
+        let line = match message.lead {
+            "" => "(a library\u{2019}s words)".to_string(),
+            lead => code(lead),
+        };
+        text.push_str(&format!(
+            "| {} | {} | {} | {line} | {} |\n",
+            message.id,
+            message.level.to_string().to_lowercase(),
+            message.who.word(),
+            cell(message.what)
+        ));
+    }
+    text
 }
 
 /// Reads the structures and their fields.

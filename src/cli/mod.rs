@@ -9,6 +9,7 @@ mod demo;
 mod endpoints;
 mod formats;
 mod formats_try;
+mod messages;
 mod receive;
 mod reload;
 mod replay;
@@ -108,6 +109,8 @@ enum Command {
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
+    /// Every kind of line the log has: its id, who has to act, what to do.
+    Messages(messages::MessagesArguments),
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -160,6 +163,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),
+        Command::Messages(arguments) => messages::messages(&arguments),
         Command::Secret(command) => secret::secret(&command),
         Command::Store(command) => store::store(&command),
     }

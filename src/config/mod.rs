@@ -179,6 +179,7 @@ impl Config {
             }
         };
         put("level", self.log.level.to_string().to_lowercase());
+        put("attempts", self.log.attempts.name().to_string());
         put("summary_every", value::show_duration(self.summary_every));
         table
     }
@@ -412,6 +413,7 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
     let mut syslog = logging::SyslogSettings::default();
     let (mut to_syslog, mut level, mut summary_every) =
         (!by_hand, log::LevelFilter::Info, SUMMARY_DEFAULT);
+    let mut attempts = logging::Attempts::default();
     if let Some(loaded) = loaded {
         let mut place = Place::new(loaded, "log", problems);
         to_syslog = place.choice(
@@ -438,6 +440,12 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
             summary_every,
             SUMMARIES,
         );
+        attempts = place.choice(
+            "attempts",
+            &table.attempts,
+            attempts,
+            &logging::Attempts::ALL,
+        );
         if let Some(name) = place.given("facility", &table.facility, "\"daemon\"") {
             match name.parse() {
                 Ok(facility) => syslog.facility = facility,
@@ -454,7 +462,12 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
     } else {
         logging::Destination::Stderr
     };
-    (logging::Settings { to, level }, summary_every)
+    let settings = logging::Settings {
+        to,
+        level,
+        attempts,
+    };
+    (settings, summary_every)
 }
 
 /// No two sources and no two endpoints have one name.

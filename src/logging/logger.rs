@@ -105,7 +105,7 @@ impl Lines {
         id: Option<&'static str>,
         text: &str,
     ) {
-        let passed = self.bound.admits(level, now)
+        let passed = self.bound.admits(level, id == Some(message::ATTEMPT), now)
             && self.report_dropped(wall, now)
             && self.way.send(level, wall, id, text).is_ok();
         if !passed {

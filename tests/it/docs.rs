@@ -1,7 +1,9 @@
 //! What the documents say to type is typed: configurations are checked, with the switch's files in
 //! their places; commands are read by the program's own parser, and run where they can be.
 
-use crate::support::{Agent, Bench, SECRET, receiver, row, switchhook, text, wait_until};
+use crate::support::{
+    Agent, Bench, SECRET, has, receiver, row, run, skip, switchhook, text, wait_until,
+};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -503,6 +505,35 @@ fn every_command_that_can_be_run_beside_an_agent_does_what_the_documents_say() {
 }
 
 #[test]
+fn the_program_prints_the_table_of_its_log_lines() {
+    let output = run(&["messages", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/messages.md");
+    let document = fs::read_to_string(path).unwrap();
+    let rows = document.lines().filter(|line| line.starts_with("| SH"));
+    let printed = text(&output.stdout);
+    assert_eq!(rows.count(), printed.lines().count());
+    for line in printed.lines() {
+        let message: serde_json::Value = serde_json::from_str(line).unwrap();
+        let field = |key: &str| message[key].as_str().unwrap().to_string();
+        let row = format!(
+            "| {} | {} | {} | ",
+            field("id"),
+            field("level"),
+            field("who")
+        );
+        assert!(document.contains(&row), "{row}");
+    }
+    let one = text(&run(&["messages", "SH301"]).stdout);
+    assert!(
+        one.starts_with("SH301 warn  receiver endpoint failing\n"),
+        "{one}"
+    );
+    assert_eq!(one.lines().count(), 2, "{one}");
+    assert_eq!(run(&["messages", "SH999"]).status.code(), Some(64));
+}
+
+#[test]
 fn every_document_the_documents_lead_to_is_there() {
     for (file, text) in documents() {
         for link in text
@@ -613,7 +644,21 @@ fn what_is_pasted_into_a_switch_is_well_formed() {
                 .components()
                 .any(|part| part.as_os_str() == "receivers") => {}
             _ if block.file.ends_with("contracts.md") => {}
-            "rsyslog" => {}
+            "rsyslog" if has("rsyslogd", "-v") => {
+                let dir = tempfile::tempdir().unwrap();
+                let file = dir.path().join("rsyslog.conf");
+                fs::write(&file, &block.text).unwrap();
+                let read = Command::new("rsyslogd")
+                    .args(["-N1", "-f"])
+                    .arg(&file)
+                    .output();
+                let read = read.unwrap();
+                assert!(read.status.success(), "{place}: {}", text(&read.stderr));
+            }
+            "rsyslog" => skip(
+                "docs::what_is_pasted_into_a_switch_is_well_formed",
+                &format!("{place}: rsyslogd is not installed"),
+            ),
             other => panic!("{place}: nothing checks blocks of {other:?}"),
         }
     }

@@ -25,6 +25,7 @@ mod live;
 mod packaging;
 mod power;
 mod rotation;
+mod rsyslog;
 mod service;
 mod shape;
 mod strace;
