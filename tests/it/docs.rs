@@ -175,13 +175,12 @@ fn move_paths(table: &mut toml::Table, root: &Path) {
                     match item {
                         toml::Value::Table(inner) => move_paths(inner, root),
                         toml::Value::String(glob)
-                            if matches!(key.as_str(), "files" | "exclude" | "rotated") =>
+                            if glob.starts_with('/')
+                                && matches!(key.as_str(), "files" | "exclude" | "rotated") =>
                         {
-                            if glob.starts_with('/') {
-                                let moved = below(glob);
-                                fs::create_dir_all(moved.parent().unwrap()).unwrap();
-                                *glob = moved.display().to_string();
-                            }
+                            let moved = below(glob);
+                            fs::create_dir_all(moved.parent().unwrap()).unwrap();
+                            *glob = moved.display().to_string();
                         }
                         _ => {}
                     }
