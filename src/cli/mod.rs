@@ -1,5 +1,6 @@
 //! The command line: text in, a command out; and all that is printed.
 
+mod apply;
 mod ask;
 mod bundle;
 mod check;
@@ -98,6 +99,8 @@ enum Command {
     /// Have the running agent read its configuration again: all of it, or nothing.
     #[command(after_help = "Example: switchhook check && switchhook reload")]
     Reload(ask::AgentArgument),
+    /// Put a whole configuration into its file and into force, or neither.
+    Apply(apply::ApplyArguments),
     /// Send one signed event to an endpoint, and show everything that is seen of it.
     Test(test::TestArguments),
     /// Write one file with what helps to find out what is wrong, secrets and numbers left out.
@@ -158,6 +161,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::DeadLetters(command) => dead_letters::dead_letters(&command),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Reload(agent) => reload::reload(&agent),
+        Command::Apply(arguments) => apply::apply(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::SupportBundle(arguments) => bundle::bundle(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),

@@ -3,6 +3,7 @@
 //! What was typed is [`file::ConfigFile`]; what comes out of here cannot be built wrong. Every
 //! problem is reported in one go, each with its line and with what to write instead.
 
+pub mod apply;
 pub mod control;
 pub mod derive;
 pub mod endpoint;

@@ -9,6 +9,7 @@
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
 mod agent;
+mod apply;
 mod bounds;
 mod cli;
 mod control;
