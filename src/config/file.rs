@@ -84,6 +84,9 @@ pub struct LogTable {
     pub level: Key<String>,
     /// `rfc3164` or `rfc5424`.
     pub format: Key<String>,
+    /// `failures`, `all` or `none`: attempts to deliver that get a line of their own (default:
+    /// `failures`).
+    pub attempts: Key<String>,
     /// Time between summary lines, with its unit (default: `"5m"`).
     pub summary_every: Key<String>,
 }

@@ -10,6 +10,7 @@
 
 mod access;
 mod agent;
+mod apply;
 mod bounds;
 mod cli;
 mod control;
@@ -17,6 +18,7 @@ mod crash;
 mod damage;
 mod derive;
 mod disk;
+mod docs;
 mod endpoints;
 mod faults;
 mod formats;
@@ -27,6 +29,7 @@ mod packaging;
 mod power;
 mod rotation;
 mod routing;
+mod rsyslog;
 mod service;
 mod shape;
 mod strace;
