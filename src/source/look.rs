@@ -573,6 +573,7 @@ fn shorten(known: &mut Known, mark: Mark, untold: &mut Looked) {
             position: known.position.clone(),
             cause: GapCause::Truncated,
             bytes: Some(unread_bytes),
+            unseen_bytes: 0,
         }));
     }
     untold.changes.push(Change::Rewritten {
@@ -615,6 +616,7 @@ fn begin_new_life(
         position: known.position.clone(),
         path: was_at,
         size: known.size_before,
+        unseen_bytes: std::mem::take(&mut known.unseen_before),
         marks: std::mem::take(&mut known.marks),
         recent: std::mem::take(&mut known.recent),
         since: now,

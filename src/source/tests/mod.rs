@@ -1,6 +1,7 @@
 //! Promises of a source, kept with real files: one file of tests for each kind of promise.
 
 mod copies;
+mod cut;
 mod history;
 mod long_lines;
 mod looks;
