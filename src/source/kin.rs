@@ -427,7 +427,10 @@ impl Source {
     /// Tells what was lost for good: with lives of which no copy was found by now, and with files
     /// that are gone since an earlier look and have not come back. Lets go of the files that have
     /// waited for that.
-    pub(super) fn tell_gaps(&mut self) {
+    ///
+    /// A look that lists nothing at all finds no copy: where the whole directory is away for a moment,
+    /// nothing is told for that long.
+    pub(super) fn tell_gaps(&mut self, found_any: bool) {
         let (look, now) = (self.looks, self.looked_at);
         self.pasts.retain(|past| now.since(past.since) < PAST_KEPT);
         self.newcomers
@@ -442,7 +445,8 @@ impl Source {
                 && newcomers.any(|(new, _)| new.as_os_str().as_encoded_bytes().starts_with(path))
         };
         let is_waited_for = self.files.values().any(Known::may_be_a_copy);
-        let is_due = |since: UnixMs| !is_waited_for || now.since(since) >= COPY_AWAITED;
+        let is_clear = found_any && !is_waited_for;
+        let is_due = |since: UnixMs| is_clear || now.since(since) >= COPY_AWAITED;
         for past in self.pasts.iter_mut().filter(|past| past.is_awaited) {
             if look < past.look + LOOKS_FOR_COPY || !is_due(past.since) {
                 continue;

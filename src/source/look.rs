@@ -65,7 +65,7 @@ impl Source {
         self.compare_successors(&new);
         self.settle_doubts()?;
         self.settle_strangers()?;
-        self.tell_gaps();
+        self.tell_gaps(found_any);
         self.give_up_deleted();
         self.arrange();
         self.close_quiet();

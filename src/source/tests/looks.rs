@@ -314,3 +314,24 @@ fn a_file_left_out_because_there_are_too_many_is_not_told_as_vanished() {
     assert_eq!(scene.changes(), ["too many 1"]);
     fs::remove_file(scene.path("old.txt")).unwrap();
 }
+
+#[test]
+fn four_hundred_days_of_hourly_files_cost_a_start_one_look() {
+    let mut scene = Scene::new();
+    for hour in 0..400 * 24 {
+        let name = format!("cdr_{hour:05}.txt");
+        scene.append(&name, format!("{hour}|a\n{hour}|b\n"));
+        scene.age(&name, 90 + (400 * 24 - hour) * 3_600);
+    }
+    assert_eq!(scene.follow().len(), 400 * 24 * 2);
+    scene.wait(90);
+    scene.look();
+    let began = std::time::Instant::now();
+    scene.restart();
+    scene.look();
+    let took = began.elapsed();
+    println!("start {took:?}, {} opens", scene.source.opens());
+    let began = std::time::Instant::now();
+    scene.look();
+    println!("look {:?}", began.elapsed());
+}
