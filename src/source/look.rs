@@ -105,6 +105,31 @@ impl Source {
         has_grown
     }
 
+    /// Whether every file is known for what it is, and has been read as far as it goes: then only
+    /// what happens to the files has a next look find anything.
+    pub fn is_settled(&self) -> bool {
+        let is_at_rest = |known: &Known| {
+            let is_known = known.standing <= Standing::Grown || known.copy_of.is_some();
+            let waits_for_more = known.stuck.is_some_and(|stuck| !stuck.was_last);
+            let is_there = known.presence != Presence::Unlisted;
+            let owes = known.owed.is_some() || known.is_held || known.parked_at.is_some();
+            (is_known || matches!(known.presence, Presence::Gone { .. }))
+                && is_there
+                && !owes
+                && !waits_for_more
+        };
+        let has_to_tell = !self.untold.changes.is_empty()
+            || !self.untold.positions.is_empty()
+            || self.untold_unreadable.is_some()
+            || self.untold_readable.is_some();
+        let is_complete = !self.start_applies && self.unreadable_paths.is_empty();
+        is_complete
+            && !has_to_tell
+            && self.unread.is_empty()
+            && !self.pasts.iter().any(|past| past.is_awaited)
+            && self.files.values().all(is_at_rest)
+    }
+
     /// Tells what is wrong with the listing itself, as far as it has not been told.
     fn tell(&mut self, listing: &mut Listing) {
         let mut paths = BTreeSet::new();

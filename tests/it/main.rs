@@ -23,6 +23,7 @@ mod interop;
 mod live;
 mod packaging;
 mod power;
+mod quiet;
 mod rotation;
 mod service;
 mod shape;
