@@ -1,7 +1,7 @@
 //! What the agent costs the switch: next to nothing where nothing happens, and nothing more where
 //! everything fails at once.
 
-use crate::support::{Bench, row, run, wait_until};
+use crate::support::{Bench, row, run, skip, wait_until};
 use std::fs::{self, File};
 use std::io::Write;
 use std::thread;
@@ -63,6 +63,46 @@ fn ten_thousand_quiet_files_cost_no_more_than_a_hundred_and_a_new_row_is_still_f
     let new = bench.path("cdr/cdr_new.csv");
     fs::write(new, row(FILES + 1)).unwrap();
     wait_until("the new rows to be read", || rows_read(&bench) == FILES + 2);
+    assert_eq!(agent.stop(), 0);
+    assert!(bench.ledger().balances());
+}
+
+#[test]
+fn rows_whose_events_the_kernel_dropped_arrive_without_waiting_for_the_poll() {
+    let queued = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let queued: u64 = queued.trim().parse().unwrap();
+    if queued > 100_000 {
+        let why = format!("fs.inotify.max_queued_events is {queued}; set it to 16384");
+        return skip(
+            "quiet::rows_whose_events_the_kernel_dropped_arrive_without_waiting_for_the_poll",
+            &why,
+        );
+    }
+    let bench = Bench::new();
+    bench.configure("url = \"http://127.0.0.1:9/\"");
+    let config = fs::read_to_string(bench.path("switchhook.toml")).unwrap();
+    let config = config.replace("poll = \"200ms\"", "poll = \"1h\"");
+    fs::write(bench.path("switchhook.toml"), config).unwrap();
+    fs::write(bench.path("cdr/cdr_0.csv"), row(0)).unwrap();
+    let agent = bench.agent();
+    wait_until("the first row to be read", || rows_read(&bench) == 1);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(agent.pid()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    // Two events each, and no two alike in succession.
+    let names = ["cdr/a.tmp", "cdr/b.tmp"].map(|name| bench.path(name));
+    File::create(&names[0]).unwrap();
+    for n in 0..usize::try_from(queued / 2 + 1_000).unwrap() {
+        fs::rename(&names[n % 2], &names[(n + 1) % 2]).unwrap();
+    }
+    // These events are lost for certain.
+    fs::write(bench.path("cdr/cdr_1.csv"), row(1)).unwrap();
+    let mut old = File::options()
+        .append(true)
+        .open(bench.path("cdr/cdr_0.csv"))
+        .unwrap();
+    old.write_all(row(2).as_bytes()).unwrap();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    wait_until("the rows to be read", || rows_read(&bench) == 3);
     assert_eq!(agent.stop(), 0);
     assert!(bench.ledger().balances());
 }
