@@ -27,6 +27,7 @@ mod interop;
 mod live;
 mod packaging;
 mod power;
+mod quiet;
 mod rotation;
 mod routing;
 mod rsyslog;
