@@ -29,6 +29,7 @@ const LIKE: &str = "{ max_events = 100, max_bytes = \"1MiB\", max_wait = \"200ms
 
 /// Reads the keys into `endpoint`, whose events are known.
 pub fn order(table: &EndpointTable, endpoint: &mut Endpoint, place: &mut Place<'_>) {
+    refuse_beside_mirror(table, place);
     endpoint.order = kind(table, place);
     if let Order::Key(key) = &endpoint.order {
         check_key(key, &endpoint.events, table, place);
@@ -52,6 +53,20 @@ pub fn order(table: &EndpointTable, endpoint: &mut Endpoint, place: &mut Place<'
         endpoint.priority = priority;
     } else if endpoint.order.is_strict() {
         endpoint.priority = Vec::new();
+    }
+}
+
+/// A mirror lets events pass by, and gives up what is refused: there is no order to keep.
+fn refuse_beside_mirror(table: &EndpointTable, place: &mut Place<'_>) {
+    if table.mirror.is_none() {
+        return;
+    }
+    let what = "a mirror gets events as they come, one in each request; leave this out";
+    if table.order.is_some() {
+        place.problem("order", &table.order, what);
+    }
+    if table.batch.is_some() {
+        place.problem("batch", &table.batch, what);
     }
 }
 
@@ -361,6 +376,19 @@ mod tests {
         check(
             &with("batch = true"),
             &["batch: the word true does not belong here; write batch = { max_events"],
+        );
+    }
+
+    #[test]
+    fn a_mirror_has_no_order_and_no_batches() {
+        let other = with("");
+        let mirror = "[[endpoint]]\nname = \"look\"\nurl = \"https://b/\"\nsecret_file = \"billing.secret\"\nmirror = \"billing\"\nmirror_for = \"1h\"\norder = \"strict\"\nbatch = {}\n";
+        check(
+            &format!("{other}{mirror}"),
+            &[
+                "order: a mirror gets events as they come",
+                "batch: a mirror gets events as they come",
+            ],
         );
     }
 

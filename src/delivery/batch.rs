@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::queue::Queued;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 /// Most events of a batch: what a lane holds, and the queue lets wait, is a few thousand, and
@@ -112,6 +112,20 @@ pub fn id<'e>(members: impl Iterator<Item = &'e Queued>) -> String {
     id
 }
 
+/// What a request is known by: the id of its batch, or of its event. Prints it.
+#[derive(Debug)]
+pub(super) struct RequestId<'e>(pub(super) &'e Endpoint, pub(super) &'e Entry);
+
+impl fmt::Display for RequestId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RequestId(endpoint, entry) = self;
+        match endpoint.batch {
+            None => entry.queued.event.id.fmt(f),
+            Some(_) => f.write_str(&id(entry.members())),
+        }
+    }
+}
+
 /// Appends the body of `entry` to `body`, and takes out of it what does not fit.
 pub(super) fn render(
     endpoint: &Endpoint,
@@ -121,12 +135,12 @@ pub(super) fn render(
 ) -> Option<Entry> {
     let begin = body.len();
     body.push(b'[');
-    endpoint.body.render(&entry.queued, body);
+    endpoint.render(&entry.queued, body);
     let mut fitting = 0;
     for other in &entry.others {
         let before = body.len();
         body.push(b',');
-        endpoint.body.render(&other.queued, body);
+        endpoint.render(&other.queued, body);
         if body.len() + 1 - begin > batch.max_bytes {
             body.truncate(before);
             break;
@@ -231,7 +245,7 @@ mod tests {
             let mut body = Vec::new();
             assert!(render(&endpoint(), &Batch::default(), &mut entry, &mut body).is_none());
             let mut alone = Vec::new();
-            endpoint().body.render(&entry.queued, &mut alone);
+            endpoint().render(&entry.queued, &mut alone);
             let array: Vec<serde_json::Value> = serde_json::from_slice(&body).unwrap();
             assert_eq!(array.len() as u64, count);
             assert!(body[1..].starts_with(&alone));

@@ -23,6 +23,10 @@
 //! Everything here is decided under one short lock, without network; the time comes in as a
 //! parameter.
 
+mod company;
+mod express;
+mod mirror;
+
 use super::batch::Gathering;
 use super::breaker::{Breaker, Gate, OPEN_AFTER, Unavailable};
 use super::counts::{Counts, EndpointState};
@@ -35,11 +39,13 @@ use super::notice::Notice;
 use super::order::Lines;
 use super::outcome::{Failure, Outcome};
 use super::retry::{Next, draw};
+use super::route::{Chooser, Routes};
 use super::settler::Outbox;
 use super::window::{WINDOW_EVENTS, Window};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
 use crate::queue::Queued;
+use mirror::Mirroring;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,9 +90,6 @@ const MEMORY_WAIT: Duration = Duration::from_secs(1);
 /// How long a lane waits when the queue cannot be read.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(1);
 
-mod company;
-mod express;
-
 /// What a worker is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -106,6 +109,8 @@ pub struct Lane {
     outbox: Arc<Outbox>,
     rng: fastrand::Rng,
     breaker: Breaker,
+    chooser: Chooser,
+    mirroring: Mirroring,
     window: Window,
     /// At most what was under way when the endpoint began to fail, and [`PROBED_MAX`].
     first: VecDeque<Entry>,
@@ -174,6 +179,8 @@ impl Lane {
         Lane {
             rng: fastrand::Rng::with_seed(seed),
             breaker: Breaker::new(endpoint.probe_max),
+            chooser: Chooser::alone(&endpoint),
+            mirroring: Mirroring::default(),
             window: Window::new(Arc::clone(&queue), &endpoint.name),
             endpoint,
             queue,
@@ -209,8 +216,20 @@ impl Lane {
         }
     }
 
+    /// The same lane, with `routes` deciding which events are its endpoint's.
+    pub fn routed(mut self, routes: &Routes) -> Lane {
+        self.chooser.follow(routes.clone());
+        self
+    }
+
     /// What to do at `now`.
     pub fn take(&mut self, now: Moment, wall: UnixMs) -> Turn {
+        let turn = self.mirror_turn(now, wall);
+        let turn = turn.unwrap_or_else(|| self.turn(now, wall));
+        self.until_mirror_ends(turn, wall)
+    }
+
+    fn turn(&mut self, now: Moment, wall: UnixMs) -> Turn {
         if self.is_stopping {
             return Turn::Stopped;
         }
@@ -225,7 +244,10 @@ impl Lane {
         };
         let picked = self
             .load_stored(now, wall)
-            .and_then(|()| self.pick(now, is_probe))
+            .and_then(|()| {
+                self.reroute(wall);
+                self.pick(now, is_probe)
+            })
             .and_then(|picked| match picked {
                 None if self.let_go(now)? => self.pick(now, is_probe),
                 picked => Ok(picked),
@@ -825,6 +847,9 @@ impl Lane {
     }
 
     fn bury(&mut self, entry: Entry, now: Moment, wall: UnixMs) {
+        if self.chooser.mirror().is_some() {
+            return self.give_up(&entry);
+        }
         let Entry {
             queued,
             attempts,

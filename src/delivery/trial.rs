@@ -43,7 +43,7 @@ pub fn try_out(
     let mut body = Vec::new();
     let mut entry = Entry::new(queued.clone());
     match &endpoint.batch {
-        None => endpoint.body.render(queued, &mut body),
+        None => endpoint.render(queued, &mut body),
         // One event always fits.
         Some(batch) => _ = batch::render(endpoint, batch, &mut entry, &mut body),
     }

@@ -221,7 +221,7 @@ fn a_batch_with_one_bad_event_splits_until_it_stands_alone_and_is_buried() {
 #[test]
 fn a_receiver_that_says_too_large_gets_what_fits() {
     let keys = "batch = { max_events = 100, max_wait = \"50ms\" }";
-    let (bench, receiver, arrivals, agent) = batches(300, keys, &["too_long=8000"]);
+    let (bench, receiver, arrivals, agent) = batches(300, keys, &["too-long=8000"]);
     wait_until("all to arrive", || {
         receiver.account().distinct == 300 && bench.is_drained()
     });

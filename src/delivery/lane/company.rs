@@ -48,13 +48,10 @@ impl Lane {
             let mut skipped = Vec::new();
             let next = self
                 .window
-                .next(&self.endpoint.events, &mut self.memory, |sequence| {
+                .next(&self.chooser, &mut self.memory, |sequence| {
                     skipped.push(sequence)
                 });
-            for sequence in skipped {
-                self.counts.skipped += 1;
-                self.settle(sequence, Settlement::Skipped);
-            }
+            self.skip(skipped);
             let Some(mut entry) = next?.map(Entry::new) else {
                 return Ok(None);
             };

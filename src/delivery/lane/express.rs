@@ -7,7 +7,6 @@
 
 use super::*;
 use crate::delivery::window::Overtaken;
-use crate::event::Event;
 
 /// How many more events than others leave room for may wait while these still go out.
 const KEPT_MORE: usize = KEPT_MAX / 4;
@@ -19,12 +18,11 @@ impl Lane {
             return Ok(None);
         }
         while let Some(sequence) = self.window.urgent(&self.endpoint.priority) {
-            let endpoint = &self.endpoint;
-            let may = |event: &Event| {
-                let is_urgent = endpoint.priority.iter().any(|kind| **kind == *event.kind);
-                is_urgent
-                    && endpoint.events.wants(&event.kind)
-                    && endpoint.order.line(event).is_none()
+            let (endpoint, chooser) = (&self.endpoint, &self.chooser);
+            let may = |queued: &Queued| {
+                let kind = &*queued.event.kind;
+                let is_urgent = endpoint.priority.iter().any(|urgent| **urgent == *kind);
+                is_urgent && chooser.gets(queued) && endpoint.order.line(&queued.event).is_none()
             };
             match self.window.overtake(sequence, may, &mut self.memory)? {
                 Overtaken::Stays => {}

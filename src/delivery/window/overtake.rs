@@ -1,7 +1,7 @@
 //! Overtake: taking an event out of the window before its turn, or from beyond it.
 
 use super::{Memory, QueueTrouble, Window};
-use crate::event::{Event, Sequence};
+use crate::event::Sequence;
 use crate::queue::{PASSED_MAX, Queued};
 
 /// What came of looking at one event.
@@ -32,7 +32,7 @@ impl Window {
     pub(in crate::delivery) fn overtake(
         &mut self,
         sequence: Sequence,
-        may: impl Fn(&Event) -> bool,
+        may: impl Fn(&Queued) -> bool,
         memory: &mut Memory,
     ) -> Result<Overtaken, QueueTrouble> {
         let overtaken = if self.settled_before.contains(&sequence) {
@@ -48,11 +48,11 @@ impl Window {
         Ok(overtaken)
     }
 
-    fn pull_decoded(&mut self, sequence: Sequence, may: impl Fn(&Event) -> bool) -> Overtaken {
+    fn pull_decoded(&mut self, sequence: Sequence, may: impl Fn(&Queued) -> bool) -> Overtaken {
         let place = self.fresh.binary_search_by_key(&sequence, |it| it.sequence);
         let place = place.ok().filter(|place| {
             let found = self.fresh.get(*place);
-            found.is_some_and(|queued| may(&queued.event))
+            found.is_some_and(may)
         });
         let taken = place.and_then(|place| self.fresh.remove(place));
         taken.map_or(Overtaken::Stays, Overtaken::Event)
@@ -61,7 +61,7 @@ impl Window {
     fn pull_beyond(
         &mut self,
         sequence: Sequence,
-        may: impl Fn(&Event) -> bool,
+        may: impl Fn(&Queued) -> bool,
         memory: &mut Memory,
     ) -> Result<Overtaken, QueueTrouble> {
         if memory.is_short() || sequence >= self.end() && self.is_full_beyond() {
@@ -71,7 +71,7 @@ impl Window {
         let Some(queued) = read.into_iter().next().filter(|it| it.sequence == sequence) else {
             return Ok(Overtaken::Stays);
         };
-        if !may(&queued.event) {
+        if !may(&queued) {
             return Ok(Overtaken::Stays);
         }
         if !memory.take(&queued.event) {
