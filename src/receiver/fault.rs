@@ -429,7 +429,7 @@ mod tests {
         check_refused("delay=2", "delay=2s");
         check_refused("delay=-2s", "delay=2s");
         check_refused("delay=2h", "up to 1h");
-        check_refused("poison=", "poison=TEXT");
+        check_refused("poison=", "receive --help");
         check_refused("too-long=1MiB", "too-long=65536");
         check_refused("hang,retry_after=5s", "status=503,retry_after=5s");
     }
