@@ -65,6 +65,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         url,
         headers,
         shown: access,
+        ..
     } = access::access(table, place);
     let events = events(table, place);
     let (secret, previous) = secrets(table, profile, &signing, place);
