@@ -4,6 +4,7 @@ use super::access::{self, Access};
 use super::file::EndpointTable;
 use super::link::{self, IdentityFiles};
 use super::place::{self, Place};
+use super::route;
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
 use super::value;
@@ -67,7 +68,11 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         shown: access,
         ..
     } = access::access(table, place);
-    let events = events(table, place);
+    // A mirror gets what the other endpoint gets.
+    let events = match table.mirror {
+        Some(_) => None,
+        None => events(table, place),
+    };
     let (secret, previous) = secrets(table, profile, &signing, place);
     let ca_file = place.path("ca_file", &table.ca_file, "\"/etc/ssl/own-ca.pem\"");
     let extra_roots = roots(ca_file.as_deref(), table, place);
@@ -78,6 +83,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
     if let Some(fields) = fields {
         endpoint.body = Body::Fields(fields);
     }
+    route::endpoint(table, &mut endpoint, place);
     if let Signing::Own(scheme) = signing {
         endpoint.signature = scheme;
     }
@@ -502,6 +508,7 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
     put("allow_private", endpoint.allow_private.into());
     config.access.put(&endpoint.headers, &mut table);
     link::show(endpoint, &config.identity, &mut table);
+    route::show(endpoint, &mut table);
     table
 }
 

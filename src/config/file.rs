@@ -28,6 +28,8 @@ pub struct ConfigFile {
     pub log: Option<LogTable>,
     /// `[metrics]`.
     pub metrics: Option<MetricsTable>,
+    /// `[routing]`.
+    pub routing: Option<RoutingTable>,
     /// `[[source]]`.
     #[serde(default)]
     pub source: Vec<SourceTable>,
@@ -82,6 +84,9 @@ pub struct LogTable {
     pub level: Key<String>,
     /// `rfc3164` or `rfc5424`.
     pub format: Key<String>,
+    /// `failures`, `all` or `none`: attempts to deliver that get a line of their own (default:
+    /// `failures`).
+    pub attempts: Key<String>,
     /// Time between summary lines, with its unit (default: `"5m"`).
     pub summary_every: Key<String>,
 }
@@ -91,6 +96,14 @@ pub struct LogTable {
 pub struct MetricsTable {
     /// File that is written anew every 10 s, in Prometheus' text format (default: none).
     pub textfile: Key<String>,
+}
+
+/// The `[routing]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct RoutingTable {
+    /// Who gets an event that endpoints of several levels take: `override`, those of the most
+    /// specific level, or `all` of them (default: `override`).
+    pub mode: Key<String>,
 }
 
 /// A `[[source]]` table as written.
@@ -183,6 +196,8 @@ pub struct SourceTable {
     pub event: Key<String>,
     /// Lists of columns that together identify a row, the first usable one counts.
     pub id_keys: Key<Vec<Vec<String>>>,
+    /// The column that carries the tag by which endpoints of level `call` are chosen (default: none).
+    pub route_tag: Key<String>,
     /// What the start column means: `setup` or `answer` (default: `setup`).
     pub start_is: Key<String>,
     /// Conditions on the events' values; events for which one does not hold are filtered out.
@@ -251,7 +266,7 @@ pub struct ListenTable {
 }
 
 /// An `[[endpoint]]` table as written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct EndpointTable {
     /// What the endpoint is called in logs and in the queue. Required.
     pub name: Key<String>,
@@ -267,6 +282,27 @@ pub struct EndpointTable {
     pub fields: Key<BTreeMap<String, String>>,
     /// Event types, or `["*"]`. Required.
     pub events: Key<Vec<String>>,
+    /// Where in an event it looks for its names: `call`, `application`, `trunk`, `account`, or
+    /// `default` for every event (default: `default`).
+    pub level: Key<String>,
+    /// Its names at that level. Required beside a level other than `default`.
+    pub matches: Key<Vec<String>>,
+    /// Conditions on the events' values, all of which have to hold.
+    #[serde(rename = "where")]
+    pub conditions: Key<toml::Table>,
+    /// The share of events it gets, 0.01 to 100, chosen by their ids (default: 100).
+    pub sample_percent: Key<toml::Value>,
+    /// Fields of which the last two digits are told.
+    pub mask: Key<Vec<String>>,
+    /// Fields that are not told.
+    pub omit: Key<Vec<String>>,
+    /// Another endpoint: this one gets exactly what that one gets, instead of what `events` and the
+    /// keys above say.
+    pub mirror: Key<String>,
+    /// The end of that, with its zone; at most a week away.
+    pub mirror_until: Key<String>,
+    /// How long that lasts, with its unit, from the first start with it on; at most `"7d"`.
+    pub mirror_for: Key<String>,
     /// Whether it is delivered to (default: true).
     pub enabled: Key<bool>,
     /// `now` or `oldest`: what a new endpoint gets of the events already queued (default: `now`).
@@ -497,6 +533,7 @@ fn known_keys(owner: &str) -> &'static [&'static str] {
         "limits" => fields::<LimitsTable>(),
         "log" => fields::<LogTable>(),
         "metrics" => fields::<MetricsTable>(),
+        "routing" => fields::<RoutingTable>(),
         "source" => fields::<SourceTable>(),
         "http" | "udp" => fields::<ListenTable>(),
         "pattern" => fields::<PatternKeys>(),

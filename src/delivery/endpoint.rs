@@ -6,10 +6,12 @@
 use super::link::Link;
 use super::memory::Share;
 use super::outcome::SuccessRule;
-use super::profile::{Body, Profile};
+use super::profile::{Body, Profile, Redaction};
 use super::retry::RetrySchedule;
+use super::route::Route;
 use super::signer::{Secret, SignatureScheme};
 use super::url::Url;
+use crate::queue::Queued;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -51,6 +53,10 @@ pub struct Endpoint {
     pub body: Body,
     /// Which events it is told.
     pub events: EventFilter,
+    /// Which of these are for it.
+    pub route: Route,
+    /// What of them it is not told.
+    pub redaction: Redaction,
     /// How requests are signed.
     pub signature: SignatureScheme,
     /// The key in force; without one requests go out unsigned.
@@ -98,6 +104,8 @@ impl Endpoint {
             profile,
             body: Body::Of(profile),
             events: EventFilter::All,
+            route: Route::default(),
+            redaction: Redaction::default(),
             signature: defaults.signature,
             secret: None,
             previous_secret: None,
@@ -120,6 +128,12 @@ impl Endpoint {
             allow_private: false,
             memory: Share::default(),
         }
+    }
+
+    /// Appends the body it gets for `queued` to `body`. The one way to a body: what is masked or
+    /// left out is so before anything is made of the event.
+    pub fn render(&self, queued: &Queued, body: &mut Vec<u8>) {
+        self.body.render(&self.redaction.of(queued), body);
     }
 }
 

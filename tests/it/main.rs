@@ -10,6 +10,7 @@
 
 mod access;
 mod agent;
+mod apply;
 mod bounds;
 mod cli;
 mod control;
@@ -17,6 +18,7 @@ mod crash;
 mod damage;
 mod derive;
 mod disk;
+mod docs;
 mod endpoints;
 mod faults;
 mod formats;
@@ -25,7 +27,10 @@ mod interop;
 mod live;
 mod packaging;
 mod power;
+mod quiet;
 mod rotation;
+mod routing;
+mod rsyslog;
 mod service;
 mod shape;
 mod strace;
