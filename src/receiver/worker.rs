@@ -4,7 +4,7 @@
 //! connection, so nothing that hangs can outlive its worker.
 
 use super::ReceiverError;
-use super::desk::{Desk, Reset};
+use super::desk::{Desk, Door, Reset};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -59,6 +59,7 @@ impl Worker {
         shares_port: bool,
         acceptor: Option<TlsAcceptor>,
         desk: &Arc<Desk>,
+        door: Door,
     ) -> Result<Worker, ReceiverError> {
         let runtime = Builder::new_current_thread()
             .enable_io()
@@ -73,7 +74,7 @@ impl Worker {
         let thread = thread::Builder::new().name("receiver".to_string());
         let thread = thread.spawn(move || {
             runtime.block_on(async {
-                tokio::spawn(accept(listener, acceptor, desk));
+                tokio::spawn(accept(listener, acceptor, desk, door));
                 // Only ever ends by the other end's drop.
                 let _dropped = stopped.await;
             });
@@ -109,7 +110,7 @@ fn listen(runtime: &Runtime, addr: SocketAddr, shares_port: bool) -> io::Result<
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>) {
+async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>, door: Door) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let Ok((stream, _peer)) = listener.accept().await else {
@@ -118,29 +119,29 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, desk: Arc<
         };
         let (acceptor, desk) = (acceptor.clone(), Arc::clone(&desk));
         tokio::spawn(async move {
-            welcome(stream, acceptor, desk).await;
+            welcome(stream, acceptor, desk, door).await;
             drop(place);
         });
     }
 }
 
-async fn welcome(stream: TcpStream, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>) {
+async fn welcome(stream: TcpStream, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>, door: Door) {
     // An answer is one small packet; where the option is refused it only comes later.
     let _later = stream.set_nodelay(true);
     match acceptor {
-        None => serve(stream, desk).await,
+        None => serve(stream, desk, door).await,
         Some(acceptor) => {
             let handshake = time::timeout(HANDSHAKE_MAX, acceptor.accept(stream));
             if let Ok(Ok(stream)) = handshake.await {
-                serve(stream, desk).await;
+                serve(stream, desk, door).await;
             }
         }
     }
 }
 
 /// Serves one connection to its end.
-async fn serve<S: Stream>(stream: S, desk: Arc<Desk>) {
-    let service = service_fn(|request| Box::pin(Arc::clone(&desk).answer(request)));
+async fn serve<S: Stream>(stream: S, desk: Arc<Desk>, door: Door) {
+    let service = service_fn(|request| Box::pin(Arc::clone(&desk).answer(door, request)));
     // No limit on idle time: the agent's own idle timeout is what is to be seen.
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
