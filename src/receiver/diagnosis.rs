@@ -4,12 +4,14 @@
 //! are tried one after another: the signature in another writing, the secret read in another way, the
 //! body printed in another way. Only where one of them fits is it named as the cause.
 
+use super::print::{indented, spaced};
 use super::verify::{Claim, Profile, Reject, Verifier, hex};
 use crate::clock::UnixMs;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::fmt;
 
 /// All profiles that have a signature header of their own.
@@ -281,9 +283,16 @@ fn altered(verifier: &Verifier, claim: &Claim<'_>, body: &[u8]) -> Option<&'stat
     if fits(b"") {
         return Some("the signature is that of an empty body: it was signed before it was there");
     }
-    let json: Value = serde_json::from_slice(body).ok()?;
-    let reprinted = [serde_json::to_vec(&json), serde_json::to_vec_pretty(&json)];
-    let is_reprinted = reprinted.iter().flatten().any(|other| fits(other));
+    let json: &RawValue = serde_json::from_slice(body).ok()?;
+    let sorted: Value = serde_json::from_slice(body).ok()?;
+    let reprinted = [
+        spaced(json.get(), ",", ":"),
+        // As Python does unless it is told otherwise.
+        spaced(json.get(), ", ", ": "),
+        indented(json.get()),
+        sorted.to_string(),
+    ];
+    let is_reprinted = reprinted.iter().any(|other| fits(other.as_bytes()));
     is_reprinted.then_some(
         "the signature fits the same JSON printed in another way: something between parsed and printed it again",
     )

@@ -183,52 +183,80 @@ pub fn relayed_json(relayed: &Relayed) -> Value {
 }
 
 /// `json` over several lines; its numbers and texts stay as they are written.
-fn indented(json: &str) -> String {
-    let mut out = String::new();
+pub(super) fn indented(json: &str) -> String {
     let mut depth = 0_usize;
-    let mut signs = json.chars().peekable();
+    let mut out = String::new();
     let turn = |out: &mut String, depth: usize| {
         out.push('\n');
         out.extend(std::iter::repeat_n("  ", depth));
     };
-    while let Some(sign) = signs.next() {
-        match sign {
-            '"' => {
-                out.push(sign);
-                while let Some(inside) = signs.next() {
-                    out.push(inside);
-                    match inside {
-                        '\\' => out.extend(signs.next()),
-                        '"' => break,
-                        _ => {}
-                    }
-                }
+    for token in Tokens(json) {
+        match token {
+            "{" | "[" => {
+                out.push_str(token);
+                depth += 1;
+                turn(&mut out, depth);
             }
-            '{' | '[' => {
-                out.push(sign);
-                while signs.next_if(char::is_ascii_whitespace).is_some() {}
-                if let Some(close) = signs.next_if(|next| matches!(next, '}' | ']')) {
-                    out.push(close);
-                } else {
-                    depth += 1;
-                    turn(&mut out, depth);
-                }
-            }
-            '}' | ']' => {
+            "}" | "]" => {
                 depth = depth.saturating_sub(1);
-                turn(&mut out, depth);
-                out.push(sign);
+                // Nothing inside stays on one line.
+                let line = out.trim_ascii_end().len();
+                match out.get(..line).is_some_and(|all| all.ends_with(['{', '['])) {
+                    true => out.truncate(line),
+                    false => turn(&mut out, depth),
+                }
+                out.push_str(token);
             }
-            ',' => {
-                out.push(sign);
+            "," => {
+                out.push_str(token);
                 turn(&mut out, depth);
             }
-            ':' => out.push_str(": "),
-            sign if sign.is_ascii_whitespace() => {}
-            sign => out.push(sign),
+            ":" => out.push_str(": "),
+            token => out.push_str(token),
         }
     }
     out
+}
+
+/// `json` on one line, with these signs between items and behind keys.
+pub(super) fn spaced(json: &str, item: &str, key: &str) -> String {
+    Tokens(json)
+        .map(|token| match token {
+            "," => item,
+            ":" => key,
+            token => token,
+        })
+        .collect()
+}
+
+/// The tokens of valid JSON, without the white space between them.
+struct Tokens<'a>(&'a str);
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0.trim_ascii_start();
+        let mut signs = rest.char_indices();
+        let (_, first) = signs.next()?;
+        let length = match first {
+            '{' | '}' | '[' | ']' | ',' | ':' => 1,
+            '"' => loop {
+                match signs.next() {
+                    Some((_, '\\')) => drop(signs.next()),
+                    Some((at, '"')) => break at + 1,
+                    Some(_) => {}
+                    None => break rest.len(),
+                }
+            },
+            _ => rest
+                .find(|sign: char| "{}[],:\"".contains(sign) || sign.is_ascii_whitespace())
+                .unwrap_or(rest.len()),
+        };
+        let (token, rest) = rest.split_at(length);
+        self.0 = rest;
+        Some(token)
+    }
 }
 
 fn answer(answer: Answer) -> String {
@@ -339,6 +367,8 @@ mod tests {
         let body = r#"{"a":"x{\",}","b":[1.50,{"c":12345678901234567890}],"d":[],"e":{ }}"#;
         let expected = "{\n  \"a\": \"x{\\\",}\",\n  \"b\": [\n    1.50,\n    {\n      \"c\": 12345678901234567890\n    }\n  ],\n  \"d\": [],\n  \"e\": {}\n}";
         assert_eq!(indented(body), expected);
+        let compact = body.replace("{ }", "{}");
+        assert_eq!(spaced(&indented(body), ",", ":"), compact);
     }
 
     #[test]

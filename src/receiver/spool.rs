@@ -189,11 +189,18 @@ impl Rotated {
     fn open(path: PathBuf, bytes_max: u64) -> io::Result<(Rotated, Vec<Remembered>)> {
         let mut remembered = Vec::new();
         for path in [older(&path), path.clone()] {
-            match fs::read(&path) {
-                Ok(lines) => remember(&lines, &mut remembered),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+            let found = match fs::metadata(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                found => found?,
+            };
+            if !found.is_file() {
+                return Err(io::Error::other("it is neither a file nor a directory"));
             }
+            if found.len() > bytes_max {
+                let what = "it is longer than the spool may be; give more room or another name";
+                return Err(io::Error::other(what));
+            }
+            remember(&fs::read(&path)?, &mut remembered);
         }
         let mut file = open_new(&path)?;
         let mut bytes = file.metadata()?.len();
@@ -499,5 +506,24 @@ mod tests {
             error.starts_with("cannot spool to /proc/nowhere"),
             "{error}"
         );
+        let endless = SpoolSettings {
+            path: "/dev/zero".into(),
+            bytes_max: 0,
+        };
+        let error = Spool::open(&endless).unwrap_err().to_string();
+        assert!(error.ends_with("neither a file nor a directory"), "{error}");
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_an_error_and_not_a_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut full = Rotated {
+            path: dir.path().join("callbacks.jsonl"),
+            file: OpenOptions::new().append(true).open("/dev/full").unwrap(),
+            bytes: 0,
+            half: SPOOL_BYTES_MIN,
+        };
+        full.write(&[request(1, 10)]).unwrap_err();
+        assert_eq!(full.bytes, 0);
     }
 }

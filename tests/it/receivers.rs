@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Calls that the agent delivers to each receiver under each profile.
-const ROWS: usize = 30;
+const ROWS: usize = 20;
 
 /// The headers of one request.
 type Headers = Vec<(&'static str, String)>;
