@@ -1,11 +1,14 @@
 //! `receive` and `verify` as the developer of a receiver meets them.
 
 use crate::support::{Bench, PATIENCE, SECRET, receiver, row, skip, switchhook, text, wait_until};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
 use sha2::Sha256;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -193,14 +196,14 @@ fn scripts_read_a_json_object_per_callback_and_nothing_else() {
     inspector.post("{}", None);
     inspector.line("\"number\":3");
     let lines = inspector.lines();
-    let told: Vec<serde_json::Value> = lines
+    let told: Vec<Value> = lines
         .iter()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
     assert_eq!(told.len(), 3, "{lines:?}");
     assert_eq!(told[0]["id"], format!("evt_{:032x}", 7));
     assert_eq!(told[0]["body"], callback(7));
-    let repeats: Vec<&serde_json::Value> = told.iter().map(|told| &told["repeat"]).collect();
+    let repeats: Vec<&Value> = told.iter().map(|told| &told["repeat"]).collect();
     assert_eq!(repeats, [false, true, false]);
     assert_eq!(told[2]["signature"]["cause"], "header missing");
     inspector.child.kill().unwrap();
@@ -480,11 +483,8 @@ fn a_signed_time_is_judged_at_the_time_that_is_asked_for() {
         Some(0)
     );
     let (code, out) = with(&["--at", "2021-02-25T15:02:10Z", "--json", "--explain"]);
-    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(
-        (code, &told["valid"]),
-        (Some(0), &serde_json::Value::Bool(true))
-    );
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &told["valid"]), (Some(0), &Value::Bool(true)));
 }
 
 /// What a hostile sender with a stolen secret would write, and a caller's name could.
@@ -542,7 +542,7 @@ fn the_page_shows_what_arrived_in_a_real_browser_and_runs_nothing_of_it() {
     assert!(!dom.contains("<img") && !dom.contains("<b>"), "{dom}");
     assert_eq!(dom.matches("<script").count(), 1, "its own: {dom}");
     for shown in [
-        "6 kept, 6 shown, 1 refused, 1 repeats",
+        "6 kept, 6 shown, 1 refused, 1 repeat<",
         "signature ok",
         "header missing",
         "x-vos3000-signature is missing",
@@ -580,15 +580,200 @@ fn the_page_shows_what_arrived_in_a_real_browser_and_runs_nothing_of_it() {
     }
 }
 
+/// Typing, opening and clearing, with keys alone, by way of the driver that belongs to the browser.
+#[test]
+fn the_page_is_worked_with_keys_alone() {
+    const TEST: &str = "inspector::the_page_is_worked_with_keys_alone";
+    if !crate::support::has("chromium", "--version")
+        || !crate::support::has("chromedriver", "--version")
+    {
+        return skip(TEST, "chromium or chromedriver is not installed");
+    }
+    let bench = Bench::new();
+    let inspector = Inspector::start(&bench, &["--profile", "vos3000", "--quiet"]);
+    inspector.post_signed(&callback(1));
+    inspector.post_signed(&callback(2).replace("cdr", "alarm"));
+    inspector.post("{}", None);
+    let browser = Browser::start(&bench);
+    browser.open(&format!("http://127.0.0.1:{}/", inspector.port));
+    let counts = || browser.script("return document.getElementById('counts').textContent");
+    let until = |text: &str| wait_until(text, || counts().as_str() == Some(text));
+    until("3 kept, 3 shown, 1 refused, 0 repeats");
+
+    browser.keys(&["/", "a", "l", "a", "r", "m"]);
+    until("3 kept, 1 shown, 1 refused, 0 repeats");
+    browser.keys(&[ESCAPE]);
+    until("3 kept, 3 shown, 1 refused, 0 repeats");
+    // From the filter past the check box and the button to the newest callback.
+    browser.keys(&[TAB, " "]);
+    until("3 kept, 1 shown, 1 refused, 0 repeats");
+    browser.keys(&[" ", TAB, TAB, ENTER]);
+    let open = browser.script("return document.querySelector('details[open]').textContent");
+    assert!(
+        open.as_str()
+            .unwrap()
+            .contains("x-vos3000-signature is missing"),
+        "{open}"
+    );
+    // What arrives meanwhile neither closes it nor takes the focus away.
+    inspector.post_signed(&callback(3));
+    until("4 kept, 4 shown, 1 refused, 0 repeats");
+    let focus = browser.script("return document.activeElement.parentElement.open");
+    assert_eq!(focus, true);
+    if let Some(directory) = std::env::var_os("SWITCHHOOK_SCREENSHOTS") {
+        browser.script("document.querySelectorAll('summary')[3].focus()");
+        browser.keys(&[ENTER]);
+        let picture = browser.ask("GET", "/screenshot", &json!(null));
+        let picture = STANDARD.decode(picture.as_str().unwrap()).unwrap();
+        fs::write(Path::new(&directory).join("page-open.png"), picture).unwrap();
+    }
+    browser.script("document.getElementById('clear').focus()");
+    browser.keys(&[ENTER]);
+    until("0 kept, 0 shown, 0 refused, 0 repeats");
+    inspector.post_signed(&callback(1));
+    until("1 kept, 1 shown, 0 refused, 1 repeat");
+    // A page that is opened later sees the same.
+    browser.open(&format!("http://127.0.0.1:{}/", inspector.port));
+    until("1 kept, 1 shown, 0 refused, 1 repeat");
+    inspector.stop();
+    wait_until("the page to notice the end", || {
+        counts()
+            .as_str()
+            .unwrap()
+            .starts_with("NOT RUNNING ANY MORE")
+    });
+    let wide = browser.script("return document.documentElement.scrollWidth <= innerWidth");
+    assert_eq!(wide, true, "nothing sticks out");
+}
+
+/// Keys as the WebDriver standard numbers them.
+const ESCAPE: &str = "\u{e00c}";
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+
+/// A browser that does what it is told.
+struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+}
+
+impl Browser {
+    fn start(bench: &Bench) -> Browser {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut browser = Browser {
+            driver,
+            port,
+            session: String::new(),
+        };
+        wait_until("the driver to listen", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        let profile = format!("--user-data-dir={}", bench.path("driven").display());
+        let mut arguments: Vec<&str> = HEADLESS.to_vec();
+        arguments.extend([profile.as_str(), "--window-size=360,740"]);
+        let options = json!({ "args": arguments });
+        let wanted =
+            json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
+        let session = browser.ask("POST", "", &wanted);
+        browser.session = format!("/{}", session["sessionId"].as_str().unwrap());
+        browser
+    }
+
+    fn open(&self, url: &str) {
+        self.ask("POST", "/url", &json!({ "url": url }));
+    }
+
+    fn script(&self, script: &str) -> Value {
+        self.ask(
+            "POST",
+            "/execute/sync",
+            &json!({ "script": script, "args": [] }),
+        )
+    }
+
+    /// Presses and lets go one key after another.
+    fn keys(&self, keys: &[&str]) {
+        let press = |key: &&str| {
+            [
+                json!({ "type": "keyDown", "value": key }),
+                json!({ "type": "keyUp", "value": key }),
+            ]
+        };
+        let actions: Vec<Value> = keys.iter().flat_map(press).collect();
+        let source = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.ask("POST", "/actions", &json!({ "actions": [source] }));
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = match body {
+            Value::Null => String::new(),
+            body => body.to_string(),
+        };
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!(
+            "{method} /session{}{path} HTTP/1.1\r\nHost: localhost:{}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.session,
+            self.port,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = BufReader::new(stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            answer.read_line(&mut line).unwrap();
+            let line = line.trim_end().to_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body).unwrap();
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        assert!(
+            answer["value"].get("error").is_none(),
+            "{method} {path}: {answer}"
+        );
+        answer["value"].clone()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() {
+            let _closed = std::panic::catch_unwind(|| self.ask("DELETE", "", &Value::Null));
+        }
+        let _ended = self.driver.kill();
+        let _reaped = self.driver.wait();
+    }
+}
+
+/// How a browser is started without a screen.
+const HEADLESS: [&str; 5] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+];
+
 fn browse(profile: &Path, arguments: &[&str]) -> String {
     let output = Command::new("chromium")
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-        ])
+        .args(HEADLESS)
         .arg(format!("--user-data-dir={}", profile.display()))
         .args(arguments)
         .stdin(Stdio::null())
