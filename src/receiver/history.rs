@@ -57,7 +57,10 @@ impl History {
         let mut shown = arrival_json(arrival, Shown::All);
         let early = self.early.iter();
         let early = early.filter(|relayed| relayed.number == arrival.number);
-        shown["forwards"] = early.map(relayed_json).collect();
+        let early: Value = early.map(relayed_json).collect();
+        if let Some(forwards) = shown.get_mut("forwards") {
+            *forwards = early;
+        }
         self.early
             .retain(|relayed| relayed.number != arrival.number);
         self.revision += 1;

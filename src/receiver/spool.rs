@@ -120,8 +120,8 @@ impl Spool {
     pub async fn keep(&self, request: SavedRequest) -> Result<(), String> {
         let (done, outcome) = oneshot::channel();
         let job = Job { request, done };
-        let sent = self.waiting.as_ref().map(|waiting| waiting.try_send(job));
-        if !matches!(sent, Some(Ok(()))) {
+        let waiting = self.waiting.as_ref();
+        if waiting.is_none_or(|waiting| waiting.try_send(job).is_err()) {
             return Err(format!(
                 "{SPOOL_WAITING_MAX} callbacks wait for the disk already"
             ));
