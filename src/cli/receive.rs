@@ -88,7 +88,7 @@ pub struct ReceiveArguments {
     /// Print headers and bodies too; they hold telephone numbers.
     #[arg(long, conflicts_with = "quiet")]
     payload: bool,
-    /// Print nothing but the account at the end.
+    /// Print nothing but the account at the end, and serve no page unless --web is given.
     #[arg(long)]
     quiet: bool,
 }
@@ -180,7 +180,9 @@ fn settings(arguments: &ReceiveArguments) -> Result<Settings, String> {
     });
     settings.forwards = arguments.forward.clone();
     settings.answers_as_forwarded = arguments.forward_answer;
-    let own = Some(arguments.listen).filter(|addr| addr.ip().is_loopback() && !arguments.no_web);
+    // Quiet is for measurements, which the page would cost time.
+    let is_wanted = !arguments.no_web && !arguments.quiet;
+    let own = Some(arguments.listen).filter(|addr| addr.ip().is_loopback() && is_wanted);
     settings.web = arguments.web.or(own);
     Ok(settings)
 }

@@ -498,7 +498,7 @@ fn the_page_shows_what_arrived_in_a_real_browser_and_runs_nothing_of_it() {
         return skip(TEST, "chromium is not installed");
     }
     let bench = Bench::new();
-    let inspector = Inspector::start(&bench, &["--profile", "vos3000", "--quiet"]);
+    let inspector = Inspector::start(&bench, &["--profile", "vos3000"]);
     bench.configure(&format!(
         "url = \"{}\"\nprofile = \"vos3000\"",
         inspector.url()
@@ -590,7 +590,7 @@ fn the_page_is_worked_with_keys_alone() {
         return skip(TEST, "chromium or chromedriver is not installed");
     }
     let bench = Bench::new();
-    let inspector = Inspector::start(&bench, &["--profile", "vos3000", "--quiet"]);
+    let inspector = Inspector::start(&bench, &["--profile", "vos3000"]);
     inspector.post_signed(&callback(1));
     inspector.post_signed(&callback(2).replace("cdr", "alarm"));
     inspector.post("{}", None);
