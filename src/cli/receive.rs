@@ -3,9 +3,9 @@
 use super::{Exit, screen};
 use crate::config::value;
 use crate::receiver::{
-    Account, Certificate, Fault, Profile, Receiver, Settings, Shown, SpoolSettings, TARGETS_MAX,
-    TOLERANCE, Target, Verifier, arrival_json, arrival_line, detail_lines, payload_lines,
-    relayed_json, relayed_line,
+    Account, Certificate, FAULTS_HELP, Fault, FaultKind, Profile, Receiver, Settings, Shown,
+    SpoolSettings, TARGETS_MAX, TOLERANCE, Target, Verifier, arrival_json, arrival_line,
+    detail_lines, payload_lines, relayed_json, relayed_line,
 };
 use clap::Args;
 use std::io;
@@ -19,20 +19,26 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How often the command looks whether it is to stop.
 const STOP_POLL: Duration = Duration::from_millis(200);
 
-/// The arguments of `receive`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
+/// What is to be known beside the options.
+const HELP: &str = "\
 Callbacks are taken at /webhook. A signature that is not believed is answered 401, and the line says
 why: a header is missing, the secret is another one, the body was altered, the timestamp is outside
 the window. A repeat within 24 hours is answered 200 and marked. The page at / shows the same in a
 browser, headers and bodies included; it is for this machine alone unless --web says otherwise.
 
-Example: switchhook receive --profile vos3000 --secret-file billing.secret
-Example: switchhook receive --secret-file F --payload --fault status=500,rate=0.2
+Example: switchhook receive --profile vos3000 --secret-file billing.secret --payload
 Example: switchhook receive --secret-file F --spool callbacks.jsonl --forward http://127.0.0.1:3000/webhook
 Example: switchhook receive --secret-file F --json | jq 'select(.signature.valid | not)'
 
-A spooled callback can be looked at again with `switchhook verify`.")]
+A spooled callback can be looked at again with `switchhook verify`.";
+
+fn help() -> String {
+    format!("{HELP}\n\n{FAULTS_HELP}")
+}
+
+/// The arguments of `receive`.
+#[derive(Debug, Args)]
+#[command(after_help = help())]
 pub struct ReceiveArguments {
     /// Where to listen; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
@@ -49,7 +55,7 @@ pub struct ReceiveArguments {
     /// Write that certificate to this file, for the sender's ca_file.
     #[arg(long, value_name = "FILE", requires = "tls")]
     certificate_out: Option<PathBuf>,
-    /// Misbehave: status=500,rate=0.2 · status=429,retry_after=5s · delay=2s · hang · reset · lost.
+    /// Misbehave, like status=500,rate=0.2; all faults are listed below.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// Seed of the faults' dice.
@@ -171,6 +177,10 @@ fn settings(arguments: &ReceiveArguments) -> Result<Settings, String> {
     settings.certificate = arguments.tls.then(|| Certificate::SelfSigned {
         names: vec!["localhost".to_string()],
     });
+    let mut kinds = arguments.fault.iter().map(|fault| &fault.kind);
+    if !arguments.tls && kinds.any(|kind| matches!(kind, FaultKind::Tls(_))) {
+        return Err("a fault of TLS goes with --tls".to_string());
+    }
     settings.faults = arguments.fault.clone();
     settings.seed = arguments.seed;
     settings.threads = arguments.threads;

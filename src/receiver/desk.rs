@@ -4,7 +4,8 @@ use super::account::{Account, Books, Claim};
 use super::arrival::{self, Answer, Arrival, Entered, Onlooker};
 use super::callback::Callback;
 use super::diagnosis::Diagnosis;
-use super::fault::{Dice, Fault, FaultKind};
+use super::fault::{ConnectionFault, Dice, Fault, FaultKind, REDIRECT_PATH};
+use super::misanswer::Misanswer;
 use super::page::Page;
 use super::relay::{self, Letter, Relay};
 use super::saved::SavedRequest;
@@ -13,7 +14,7 @@ use super::verify::{Reject, Verifier};
 use crate::clock::{Clock, UnixMs};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use std::fmt;
 use std::future;
@@ -31,17 +32,25 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// What a sender is answered.
 pub type Reply = Response<Full<Bytes>>;
 
-/// The connection is to be reset instead of answered.
+/// The connection is taken from HTTP instead of being answered.
 #[derive(Debug)]
-pub struct Reset;
+pub enum Break {
+    /// It is to be reset.
+    Reset,
+    /// This is to be written to it, with this pause between two bytes of the slow ones.
+    Answer(Misanswer, Duration),
+}
 
-impl fmt::Display for Reset {
+impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection is to be reset")
+        match self {
+            Break::Reset => f.write_str("the connection is to be reset"),
+            Break::Answer(kind, _) => write!(f, "the connection is to see {}", kind.name()),
+        }
     }
 }
 
-impl std::error::Error for Reset {}
+impl std::error::Error for Break {}
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +106,7 @@ enum Ending {
     Reply(Reply),
     Hang,
     Reset,
+    Answer(Misanswer, Duration),
 }
 
 /// One request on its way through the desk.
@@ -152,7 +162,14 @@ impl Desk {
 
     /// Replaces the faults in force.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        locked(&self.dice).set_faults(faults);
+        locked(&self.dice).set_faults(faults, self.clock.now());
+    }
+
+    /// What strikes a connection that has just been opened, to speak TLS or not; entered.
+    pub fn strike_connection(&self, is_tls: bool) -> Option<ConnectionFault> {
+        let fault = locked(&self.dice).roll_connection(self.clock.now(), is_tls)?;
+        locked(&self.books).fault_of_connection();
+        Some(fault)
     }
 
     /// Shows arrivals in a new channel from now on.
@@ -167,12 +184,13 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// [`Reset`] when the connection is to be reset: a fault, or a sender that broke off.
+    /// [`Break`] when the connection is not answered as HTTP is: a fault, or a sender that broke
+    /// off.
     pub async fn answer(
         self: Arc<Desk>,
         door: Door,
         request: Request<Incoming>,
-    ) -> Result<Reply, Reset> {
+    ) -> Result<Reply, Break> {
         let (head, body) = request.into_parts();
         let page = self.back.page.as_ref().filter(|_| door != Door::Callbacks);
         if let Some(reply) = page.and_then(|page| page.answer(&head)) {
@@ -196,7 +214,7 @@ impl Desk {
                 let hint = format!("the body is longer than {BODY_BYTES_MAX} bytes");
                 Ok(self.refuse_misaddressed(StatusCode::PAYLOAD_TOO_LARGE, &hint))
             }
-            Err(_) => Err(Reset),
+            Err(_) => Err(Break::Reset),
         }
     }
 
@@ -205,7 +223,7 @@ impl Desk {
         error_reply(status, &hint)
     }
 
-    async fn take(&self, headers: HeaderMap, body: Bytes) -> Result<Reply, Reset> {
+    async fn take(&self, headers: HeaderMap, body: Bytes) -> Result<Reply, Break> {
         let received = Received {
             number: self.count.fetch_add(1, Ordering::Relaxed) + 1,
             at: self.clock.wall(),
@@ -238,7 +256,8 @@ impl Desk {
         match ending {
             Ending::Reply(reply) => Ok(reply),
             Ending::Hang => future::pending().await,
-            Ending::Reset => Err(Reset),
+            Ending::Reset => Err(Break::Reset),
+            Ending::Answer(kind, pause) => Err(Break::Answer(kind, pause)),
         }
     }
 
@@ -262,26 +281,31 @@ impl Desk {
                 return verdict.because(malformed.to_string());
             }
         };
-        let roll = locked(&self.dice).roll();
+        let roll = locked(&self.dice).roll(self.clock.now());
         if !roll.delay.is_zero() {
             locked(&self.books).delay();
             tokio::time::sleep(roll.delay).await;
         }
         let verdict = match roll.ending {
-            Some(fault @ (FaultKind::Status { .. } | FaultKind::Hang | FaultKind::Reset)) => {
-                locked(&self.books).fault(&fault);
-                Verdict::struck(fault)
+            // A delay is over by now, and TLS was good.
+            None | Some(FaultKind::Delay(_) | FaultKind::Tls(_)) => {
+                self.conclude(received, &callbacks).await
             }
-            // A delay is over by now.
-            Some(FaultKind::Delay(_)) | None => self.conclude(received, &callbacks).await,
-            Some(FaultKind::Lost) => {
-                let mut verdict = self.conclude(received, &callbacks).await;
-                if verdict.entered != Entered::No {
-                    locked(&self.books).fault(&FaultKind::Lost);
-                    verdict.ending = Ending::Reset;
+            Some(fault) => match spoilt(&fault) {
+                None => {
+                    locked(&self.books).fault(&fault);
+                    Verdict::struck(fault, received.at)
                 }
-                verdict
-            }
+                Some(ending) => {
+                    let verdict = self.conclude(received, &callbacks).await;
+                    if verdict.entered == Entered::No {
+                        verdict
+                    } else {
+                        locked(&self.books).fault(&fault);
+                        Verdict { ending, ..verdict }
+                    }
+                }
+            },
         };
         Verdict {
             callbacks,
@@ -451,11 +475,17 @@ impl Verdict<'_> {
     }
 
     /// What a fault makes of a request that is not accepted.
-    fn struck(fault: FaultKind) -> Verdict<'static> {
+    fn struck(fault: FaultKind, at: UnixMs) -> Verdict<'static> {
         let ending = match fault {
             FaultKind::Status { code, retry_after } => {
+                let retry_after = retry_after.map(|form| (RETRY_AFTER, form.text(at)));
                 Ending::Reply(fault_reply(code, retry_after))
             }
+            FaultKind::Redirect(code) => {
+                let location = (LOCATION, REDIRECT_PATH.to_string());
+                Ending::Reply(fault_reply(code, Some(location)))
+            }
+            FaultKind::Answer(kind, pause) => Ending::Answer(kind, pause),
             FaultKind::Hang => Ending::Hang,
             _ => Ending::Reset,
         };
@@ -481,16 +511,27 @@ impl Ending {
             Ending::Reply(reply) => Answer::Status(reply.status().as_u16()),
             Ending::Hang => Answer::Nothing,
             Ending::Reset => Answer::Reset,
+            Ending::Answer(kind, _) => Answer::Misanswer(kind.name()),
         }
     }
 }
 
-fn fault_reply(code: u16, retry_after: Option<Duration>) -> Reply {
+/// How a fault ends a request that is accepted all the same; none where it is not.
+fn spoilt(fault: &FaultKind) -> Option<Ending> {
+    match fault {
+        FaultKind::Lost => Some(Ending::Reset),
+        FaultKind::Answer(kind, pause) if kind.accepts() => Some(Ending::Answer(*kind, *pause)),
+        _ => None,
+    }
+}
+
+fn fault_reply(code: u16, header: Option<(HeaderName, String)>) -> Reply {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut reply = error_reply(status, &"a fault, as you asked for");
-    if let Some(pause) = retry_after {
-        let secs = HeaderValue::from(pause.as_secs());
-        reply.headers_mut().insert(RETRY_AFTER, secs);
+    if let Some((name, text)) = header
+        && let Ok(value) = HeaderValue::from_str(&text)
+    {
+        reply.headers_mut().insert(name, value);
     }
     reply
 }

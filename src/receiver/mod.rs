@@ -14,11 +14,13 @@
 
 mod account;
 mod arrival;
+mod bad_tls;
 mod callback;
 mod desk;
 mod diagnosis;
 mod fault;
 mod history;
+mod misanswer;
 mod page;
 mod print;
 mod relay;
@@ -32,11 +34,15 @@ pub use self::account::{
     Account, FaultsPlayed, IDS_KEEP, IDS_REMEMBERED_MAX, KINDS_MAX, OTHER_KINDS,
 };
 pub use self::arrival::{ARRIVALS_WAITING_MAX, Answer, Arrival, Entered};
+pub use self::bad_tls::BadTls;
 pub use self::callback::{Callback, Malformed};
 pub use self::desk::{BODY_BYTES_MAX, PATH};
 pub use self::diagnosis::{Cause, Diagnosis};
-pub use self::fault::{DELAY_MAX, Fault, FaultError, FaultKind};
+pub use self::fault::{
+    DELAY_MAX, FAULTS_HELP, Fault, FaultError, FaultKind, REDIRECT_PATH, RetryAfter,
+};
 pub use self::history::{HISTORY_BYTES_MAX, HISTORY_MAX};
+pub use self::misanswer::Misanswer;
 pub use self::print::{
     Shown, arrival_json, arrival_line, detail_lines, payload_lines, relayed_json, relayed_line,
 };
@@ -304,9 +310,9 @@ impl Receiver {
     /// is stopped then.
     pub fn listen(&mut self) -> Result<(), ReceiverError> {
         while self.workers.len() < self.threads {
-            let acceptor = self.tls.as_ref().map(Tls::acceptor);
+            let acceptors = self.tls.as_ref().map(Tls::acceptors);
             let shares_port = self.threads > 1;
-            match Worker::start(self.addr, shares_port, acceptor, &self.desk, self.door) {
+            match Worker::start(self.addr, shares_port, acceptors, &self.desk, self.door) {
                 Ok(worker) => {
                     self.addr = worker.addr();
                     self.workers.push(worker);

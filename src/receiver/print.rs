@@ -136,6 +136,7 @@ pub fn arrival_json(arrival: &Arrival, shown: Shown) -> Value {
             Answer::Status(status) => json!(status),
             Answer::Nothing => json!("hangs"),
             Answer::Reset => json!("reset"),
+            Answer::Misanswer(name) => json!(name),
         },
         "signature": {
             "valid": arrival.diagnosis.is_believed(),
@@ -265,6 +266,7 @@ fn answer(answer: Answer) -> String {
         Answer::Status(status) => styled(AnsiColor::Red, &status.to_string()),
         Answer::Nothing => styled(AnsiColor::Red, "hangs"),
         Answer::Reset => styled(AnsiColor::Red, "reset"),
+        Answer::Misanswer(name) => styled(AnsiColor::Red, name),
     }
 }
 
