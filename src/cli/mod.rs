@@ -14,6 +14,7 @@ mod messages;
 mod receive;
 mod reload;
 mod replay;
+mod routes;
 mod run;
 mod screen;
 mod secret;
@@ -91,6 +92,8 @@ enum Command {
     /// Where events go: list, pause, resume, and what to do with a name that is gone.
     #[command(subcommand)]
     Endpoints(endpoints::EndpointsCommand),
+    /// Which events go where; and for given rows, with the reasons.
+    Routes(routes::RoutesArguments),
     /// Events given up: list, show, replay, purge.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
@@ -158,6 +161,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Sources(arguments) => sources::sources(&arguments),
         Command::Tail(arguments) => tail::tail(&arguments),
         Command::Endpoints(command) => endpoints::endpoints(&command),
+        Command::Routes(arguments) => routes::routes(&arguments),
         Command::DeadLetters(command) => dead_letters::dead_letters(&command),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Reload(agent) => reload::reload(&agent),

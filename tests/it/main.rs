@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a failing run says how it is repeated")]
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
+mod access;
 mod agent;
 mod apply;
 mod bounds;
@@ -19,13 +20,16 @@ mod derive;
 mod disk;
 mod docs;
 mod endpoints;
+mod faults;
 mod formats;
 mod full_disk;
 mod interop;
 mod live;
 mod packaging;
 mod power;
+mod quiet;
 mod rotation;
+mod routing;
 mod rsyslog;
 mod service;
 mod shape;
