@@ -86,7 +86,7 @@ pub fn check(arguments: &CheckArguments) -> Exit {
     if config.is_idle() {
         screen::line(screen::styled(
             screen::WAIT,
-            super::run::idle(&arguments.config),
+            format_args!("idle, {}", super::run::idle(&arguments.config)),
         ));
         return Exit::Success;
     }

@@ -1,5 +1,6 @@
 //! The command line: text in, a command out; and all that is printed.
 
+mod apply;
 mod ask;
 mod bundle;
 mod check;
@@ -9,6 +10,7 @@ mod demo;
 mod endpoints;
 mod formats;
 mod formats_try;
+mod messages;
 mod receive;
 mod reload;
 mod replay;
@@ -100,6 +102,8 @@ enum Command {
     /// Have the running agent read its configuration again: all of it, or nothing.
     #[command(after_help = "Example: switchhook check && switchhook reload")]
     Reload(ask::AgentArgument),
+    /// Put a whole configuration into its file and into force, or neither.
+    Apply(apply::ApplyArguments),
     /// Send one signed event to an endpoint, and show everything that is seen of it.
     Test(test::TestArguments),
     /// Write one file with what helps to find out what is wrong, secrets and numbers left out.
@@ -111,6 +115,8 @@ enum Command {
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
+    /// Every kind of line the log has: its id, who has to act, what to do.
+    Messages(messages::MessagesArguments),
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -159,11 +165,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::DeadLetters(command) => dead_letters::dead_letters(&command),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Reload(agent) => reload::reload(&agent),
+        Command::Apply(arguments) => apply::apply(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::SupportBundle(arguments) => bundle::bundle(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),
+        Command::Messages(arguments) => messages::messages(&arguments),
         Command::Secret(command) => secret::secret(&command),
         Command::Store(command) => store::store(&command),
     }

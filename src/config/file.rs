@@ -84,6 +84,9 @@ pub struct LogTable {
     pub level: Key<String>,
     /// `rfc3164` or `rfc5424`.
     pub format: Key<String>,
+    /// `failures`, `all` or `none`: attempts to deliver that get a line of their own (default:
+    /// `failures`).
+    pub attempts: Key<String>,
     /// Time between summary lines, with its unit (default: `"5m"`).
     pub summary_every: Key<String>,
 }
@@ -329,8 +332,15 @@ pub struct EndpointTable {
     pub success: Key<Vec<toml::Value>>,
     /// Time for one attempt, connection included, with its unit.
     pub timeout: Key<String>,
-    /// Time to connect, TLS included, with its unit.
+    /// Time to connect, with its unit; a proxy has as much again to do so.
     pub connect_timeout: Key<String>,
+    /// Time to find the address of a name, with its unit (default: that to connect).
+    pub resolve_timeout: Key<String>,
+    /// Time for the TLS handshake, with its unit (default: that to connect).
+    pub tls_timeout: Key<String>,
+    /// Time from the end of the request to the first byte of the answer, with its unit (default:
+    /// `timeout`).
+    pub answer_timeout: Key<String>,
     /// How long an unused connection is kept, with its unit.
     pub idle_timeout: Key<String>,
     /// Attempts before an event becomes a dead letter.
@@ -345,12 +355,34 @@ pub struct EndpointTable {
     pub retry_after_max: Key<String>,
     /// Attempts under way at once, 1 to 64.
     pub concurrency: Key<i64>,
-    /// Headers of your own.
-    pub headers: Key<BTreeMap<String, String>>,
+    /// Headers of your own: a text, or `{ file = "…" }` for one that is secret.
+    pub headers: Key<BTreeMap<String, toml::Value>>,
+    /// `user:password`, sent as Basic authentication; prefer a file. The same may stand in `url`.
+    pub basic_auth: Key<String>,
+    /// A file that holds `user:password`.
+    pub basic_auth_file: Key<String>,
+    /// A file that holds a token, sent as `Authorization: Bearer …`.
+    pub bearer_file: Key<String>,
+    /// A file that holds a token, sent in the query of the address.
+    pub token_file: Key<String>,
+    /// What that token's parameter is called (default: `token`).
+    pub token_param: Key<String>,
     /// Whether the `X-Switchhook-…` headers are sent (default: true).
     pub agent_headers: Key<bool>,
     /// PEM file of certificate authorities to trust beside the built-in ones.
     pub ca_file: Key<String>,
+    /// PEM file of the certificate to show to a receiver that asks for one.
+    pub client_cert_file: Key<String>,
+    /// PEM file of its private key.
+    pub client_key_file: Key<String>,
+    /// SHA-256 of the public keys of which the receiver's certificate must have one.
+    pub pin_sha256: Key<Vec<String>>,
+    /// `1.2` or `1.3`: the oldest version of TLS that will do (default: `1.2`).
+    pub tls_min: Key<String>,
+    /// The HTTP proxy on the way, like `http://user:password@proxy.example:3128`.
+    pub proxy: Key<String>,
+    /// The address of this machine that connections come from.
+    pub source_address: Key<String>,
     /// Allows `http://` to other machines.
     pub allow_plain_http: Key<bool>,
     /// Allows a name that resolves to a private address.

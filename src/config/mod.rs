@@ -3,12 +3,15 @@
 //! What was typed is [`file::ConfigFile`]; what comes out of here cannot be built wrong. Every
 //! problem is reported in one go, each with its line and with what to write instead.
 
+pub mod access;
+pub mod apply;
 pub mod control;
 pub mod derive;
 pub mod endpoint;
 pub mod file;
 mod format;
 mod limits;
+pub mod link;
 pub mod live;
 pub mod place;
 pub mod problem;
@@ -185,6 +188,7 @@ impl Config {
             }
         };
         put("level", self.log.level.to_string().to_lowercase());
+        put("attempts", self.log.attempts.name().to_string());
         put("summary_every", value::show_duration(self.summary_every));
         table
     }
@@ -429,6 +433,7 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
     let mut syslog = logging::SyslogSettings::default();
     let (mut to_syslog, mut level, mut summary_every) =
         (!by_hand, log::LevelFilter::Info, SUMMARY_DEFAULT);
+    let mut attempts = logging::Attempts::default();
     if let Some(loaded) = loaded {
         let mut place = Place::new(loaded, "log", problems);
         to_syslog = place.choice(
@@ -455,6 +460,12 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
             summary_every,
             SUMMARIES,
         );
+        attempts = place.choice(
+            "attempts",
+            &table.attempts,
+            attempts,
+            &logging::Attempts::ALL,
+        );
         if let Some(name) = place.given("facility", &table.facility, "\"daemon\"") {
             match name.parse() {
                 Ok(facility) => syslog.facility = facility,
@@ -471,7 +482,12 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
     } else {
         logging::Destination::Stderr
     };
-    (logging::Settings { to, level }, summary_every)
+    let settings = logging::Settings {
+        to,
+        level,
+        attempts,
+    };
+    (settings, summary_every)
 }
 
 /// No two sources and no two endpoints have one name.

@@ -3,6 +3,7 @@
 //! The configuration builds it with [`Endpoint::new`], which fills in what the profile takes for
 //! granted, and then changes only what the operator wrote.
 
+use super::link::Link;
 use super::memory::Share;
 use super::outcome::SuccessRule;
 use super::profile::{Body, Profile, Redaction};
@@ -16,7 +17,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time to find the address, connect and shake hands, unless configured.
+/// Time to connect, and as much again to find the address and to shake hands, unless configured.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an idle connection may be used again, unless configured.
@@ -66,8 +67,11 @@ pub struct Endpoint {
     pub success: SuccessRule,
     /// Time for one attempt, connection included.
     pub timeout: Duration,
-    /// Time to find the address, connect and shake hands.
+    /// Time to connect; also to find the address and to shake hands, each, unless `link` has its
+    /// own for them.
     pub connect_timeout: Duration,
+    /// How connections are made beyond that.
+    pub link: Link,
     /// How long an idle connection may be used again.
     pub idle_timeout: Duration,
     /// When an event is tried again, and how often.
@@ -108,6 +112,7 @@ impl Endpoint {
             success: defaults.success,
             timeout: defaults.timeout,
             connect_timeout: CONNECT_TIMEOUT,
+            link: Link::default(),
             idle_timeout: IDLE_TIMEOUT,
             retries: RetrySchedule::new(
                 defaults.attempts,

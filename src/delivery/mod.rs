@@ -7,6 +7,7 @@
 //! What is promised: every event an endpoint wants is delivered at least once, or becomes a dead
 //! letter after its attempts; a repeat has the same id. What is not: order.
 
+mod attempt;
 pub mod breaker;
 pub mod counts;
 mod crew;
@@ -15,6 +16,8 @@ pub mod entry;
 pub mod event_queue;
 pub mod lane;
 pub mod latency;
+pub mod link;
+pub mod login;
 pub mod memory;
 pub mod notice;
 pub mod outcome;
@@ -615,6 +618,15 @@ impl Mates {
             self.endpoint.retry_after_max,
             self.clock.wall(),
         );
+        let event = &entry.queued.event;
+        attempt::log(
+            &self.endpoint.name,
+            event.id,
+            &event.kind,
+            entry.request(),
+            &outcome,
+            elapsed,
+        );
         if self.tap.is_watched() {
             self.show(&entry, &outcome, elapsed);
         }
@@ -622,12 +634,7 @@ impl Mates {
     }
 
     fn show(&self, entry: &Entry, outcome: &Outcome, elapsed: Duration) {
-        let (word, error) = match outcome {
-            Outcome::Delivered => ("delivered", String::new()),
-            Outcome::Refused(failure) => ("refused", failure.reason.clone()),
-            Outcome::Unavailable { failure, .. } => ("unavailable", failure.reason.clone()),
-            Outcome::Gone(failure) => ("gone", failure.reason.clone()),
-        };
+        let (word, error) = attempt::words(outcome);
         self.tap.show(Seen::Attempt(Arc::new(Attempt {
             endpoint: Arc::clone(&self.endpoint.name),
             sequence: entry.queued.sequence,
@@ -635,7 +642,7 @@ impl Mates {
             kind: Arc::clone(&entry.queued.event.kind),
             number: entry.request(),
             outcome: word,
-            error,
+            error: error.to_string(),
             elapsed,
         })));
     }
