@@ -137,7 +137,7 @@ impl Agent {
                 Kind::Files => {
                     feed(source, &config.node, &queue, reserve_for).map(|feed| feeds.push(feed))
                 }
-                _ => live.add(source, &config.node, &queue, &bell, &clock),
+                _ => live.add(source, &config.node, &queue, &bell, &clock, reserve_for),
             };
             added.map_err(AgentError::Queue)?;
         }
