@@ -190,6 +190,12 @@ impl Agent {
             shutdown.clone(),
             log,
         ));
+        let gates = live.listeners.iter();
+        desk.listen_at(
+            gates
+                .map(|it| (Arc::clone(&it.source), it.gate.clone()))
+                .collect(),
+        );
         if let Some(path) = path {
             desk.reload_by(Arc::new(Reloader::new(&desk, path, attended)));
         }

@@ -48,6 +48,9 @@ pub trait Intake: fmt::Debug + Send {
     /// still outside has to wait there.
     fn turned_away(&mut self);
 
+    /// Whether it is the source called `name`.
+    fn is_source(&self, name: &str) -> bool;
+
     /// Whether some of what it takes makes only events that still fit when reading pauses for the
     /// others; see [`At::reserved_only`].
     fn has_reserved(&self) -> bool {

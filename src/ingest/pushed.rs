@@ -234,6 +234,10 @@ impl Intake for Pushed {
         self.tell_refusals(at.now);
     }
 
+    fn is_source(&self, name: &str) -> bool {
+        *self.name == *name
+    }
+
     fn committed(&mut self, _: Moment) {
         for (answer, acknowledgement) in self.owed.drain(..) {
             answer.kept(acknowledgement.as_deref());

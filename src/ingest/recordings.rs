@@ -111,6 +111,10 @@ impl Intake for Recordings {
         self.report.forgotten(forgotten);
     }
 
+    fn is_source(&self, name: &str) -> bool {
+        *self.name == *name
+    }
+
     fn committed(&mut self, _: Moment) {}
 
     fn turned_away(&mut self) {}

@@ -824,3 +824,53 @@ fn alarms_that_are_pushed_get_in_while_reading_pauses_for_everything_else() {
     assert!(totals.events >= 1, "{totals:?}");
     assert!(ledger.balances());
 }
+
+#[test]
+fn what_was_pushed_and_what_was_refused_is_shown_by_status_and_sources() {
+    let live = Live::new(|port, _| {
+        format!(
+            "http = {{ listen = \"127.0.0.1:{port}\", allow = [\"127.0.0.1\"] }}\nformat = \"vos3000-push\"\ncurrency = \"USD\""
+        )
+    });
+    let agent = live.bench.agent();
+    live.connect();
+    check_kept(&live.post("CustomerMoneyChange", &sample("CustomerMoneyChange")));
+    check_bare(&live.post("PushDtmfInfo", "{}"), "404");
+    let mut stranger = connect_from([127, 0, 0, 9], live.port);
+    let mut answer = String::new();
+    let _closed = stranger.read_to_string(&mut answer);
+    assert_eq!(answer, "");
+    let path = live.bench.path("switchhook.toml").display().to_string();
+    let shown = |command: &[&str]| {
+        let output = run(&[command, &["--config", &path]].concat());
+        text(&output.stdout)
+    };
+    let status: serde_json::Value = serde_json::from_str(&shown(&["status", "--json"])).unwrap();
+    let pushes = &status["sources"][0]["pushes"];
+    let figures = [
+        "taken",
+        "refused_page",
+        "refused_peer",
+        "refused_full",
+        "waiting",
+    ];
+    assert_eq!(
+        figures.map(|key| pushes[key].as_u64()),
+        [1, 1, 1, 0, 0].map(Some),
+        "{status}"
+    );
+    let words = "1 pushes taken, 0 waiting; refused: 1 not allowed, 1 another page";
+    for command in ["status", "sources"] {
+        let told = shown(&[command]);
+        assert!(told.contains(words), "{command}: {told}");
+    }
+    let told = shown(&["status", "--prometheus"]);
+    for line in [
+        "switchhook_source_pushes_taken_total{source=\"live\"} 1",
+        "switchhook_source_pushes_refused_total{source=\"live\"} 2",
+        "switchhook_source_pushes_refused_full_total{source=\"live\"} 0",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert_eq!(agent.stop(), 0);
+}
