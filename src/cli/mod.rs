@@ -24,6 +24,7 @@ mod store;
 mod tail;
 mod test;
 mod top;
+mod verify;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::error::Error;
@@ -112,6 +113,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// A receiver for development: verifies, prints, counts, and misbehaves on request.
     Receive(receive::ReceiveArguments),
+    /// Judge a saved request: whether its signature is right, and if not, why.
+    Verify(verify::VerifyArguments),
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
@@ -170,6 +173,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::SupportBundle(arguments) => bundle::bundle(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
+        Command::Verify(arguments) => verify::verify(&arguments),
         Command::Formats(command) => formats::formats(&command),
         Command::Messages(arguments) => messages::messages(&arguments),
         Command::Secret(command) => secret::secret(&command),
