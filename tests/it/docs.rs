@@ -251,7 +251,9 @@ fn whole(block: &Block, root: &Path) -> String {
     }
     if has(&table, "endpoint") && !has(&table, "source") {
         let endpoints = table["endpoint"].as_array().unwrap().iter();
-        let kinds = endpoints.flat_map(|endpoint| endpoint["events"].as_array().unwrap().clone());
+        // A mirror has none of its own.
+        let events = |endpoint: &toml::Value| endpoint.get("events")?.as_array().cloned();
+        let kinds = endpoints.flat_map(|endpoint| events(endpoint).unwrap_or_default());
         let sources: BTreeSet<&str> = kinds
             .map(|kind| source_of(kind.as_str().unwrap()))
             .collect();
