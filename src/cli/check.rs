@@ -9,6 +9,7 @@ use crate::config::{Config, SourceConfig, value};
 use crate::derive::{self, Derive, Fate};
 use crate::event::filter::Filter;
 use crate::event::{Event, Maker, Origin};
+use crate::parser::guess::CallForms;
 use crate::parser::{Parser, Record, Reject, Step};
 use crate::queue::Partition;
 use crate::source::{FirstRow, HeaderTest, listing};
@@ -242,6 +243,9 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
     for reject in &tally.rejects {
         screen::line(screen::styled(screen::BAD, reject));
     }
+    if let Some(what) = tally.calls.warning() {
+        screen::line(screen::styled(screen::WAIT, what));
+    }
     if tally.bad == 0 {
         Sample::Fits
     } else {
@@ -255,6 +259,7 @@ struct Tally {
     good: usize,
     bad: usize,
     rejects: Vec<String>,
+    calls: CallForms,
 }
 
 impl Tally {
@@ -306,6 +311,7 @@ impl Tally {
                         offset: at as u64,
                         raw: rest.get(..bytes).unwrap_or_default(),
                     };
+                    self.calls.add(&record);
                     let mut told = Vec::new();
                     match derive.take(&record, format, origin, now, &mut told) {
                         Fate::Misfit(reject) => self.misfit(line, &reject),
