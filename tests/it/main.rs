@@ -17,6 +17,7 @@ mod damage;
 mod derive;
 mod disk;
 mod endpoints;
+mod forget;
 mod formats;
 mod full_disk;
 mod interop;

@@ -116,7 +116,6 @@ fn rows_written_while_a_file_is_copied_and_cut_off_are_read_or_told_as_about_so_
     let seed = number("SWITCHHOOK_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     let cuts = number("SWITCHHOOK_CUTS").unwrap_or(CUTS);
     let run = run(seed, cuts);
-    println!("repeat with SWITCHHOOK_SEED={seed}: {run:?}");
     assert_eq!(run.repeated, 0, "seed {seed}: {run:?}");
     let lost: u64 = run.lost.iter().map(|(_, count)| count).sum();
     let told: u64 = run.told.iter().sum();
