@@ -3,7 +3,7 @@
 use super::listening::PushStatus;
 use super::protocol::{Code, Progress, Refusal, Reply, Request};
 use super::status::Status;
-use super::{dead_letters, places, replay, sources};
+use super::{apply, dead_letters, places, replay, sources};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::config::Config;
 use crate::config::place::listed;
@@ -76,6 +76,8 @@ pub struct Desk {
     gates: OnceLock<Vec<(Arc<str>, Gate)>>,
     /// Held by the one reload that is under way.
     reloading: Mutex<()>,
+    /// Held by the one configuration that is being applied.
+    applying: Mutex<()>,
     /// Held by the one replay that is under way.
     pub(super) replaying: Mutex<()>,
     samples: Mutex<VecDeque<(Moment, Ledger)>>,
@@ -112,6 +114,7 @@ impl Desk {
             reloader: OnceLock::new(),
             gates: OnceLock::new(),
             reloading: Mutex::default(),
+            applying: Mutex::default(),
             replaying: Mutex::default(),
             samples: Mutex::default(),
         }
@@ -152,6 +155,16 @@ impl Desk {
         lock(&self.reload_error).clone()
     }
 
+    /// The file that was not good is not there any more.
+    pub(super) fn forget_reload_error(&self) {
+        *lock(&self.reload_error) = None;
+    }
+
+    /// Waits until no other configuration is being applied, and holds others up.
+    pub(super) fn take_applying(&self) -> MutexGuard<'_, ()> {
+        lock(&self.applying)
+    }
+
     /// Time since the start.
     pub fn uptime(&self) -> Duration {
         self.clock.now().since(self.started)
@@ -186,6 +199,7 @@ impl Desk {
             Request::ForgetSource { source } => sources::forget(self, &source),
             Request::Adopt { old, new } => places::adopt(self, &old, &new),
             Request::Reload => self.reload().map(|changes| json!({ "changes": changes })),
+            Request::Apply { text } => apply::take_on(self, &text),
             Request::DeadLetters {
                 filter,
                 payload,
