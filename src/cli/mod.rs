@@ -13,6 +13,7 @@ mod receive;
 mod reload;
 mod replay;
 mod run;
+mod schema;
 mod screen;
 mod secret;
 mod sources;
@@ -108,6 +109,8 @@ enum Command {
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
+    /// What receivers get, as JSON Schema, by profile and type of event.
+    Schema(schema::SchemaArguments),
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -160,6 +163,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Formats(command) => formats::formats(&command),
+        Command::Schema(arguments) => schema::schema_of(&arguments),
         Command::Secret(command) => secret::secret(&command),
         Command::Store(command) => store::store(&command),
     }

@@ -119,7 +119,8 @@ fn keys_of(format: &Format) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     for layout in &format.layouts {
         if &*layout.event == CALL {
-            keys.extend(cdr::KEYS.iter().map(|key| (*key).to_owned()));
+            let own = cdr::FIELDS.iter().filter(|field| !field.is_optional);
+            keys.extend(own.map(|field| field.key.to_owned()));
             continue;
         }
         for column in &layout.columns {
