@@ -1,6 +1,7 @@
 //! `[[endpoint]]` as written → [`EndpointConfig`].
 
 use super::file::EndpointTable;
+use super::packing;
 use super::place::{self, Place};
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
@@ -74,6 +75,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
     if let Signing::Own(scheme) = signing {
         endpoint.signature = scheme;
     }
+    packing::packing(table, &mut endpoint, place);
     endpoint.events = events.unwrap_or(EventFilter::All);
     endpoint.secret = secret;
     endpoint.previous_secret = previous;
@@ -468,6 +470,9 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
         let pairs = fields.shown();
         let pairs = pairs.map(|(key, value)| (key.to_string(), toml::Value::from(value)));
         put("fields", pairs.collect::<toml::Table>().into());
+    }
+    for (key, value) in packing::show(endpoint) {
+        put(key, value);
     }
     put("events", kinds(&endpoint.events).into());
     put("enabled", config.enabled.into());

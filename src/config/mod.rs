@@ -10,6 +10,7 @@ pub mod file;
 mod format;
 mod limits;
 pub mod live;
+mod packing;
 pub mod place;
 pub mod problem;
 pub mod queue;

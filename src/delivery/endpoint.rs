@@ -5,6 +5,7 @@
 
 use super::memory::Share;
 use super::outcome::SuccessRule;
+use super::packing::Packing;
 use super::profile::{Body, Profile};
 use super::retry::RetrySchedule;
 use super::signer::{Secret, SignatureScheme};
@@ -48,6 +49,8 @@ pub struct Endpoint {
     pub profile: Profile,
     /// The shape of the body.
     pub body: Body,
+    /// How requests carry it.
+    pub packing: Packing,
     /// Which events it is told.
     pub events: EventFilter,
     /// How requests are signed.
@@ -93,6 +96,7 @@ impl Endpoint {
             url,
             profile,
             body: Body::Of(profile),
+            packing: Packing::default(),
             events: EventFilter::All,
             signature: defaults.signature,
             secret: None,

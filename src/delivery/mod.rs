@@ -18,6 +18,7 @@ pub mod latency;
 pub mod memory;
 pub mod notice;
 pub mod outcome;
+pub mod packing;
 pub mod profile;
 pub mod request;
 pub mod retry;

@@ -3,6 +3,7 @@
 use super::account::{Account, Books};
 use super::arrival::{self, Answer, Arrival, Entered, Onlooker};
 use super::callback::Callback;
+use super::content::{Content, Unreadable};
 use super::fault::{Dice, Fault, FaultKind};
 use super::verify::{Reject, Verifier};
 use crate::clock::Clock;
@@ -111,16 +112,19 @@ impl Desk {
             let hint = format!("nothing here; callbacks are taken at {PATH}");
             return Ok(self.refuse_misaddressed(StatusCode::NOT_FOUND, &hint));
         }
-        if head.method != Method::POST {
-            let mut reply =
-                self.refuse_misaddressed(StatusCode::METHOD_NOT_ALLOWED, "callbacks come by POST");
+        if ![Method::POST, Method::PUT, Method::GET].contains(&head.method) {
+            let hint = "callbacks come by POST, PUT or GET";
+            let mut reply = self.refuse_misaddressed(StatusCode::METHOD_NOT_ALLOWED, hint);
             reply
                 .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("POST"));
+                .insert(ALLOW, HeaderValue::from_static("POST, PUT, GET"));
             return Ok(reply);
         }
         match Limited::new(body, BODY_BYTES_MAX).collect().await {
-            Ok(body) => self.take(head.headers, body.to_bytes()).await,
+            Ok(body) => match Content::of(&head, body.to_bytes()) {
+                Ok(content) => self.take(head.headers, content).await,
+                Err(unreadable) => Ok(self.refuse_unreadable(unreadable)),
+            },
             Err(error) if error.is::<LengthLimitError>() => {
                 let hint = format!("the body is longer than {BODY_BYTES_MAX} bytes");
                 Ok(self.refuse_misaddressed(StatusCode::PAYLOAD_TOO_LARGE, &hint))
@@ -134,10 +138,20 @@ impl Desk {
         error_reply(status, &hint)
     }
 
-    async fn take(&self, headers: HeaderMap, body: Bytes) -> Result<Reply, Reset> {
+    fn refuse_unreadable(&self, unreadable: Unreadable) -> Reply {
+        let status = match unreadable {
+            Unreadable::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Unreadable::Gzip => StatusCode::BAD_REQUEST,
+            Unreadable::Long => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        locked(&self.books).refuse_malformed();
+        error_reply(status, &unreadable)
+    }
+
+    async fn take(&self, headers: HeaderMap, content: Content) -> Result<Reply, Reset> {
         let at = self.clock.wall();
-        let signature = self.verifier.verify(&headers, &body, at);
-        let verdict = self.decide(&signature, &body).await;
+        let signature = self.verifier.verify_any(&headers, &content.signed, at);
+        let verdict = self.decide(&signature, &content.json).await;
         let ending = verdict.ending;
         if self.is_watched.load(Ordering::Relaxed) {
             let callback = verdict.callback.map(Callback::into_owned);
@@ -148,7 +162,7 @@ impl Desk {
                 entered: verdict.entered,
                 answer: ending.answer(),
                 headers,
-                body,
+                body: content.text,
             });
         }
         match ending {

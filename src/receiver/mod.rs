@@ -14,6 +14,7 @@
 mod account;
 mod arrival;
 mod callback;
+mod content;
 mod desk;
 mod fault;
 mod print;

@@ -180,6 +180,28 @@ impl Verifier {
         }
     }
 
+    /// Whether `headers` prove that a holder of a secret sent one of `contents`, all of which are
+    /// ways to read the same request; see [`Verifier::verify`].
+    ///
+    /// # Errors
+    ///
+    /// [`Reject`] says what is missing or wrong.
+    pub fn verify_any(
+        &self,
+        headers: &HeaderMap,
+        contents: &[impl AsRef<[u8]>],
+        now: UnixMs,
+    ) -> Result<(), Reject> {
+        let mut verdict = Err(Reject::Mismatch);
+        for content in contents {
+            verdict = self.verify(headers, content.as_ref(), now);
+            if verdict != Err(Reject::Mismatch) {
+                break;
+            }
+        }
+        verdict
+    }
+
     fn verify_standard(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
         let id = text(headers, "webhook-id")?;
         let timestamp = text(headers, "webhook-timestamp")?;

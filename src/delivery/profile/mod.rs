@@ -5,6 +5,7 @@
 
 mod cloudevents;
 mod fields;
+mod form;
 mod layout;
 mod members;
 mod names;
@@ -17,6 +18,7 @@ mod voipbin;
 mod vos3000;
 
 pub use fields::{FIELDS_MAX, FieldError, FieldMap};
+pub use form::urlencoded;
 pub use schema::{kinds, schema};
 
 use self::layout::Member;
