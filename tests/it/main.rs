@@ -11,6 +11,7 @@
 mod agent;
 mod bounds;
 mod cli;
+mod contracts;
 mod control;
 mod crash;
 mod damage;
