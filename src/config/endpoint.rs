@@ -3,6 +3,7 @@
 use super::file::EndpointTable;
 use super::packing;
 use super::place::{self, Place};
+use super::rotation::{self, Rotation};
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
 use super::value;
@@ -46,6 +47,8 @@ pub struct EndpointConfig {
     pub from: AttachFrom,
     /// The endpoint in the queue whose place it takes over.
     pub adopt: Option<String>,
+    /// Two secrets are in force.
+    pub rotation: Option<Rotation>,
     /// File of the extra certificate authorities; for `check`.
     pub ca_file: Option<PathBuf>,
 }
@@ -149,6 +152,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         enabled,
         from,
         adopt,
+        rotation: rotation::rotation(secret_keys(table), previous_keys(table), place),
         ca_file,
     })
 }
@@ -282,20 +286,7 @@ fn secrets(
     signing: &Signing,
     place: &mut Place<'_>,
 ) -> (Option<Secret>, Option<Secret>) {
-    let current = SecretKeys {
-        literal: &table.secret,
-        file: &table.secret_file,
-        env: &table.secret_env,
-        credential: &table.secret_credential,
-        prefix: "",
-    };
-    let previous = SecretKeys {
-        literal: &table.previous_secret,
-        file: &table.previous_secret_file,
-        env: &table.previous_secret_env,
-        credential: &table.previous_secret_credential,
-        prefix: "previous_",
-    };
+    let (current, previous) = (secret_keys(table), previous_keys(table));
     let found = secret::fetch(current, place);
     match (&found, signing) {
         (Found::Nothing, Signing::OfProfile | Signing::Own(_)) => {
@@ -342,6 +333,26 @@ fn secrets(
     let found = secret::fetch(previous, place);
     let previous = usable(found, previous, place);
     (secret, previous)
+}
+
+fn secret_keys(table: &EndpointTable) -> SecretKeys<'_> {
+    SecretKeys {
+        literal: &table.secret,
+        file: &table.secret_file,
+        env: &table.secret_env,
+        credential: &table.secret_credential,
+        prefix: "",
+    }
+}
+
+fn previous_keys(table: &EndpointTable) -> SecretKeys<'_> {
+    SecretKeys {
+        literal: &table.previous_secret,
+        file: &table.previous_secret_file,
+        env: &table.previous_secret_env,
+        credential: &table.previous_secret_credential,
+        prefix: "previous_",
+    }
 }
 
 /// Reads a secret as the receivers of the endpoint do.

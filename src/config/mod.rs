@@ -14,6 +14,7 @@ mod packing;
 pub mod place;
 pub mod problem;
 pub mod queue;
+pub mod rotation;
 pub mod secret;
 mod signature;
 pub mod source;

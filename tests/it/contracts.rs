@@ -884,3 +884,60 @@ fn the_schema_command_says_what_there_is() {
     assert_eq!(run(&["schema", "vos"]).status.code(), Some(64));
     assert_eq!(run(&["schema"]).status.code(), Some(64));
 }
+
+#[test]
+fn status_says_since_when_two_secrets_are_in_force() {
+    let bench = Bench::new();
+    fs::copy(bench.path("secret"), bench.path("previous")).unwrap();
+    // The new secret was written an hour ago, the one before a day before that.
+    let ago = |secs: u64| std::time::SystemTime::now() - Duration::from_secs(secs);
+    for (name, secs) in [("secret", 3_600), ("previous", 90_000)] {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(bench.path(name))
+            .unwrap();
+        file.set_modified(ago(secs)).unwrap();
+    }
+    let status = |previous: &str, environment: &[(&str, &str)]| {
+        bench.configure(&format!("url = \"http://127.0.0.1:1/\"\n{previous}"));
+        let agent = bench.agent_with(environment);
+        let mut status = serde_json::Value::Null;
+        wait_until("the status", || {
+            let config = bench.path("switchhook.toml");
+            let output = run(&["status", "--json", "--config", config.to_str().unwrap()]);
+            status = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            status["endpoints"].is_array()
+        });
+        let config = bench.path("switchhook.toml");
+        let shown = text(&run(&["status", "--config", config.to_str().unwrap()]).stdout);
+        assert_eq!(agent.stop(), 0);
+        let rotation = status["endpoints"][0]["rotation"].clone();
+        assert_eq!(
+            shown.contains("two secrets in force since"),
+            !rotation.is_null(),
+            "{shown}"
+        );
+        (
+            rotation["told_by"].as_str().map(str::to_string),
+            rotation["age_secs"].as_u64(),
+        )
+    };
+    assert_eq!(status("", &[]), (None, None));
+    let (told_by, age) = status("previous_secret_file = \"previous\"", &[]);
+    assert_eq!(told_by.as_deref(), Some("secret file"));
+    assert!((3_600..4_000).contains(&age.unwrap()), "{age:?}");
+    let (told_by, age) = status(
+        "previous_secret = \"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD\"",
+        &[],
+    );
+    assert_eq!(told_by.as_deref(), Some("configuration file"));
+    assert!(age.unwrap() < 100, "{age:?}");
+    let variable = [("PREVIOUS", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")];
+    let (told_by, age) = status("previous_secret_env = \"PREVIOUS\"", &variable);
+    assert_eq!(
+        told_by.as_deref(),
+        Some("secret file"),
+        "the current one has a file"
+    );
+    assert!((3_600..4_000).contains(&age.unwrap()), "{age:?}");
+}

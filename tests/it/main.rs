@@ -12,6 +12,7 @@ mod agent;
 mod bounds;
 mod cli;
 mod contracts;
+mod contracts_page;
 mod control;
 mod crash;
 mod damage;
