@@ -3,7 +3,7 @@
 //! `data` is written by these tables (see [`Object::shaped`](super::json::Object::shaped)) and
 //! described by them to receivers, so the two are the same.
 
-use crate::parser::format::{Kind, Layout};
+use crate::parser::format::{BALANCE, CALL, Kind, Layout};
 use crate::parser::presets;
 use std::borrow::Cow;
 
@@ -185,12 +185,12 @@ pub fn all() -> Vec<Shape> {
     };
     let mut shapes = vec![
         of(
-            "cdr",
+            CALL,
             "a finished call, from any format of calls",
             &super::cdr::FIELDS,
         ),
         of(
-            super::balance::BALANCE_ALERT,
+            BALANCE,
             "a balance that crossed a threshold",
             &super::balance::FIELDS,
         ),
@@ -211,8 +211,7 @@ pub fn all() -> Vec<Shape> {
     for name in presets::names() {
         let format = presets::find(name).into_iter();
         for layout in format.flat_map(|format| format.layouts) {
-            let is_told = !matches!(&*layout.event, "cdr" | super::balance::BALANCE_ALERT);
-            let shape = is_told.then(|| of_layout(&layout, name));
+            let shape = of_layout(&layout, name);
             shapes.extend(shape.filter(|shape| !shapes.contains(shape)));
         }
     }
@@ -231,8 +230,12 @@ pub fn all() -> Vec<Shape> {
     shapes
 }
 
-/// The shape of events whose rows have `layout`, in the format called `of`.
-pub fn of_layout(layout: &Layout, of: &str) -> Shape {
+/// The shape of events whose rows have `layout`, in the format called `of`; `None` where it does not
+/// depend on the columns: of calls and balances.
+pub fn of_layout(layout: &Layout, of: &str) -> Option<Shape> {
+    if matches!(&*layout.event, CALL | BALANCE) {
+        return None;
+    }
     let is_report = layout.pairing.is_some() || &*layout.event == "alarm";
     let (fields, state) = match is_report {
         true => (super::report::fields(layout), None),
@@ -243,13 +246,13 @@ pub fn of_layout(layout: &Layout, of: &str) -> Shape {
         name if name == of => of.to_string(),
         name => format!("{of}, {name}"),
     };
-    Shape {
+    Some(Shape {
         kind: layout.event.to_string().into(),
         of: name,
         state,
         fields,
         is_open: false,
-    }
+    })
 }
 
 /// The field of a column that is told under `key`.

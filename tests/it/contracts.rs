@@ -941,3 +941,71 @@ fn status_says_since_when_two_secrets_are_in_force() {
     );
     assert!((3_600..4_000).contains(&age.unwrap()), "{age:?}");
 }
+
+/// A format and a body of the operator's own, described by the configuration and delivered.
+#[test]
+fn the_schema_of_an_endpoint_is_that_of_its_own_body_and_of_formats_of_the_operator_s_own() {
+    let bench = Bench::new();
+    let standard = crate::support::receiver(receiver::Profile::Standard, &[], 0);
+    let vobiz = crate::support::receiver(receiver::Profile::Vobiz, &[], 0);
+    let config = format!(
+        "node = \"vos-1\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\n\n\
+         [[source]]\nname = \"tickets\"\nformat = \"json-lines\"\nevent = \"ticket\"\nfiles = [\"{}/cdr/*.json\"]\nstart = \"beginning\"\npoll = \"200ms\"\n\
+         columns = [{{ name = \"at\", type = \"time\", as = \"event_time\" }}, {{ name = \"id\" }}, {{ name = \"Sum\", type = \"money\" }}, {{ name = \"n\", type = \"integer\" }}]\n\n\
+         [[endpoint]]\nname = \"standard\"\nevents = [\"ticket\"]\nsecret_file = \"secret\"\nurl = \"{}\"\n\n\
+         [[endpoint]]\nname = \"own\"\nevents = [\"*\"]\nsecret_file = \"secret\"\nprofile = \"custom\"\nsignature = \"vobiz\"\nurl = \"{}\"\n\
+         fields = {{ id = \"$id\", event = \"$type\", n = \"n\", gone = \"missing\", system = \"=vos\" }}\n",
+        bench.dir.path().display(),
+        standard.url(),
+        vobiz.url()
+    );
+    fs::write(bench.path("switchhook.toml"), config).unwrap();
+    let path = bench.path("switchhook.toml");
+    let schema = |endpoint: &str, more: &[&str]| {
+        let mut arguments = vec![
+            "schema",
+            "--endpoint",
+            endpoint,
+            "--config",
+            path.to_str().unwrap(),
+        ];
+        arguments.extend(more);
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let (of_standard, of_own) = (
+        schema("standard", &[]),
+        schema("own", &["--event", "ticket"]),
+    );
+    assert!(
+        of_standard.contains("\"Sum\"") && !of_standard.contains("anyOf"),
+        "{of_standard}"
+    );
+    let arrivals = [standard.arrivals(), vobiz.arrivals()];
+    fs::write(
+        bench.path("cdr/a.json"),
+        "{\"at\":\"2026-04-10T14:28:15Z\",\"id\":\"7\",\"Sum\":\"1.50\",\"n\":3}\n",
+    )
+    .unwrap();
+    let agent = bench.agent();
+    wait_until("both", || {
+        standard.account().accepted == 1 && vobiz.account().accepted == 1
+    });
+    assert_eq!(agent.stop(), 0);
+    let [standard, own] = arrivals.map(|arrivals| text(&arrivals.try_iter().next().unwrap().body));
+    assert!(
+        keys_fit(&standard, &of_standard),
+        "{standard}\n{of_standard}"
+    );
+    // The operator's own id gives way to the event's.
+    assert!(
+        standard.contains("\"data\":{\"id\":\"evt_") && !standard.contains("\"id\":\"7\""),
+        "{standard}"
+    );
+    assert!(keys_fit(&own, &of_own), "{own}\n{of_own}");
+    assert!(
+        own.contains("\"n\":3") && own.contains("\"gone\":null"),
+        "{own}"
+    );
+}

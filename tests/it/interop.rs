@@ -17,6 +17,13 @@ fn the_php_check_of_the_vos3000_guide_accepts_every_delivery() {
     if !has("php", "--version") {
         return skip(TEST, "php is not installed");
     }
+    // What the guide prints, and the same check where PHP itself takes form fields apart.
+    for content in ["json", "form"] {
+        php(content);
+    }
+}
+
+fn php(content: &str) {
     let bench = Bench::new();
     let arrivals = bench.path("arrivals");
     File::create(&arrivals).unwrap();
@@ -37,7 +44,7 @@ fn the_php_check_of_the_vos3000_guide_accepts_every_delivery() {
     deliver(
         &bench,
         &format!(
-            "url = \"http://127.0.0.1:{port}/\"\nprofile = \"vos3000\"\nprobe_max = \"200ms\""
+            "url = \"http://127.0.0.1:{port}/\"\nprofile = \"vos3000\"\nprobe_max = \"200ms\"\ncontent = \"{content}\""
         ),
         &arrivals,
     );

@@ -19,7 +19,7 @@ mod vos3000;
 
 pub use fields::{FIELDS_MAX, FieldError, FieldMap};
 pub use form::urlencoded;
-pub use schema::{kinds, schema};
+pub use schema::{kinds, schema, schema_of};
 
 use self::layout::Member;
 use super::outcome::SuccessRule;

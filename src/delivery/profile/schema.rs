@@ -1,10 +1,11 @@
 //! Schema: JSON Schema (2020-12) of every body, from the tables that bodies are written by.
 
-use super::Profile;
+use super::fields::{Field as OwnField, FieldMap};
 use super::layout::{Member, SOURCE_PREFIX, Value, When};
 use super::members::rest_of;
 use super::names;
 use super::tree::{Node, Tree};
+use super::{Body, Profile};
 use crate::event::shape::{self, Field, Holds, Shape};
 use crate::parser::record::INTEGER_MAX;
 
@@ -34,20 +35,25 @@ pub fn kinds() -> Vec<String> {
 ///
 /// The keys stand in the order in which bodies have them.
 pub fn schema(profile: Profile, kind: Option<&str>) -> Option<String> {
-    let mut shapes = shape::all();
+    schema_of(&Body::Of(profile), shape::all(), kind)
+}
+
+/// The same of any body, for events of these shapes.
+pub fn schema_of(body: &Body, mut shapes: Vec<Shape>, kind: Option<&str>) -> Option<String> {
     shapes.retain(|shape| kind.is_none_or(|kind| shape.kind == kind));
     if shapes.is_empty() {
         return None;
     }
     let of = kind.map_or_else(|| "events".to_string(), |kind| format!("{kind} events"));
-    let mut ways: Vec<Tree> = shapes.iter().map(|shape| body(profile, shape)).collect();
+    let whose = match body {
+        Body::Of(profile) => format!("profile {}", profile.name()),
+        Body::Fields(_) => "fields of the endpoint's own".to_string(),
+    };
+    let mut ways: Vec<Tree> = shapes.iter().map(|shape| way(body, shape)).collect();
     ways.dedup_by(|a, b| a.without("title") == b.without("title"));
     let head = Tree::default()
         .with("$schema", "https://json-schema.org/draft/2020-12/schema")
-        .with(
-            "title",
-            format!("Bodies of {of}, profile {}", profile.name()).as_str(),
-        );
+        .with("title", format!("Bodies of {of}, {whose}").as_str());
     let tree = match <[Tree; 1]>::try_from(ways) {
         Ok([only]) => head.followed_by(only.without("title")),
         Err(ways) => {
@@ -58,14 +64,41 @@ pub fn schema(profile: Profile, kind: Option<&str>) -> Option<String> {
     Some(tree.print())
 }
 
-fn body(profile: Profile, shape: &Shape) -> Tree {
+/// The body of an event of `shape`.
+fn way(body: &Body, shape: &Shape) -> Tree {
     let mut object = ObjectSchema::default();
-    members(profile.layout(), shape, &mut object);
+    match body {
+        Body::Of(profile) => members(profile.layout(), shape, &mut object),
+        Body::Fields(fields) => {
+            for (key, value) in fields.members(shape) {
+                object.add(key, value, true);
+            }
+        }
+    }
     let title = format!("{}: {}", shape.kind, shape.of);
     Tree::default()
         .with("title", title.as_str())
         .followed_by(object.finish())
 }
+
+impl FieldMap {
+    /// What stands under each of its keys, of events of `shape`.
+    fn members(&self, shape: &Shape) -> Vec<(&str, Tree)> {
+        let of = |field: &OwnField| match field {
+            OwnField::Data(name) => data(shape, name, ""),
+            OwnField::Literal(literal) => text("").with("const", literal.as_str()),
+            OwnField::Id => text(ID_SAYS).with("pattern", ID_PATTERN),
+            OwnField::Kind => text("").with("const", &*shape.kind),
+            OwnField::Time => time(text("When it happened; not when it was sent.")),
+            OwnField::Sequence => typed("integer", "").with("minimum", 0),
+            OwnField::Node => text("The node's name."),
+        };
+        self.fields().map(|(key, field)| (key, of(field))).collect()
+    }
+}
+
+/// What an event's id is, for people.
+const ID_SAYS: &str = "The event's lasting id: the same in every repeat.";
 
 /// Adds the members that an event of `shape` has in `layout`.
 fn members(layout: &[Member], shape: &Shape, object: &mut ObjectSchema) {
@@ -160,7 +193,11 @@ fn rest(shape: &Shape, taken: &[&str], object: &mut ObjectSchema) {
 /// What stands under a key that repeats the data's member `name`.
 fn data(shape: &Shape, name: &str, about: &str) -> Tree {
     match shape.field(name) {
-        Some(field) if about.is_empty() => described(field),
+        Some(field) if about.is_empty() => described(&Field {
+            // Where the data has no such member, null stands in its place.
+            is_nullable: field.is_nullable || field.is_optional,
+            ..field.clone()
+        }),
         Some(field) => said(about, described(field).without("description")),
         None if shape.is_open => Tree::default().with("type", ["string", "null"].as_slice()),
         None => typed("null", "These events do not tell it."),
