@@ -5,6 +5,7 @@ mod checkpoints;
 mod live;
 mod prepare;
 mod reload;
+mod route;
 mod service;
 
 pub use attend::Signals;
@@ -160,13 +161,14 @@ impl Agent {
                 (endpoint, is_held)
             })
             .collect();
+        let routes = route::table(&config, &queue, &*clock).map_err(AgentError::Queue)?;
         let mut make_transport = |endpoint: &delivery::endpoint::Endpoint| {
             let transport: Arc<dyn Transport> =
                 Arc::new(HttpTransport::new(endpoint, Arc::clone(&clock))?);
             Ok(transport)
         };
-        let delivery = Delivery::start(
-            endpoints,
+        let delivery = Delivery::start_routed(
+            (endpoints, routes),
             Arc::new(queue.clone()),
             Arc::clone(&clock),
             &mut make_transport,

@@ -2,8 +2,8 @@
 
 use super::{Exit, screen};
 use crate::receiver::{
-    Account, Certificate, Fault, Profile, Receiver, Settings, TOLERANCE, Verifier, arrival_line,
-    payload_line,
+    Account, Certificate, FAULTS_HELP, Fault, FaultKind, Profile, Receiver, Settings, TOLERANCE,
+    Verifier, arrival_line, payload_line,
 };
 use clap::Args;
 use std::io;
@@ -19,9 +19,7 @@ const STOP_POLL: Duration = Duration::from_millis(200);
 
 /// The arguments of `receive`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: switchhook receive --profile vos3000 --secret-file billing.secret --fault status=500,rate=0.2"
-)]
+#[command(after_help = FAULTS_HELP)]
 pub struct ReceiveArguments {
     /// Where to listen; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
@@ -38,7 +36,7 @@ pub struct ReceiveArguments {
     /// Write that certificate to this file, for the sender's ca_file.
     #[arg(long, value_name = "FILE", requires = "tls")]
     certificate_out: Option<PathBuf>,
-    /// Misbehave: status=500,rate=0.2 · status=429,retry_after=5s · delay=2s · hang · reset · lost.
+    /// Misbehave, like status=500,rate=0.2; all faults are listed below.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// Seed of the faults' dice.
@@ -112,6 +110,10 @@ fn settings(arguments: &ReceiveArguments) -> Result<Settings, String> {
     settings.certificate = arguments.tls.then(|| Certificate::SelfSigned {
         names: vec!["localhost".to_string()],
     });
+    let mut kinds = arguments.fault.iter().map(|fault| &fault.kind);
+    if !arguments.tls && kinds.any(|kind| matches!(kind, FaultKind::Tls(_))) {
+        return Err("a fault of TLS goes with --tls".to_string());
+    }
     settings.faults = arguments.fault.clone();
     settings.seed = arguments.seed;
     settings.threads = arguments.threads;

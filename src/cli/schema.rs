@@ -2,7 +2,7 @@
 
 use super::{CONFIG_DEFAULT, Exit, screen};
 use crate::config::{Config, EndpointConfig};
-use crate::delivery::profile::{Profile, kinds, schema, schema_of};
+use crate::delivery::profile::{Profile, kinds, redacted, schema, schema_of};
 use crate::event::shape::{self, Shape};
 use clap::Args;
 use std::path::PathBuf;
@@ -12,7 +12,8 @@ use std::path::PathBuf;
 #[command(after_help = "\
 The schema is made from the tables that bodies are written by. By profile it covers the events of the
 agent itself and of the formats that come with it. By endpoint it covers the events that endpoint asks
-for, in the body it has, with the columns of the configuration's own formats and patterns.
+for, in the body it has, without what is hidden from it, with the columns of the configuration's own
+formats and patterns.
 
 Example: switchhook schema vos3000 --event cdr
 Example: switchhook schema --endpoint billing
@@ -95,7 +96,9 @@ fn shapes_for(endpoint: &EndpointConfig, config: &Config) -> Vec<Shape> {
         }
     }
     shapes.retain(|shape| endpoint.endpoint.events.wants(&shape.kind));
-    shapes
+    let hidden = &endpoint.endpoint.redaction;
+    let told = shapes.into_iter().map(|shape| redacted(shape, hidden));
+    told.collect()
 }
 
 fn print(schema: Option<String>, event: Option<&str>, known: &[String]) -> Exit {

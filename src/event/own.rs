@@ -21,7 +21,7 @@ pub const FIELDS: [(&str, &[Field]); 4] = [
 ];
 
 /// Of rows that may have been lost before they could be read.
-pub const SOURCE_GAP: [Field; 6] = [
+pub const SOURCE_GAP: [Field; 7] = [
     Field::text("source", "The source's name in the configuration.").always(),
     Field::text("file", "The file.").always(),
     Field::text("cause", "What happened to it, in a word.").always(),
@@ -29,6 +29,10 @@ pub const SOURCE_GAP: [Field; 6] = [
     Field::whole(
         "bytes",
         "Bytes that may have been lost; null where that is not known.",
+    ),
+    Field::whole(
+        "unseen_bytes",
+        "About how many more were lost unseen, by how fast the file grew; null where none were.",
     ),
     Field::whole(
         "rows",

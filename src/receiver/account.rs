@@ -59,12 +59,18 @@ pub struct FaultsPlayed {
     pub reset: u64,
     /// Connections reset after it was accepted.
     pub lost: u64,
+    /// Answers that were no good and told the sender nothing: the callback was not accepted.
+    pub misanswers: u64,
+    /// Answers that took the callback and were no good after that.
+    pub spoilt: u64,
+    /// Connections that came to nothing before they carried a request.
+    pub connections: u64,
 }
 
 impl FaultsPlayed {
     /// Faults that kept a callback from being accepted.
     pub fn refused(&self) -> u64 {
-        self.status + self.hang + self.reset
+        self.status + self.hang + self.reset + self.misanswers
     }
 }
 
@@ -129,20 +135,31 @@ impl Books {
         self.account.faults.delay += 1;
     }
 
-    /// Enters a fault that ends a request. `lost` comes on top of [`Books::accept`].
+    /// Enters a fault that ends a request. `lost`, and an answer that takes the callback, come on
+    /// top of [`Books::accept`].
     pub fn fault(&mut self, kind: &FaultKind) {
         let faults = &mut self.account.faults;
         match kind {
-            FaultKind::Status { .. } => faults.status += 1,
+            FaultKind::Status { .. } | FaultKind::Redirect(_) => faults.status += 1,
             FaultKind::Hang => faults.hang += 1,
-            FaultKind::Reset => faults.reset += 1,
+            FaultKind::Reset | FaultKind::Flap(_) => faults.reset += 1,
+            FaultKind::Answer(kind, _) if kind.accepts() => {
+                faults.spoilt += 1;
+                return;
+            }
+            FaultKind::Answer(..) => faults.misanswers += 1,
             FaultKind::Lost => {
                 faults.lost += 1;
                 return;
             }
-            FaultKind::Delay(_) => return,
+            FaultKind::Delay(_) | FaultKind::Tls(_) => return,
         }
         self.account.requests += 1;
+    }
+
+    /// Enters a connection that comes to nothing.
+    pub fn fault_of_connection(&mut self) {
+        self.account.faults.connections += 1;
     }
 
     /// Enters an arrival that could not be shown.

@@ -50,6 +50,8 @@ pub enum Answer {
     Nothing,
     /// A reset connection: the faults `reset` and `lost`.
     Reset,
+    /// The answer of this fault.
+    Misanswer(&'static str),
 }
 
 /// The sending end of the channel; bounded by [`ARRIVALS_WAITING_MAX`].

@@ -4,12 +4,13 @@ use super::account::{Account, Books};
 use super::arrival::{self, Answer, Arrival, Entered, Onlooker};
 use super::callback::Callback;
 use super::content::{Content, Unreadable};
-use super::fault::{Dice, Fault, FaultKind};
+use super::fault::{ConnectionFault, Dice, Fault, FaultKind, REDIRECT_PATH};
+use super::misanswer::Misanswer;
 use super::verify::{Reject, Verifier};
 use crate::clock::Clock;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use std::fmt;
 use std::future;
@@ -27,17 +28,25 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// What a sender is answered.
 pub type Reply = Response<Full<Bytes>>;
 
-/// The connection is to be reset instead of answered.
+/// The connection is taken from HTTP instead of being answered.
 #[derive(Debug)]
-pub struct Reset;
+pub enum Break {
+    /// It is to be reset.
+    Reset,
+    /// This is to be written to it, with this pause between two bytes of the slow ones.
+    Answer(Misanswer, Duration),
+}
 
-impl fmt::Display for Reset {
+impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection is to be reset")
+        match self {
+            Break::Reset => f.write_str("the connection is to be reset"),
+            Break::Answer(kind, _) => write!(f, "the connection is to see {}", kind.name()),
+        }
     }
 }
 
-impl std::error::Error for Reset {}
+impl std::error::Error for Break {}
 
 /// What all connections share.
 #[derive(Debug)]
@@ -63,6 +72,7 @@ enum Ending {
     Reply(Reply),
     Hang,
     Reset,
+    Answer(Misanswer, Duration),
 }
 
 impl Desk {
@@ -90,7 +100,14 @@ impl Desk {
 
     /// Replaces the faults in force.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        locked(&self.dice).set_faults(faults);
+        locked(&self.dice).set_faults(faults, self.clock.now());
+    }
+
+    /// What strikes a connection that has just been opened, to speak TLS or not; entered.
+    pub fn strike_connection(&self, is_tls: bool) -> Option<ConnectionFault> {
+        let fault = locked(&self.dice).roll_connection(self.clock.now(), is_tls)?;
+        locked(&self.books).fault_of_connection();
+        Some(fault)
     }
 
     /// Shows arrivals in a new channel from now on.
@@ -105,8 +122,9 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// [`Reset`] when the connection is to be reset: a fault, or a sender that broke off.
-    pub async fn answer(self: Arc<Desk>, request: Request<Incoming>) -> Result<Reply, Reset> {
+    /// [`Break`] when the connection is not answered as HTTP is: a fault, or a sender that broke
+    /// off.
+    pub async fn answer(self: Arc<Desk>, request: Request<Incoming>) -> Result<Reply, Break> {
         let (head, body) = request.into_parts();
         if head.uri.path() != PATH {
             let hint = format!("nothing here; callbacks are taken at {PATH}");
@@ -129,7 +147,7 @@ impl Desk {
                 let hint = format!("the body is longer than {BODY_BYTES_MAX} bytes");
                 Ok(self.refuse_misaddressed(StatusCode::PAYLOAD_TOO_LARGE, &hint))
             }
-            Err(_) => Err(Reset),
+            Err(_) => Err(Break::Reset),
         }
     }
 
@@ -148,7 +166,7 @@ impl Desk {
         error_reply(status, &unreadable)
     }
 
-    async fn take(&self, headers: HeaderMap, content: Content) -> Result<Reply, Reset> {
+    async fn take(&self, headers: HeaderMap, content: Content) -> Result<Reply, Break> {
         let at = self.clock.wall();
         let signature = self.verifier.verify_any(&headers, &content.signed, at);
         let verdict = self.decide(&signature, &content.json).await;
@@ -168,7 +186,8 @@ impl Desk {
         match ending {
             Ending::Reply(reply) => Ok(reply),
             Ending::Hang => future::pending().await,
-            Ending::Reset => Err(Reset),
+            Ending::Reset => Err(Break::Reset),
+            Ending::Answer(kind, pause) => Err(Break::Answer(kind, pause)),
         }
     }
 
@@ -186,7 +205,7 @@ impl Desk {
                 return Verdict::refused(StatusCode::BAD_REQUEST, &malformed);
             }
         };
-        let roll = locked(&self.dice).roll();
+        let roll = locked(&self.dice).roll(self.clock.now());
         if !roll.delay.is_zero() {
             locked(&self.books).delay();
             tokio::time::sleep(roll.delay).await;
@@ -208,14 +227,26 @@ impl Desk {
         let mut accept = || books.accept(&callback.kind, &callback.id);
         match fault {
             Some(FaultKind::Status { code, retry_after }) => {
-                let reply = fault_reply(code, retry_after);
+                let retry_after = retry_after.map(|form| form.text(self.clock.wall()));
+                let reply = fault_reply(code, retry_after.map(|text| (RETRY_AFTER, text)));
+                (Entered::No, Ending::Reply(reply))
+            }
+            Some(FaultKind::Redirect(code)) => {
+                let reply = fault_reply(code, Some((LOCATION, REDIRECT_PATH.to_string())));
                 (Entered::No, Ending::Reply(reply))
             }
             Some(FaultKind::Hang) => (Entered::No, Ending::Hang),
-            Some(FaultKind::Reset) => (Entered::No, Ending::Reset),
+            Some(FaultKind::Reset | FaultKind::Flap(_)) => (Entered::No, Ending::Reset),
             Some(FaultKind::Lost) => (accept(), Ending::Reset),
-            // A delay is over by now.
-            Some(FaultKind::Delay(_)) | None => {
+            Some(FaultKind::Answer(kind, pause)) => {
+                let entered = match kind.accepts() {
+                    true => accept(),
+                    false => Entered::No,
+                };
+                (entered, Ending::Answer(kind, pause))
+            }
+            // A delay is over by now, and TLS was good.
+            Some(FaultKind::Delay(_) | FaultKind::Tls(_)) | None => {
                 let received = Bytes::from_static(br#"{"status":"received"}"#);
                 (accept(), Ending::Reply(reply(StatusCode::OK, received)))
             }
@@ -254,16 +285,18 @@ impl Ending {
             Ending::Reply(reply) => Answer::Status(reply.status().as_u16()),
             Ending::Hang => Answer::Nothing,
             Ending::Reset => Answer::Reset,
+            Ending::Answer(kind, _) => Answer::Misanswer(kind.name()),
         }
     }
 }
 
-fn fault_reply(code: u16, retry_after: Option<Duration>) -> Reply {
+fn fault_reply(code: u16, header: Option<(HeaderName, String)>) -> Reply {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut reply = error_reply(status, &"a fault, as you asked for");
-    if let Some(pause) = retry_after {
-        let secs = HeaderValue::from(pause.as_secs());
-        reply.headers_mut().insert(RETRY_AFTER, secs);
+    if let Some((name, text)) = header
+        && let Ok(value) = HeaderValue::from_str(&text)
+    {
+        reply.headers_mut().insert(name, value);
     }
     reply
 }

@@ -13,10 +13,12 @@
 
 mod account;
 mod arrival;
+mod bad_tls;
 mod callback;
 mod content;
 mod desk;
 mod fault;
+mod misanswer;
 mod print;
 mod tls;
 mod verify;
@@ -24,9 +26,13 @@ mod worker;
 
 pub use self::account::{Account, FaultsPlayed, IDS_REMEMBERED_MAX, KINDS_MAX, OTHER_KINDS};
 pub use self::arrival::{ARRIVALS_WAITING_MAX, Answer, Arrival, Entered};
+pub use self::bad_tls::BadTls;
 pub use self::callback::{Callback, Malformed};
 pub use self::desk::{BODY_BYTES_MAX, PATH};
-pub use self::fault::{DELAY_MAX, Fault, FaultError, FaultKind};
+pub use self::fault::{
+    DELAY_MAX, FAULTS_HELP, Fault, FaultError, FaultKind, REDIRECT_PATH, RetryAfter,
+};
+pub use self::misanswer::Misanswer;
 pub use self::print::{arrival_line, payload_line};
 pub use self::tls::{Certificate, TlsError};
 pub use self::verify::{Profile, Reject, SECRETS_MAX, SecretError, TOLERANCE, Verifier};
@@ -213,9 +219,9 @@ impl Receiver {
     /// is stopped then.
     pub fn listen(&mut self) -> Result<(), ReceiverError> {
         while self.workers.len() < self.threads {
-            let acceptor = self.tls.as_ref().map(Tls::acceptor);
+            let acceptors = self.tls.as_ref().map(Tls::acceptors);
             let shares_port = self.threads > 1;
-            match Worker::start(self.addr, shares_port, acceptor, &self.desk) {
+            match Worker::start(self.addr, shares_port, acceptors, &self.desk) {
                 Ok(worker) => {
                     self.addr = worker.addr();
                     self.workers.push(worker);

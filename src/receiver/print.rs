@@ -49,6 +49,7 @@ fn answer(answer: Answer) -> String {
         Answer::Status(status) => styled(AnsiColor::Red, &status.to_string()),
         Answer::Nothing => styled(AnsiColor::Red, "hangs"),
         Answer::Reset => styled(AnsiColor::Red, "reset"),
+        Answer::Misanswer(name) => styled(AnsiColor::Red, name),
     }
 }
 

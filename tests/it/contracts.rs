@@ -581,18 +581,26 @@ fn real_deliveries_of_every_kind_to_every_profile_are_what_their_schemas_say() {
     let deliveries = deliveries();
     let dir = tempfile::tempdir().unwrap();
     let mut bodies = File::create(dir.path().join("bodies.jsonl")).unwrap();
+    let mut schemas = BTreeMap::new();
     for delivery in &deliveries {
         let name = delivery.profile.name();
-        let schema = schema(delivery.profile, Some(&delivery.kind)).unwrap();
+        let is_first = !schemas.contains_key(&(name, delivery.kind.as_str()));
+        let schema = schemas
+            .entry((name, delivery.kind.as_str()))
+            .or_insert_with(|| schema(delivery.profile, Some(&delivery.kind)).unwrap());
         let what = format!("{name} {}: {}", delivery.kind, delivery.body);
-        assert!(keys_fit(&delivery.body, &schema), "{what}\n{schema}");
+        assert!(keys_fit(&delivery.body, schema), "{what}\n{schema}");
         assert!(!has_twins(&delivery.body), "{what}");
         let file = format!("{name}.{}.json", delivery.kind);
         fs::write(dir.path().join(&file), schema).unwrap();
         let line = serde_json::json!({ "schema": file, "body": delivery.body });
         writeln!(bodies, "{line}").unwrap();
-        let line = serde_json::json!({ "schema": format!("{name}.json"), "body": delivery.body });
-        writeln!(bodies, "{line}").unwrap();
+        // The schema of everything is a list of alternatives, and takes its time.
+        if is_first {
+            let whole = format!("{name}.json");
+            let line = serde_json::json!({ "schema": whole, "body": delivery.body });
+            writeln!(bodies, "{line}").unwrap();
+        }
         check_headers(delivery);
     }
     for (name, _) in Profile::ALL {
@@ -600,7 +608,7 @@ fn real_deliveries_of_every_kind_to_every_profile_are_what_their_schemas_say() {
         assert_eq!(output.status.code(), Some(0));
         fs::write(dir.path().join(format!("{name}.json")), output.stdout).unwrap();
     }
-    let valid = format!("{} valid by", deliveries.len() * 2);
+    let valid = format!("{} valid by", deliveries.len() + schemas.len());
     let checked = |program: &str, arguments: &[&str], file: &str, has_it: bool, why: &str| {
         if !has_it {
             return skip(&format!("{TEST} ({file})"), why);
@@ -952,7 +960,7 @@ fn the_schema_of_an_endpoint_is_that_of_its_own_body_and_of_formats_of_the_opera
         "node = \"vos-1\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\n\n\
          [[source]]\nname = \"tickets\"\nformat = \"json-lines\"\nevent = \"ticket\"\nfiles = [\"{}/cdr/*.json\"]\nstart = \"beginning\"\npoll = \"200ms\"\n\
          columns = [{{ name = \"at\", type = \"time\", as = \"event_time\" }}, {{ name = \"id\" }}, {{ name = \"Sum\", type = \"money\" }}, {{ name = \"n\", type = \"integer\" }}]\n\n\
-         [[endpoint]]\nname = \"standard\"\nevents = [\"ticket\"]\nsecret_file = \"secret\"\nurl = \"{}\"\n\n\
+         [[endpoint]]\nname = \"standard\"\nevents = [\"ticket\"]\nmask = [\"Sum\"]\nomit = [\"n\"]\nsecret_file = \"secret\"\nurl = \"{}\"\n\n\
          [[endpoint]]\nname = \"own\"\nevents = [\"*\"]\nsecret_file = \"secret\"\nprofile = \"custom\"\nsignature = \"vobiz\"\nurl = \"{}\"\n\
          fields = {{ id = \"$id\", event = \"$type\", n = \"n\", gone = \"missing\", system = \"=vos\" }}\n",
         bench.dir.path().display(),
@@ -979,7 +987,9 @@ fn the_schema_of_an_endpoint_is_that_of_its_own_body_and_of_formats_of_the_opera
         schema("own", &["--event", "ticket"]),
     );
     assert!(
-        of_standard.contains("\"Sum\"") && !of_standard.contains("anyOf"),
+        of_standard.contains("\"Sum\"")
+            && !of_standard.contains("\"n\"")
+            && !of_standard.contains("anyOf"),
         "{of_standard}"
     );
     let arrivals = [standard.arrivals(), vobiz.arrivals()];

@@ -703,6 +703,7 @@ fn a_test_event_is_signed_and_every_phase_of_its_way_is_shown() {
         "connect ",
         "TLSv1_3",
         "name and chain of 1 verified",
+        "pin_sha256 = [\"sha256//",
         "the certificate is valid until",
         "status 200",
         "verdict  delivered",

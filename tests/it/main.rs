@@ -8,7 +8,9 @@
 #![allow(clippy::print_stdout, reason = "a failing run says how it is repeated")]
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
+mod access;
 mod agent;
+mod apply;
 mod bounds;
 mod cli;
 mod contracts;
@@ -18,14 +20,19 @@ mod crash;
 mod damage;
 mod derive;
 mod disk;
+mod docs;
 mod endpoints;
+mod faults;
 mod formats;
 mod full_disk;
 mod interop;
 mod live;
 mod packaging;
 mod power;
+mod quiet;
 mod rotation;
+mod routing;
+mod rsyslog;
 mod service;
 mod shape;
 mod strace;

@@ -9,6 +9,7 @@ mod form;
 mod layout;
 mod members;
 mod names;
+mod redact;
 mod schema;
 mod standard;
 mod tree;
@@ -19,7 +20,8 @@ mod vos3000;
 
 pub use fields::{FIELDS_MAX, FieldError, FieldMap};
 pub use form::urlencoded;
-pub use schema::{kinds, schema, schema_of};
+pub use redact::Redaction;
+pub use schema::{kinds, redacted, schema, schema_of};
 
 use self::layout::Member;
 use super::outcome::SuccessRule;

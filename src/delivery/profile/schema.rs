@@ -5,8 +5,8 @@ use super::layout::{Member, SOURCE_PREFIX, Value, When};
 use super::members::rest_of;
 use super::names;
 use super::tree::{Node, Tree};
-use super::{Body, Profile};
-use crate::event::shape::{self, Field, Holds, Shape};
+use super::{Body, Profile, Redaction};
+use crate::event::shape::{self, Field, Holds, RAW_BASE64, Shape};
 use crate::parser::record::INTEGER_MAX;
 
 /// What an instant looks like, in every body.
@@ -62,6 +62,31 @@ pub fn schema_of(body: &Body, mut shapes: Vec<Shape>, kind: Option<&str>) -> Opt
         }
     };
     Some(tree.print())
+}
+
+/// `shape` as an endpoint is told it that some of it is hidden from.
+pub fn redacted(mut shape: Shape, redaction: &Redaction) -> Shape {
+    let is_in = |list: &[Box<str>], field: &Field<String>| list.iter().any(|it| **it == field.key);
+    if redaction.masked().is_empty() && redaction.omitted().is_empty() {
+        return shape;
+    }
+    // The row's own bytes would tell what is hidden.
+    shape
+        .fields
+        .retain(|field| !is_in(redaction.omitted(), field) && field.key != RAW_BASE64.key);
+    let hidden = redaction.masked().iter().chain(redaction.omitted());
+    if hidden.into_iter().any(|field| **field == *"state") {
+        shape.state = None;
+    }
+    for field in &mut shape.fields {
+        if is_in(redaction.masked(), field) {
+            field.is_nullable = true;
+            if matches!(field.holds, Holds::Word(_) | Holds::Amount | Holds::Time) {
+                field.holds = Holds::Text;
+            }
+        }
+    }
+    shape
 }
 
 /// The body of an event of `shape`.
