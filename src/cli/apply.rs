@@ -63,14 +63,13 @@ pub fn apply(arguments: &ApplyArguments) -> Exit {
         let previous = previous.display();
         screen::line(format_args!("the file before is kept as {previous}"));
     }
-    match Client::ask(&arguments.agent.socket(), &Request::Status) {
-        Err(ClientError::NotRunning(_)) => {
-            screen::line("no agent runs: it is in force when one starts");
-            return Exit::Success;
-        }
-        // What is wrong with the agent is said by the question that follows.
-        Ok(_) | Err(_) => {}
+    // What else may be wrong with the agent is said by the question that follows.
+    let asked = Client::ask(&arguments.agent.socket(), &Request::Status);
+    if matches!(asked, Err(ClientError::NotRunning(_))) {
+        screen::line("no agent runs: it is in force when one starts");
+        return Exit::Success;
     }
+    drop(asked);
     let exit = reload::reload(&arguments.agent);
     if exit == Exit::Success {
         return exit;

@@ -25,6 +25,7 @@ mod store;
 mod tail;
 mod test;
 mod top;
+mod verify;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::error::Error;
@@ -113,6 +114,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// A receiver for development: verifies, prints, counts, and misbehaves on request.
     Receive(receive::ReceiveArguments),
+    /// Judge a saved request: whether its signature is right, and if not, why.
+    Verify(verify::VerifyArguments),
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
@@ -173,6 +176,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::SupportBundle(arguments) => bundle::bundle(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
+        Command::Verify(arguments) => verify::verify(&arguments),
         Command::Formats(command) => formats::formats(&command),
         Command::Schema(arguments) => schema::schema_command(&arguments),
         Command::Messages(arguments) => messages::messages(&arguments),

@@ -8,6 +8,7 @@ use super::written::{Key, Written};
 use crate::delivery::endpoint::OwnHeader;
 use crate::delivery::login::{Login, LoginError};
 use crate::delivery::url::{Host, Url};
+use std::fmt;
 
 /// Most headers of the operator's own, so that a request's head stays below the 8 KiB that
 /// common servers accept.
@@ -27,10 +28,32 @@ const AUTHORIZATION: &str = "Authorization";
 pub struct Access {
     /// Where requests go, the token in its query.
     pub url: Option<Url>,
+    /// The token in it, for further addresses of the same receiver.
+    pub token: Option<Token>,
     /// Headers, `Authorization` first.
     pub headers: Vec<OwnHeader>,
     /// What `check` says of it.
     pub shown: Shown,
+}
+
+/// A token that goes into the query of an address. Prints without it.
+#[derive(Clone)]
+pub struct Token {
+    param: String,
+    text: String,
+}
+
+impl Token {
+    /// `url` with the token in its query.
+    pub fn at(&self, url: Url) -> Url {
+        url.with_query(&self.param, &self.text)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=..", self.param)
+    }
 }
 
 /// What `check` says of an [`Access`].
@@ -58,16 +81,17 @@ pub fn access(table: &EndpointTable, place: &mut Place<'_>) -> Access {
         }
     }
     let token = token(table, place);
-    let url = match (url, token) {
-        (Some(url), Some((param, token))) => {
-            shown.token_param = Some(param.to_string());
-            Some(url.with_query(param, &token))
+    let url = match &token {
+        Some(token) => {
+            shown.token_param = Some(token.param.clone());
+            url.map(|url| token.at(url))
         }
-        (url, _) => url,
+        None => url,
     };
     own_headers(table, shown.authorization, &mut headers, place);
     Access {
         url,
+        token,
         headers,
         shown,
     }
@@ -196,8 +220,7 @@ fn file(key: &str, written: &Key<String>, place: &mut Place<'_>) -> Option<Strin
     }
 }
 
-/// The name of the token's parameter, and the token.
-fn token<'t>(table: &'t EndpointTable, place: &mut Place<'_>) -> Option<(&'t str, String)> {
+fn token(table: &EndpointTable, place: &mut Place<'_>) -> Option<Token> {
     let param = place.given("token_param", &table.token_param, "\"token\"");
     let param = param.map_or(PARAM, String::as_str);
     if table.token_file.is_none() && table.token_param.is_some() {
@@ -217,7 +240,10 @@ fn token<'t>(table: &'t EndpointTable, place: &mut Place<'_>) -> Option<(&'t str
         place.problem("token_file", &table.token_file, what);
         return None;
     }
-    Some((param, token))
+    Some(Token {
+        param: param.to_string(),
+        text: token,
+    })
 }
 
 fn own_headers(

@@ -70,6 +70,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         url,
         headers,
         shown: access,
+        ..
     } = access::access(table, place);
     // A mirror gets what the other endpoint gets.
     let events = match table.mirror {

@@ -384,4 +384,22 @@ mod tests {
             "https://a/hook?.. https://a/hook?.."
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_written_the_host_is_what_follows_the_last_at_sign(
+            login in "[a-z0-9@:%.\\[\\]-]{0,12}",
+            host in "[a-z0-9@:%.\\[\\]-]{0,12}",
+            path in "[/?@:a-z%]{0,8}",
+        ) {
+            let text = format!("https://{login}@{host}{path}");
+            if let Ok((url, Some(_))) = Url::parse_with_login(&text) {
+                let rest = url.as_str().strip_prefix("https://").unwrap();
+                let authority = rest.split(['/', '?']).next().unwrap();
+                assert!(!authority.contains('@'), "{text}: {authority}");
+                // The address that is sent to reads back as the same, and alone.
+                assert_eq!(Url::parse(url.as_str()), Ok(url.clone()), "{text}");
+            }
+        }
+    }
 }

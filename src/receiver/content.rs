@@ -23,6 +23,8 @@ pub struct Content {
     /// What may have been signed, the likeliest first: the content; where it came compressed, also
     /// what came over the wire; of a `GET`, the address with either scheme.
     pub signed: Vec<Bytes>,
+    /// What came over the wire, where the body came compressed.
+    pub packed: Option<Bytes>,
     /// The content as it was written: unpacked; of a `GET` the query.
     pub text: Bytes,
     /// The same as JSON.
@@ -69,6 +71,7 @@ impl Content {
             });
             return Ok(Content {
                 signed: signed.to_vec(),
+                packed: None,
                 text: Bytes::copy_from_slice(query.as_bytes()),
                 json: Bytes::from(json_of(query.as_bytes())),
             });
@@ -84,7 +87,10 @@ impl Content {
             _ => content.clone(),
         };
         Ok(Content {
-            signed: std::iter::once(content.clone()).chain(sent).collect(),
+            signed: std::iter::once(content.clone())
+                .chain(sent.clone())
+                .collect(),
+            packed: sent,
             text: content,
             json,
         })

@@ -182,7 +182,10 @@ impl Misanswer {
             Misanswer::SlowBody => "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
             Misanswer::EndlessBody => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
             Misanswer::BigBody => "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n",
-            Misanswer::GzipBomb => "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n",
+            Misanswer::GzipBomb => {
+                // Said, so that nobody sends the next request into the end of this connection.
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\n"
+            }
             Misanswer::HeaderFlood => "HTTP/1.1 200 OK\r\n",
             Misanswer::HugeHeader => "HTTP/1.1 200 OK\r\nX-Huge: ",
             Misanswer::BadStatusLine => "220 mail.example ESMTP\r\n\r\n",

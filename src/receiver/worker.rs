@@ -4,7 +4,7 @@
 //! connection, so nothing that hangs can outlive its worker.
 
 use super::ReceiverError;
-use super::desk::{Break, Desk};
+use super::desk::{Break, Desk, Door};
 use super::fault::ConnectionFault;
 use super::tls::Acceptors;
 use hyper::server::conn::http1;
@@ -60,6 +60,7 @@ impl Worker {
         shares_port: bool,
         acceptors: Option<Acceptors>,
         desk: &Arc<Desk>,
+        door: Door,
     ) -> Result<Worker, ReceiverError> {
         let runtime = Builder::new_current_thread()
             .enable_io()
@@ -74,7 +75,7 @@ impl Worker {
         let thread = thread::Builder::new().name("receiver".to_string());
         let thread = thread.spawn(move || {
             runtime.block_on(async {
-                tokio::spawn(accept(listener, acceptors, desk));
+                tokio::spawn(accept(listener, acceptors, desk, door));
                 // Only ever ends by the other end's drop.
                 let _dropped = stopped.await;
             });
@@ -110,7 +111,7 @@ fn listen(runtime: &Runtime, addr: SocketAddr, shares_port: bool) -> io::Result<
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, acceptors: Option<Acceptors>, desk: Arc<Desk>) {
+async fn accept(listener: TcpListener, acceptors: Option<Acceptors>, desk: Arc<Desk>, door: Door) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let Ok((stream, _peer)) = listener.accept().await else {
@@ -119,23 +120,25 @@ async fn accept(listener: TcpListener, acceptors: Option<Acceptors>, desk: Arc<D
         };
         let (acceptors, desk) = (acceptors.clone(), Arc::clone(&desk));
         tokio::spawn(async move {
-            welcome(stream, acceptors, desk).await;
+            welcome(stream, acceptors, desk, door).await;
             drop(place);
         });
     }
 }
 
-async fn welcome(stream: TcpStream, acceptors: Option<Acceptors>, desk: Arc<Desk>) {
+async fn welcome(stream: TcpStream, acceptors: Option<Acceptors>, desk: Arc<Desk>, door: Door) {
     // An answer is one small packet; where the option is refused it only comes later.
     let _later = stream.set_nodelay(true);
-    let fault = desk.strike_connection(acceptors.is_some());
+    let is_struck = door != Door::Page;
+    let fault = is_struck.then(|| desk.strike_connection(acceptors.is_some()));
+    let fault = fault.flatten();
     if fault == Some(ConnectionFault::Reset) {
         // A zero linger turns the close that follows into a reset.
         let _closed = stream.set_zero_linger();
         return;
     }
     match acceptors {
-        None => serve(stream, desk).await,
+        None => serve(stream, desk, door).await,
         Some(acceptors) => {
             let acceptor = match fault {
                 Some(ConnectionFault::Tls(kind)) => match acceptors.bad(kind) {
@@ -146,15 +149,15 @@ async fn welcome(stream: TcpStream, acceptors: Option<Acceptors>, desk: Arc<Desk
             };
             let handshake = time::timeout(HANDSHAKE_MAX, acceptor.accept(stream));
             if let Ok(Ok(stream)) = handshake.await {
-                serve(stream, desk).await;
+                serve(stream, desk, door).await;
             }
         }
     }
 }
 
 /// Serves one connection to its end.
-async fn serve<S: Stream>(stream: S, desk: Arc<Desk>) {
-    let service = service_fn(|request| Box::pin(Arc::clone(&desk).answer(request)));
+async fn serve<S: Stream>(stream: S, desk: Arc<Desk>, door: Door) {
+    let service = service_fn(|request| Box::pin(Arc::clone(&desk).answer(door, request)));
     // No limit on idle time: the agent's own idle timeout is what is to be seen.
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)

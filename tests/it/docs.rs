@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use switchhook::control::protocol::Request;
 use switchhook::receiver::{Profile, Receiver};
 
 /// Files of a switch, where the documents say they are, and what stands there instead.
@@ -416,6 +417,7 @@ impl Stage {
             "url = \"{}\"\nprofile = \"vos3000\"",
             receiver.url()
         ));
+        fs::copy(bench.path("switchhook.toml"), bench.path("new.toml")).unwrap();
         fs::create_dir_all(bench.path("etc/switchhook")).unwrap();
         fs::write(bench.path("cdr/cdr_1.csv"), row(1)).unwrap();
         let agent = bench.agent();
@@ -615,6 +617,11 @@ fn what_is_pasted_into_a_switch_is_well_formed() {
             "json" => {
                 let parsed: Result<serde_json::Value, _> = serde_json::from_str(&block.text);
                 assert!(parsed.is_ok(), "{place}: {parsed:?}");
+                // What is sent over the control socket is a request.
+                if let Some(request) = parsed.unwrap().get("request") {
+                    let request: Result<Request, _> = serde_json::from_value(request.clone());
+                    assert!(request.is_ok(), "{place}: {request:?}");
+                }
             }
             "ini" => {
                 for line in block

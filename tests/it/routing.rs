@@ -393,6 +393,40 @@ fn a_change_of_routes_applies_to_what_was_not_tried_yet() {
 }
 
 #[test]
+fn the_mode_can_be_changed_while_the_agent_runs() {
+    let bench = Bench::new();
+    let (acme, rest) = (
+        receiver(Profile::Standard, &[], 0),
+        receiver(Profile::Standard, &[], 0),
+    );
+    let endpoints = endpoint(
+        "acme",
+        &acme,
+        "events = [\"cdr\"]\nlevel = \"account\"\nmatches = [\"ACME\"]",
+    ) + &endpoint("rest", &rest, "events = [\"cdr\"]");
+    configure(&bench, "", &endpoints);
+    let write = |name: &str, flowno| {
+        fs::write(bench.path(name), labelled(flowno, "", "GW", "ACME")).unwrap();
+    };
+    write("cdr/vos_1.csv", 1);
+    let agent = bench.agent();
+    wait_until("the first event", || acme.account().distinct == 1);
+    wait_until("the queue to be empty", || bench.is_drained());
+    assert_eq!(rest.account().distinct, 0);
+    configure(&bench, "[routing]\nmode = \"all\"\n", &endpoints);
+    let reloaded = ask(&bench, &["reload"]);
+    assert!(
+        text(&reloaded.stdout).contains("routing changed"),
+        "{reloaded:?}"
+    );
+    write("cdr/vos_2.csv", 2);
+    wait_until("the second event", || {
+        acme.account().distinct == 2 && rest.account().distinct == 1
+    });
+    assert_eq!(agent.stop(), 0);
+}
+
+#[test]
 fn where_an_event_would_go_is_explained_endpoint_by_endpoint() {
     let bench = Bench::new();
     let receiver = receiver(Profile::Standard, &[], 0);
@@ -499,6 +533,11 @@ fn where_an_event_would_go_is_explained_endpoint_by_endpoint() {
     assert_eq!(json["endpoints"][1]["enabled"], false);
     assert_eq!(json["may_go_nowhere"][0], "cdr");
     assert_eq!(json["endpoints"][4]["sample_percent"], 0.01);
+    let checked = text(&ask(&bench, &["check"]).stdout);
+    assert!(
+        checked.contains("of the types cdr events may go to no endpoint"),
+        "{checked}"
+    );
     let help = text(&run(&["routes", "try", "--help"]).stdout);
     assert!(
         help.contains("tail -n 1 cdr.csv | switchhook routes try"),

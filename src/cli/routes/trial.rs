@@ -4,7 +4,7 @@ use super::rows::{self, Row};
 use super::{Exit, load, screen};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::config::live::Kind;
+use crate::config::live::{self, Kind};
 use crate::config::place::listed;
 use crate::config::{SourceConfig, value};
 use crate::delivery::route::standing::Standing;
@@ -169,6 +169,13 @@ fn read_rows(arguments: &TryArguments, config: &Config) -> Result<Vec<Row>, (Str
     let path = arguments.file.as_deref().unwrap_or(Path::new("-"));
     let source =
         source_of(arguments.source.as_deref(), path, config).map_err(|what| (what, Exit::Usage))?;
+    if !is_of_rows(source) {
+        let what = format!(
+            "what source {:?} gets is no file of rows; write the event itself with --event",
+            source.files.name
+        );
+        return Err((what, Exit::Usage));
+    }
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
@@ -192,6 +199,15 @@ fn read_rows(arguments: &TryArguments, config: &Config) -> Result<Vec<Row>, (Str
     Ok(rows::read(source, &config.node, bytes, &name))
 }
 
+/// Whether a file can hold what the source gets.
+fn is_of_rows(source: &SourceConfig) -> bool {
+    match source.kind {
+        Kind::Files | Kind::Directory { .. } => true,
+        Kind::Listen(_) => !live::is_push(&source.parser.format),
+        Kind::Recordings { .. } => false,
+    }
+}
+
 /// The source that rows of the file at `path` are of.
 fn source_of<'c>(
     name: Option<&str>,
@@ -204,9 +220,7 @@ fn source_of<'c>(
         let found = sources.find(|source| *source.files.name == *name);
         return found.ok_or_else(|| format!("there is no source {name:?}; there are {}", names()));
     }
-    let reads =
-        |source: &&SourceConfig| matches!(source.kind, Kind::Files | Kind::Directory { .. });
-    let able: Vec<&SourceConfig> = config.sources.iter().filter(reads).collect();
+    let able: Vec<&SourceConfig> = config.sources.iter().filter(|it| is_of_rows(it)).collect();
     if let [only] = able.as_slice() {
         return Ok(only);
     }

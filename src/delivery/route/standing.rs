@@ -14,7 +14,7 @@ use super::{MirrorEnd, Route};
 use crate::clock::UnixMs;
 use crate::delivery::endpoint::{Endpoint, EventFilter};
 use crate::event::Sequence;
-use crate::queue::{Queue, QueueError};
+use crate::queue::{Queue, QueueError, StateChange};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ pub fn note<'e>(
 ) -> Result<Vec<Standing>, QueueError> {
     let ledger = queue.ledger();
     let mut standings = Vec::new();
-    let mut is_changed = false;
+    let mut changes = Vec::new();
     let mut noted = BTreeSet::new();
     for endpoint in endpoints {
         let name = format!("{STATE}{}", endpoint.name);
@@ -68,8 +68,10 @@ pub fn note<'e>(
             begun: wall,
         });
         if known.is_none() {
-            queue.state_put(&name, &written(mark, standing))?;
-            is_changed = true;
+            changes.push(StateChange {
+                name,
+                value: Some(written(mark, standing)),
+            });
         }
         // One that was forgotten and attached anew had nothing before that.
         if let Some(totals) = ledger.endpoint(&endpoint.name) {
@@ -78,15 +80,13 @@ pub fn note<'e>(
         standings.push(standing);
     }
     // One that is taken out and comes back, a mirror for one, begins anew.
-    for (name, value) in queue.states(STATE)? {
-        if !value.is_empty() && !noted.contains(&name) {
-            queue.state_put(&name, &[])?;
-            is_changed = true;
+    for (name, _) in queue.states(STATE)? {
+        if !noted.contains(&name) {
+            changes.push(StateChange { name, value: None });
         }
     }
-    if is_changed {
-        // An empty commit writes what was put.
-        queue.commit(&[])?;
+    if !changes.is_empty() {
+        queue.commit_with(&[], &changes)?;
     }
     Ok(standings)
 }
@@ -193,7 +193,11 @@ mod tests {
             begun: UnixMs(7),
         };
         let mark = mark(&acme.events, &acme.route);
-        queue.state_put(&name, &written(mark, old)).unwrap();
+        let change = StateChange {
+            name,
+            value: Some(written(mark, old)),
+        };
+        queue.commit_with(&[], &[change]).unwrap();
         queue.attach("acme", AttachFrom::Now).unwrap();
         let standing = note(&queue, [&acme], UnixMs(8)).unwrap()[0];
         assert_eq!((standing.since, standing.begun), (Sequence(1), UnixMs(7)));
