@@ -49,18 +49,20 @@ const STAND_INS: [(&str, &str); 11] = [
 ];
 
 /// Programs of the machine and of switches that the documents name beside ours.
-const OTHERS: [&str; 17] = [
+const OTHERS: [&str; 19] = [
     "apt",
     "asterisk",
     "cargo",
     "chown",
     "curl",
+    "env",
     "fs_cli",
     "grep",
     "id",
     "journalctl",
     "kamcmd",
     "ls",
+    "mkdir",
     "openssl",
     "rsyslogd",
     "systemctl",
@@ -83,7 +85,7 @@ const NOT_RUN: [&str; 9] = [
 ];
 
 /// Documents that come with other parts of the program.
-const WRITTEN_ELSEWHERE: [&str; 2] = ["contracts.md", "receivers/README.md"];
+const WRITTEN_ELSEWHERE: [&str; 1] = ["contracts.md"];
 
 /// A block of a document between ``` and ```.
 struct Block {
