@@ -487,7 +487,9 @@ impl Verdict<'_> {
             }
             FaultKind::Answer(kind, pause) => Ending::Answer(kind, pause),
             FaultKind::Hang => Ending::Hang,
-            _ => Ending::Reset,
+            FaultKind::Reset | FaultKind::Flap(_) => Ending::Reset,
+            // These do not come here: they strike what is accepted, or what is no request yet.
+            FaultKind::Lost | FaultKind::Delay(_) | FaultKind::Tls(_) => Ending::Reset,
         };
         Verdict {
             callbacks: Vec::new(),
