@@ -5,7 +5,7 @@ mod live;
 
 use super::{CONFIG_DEFAULT, Exit, deep, routes, screen};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, SourceConfig, value};
+use crate::config::{Config, SourceConfig, order, value};
 use crate::derive::{self, Derive, Fate};
 use crate::event::filter::Filter;
 use crate::event::{Event, Maker, Origin};
@@ -72,6 +72,7 @@ pub fn check(arguments: &CheckArguments) -> Exit {
     ));
     screen::line(config.show().trim_end());
     routes::remark(&config);
+    remarks(&config);
     let disk = disk(&config);
     let mut worst = Sample::Fits;
     for source in &config.sources {
@@ -118,6 +119,17 @@ pub fn check(arguments: &CheckArguments) -> Exit {
     };
     screen::line(screen::styled(style, verdict));
     exit
+}
+
+/// Shows what is allowed and may surprise.
+fn remarks(config: &Config) {
+    for endpoint in &config.endpoints {
+        for remark in order::remarks(endpoint) {
+            let name = &endpoint.endpoint.name;
+            let remark = format!("endpoint {name:?}: {remark}");
+            screen::line(screen::styled(screen::WAIT, remark));
+        }
+    }
 }
 
 /// Shows what the disk of the state directory has for the queue.

@@ -3,6 +3,7 @@
 use super::access::{self, Access};
 use super::file::EndpointTable;
 use super::link::{self, IdentityFiles};
+use super::order;
 use super::place::{self, Place};
 use super::route;
 use super::secret::{self, Found, SecretKeys};
@@ -155,6 +156,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         .unwrap_or(endpoint.concurrency);
     endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
     endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
+    order::order(table, &mut endpoint, place);
     let from = place.choice(
         "from",
         &table.from,
@@ -501,6 +503,7 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
             .unwrap_or(i64::MAX)
             .into(),
     );
+    order::show(endpoint, &mut |key, value| _ = put(key, value));
     put("agent_headers", endpoint.agent_headers.into());
     if let Some(path) = &config.ca_file {
         put("ca_file", path.display().to_string().into());
