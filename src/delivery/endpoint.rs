@@ -8,6 +8,7 @@ use super::link::Link;
 use super::memory::Share;
 use super::order::{OnRefused, Order};
 use super::outcome::SuccessRule;
+use super::packing::Packing;
 use super::profile::{Body, Profile, Redaction};
 use super::retry::RetrySchedule;
 use super::route::Route;
@@ -57,6 +58,8 @@ pub struct Endpoint {
     pub profile: Profile,
     /// The shape of the body.
     pub body: Body,
+    /// How requests carry it.
+    pub packing: Packing,
     /// Which events it is told.
     pub events: EventFilter,
     /// Which of these are for it.
@@ -117,6 +120,7 @@ impl Endpoint {
             url,
             profile,
             body: Body::Of(profile),
+            packing: Packing::default(),
             events: EventFilter::All,
             route: Route::default(),
             redaction: Redaction::default(),

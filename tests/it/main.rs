@@ -13,6 +13,8 @@ mod agent;
 mod apply;
 mod bounds;
 mod cli;
+mod contracts;
+mod contracts_page;
 mod control;
 mod crash;
 mod damage;
