@@ -3,6 +3,7 @@
 use super::access::{self, Access};
 use super::file::EndpointTable;
 use super::link::{self, IdentityFiles};
+use super::order;
 use super::packing;
 use super::place::{self, Place};
 use super::rotation::{self, Rotation};
@@ -160,6 +161,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         .unwrap_or(endpoint.concurrency);
     endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
     endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
+    order::order(table, &mut endpoint, place);
     let from = place.choice(
         "from",
         &table.from,
@@ -517,6 +519,7 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
             .unwrap_or(i64::MAX)
             .into(),
     );
+    order::show(endpoint, &mut |key, value| _ = put(key, value));
     put("agent_headers", endpoint.agent_headers.into());
     if let Some(path) = &config.ca_file {
         put("ca_file", path.display().to_string().into());

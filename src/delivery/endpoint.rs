@@ -3,8 +3,10 @@
 //! The configuration builds it with [`Endpoint::new`], which fills in what the profile takes for
 //! granted, and then changes only what the operator wrote.
 
+use super::batch::Batch;
 use super::link::Link;
 use super::memory::Share;
+use super::order::{OnRefused, Order};
 use super::outcome::SuccessRule;
 use super::packing::Packing;
 use super::profile::{Body, Profile, Redaction};
@@ -40,6 +42,10 @@ pub const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not ze
 
 /// Most attempts under way at once: each has a thread and a connection.
 pub const CONCURRENCY_MAX: usize = 64;
+
+/// Types of events that go out before what waits, unless configured: those for which the queue
+/// keeps room when it is full, and which are of no use hours later.
+pub const PRIORITY: [&str; 2] = ["alarm", "balance_alert"];
 
 /// An address with its secret, its customs and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +101,14 @@ pub struct Endpoint {
     pub allow_private: bool,
     /// Memory for its events.
     pub memory: Share,
+    /// In which order it is told events.
+    pub order: Order,
+    /// What becomes of the events behind one that is refused, where there is an order.
+    pub on_refused: OnRefused,
+    /// How events are put together; none where each has a request of its own.
+    pub batch: Option<Batch>,
+    /// Types of events that go out before what waits.
+    pub priority: Vec<Box<str>>,
 }
 
 impl Endpoint {
@@ -131,6 +145,10 @@ impl Endpoint {
             extra_roots: Vec::new(),
             allow_private: false,
             memory: Share::default(),
+            order: Order::None,
+            on_refused: OnRefused::default(),
+            batch: None,
+            priority: PRIORITY.map(Box::from).to_vec(),
         }
     }
 

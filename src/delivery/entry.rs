@@ -1,6 +1,8 @@
 //! Entry: one event on its way to one endpoint.
 
+use super::order::Line;
 use super::outcome::Failure;
+use crate::event::Event;
 use crate::queue::{Queued, Waiting};
 
 /// One event on its way to one endpoint.
@@ -21,6 +23,12 @@ pub struct Entry {
     pub is_doubtful: bool,
     /// What came of the last attempt.
     pub last: Failure,
+    /// The further events of the same request, in order, when the endpoint takes several.
+    pub others: Vec<Entry>,
+    /// The line it stands in, when the endpoint asks for order.
+    pub line: Option<Line>,
+    /// It was refused alone, and goes out alone.
+    pub is_alone: bool,
 }
 
 impl Entry {
@@ -34,6 +42,9 @@ impl Entry {
             was_probe: false,
             is_doubtful: false,
             last: Failure::default(),
+            others: Vec::new(),
+            line: None,
+            is_alone: false,
         }
     }
 
@@ -48,6 +59,22 @@ impl Entry {
             last,
             ..Entry::new(waiting.queued)
         }
+    }
+
+    /// How many events go out with it, itself included.
+    pub fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// These events, in order.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.members().map(|queued| &*queued.event)
+    }
+
+    /// The same with their places.
+    pub fn members(&self) -> impl Iterator<Item = &Queued> {
+        let others = self.others.iter().map(|other| &other.queued);
+        std::iter::once(&self.queued).chain(others)
     }
 
     /// Number of the attempt that is next or under way, from 1. During an outage it stays the

@@ -38,6 +38,11 @@ pub struct NameParts {
 }
 
 impl NameParts {
+    /// The names of the parts, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|(name, _)| name.as_str())
+    }
+
     /// What the parts of `name` say, in order; `None` where the name is not made so.
     fn of<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
         let mut rest = name.strip_prefix(self.begin.as_str())?;
@@ -117,6 +122,9 @@ pub const FIELDS: [Field; 5] = [
     ),
     Field::time("ended_at", "When it was written to last.").always(),
 ];
+
+/// The keys of the data of every recording's event.
+pub const KEYS: [&str; 5] = ["path", "file", "size", "duration", "ended_at"];
 
 /// Makes the events of one source of recordings.
 #[derive(Debug)]

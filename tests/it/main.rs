@@ -28,6 +28,7 @@ mod full_disk;
 mod inspector;
 mod interop;
 mod live;
+mod ordering;
 mod packaging;
 mod power;
 mod quiet;

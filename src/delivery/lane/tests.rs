@@ -11,6 +11,8 @@ use crate::queue::Queued;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+mod ordering;
+
 const START: UnixMs = UnixMs(1_775_745_045_000);
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 
