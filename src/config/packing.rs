@@ -34,6 +34,10 @@ pub fn packing(table: &EndpointTable, endpoint: &mut Endpoint, place: &mut Place
         let what = "a GET has no body, and its fields are in the address; leave content out";
         place.problem("content", &table.content, what);
     }
+    if table.batch.is_some() && (is_get || packing.content == Content::Form) {
+        let what = "a batch is a list in JSON, which a form and an address have no room for; leave batch out, or content = \"form\" and method = \"GET\"";
+        place.problem("batch", &table.batch, what);
+    }
     if is_get && packing.compress == Compress::Gzip {
         let what = "a GET has no body to compress; leave compress out";
         place.problem("compress", &table.compress, what);

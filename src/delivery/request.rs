@@ -76,10 +76,10 @@ impl<'a> SignedRequest<'a> {
             Vec::with_capacity(HEADERS_CAPACITY + endpoint.headers.len());
         let packing = endpoint.packing;
         let packed = packing.pack(endpoint.url.as_str(), body);
-        let content_type = match (packing.content, endpoint.batch) {
-            (Content::Form, _) => FORM,
-            (Content::Json, None) => endpoint.body.content_type(),
-            (Content::Json, Some(_)) => batch::content_type(&endpoint.body),
+        let content_type = match packing.content {
+            Content::Form => FORM,
+            Content::Json if endpoint.batch.is_some() => batch::content_type(&endpoint.body),
+            Content::Json => endpoint.body.content_type(),
         };
         if packing.method != Method::Get {
             headers.push(("Content-Type", Cow::Borrowed(content_type)));

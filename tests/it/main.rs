@@ -23,6 +23,7 @@ mod disk;
 mod docs;
 mod endpoints;
 mod faults;
+mod forget;
 mod formats;
 mod full_disk;
 mod inspector;
