@@ -137,8 +137,7 @@ fn keys_of(format: &Format) -> BTreeSet<String> {
 /// The keys of the data of the events that rows of `layout` make.
 pub(super) fn keys_of_layout(layout: &Layout) -> BTreeSet<String> {
     if &*layout.event == CALL {
-        let own = cdr::FIELDS.iter().filter(|field| !field.is_optional);
-        return own.map(|field| field.key.to_owned()).collect();
+        return cdr::keys().map(str::to_owned).collect();
     }
     let mut keys = BTreeSet::new();
     for column in &layout.columns {

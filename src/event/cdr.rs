@@ -53,6 +53,12 @@ pub const FIELDS: [Field; 25] = [
     RAW_BASE64,
 ];
 
+/// The keys that every call's `data` has, in order.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    let always = FIELDS.iter().filter(|field| !field.is_optional);
+    always.map(|field| field.key)
+}
+
 /// A call, as its row tells it.
 #[derive(Debug)]
 pub struct Call<'r> {

@@ -824,6 +824,10 @@ fn a_packing_that_makes_no_sense_is_refused_with_what_to_write() {
             "method = \"GET\"\ncompress = \"gzip\"",
             "compress: a GET has no body",
         ),
+        (
+            "content = \"form\"\nbatch = { max_events = 10 }",
+            "batch: several events have no names",
+        ),
         ("signature_over = \"sent\"", "write compress = \"gzip\" too"),
         (
             "profile = \"cloudevents\"\ncontent = \"form\"",
