@@ -1,12 +1,13 @@
 //! `[[endpoint]]` as written → [`EndpointConfig`].
 
 use super::file::EndpointTable;
+use super::pace;
 use super::place::{self, Place};
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
 use super::value;
 use super::written::Key;
-use crate::delivery::endpoint::{CONCURRENCY_MAX, Endpoint, EventFilter, OwnHeader};
+use crate::delivery::endpoint::{Endpoint, EventFilter, OwnHeader};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::profile::{Body, FieldMap, Profile};
 use crate::delivery::signer::{Algorithm, Secret, SecretError, SignatureScheme};
@@ -15,7 +16,6 @@ use crate::queue::AttachFrom;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -121,17 +121,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         1..=ATTEMPTS_MAX,
     );
     endpoint.retries.attempts = u32::try_from(attempts).unwrap_or(endpoint.retries.attempts);
-    let most = i64::try_from(CONCURRENCY_MAX).unwrap_or(i64::MAX);
-    let concurrency = place.number(
-        "concurrency",
-        &table.concurrency,
-        i64::try_from(endpoint.concurrency.get()).unwrap_or(1),
-        1..=most,
-    );
-    endpoint.concurrency = usize::try_from(concurrency)
-        .ok()
-        .and_then(NonZeroUsize::new)
-        .unwrap_or(endpoint.concurrency);
+    pace::apply(table, &mut endpoint, place);
     endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
     endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
     let from = place.choice(
@@ -230,13 +220,22 @@ pub fn name<'k>(like: &str, written: &'k Key<String>, place: &mut Place<'_>) -> 
 fn url(table: &EndpointTable, place: &mut Place<'_>) -> Option<Url> {
     let text = place.required("url", &table.url, "\"https://api.example.com/webhook\"")?;
     let plain_allowed = place.truth("allow_plain_http", &table.allow_plain_http, false);
-    let refused = match Url::parse(text) {
-        Ok(url) if url.is_tls() || plain_allowed || is_loopback(url.host()) => return Some(url),
-        Ok(_) => "http:// would send call records in the clear; write https://, or allow_plain_http = true if you must".to_string(),
-        Err(error) => format!("{error}; write it like \"https://api.example.com/webhook\""),
-    };
-    place.problem("url", &table.url, refused);
-    None
+    match checked_url(text, plain_allowed) {
+        Ok(url) => Some(url),
+        Err(refused) => {
+            place.problem("url", &table.url, refused);
+            None
+        }
+    }
+}
+
+/// An address that may be sent to, or why not and what to write.
+pub(super) fn checked_url(text: &str, plain_allowed: bool) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if url.is_tls() || plain_allowed || is_loopback(url.host()) => Ok(url),
+        Ok(_) => Err("http:// would send call records in the clear; write https://, or allow_plain_http = true if you must".to_string()),
+        Err(error) => Err(format!("{error}; write it like \"https://api.example.com/webhook\"")),
+    }
 }
 
 fn is_loopback(host: &Host) -> bool {
@@ -516,12 +515,9 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
         "retry_after_max",
         value::show_duration(endpoint.retry_after_max).into(),
     );
-    put(
-        "concurrency",
-        i64::try_from(endpoint.concurrency.get())
-            .unwrap_or(i64::MAX)
-            .into(),
-    );
+    pace::show(endpoint, |key, value| {
+        put(key, value);
+    });
     put("agent_headers", endpoint.agent_headers.into());
     if !endpoint.headers.is_empty() {
         let hidden = endpoint

@@ -10,6 +10,7 @@ pub mod file;
 mod format;
 mod limits;
 pub mod live;
+mod pace;
 pub mod place;
 pub mod problem;
 pub mod queue;
@@ -329,6 +330,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         }
     }
     divide(memory_max, limits, &mut endpoints, path, problems);
+    pace::route_alerts(&mut endpoints, path, problems);
     check_names(loaded, problems);
     if problems.is_empty() {
         check_whole(&sources, &endpoints, path, problems);
@@ -549,9 +551,11 @@ fn check_whole(
             );
         }
         if let EventFilter::Kinds(kinds) = &endpoint.endpoint.events
-            && !kinds
-                .iter()
-                .any(|kind| possible.contains(&**kind) || **kind == *crate::event::gap::SOURCE_GAP)
+            && !kinds.iter().any(|kind| {
+                possible.contains(&**kind)
+                    || **kind == *crate::event::gap::SOURCE_GAP
+                    || crate::event::alert::is_alert(kind)
+            })
         {
             let key = format!("endpoint {:?}: events", endpoint.endpoint.name);
             problems.add(

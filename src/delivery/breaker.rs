@@ -199,6 +199,19 @@ impl Breaker {
             }
         }
     }
+
+    /// The endpoint has shown that it takes nothing at all: no further answer is waited for.
+    pub fn failed_at_once(
+        &mut self,
+        now: Moment,
+        was_probe: bool,
+        rng: &mut fastrand::Rng,
+    ) -> Unavailable {
+        if let State::Working { run } = &mut self.state {
+            *run = OPEN_AFTER - 1;
+        }
+        self.unavailable(now, was_probe, None, rng)
+    }
 }
 
 #[cfg(test)]

@@ -20,21 +20,27 @@
 //! Everything here is decided under one short lock, without network; the time comes in as a
 //! parameter.
 
-use super::breaker::{Breaker, Gate, OPEN_AFTER, Unavailable};
+use super::alert::Wanted;
+use super::breaker::{Gate, OPEN_AFTER, Unavailable};
+use super::concurrency::{Limit, Sign};
 use super::counts::{Counts, EndpointState};
 use super::endpoint::Endpoint;
 use super::entry::Entry;
 use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement};
+use super::fallback::Addresses;
 use super::latency::Latencies;
 use super::memory::Memory;
 use super::notice::Notice;
 use super::outcome::{Failure, Outcome};
+use super::rate::Rate;
 use super::retry::{Next, draw};
 use super::settler::Outbox;
 use super::window::{WINDOW_EVENTS, Window};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
 use crate::queue::Queued;
+use expiry::{EXPIRE_PAUSE, Expiry};
+use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +103,11 @@ pub struct Lane {
     queue: Arc<dyn EventQueue>,
     outbox: Arc<Outbox>,
     rng: fastrand::Rng,
-    breaker: Breaker,
+    breaker: Addresses,
+    limit: Limit,
+    rate: Rate,
+    expiry: Expiry,
+    standing: Standing,
     window: Window,
     /// At most what was under way when the endpoint began to fail, and [`PROBED_MAX`].
     first: VecDeque<Entry>,
@@ -158,8 +168,13 @@ impl Lane {
         let memory = endpoint.memory.clone();
         Lane {
             rng: fastrand::Rng::with_seed(seed),
-            breaker: Breaker::new(endpoint.probe_max),
-            window: Window::new(Arc::clone(&queue), &endpoint.name),
+            breaker: Addresses::new(1 + endpoint.fallback_urls.len(), endpoint.probe_max),
+            limit: Limit::new(endpoint.concurrency),
+            rate: Rate::new(endpoint.rate_max),
+            expiry: Expiry::default(),
+            standing: Standing::default(),
+            window: Window::new(Arc::clone(&queue), &endpoint.name)
+                .with_alerts(Wanted::of(&endpoint)),
             endpoint,
             queue,
             outbox,
@@ -199,16 +214,26 @@ impl Lane {
         if self.is_held || self.is_gone || self.unsettled >= WINDOW_EVENTS {
             return Turn::Wait(IDLE_WAIT);
         }
-        let is_probe = match self.breaker.gate(now) {
+        if self.expire(now, wall) {
+            return Turn::Wait(EXPIRE_PAUSE);
+        }
+        let (gate, address) = self.breaker.gate(now);
+        let is_probe = match gate {
             Gate::Open => false,
             Gate::Probe => true,
             Gate::ShutUntil(moment) => return Turn::Wait(self.look_by(moment).since(now)),
         };
+        if let Some(open) = self.rate.shut_until(now) {
+            return Turn::Wait(self.look_by(open).since(now));
+        }
+        if !is_probe && self.is_at_limit() {
+            return Turn::Wait(IDLE_WAIT); // Whoever finishes looks again.
+        }
         let picked = self
             .load_stored(now, wall)
-            .and_then(|()| self.pick(now, is_probe))
+            .and_then(|()| self.pick(now, is_probe, address))
             .and_then(|picked| match picked {
-                None if self.let_go(now)? => self.pick(now, is_probe),
+                None if self.let_go(now)? => self.pick(now, is_probe, address),
                 picked => Ok(picked),
             });
         match self.heard(picked) {
@@ -231,8 +256,11 @@ impl Lane {
                     is_parked: false,
                 };
                 self.out.insert(entry.queued.sequence, out);
+                self.rate.sent(now);
+                entry.address = address;
+                entry.round = self.limit.begun(self.out.len());
                 if is_probe {
-                    self.breaker.probe_sent(now);
+                    self.breaker.probe_sent(address, now);
                     entry.was_probe = true;
                 }
                 entry.is_probe = is_probe;
@@ -262,16 +290,21 @@ impl Lane {
         self.counts.latency_sum += elapsed;
         self.counts.latency_max = self.counts.latency_max.max(elapsed);
         self.latencies.note(elapsed, now);
+        self.limit.ended(entry.round, Sign::of(&outcome), elapsed);
         match outcome {
             Outcome::Delivered => {
                 self.counts.delivered += 1;
-                self.answered(now, wall);
+                self.breaker.taken(entry.address);
+                self.answered(entry.address, now, wall);
                 self.memory.give_back(&entry.queued.event);
                 self.settle(entry.queued.sequence, Settlement::Delivered);
             }
             Outcome::Refused(failure) => {
                 self.counts.refused += 1;
-                self.answered(now, wall);
+                if self.is_refusing(&mut entry, &failure) {
+                    return self.refuses_everything(entry, failure, now, wall);
+                }
+                self.answered(entry.address, now, wall);
                 let entry = self.failed(entry, failure, wall);
                 let next = self
                     .endpoint
@@ -304,8 +337,14 @@ impl Lane {
 
     /// Whether another worker would find something to send at `now`.
     pub fn has_more(&self, now: Moment) -> bool {
+        self.rate.shut_until(now).is_none() && self.has_work(now)
+    }
+
+    /// The same, were it not for the rate.
+    fn has_work(&self, now: Moment) -> bool {
         !self.is_held
-            && self.breaker.gate(now) == Gate::Open
+            && self.breaker.gate(now).0 == Gate::Open
+            && !self.is_at_limit()
             && (!self.first.is_empty() && !self.is_doubt_out
                 || self.window.has_fresh() && self.kept() < KEPT_MAX
                 || self.next_due().is_some_and(|due| due <= now))
@@ -317,7 +356,10 @@ impl Lane {
         if self.is_stopping || self.is_gone || self.is_held {
             return None;
         }
-        match self.breaker.gate(now) {
+        if let Some(open) = self.rate.shut_until(now).filter(|_| self.has_work(now)) {
+            return Some(open);
+        }
+        match self.breaker.gate(now).0 {
             Gate::ShutUntil(moment) => Some(self.look_by(moment)),
             Gate::Open | Gate::Probe => self.next_due().into_iter().chain(self.next_park()).min(),
         }
@@ -371,8 +413,8 @@ impl Lane {
         let state = match () {
             () if self.is_held => EndpointState::Held,
             () if self.is_gone => EndpointState::Stopped,
-            () if self.paused_until > now => EndpointState::Paused,
-            () if self.breaker.is_failing() => EndpointState::Failing,
+            () if self.is_paused(now) => EndpointState::Paused,
+            () if self.breaker.failing_since().is_some() => EndpointState::Failing,
             () => EndpointState::Working,
         };
         Counts {
@@ -382,6 +424,9 @@ impl Lane {
             next_try: self.next_try(now),
             oldest: self.oldest(),
             latency: self.latencies.percentiles(),
+            address: self.standing.address,
+            under_way: self.out.len() as u64,
+            concurrency: self.limit.now() as u64,
             ..self.counts.clone()
         }
     }
@@ -390,7 +435,7 @@ impl Lane {
         if self.is_held || self.is_gone {
             return None;
         }
-        match self.breaker.gate(now) {
+        match self.breaker.gate(now).0 {
             Gate::ShutUntil(moment) => Some(moment.since(now)),
             Gate::Open | Gate::Probe => None,
         }
@@ -433,6 +478,7 @@ impl Lane {
             }
         }
         self.tell_buried(now);
+        self.observe_address(now);
     }
 
     /// `moment`, or earlier when there is something to say before.
@@ -443,13 +489,18 @@ impl Lane {
         }
     }
 
-    fn pick(&mut self, now: Moment, is_probe: bool) -> Result<Option<Entry>, QueueTrouble> {
+    fn pick(
+        &mut self,
+        now: Moment,
+        is_probe: bool,
+        address: usize,
+    ) -> Result<Option<Entry>, QueueTrouble> {
         if is_probe {
             return self.pick_probe(now);
         }
         // What has failed before goes first, but not right after a failure: the answer to an event
         // that has not failed yet says more.
-        if !self.breaker.is_sound()
+        if !self.breaker.is_sound(address)
             && let Some(entry) = self.fresh()?
         {
             return Ok(Some(entry));
@@ -671,11 +722,12 @@ impl Lane {
 
     /// The endpoint said yes or no to an event: it works, and what it had no answer for stands
     /// alone.
-    fn answered(&mut self, now: Moment, wall: UnixMs) {
+    fn answered(&mut self, address: usize, now: Moment, wall: UnixMs) {
         self.gone_since = None;
-        if let Some(recovered) = self.breaker.answered(now) {
+        if let Some(recovered) = self.breaker.answered(address, now) {
             let (failing_for, probes) = (recovered.failing_for, recovered.probes);
             if std::mem::take(&mut self.is_failing_said) {
+                self.limit.restart();
                 self.notices.push(Notice::Recovered {
                     failing_for,
                     probes,
@@ -689,7 +741,12 @@ impl Lane {
                 .iter_mut()
                 .for_each(|entry| entry.was_probe = false);
         }
-        for (_, entry) in std::mem::take(&mut self.suspects) {
+        let (here, elsewhere) = std::mem::take(&mut self.suspects)
+            .into_iter()
+            .partition(|(_, entry)| entry.address == address);
+        self.suspects = elsewhere;
+        let here: Vec<(Moment, Entry)> = here;
+        for (_, entry) in here {
             let next =
                 self.endpoint
                     .retries
@@ -714,10 +771,15 @@ impl Lane {
             }
             self.paused_until = self.paused_until.max(now + after);
         }
-        match self
-            .breaker
-            .unavailable(now, entry.is_probe, after, &mut self.rng)
-        {
+        let found =
+            self.breaker
+                .unavailable(entry.address, now, entry.is_probe, after, &mut self.rng);
+        self.put_back(entry, found, now);
+    }
+
+    /// Where an event goes that met an address in this state.
+    fn put_back(&mut self, entry: Entry, found: Unavailable, now: Moment) {
+        match found {
             Unavailable::Suspected => self
                 .suspects
                 .push((now + draw(SUSPECT_WAIT, &mut self.rng), entry)),
@@ -837,5 +899,11 @@ impl Lane {
     }
 }
 
+mod expiry;
+mod refusing;
+mod standing;
+
+#[cfg(test)]
+mod pace_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Window: the stretch of the queue an endpoint is working on, decoded and filtered.
 
+use super::alert::Wanted;
 use super::endpoint::EventFilter;
 use super::event_queue::{EventQueue, QueueTrouble};
 use super::memory::Memory;
@@ -29,6 +30,8 @@ pub(super) struct Window {
     settled_before: BTreeSet<Sequence>,
     /// Decoded and wanted, in order. At most [`PREFETCH_EVENTS`] and a block.
     fresh: VecDeque<Queued>,
+    /// Which alerts are wanted.
+    alerts: Wanted,
 }
 
 impl Window {
@@ -43,6 +46,15 @@ impl Window {
             next: cursor,
             settled_before,
             fresh: VecDeque::new(),
+            alerts: Wanted::default(),
+        }
+    }
+
+    /// The same, with the alerts that are `wanted`.
+    pub(super) fn with_alerts(self, wanted: Wanted) -> Window {
+        Window {
+            alerts: wanted,
+            ..self
         }
     }
 
@@ -105,7 +117,7 @@ impl Window {
             }
             if self.settled_before.contains(&sequence) {
                 self.settled_before.remove(&sequence);
-            } else if !wanted.wants(&queued.event.kind) {
+            } else if !self.alerts.wants(wanted, &queued.event) {
                 skip(sequence);
             } else if memory.take(&queued.event) {
                 self.fresh.push_back(queued);

@@ -8,6 +8,7 @@ mod http;
 mod journal;
 mod names;
 mod tls;
+mod validity;
 mod wire;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use journal::{Agreed, Journal, Phases};
 pub use tls::TlsError;
 
 use super::request::SignedRequest;
+use crate::clock::UnixMs;
 use std::fmt;
 use std::time::Duration;
 
@@ -39,6 +41,11 @@ pub trait Transport: Send + Sync + fmt::Debug {
 
     /// Ends every attempt under way and refuses new ones: the attempts come back as trouble.
     fn abandon(&self);
+
+    /// Until when the receiver's certificate will verify, as far as that is known.
+    fn valid_until(&self) -> Option<UnixMs> {
+        None
+    }
 }
 
 /// What came back.
