@@ -36,6 +36,8 @@ pub(super) struct Crew {
     roster: Mutex<Roster>,
     /// Hears of what is to be said.
     raiser: Option<Raiser>,
+    /// How long a worker stays that nobody calls for.
+    stays_for: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +71,7 @@ impl Crew {
             settled: Bell::default(),
             roster,
             raiser: None,
+            stays_for: IDLE_WAIT,
         }
     }
 
@@ -178,7 +181,7 @@ impl Crew {
 
     /// Sends again to an endpoint that was gone or held.
     pub(super) fn resume(&self) {
-        self.lane().resume();
+        self.lane().resume(self.clock.now());
         self.bell.ring();
     }
 
@@ -268,7 +271,7 @@ impl Crew {
             self.roster().lookout_until = None;
             return true;
         }
-        let is_called = bell.wait(IDLE_WAIT);
+        let is_called = bell.wait(self.stays_for);
         let mut roster = self.roster();
         let before = roster.idle.len();
         roster.idle.retain(|(idle, _)| *idle != worker);
@@ -309,6 +312,40 @@ mod tests {
     use crate::progress::Progress;
     use std::sync::mpsc;
     use std::thread;
+
+    #[test]
+    fn a_worker_is_taken_on_when_nobody_is_left_to_look_and_goes_home_when_nobody_calls() {
+        let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+        let url = Url::parse("https://a/").unwrap();
+        let endpoint = Arc::new(Endpoint::new("a", url, Profile::Standard));
+        let name = Arc::clone(&endpoint.name);
+        let lane = Lane::new(endpoint, Arc::new(queue), Arc::default(), 1);
+        let clock = Arc::new(SystemClock::new());
+        let mut crew = Crew::new(name, lane, clock, Shutdown::default());
+        crew.stays_for = Duration::from_millis(20);
+        let crew = Arc::new(crew);
+        let progress = Progress::default();
+        crew.begin();
+        assert!(!crew.takes_on());
+        let bell = Bell::default();
+        crew.next(1, &bell, &progress.pulse("1")).unwrap();
+        assert!(
+            crew.takes_on() && !crew.takes_on(),
+            "one, to be the lookout"
+        );
+        let lookout = {
+            let (crew, pulse) = (Arc::clone(&crew), progress.pulse("2"));
+            thread::spawn(move || crew.next(2, &Bell::default(), &pulse))
+        };
+        while crew.roster().lookout_until.is_none() {
+            bell.wait(Duration::from_millis(1));
+        }
+        // The first has come back: there is nothing to do, and somebody looks already.
+        assert_eq!(crew.next(1, &bell, &progress.pulse("1")), None);
+        assert_eq!(crew.roster().staff, 1);
+        crew.stop();
+        assert_eq!(lookout.join().unwrap(), None);
+    }
 
     #[test]
     fn the_lookout_does_not_sleep_past_a_retry_of_a_worker_that_is_sending() {

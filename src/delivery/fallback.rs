@@ -191,6 +191,14 @@ impl Addresses {
         })
     }
 
+    /// Whoever knows that the endpoint is back says so: each address may be asked at once.
+    pub(super) fn resume(&mut self, now: Moment) {
+        for address in &mut self.all {
+            address.paused_until = Moment::default();
+            address.breaker.resume(now);
+        }
+    }
+
     /// `address` took an event.
     pub(super) fn taken(&mut self, address: usize) {
         if let Some(address) = self.all.get_mut(address) {

@@ -372,10 +372,13 @@ impl Lane {
         self.tell_buried(Moment::default());
     }
 
-    /// Sends again to an endpoint that was gone or held.
-    pub fn resume(&mut self) {
+    /// Sends again to an endpoint that was gone or held, or asked for a pause, without waiting any
+    /// longer.
+    pub fn resume(&mut self, now: Moment) {
         (self.is_gone, self.gone_since) = (false, None);
         self.is_held = false;
+        self.paused_until = Moment::default();
+        self.breaker.resume(now);
     }
 
     /// Sends nothing until it is resumed; attempts under way go on.
@@ -771,6 +774,7 @@ impl Lane {
             }
             self.paused_until = self.paused_until.max(now + after);
         }
+        self.expiry.failed(now);
         let found =
             self.breaker
                 .unavailable(entry.address, now, entry.is_probe, after, &mut self.rng);

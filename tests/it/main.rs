@@ -21,6 +21,7 @@ mod formats;
 mod full_disk;
 mod interop;
 mod live;
+mod pace;
 mod packaging;
 mod power;
 mod rotation;

@@ -3,7 +3,9 @@
 //! An endpoint that works is sent everything, however old. One that has been failing for
 //! [`EXPIRE_AFTER`], or for its longest age where that is shorter, loses the events at its front
 //! that are older than that: each becomes a dead letter, from which it can be tried again. The time
-//! before is for a backlog of old files that is read while the endpoint happens to be down.
+//! before is for a backlog of old files that is read while the endpoint happens to be down. And it
+//! must have failed a moment ago: one that nothing was sent to since, because nothing was left, is
+//! asked with the next event, however old that is.
 //!
 //! The age is that of the event's own time. What the wall clock jumps while the agent runs does not
 //! count, or a clock that is set wrong would empty the queue.
@@ -28,9 +30,16 @@ pub(super) const EXPIRE_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
     began: Option<(Moment, UnixMs)>,
+    /// When the endpoint last failed.
+    failed_at: Moment,
 }
 
 impl Expiry {
+    /// The endpoint has failed once more.
+    pub(super) fn failed(&mut self, now: Moment) {
+        self.failed_at = now;
+    }
+
     /// The wall clock without its jumps.
     fn steady(&mut self, now: Moment, wall: UnixMs) -> UnixMs {
         let (began, wall) = *self.began.get_or_insert((now, wall));
@@ -46,7 +55,9 @@ impl Lane {
         let Some(since) = self.breaker.failing_since() else {
             return false;
         };
-        if now.since(since) < EXPIRE_AFTER.min(max_age) {
+        // Probes follow each other at least this fast.
+        let is_stale = now.since(self.expiry.failed_at) > self.endpoint.probe_max * 2;
+        if now.since(since) < EXPIRE_AFTER.min(max_age) || is_stale {
             return false;
         }
         let is_old = |entry: &Entry| steady.since(entry.queued.event.time.unix) > max_age;

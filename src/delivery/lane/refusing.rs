@@ -21,6 +21,7 @@ impl Lane {
         wall: UnixMs,
     ) {
         self.gone_since = None;
+        self.expiry.failed(now);
         let reason = format!("{}: refuses everything", failure.reason);
         let entry = self.failed(entry, Failure { reason, ..failure }, wall);
         let found =

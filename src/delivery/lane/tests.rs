@@ -482,7 +482,8 @@ fn an_endpoint_that_says_gone_twice_is_left_alone_until_it_is_resumed() {
     assert_eq!(scene.sent.len(), 17, "sixteen at first and one to be sure");
     assert!(scene.notices.contains(&Notice::Stopped));
     is_gone.set(false);
-    scene.lane.resume();
+    let now = scene.now();
+    scene.lane.resume(now);
     scene.drain(Duration::from_secs(120));
     assert!(queue.contents().dead.is_empty());
 }
