@@ -451,7 +451,7 @@ fn a_certificate_that_expires_and_a_clock_that_is_off_are_told_once() {
         "events = [\"cdr\"]\nalert_to = \"pager\"",
     );
     let keys = "events = [\"switchhook.certificate_expiring\"]";
-    let url = format!("https://localhost:{}/", secure.addr().port());
+    let url = secure.url().replace("127.0.0.1", "localhost");
     bench.configure(&format!(
         "url = \"{url}\"\nca_file = \"cert.pem\"\nalert_to = \"pager\"\n{late}{}",
         table("pager", &pager.url(), keys)

@@ -204,6 +204,21 @@ fn receivers_with_room_for_all_are_found_in_a_hundred_requests() {
 }
 
 #[test]
+fn a_fast_receiver_with_few_places_is_not_sent_more_than_keeps_them_busy() {
+    for places in [1, 2, 4, 8] {
+        let mut sender = Sender::new(Receiver::new(places, 0.1, Work::Uneven, 1));
+        sender.deliver(1_000);
+        let reached = sender.deliver(20_000) / sender.best();
+        let limit = sender.limit.now();
+        assert!(
+            (ENOUGH_FROM..=ENOUGH_FROM * 5 / 4).contains(&limit),
+            "{places} places: {limit}"
+        );
+        assert!(reached >= 0.95, "{places} places: {reached}");
+    }
+}
+
+#[test]
 fn the_limit_follows_a_receiver_that_loses_half_of_its_places_and_gets_them_back() {
     for (places, time_ms) in [(8, 50.0), (20, 50.0), (40, 2_000.0), (64, 20.0)] {
         for seed in 0..5 {
