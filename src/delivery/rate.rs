@@ -132,7 +132,7 @@ mod tests {
             let now = clock.now();
             match rate.shut_until(now) {
                 Some(open) => {
-                    let late = Duration::from_nanos(rng.u64(0..=late.as_nanos() as u64));
+                    let late = Duration::from_nanos(rng.u64(0..=u64::from(late.subsec_nanos())));
                     clock.advance(open.since(now) + late);
                 }
                 None => {

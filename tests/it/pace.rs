@@ -358,7 +358,8 @@ fn alerts_about_each_other_do_not_go_round_in_circles() {
         receiver(Profile::Standard, &[], 1),
         receiver(Profile::Standard, &[], 2),
     );
-    (one.stop(), other.stop());
+    one.stop();
+    other.stop();
     let keys = "events = [\"*\"]\nprobe_max = \"200ms\"\nalert_to = \"billing\"";
     bench.configure(&format!(
         "url = \"{}\"\nprobe_max = \"200ms\"\nalert_to = \"other\"\n{}",
