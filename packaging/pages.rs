@@ -1,15 +1,18 @@
 //! Writes the manual pages and shell completions that packages carry, from what `--help` is made of.
 //!
-//! `cargo run --locked --example pages -- DIRECTORY` makes `man/` and `completions/` in there.
+//! `cargo run --locked --example pages -- DIRECTORY` makes `man/` and `completions/` in there;
+//! `cargo run --locked --example pages -- --docs` writes those of `docs/` that come from the code.
 
 #![allow(clippy::print_stderr, reason = "a program that packagers run by hand")]
+
+mod reference;
 
 use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use std::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The manual's section: commands of whoever runs the machine.
 const SECTION: &str = "8";
@@ -23,9 +26,15 @@ const COMPLETIONS: [(Shell, &str); 3] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(directory) = std::env::args_os().nth(1) else {
-        eprintln!("usage: pages DIRECTORY");
+        eprintln!("usage: pages DIRECTORY | --docs");
         std::process::exit(64);
     };
+    if directory == "--docs" {
+        for (path, text) in documents()? {
+            fs::write(path, text)?;
+        }
+        return Ok(());
+    }
     let directory = Path::new(&directory);
     let (man, completions) = (directory.join("man"), directory.join("completions"));
     fs::create_dir_all(&man)?;
@@ -37,6 +46,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(completions.join(name), completion(shell))?;
     }
     Ok(())
+}
+
+/// The documents that come from the code, each with where it is kept.
+fn documents() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    Ok(vec![
+        (docs.join("configuration.md"), reference::configuration()?),
+        (docs.join("messages.md"), reference::messages()),
+    ])
 }
 
 /// The program with everything clap adds to it, without its `help` command: that has no page.
@@ -92,6 +110,41 @@ mod tests {
         }
         for below in command.get_subcommands() {
             options(below, &format!("{name}-{}", below.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn the_documents_in_the_repository_are_those_the_code_gives() {
+        for (path, text) in documents().unwrap() {
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                kept == text,
+                "{} is out of date: run `cargo run --example pages -- --docs`",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_configuration_is_in_its_reference() {
+        let reference = reference::configuration().unwrap();
+        let code = include_str!("../src/config/file.rs");
+        let keys = code.lines().filter(|line| line.contains(": Key<"));
+        let named: Vec<&str> = keys
+            .filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next())
+            .map(|name| if name == "expression" { "match" } else { name })
+            .collect();
+        assert!(named.len() > 100, "{named:?}");
+        for name in named {
+            assert!(reference.contains(&format!("| `{name}` | ")), "{name}");
+        }
+        // What the reader says of a key is in there: type, range, default.
+        for written in [
+            "| `concurrency` | Attempts under way at once, 1 to 64. | 1 to 64; default `",
+            "one of `\"pause\"`, `\"drop_oldest\"` |",
+            "32MiB to 1024GiB; default `\"512MiB\"` |",
+        ] {
+            assert!(reference.contains(written), "{written}\n{reference}");
         }
     }
 

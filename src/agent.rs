@@ -5,6 +5,7 @@ mod checkpoints;
 mod live;
 mod prepare;
 mod reload;
+mod route;
 mod service;
 
 pub use attend::Signals;
@@ -163,19 +164,19 @@ impl Agent {
                 (endpoint, is_held)
             })
             .collect();
+        let routes = route::table(&config, &queue, &*clock).map_err(AgentError::Queue)?;
         let mut make_transport = |endpoint: &delivery::endpoint::Endpoint| {
             let transport: Arc<dyn Transport> =
                 Arc::new(HttpTransport::new(endpoint, Arc::clone(&clock))?);
             Ok(transport)
         };
-        let delivery = Delivery::start(
-            endpoints,
+        let delivery = Delivery::start_routed(
+            (endpoints, routes),
             Arc::new(queue.clone()),
             Arc::clone(&clock),
             &mut make_transport,
             &shutdown,
-            fastrand::u64(..),
-            Some(alerts),
+            (fastrand::u64(..), Some(alerts)),
         )
         .map(Arc::new)
         .map_err(AgentError::Delivery)?;

@@ -23,6 +23,7 @@
 //! * An event leaves an endpoint's queue only by a settlement, after its outcome is known.
 //! * Time comes in through [`clock::Clock`], waiting through [`shutdown::Shutdown`], chance through
 //!   a seeded generator, the network through [`delivery::transport::Transport`].
+//! * Who gets an event is decided in `delivery::route`; what of it, in `Endpoint::render`.
 //! * Every buffer, table and thread count has a bound with a name.
 #![cfg_attr(not(test), forbid(unsafe_code))]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]

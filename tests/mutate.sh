@@ -22,7 +22,7 @@ mutation() {
     shift 3
     [ -z "$wanted" ] || [ "$wanted" = "$name" ] || return 0
     rm -rf "$copy/tree" && mkdir "$copy/tree"
-    git ls-files -zco --exclude-standard -- Cargo.toml Cargo.lock src tests benches | xargs -0 cp --parents -t "$copy/tree"
+    git ls-files -zco --exclude-standard | xargs -0 cp --parents -t "$copy/tree"
     perl -0pi -e "$change" "$copy/tree/$file"
     if cmp -s "$file" "$copy/tree/$file"; then
         echo "$name: does not apply to $file any more"

@@ -197,6 +197,8 @@ impl Attendant {
     async fn watch_globs(&self, globs: &[String]) -> io::Result<()> {
         let (watch, problems) = Watch::new(globs);
         tell(&problems);
+        self.hint
+            .is_complete(watch.as_ref().is_some_and(Watch::is_complete));
         let Some(watch) = watch else {
             return std::future::pending().await;
         };
@@ -213,6 +215,7 @@ impl Attendant {
             while changed != Changed::Nothing {
                 if changed == Changed::Names {
                     tell(&ready.get_inner_mut().refresh());
+                    self.hint.is_complete(ready.get_inner().is_complete());
                 }
                 self.hint.give(changed);
                 changed = ready.get_inner_mut().changed();

@@ -1,7 +1,9 @@
 //! Prepare: the queue as the configuration wants it, before anything runs.
 
 use super::AgentError;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, EndpointConfig};
+use crate::delivery::route::standing;
 use crate::queue::{Adopted, Partition, Queue, QueueError};
 use crate::shutdown::Shutdown;
 use std::fs::DirBuilder;
@@ -62,6 +64,9 @@ fn attempt(config: &Config) -> Result<Queue, AgentError> {
             .and_then(|()| queue.attach(&endpoint.endpoint.name, endpoint.from))
             .map_err(AgentError::Queue)?;
     }
+    // Here, where a disk that cannot be written is waited for; it is there when it is asked for.
+    let endpoints = config.endpoints.iter().map(|config| &config.endpoint);
+    standing::note(&queue, endpoints, SystemClock::new().wall()).map_err(AgentError::Queue)?;
     warn_of_backlogs(&queue, config);
     Ok(queue)
 }

@@ -10,13 +10,15 @@
 //! next start would make too.
 
 use super::prepare::warn_of_backlogs;
-use super::{STOP_GRACE, feed, live};
+use super::{STOP_GRACE, feed, live, route};
 use crate::config::live::Kind;
 use crate::config::{Config, EndpointConfig, SourceConfig};
 use crate::control::protocol::{Code, Refusal};
 use crate::control::{Desk, Reload};
 use crate::delivery::endpoint::Endpoint;
 use crate::delivery::fallback;
+use crate::delivery::route::RouteTable;
+use crate::delivery::route::standing::Standing;
 use crate::delivery::transport::Transport;
 use crate::ingest::{Exchange, MakeFeed};
 use crate::queue::Queue;
@@ -115,6 +117,7 @@ fn refuse_fixed(old: &Config, new: &Config) -> Result<(), Refusal> {
     let reached = Config {
         sources: new.sources.clone(),
         endpoints: new.endpoints.clone(),
+        routing: new.routing,
         log: new.log.clone(),
         summary_every: new.summary_every,
         metrics_textfile: new.metrics_textfile.clone(),
@@ -252,6 +255,7 @@ impl Plan {
         for name in &self.endpoints_removed {
             desk.delivery.remove(name, STOP_GRACE);
         }
+        desk.delivery.reroute(routes(desk, new));
         for (endpoint, transports) in self.endpoints_added.iter().zip(transports) {
             let is_held = Desk::is_paused(&desk.queue, &endpoint.name);
             if let Err(error) = desk.delivery.add(endpoint.clone(), transports, is_held) {
@@ -306,6 +310,7 @@ impl Plan {
                 "log changed",
                 old.log != new.log || old.summary_every != new.summary_every,
             ),
+            ("routing changed", old.routing != new.routing),
             (
                 "metrics.textfile changed",
                 old.metrics_textfile != new.metrics_textfile,
@@ -317,6 +322,21 @@ impl Plan {
         }
         changes
     }
+}
+
+/// The new table of who gets which event.
+///
+/// Where the queue cannot note since when routes are what they are, every route counts as new from
+/// here on: at worst an event goes to one endpoint more. The next start notes it then.
+fn routes(desk: &Desk, new: &Config) -> RouteTable {
+    route::table(new, &desk.queue, &*desk.clock).unwrap_or_else(|error| {
+        log::error!("routes not noted, they count as new error=\"{error}\"");
+        let standing = Standing {
+            since: desk.queue.next_sequence(),
+            begun: desk.clock.wall(),
+        };
+        new.route_table(|_| standing)
+    })
 }
 
 fn name_changes(

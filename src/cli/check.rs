@@ -3,7 +3,7 @@
 
 mod live;
 
-use super::{CONFIG_DEFAULT, Exit, deep, screen};
+use super::{CONFIG_DEFAULT, Exit, deep, routes, screen};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, SourceConfig, value};
 use crate::derive::{self, Derive, Fate};
@@ -70,6 +70,7 @@ pub fn check(arguments: &CheckArguments) -> Exit {
         format_args!("# in force, from {}", files.join(", ")),
     ));
     screen::line(config.show().trim_end());
+    routes::remark(&config);
     let disk = disk(&config);
     let mut worst = Sample::Fits;
     for source in &config.sources {
@@ -85,7 +86,7 @@ pub fn check(arguments: &CheckArguments) -> Exit {
     if config.is_idle() {
         screen::line(screen::styled(
             screen::WAIT,
-            super::run::idle(&arguments.config),
+            format_args!("idle, {}", super::run::idle(&arguments.config)),
         ));
         return Exit::Success;
     }

@@ -31,6 +31,7 @@ pub fn demo(arguments: &DemoArguments) -> Exit {
     let log = logging::Settings {
         to: Destination::Stderr,
         level,
+        attempts: logging::Attempts::default(),
     };
     if logging::start(log, Arc::new(SystemClock::new())).is_err() {
         screen::complaint("this process has a log already");

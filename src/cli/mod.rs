@@ -1,5 +1,6 @@
 //! The command line: text in, a command out; and all that is printed.
 
+mod apply;
 mod ask;
 mod bundle;
 mod check;
@@ -9,9 +10,11 @@ mod demo;
 mod endpoints;
 mod formats;
 mod formats_try;
+mod messages;
 mod receive;
 mod reload;
 mod replay;
+mod routes;
 mod run;
 mod screen;
 mod secret;
@@ -21,6 +24,7 @@ mod store;
 mod tail;
 mod test;
 mod top;
+mod verify;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::error::Error;
@@ -89,6 +93,8 @@ enum Command {
     /// Where events go: list, pause, resume, and what to do with a name that is gone.
     #[command(subcommand)]
     Endpoints(endpoints::EndpointsCommand),
+    /// Which events go where; and for given rows, with the reasons.
+    Routes(routes::RoutesArguments),
     /// Events given up: list, show, replay, purge.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
@@ -97,6 +103,8 @@ enum Command {
     /// Have the running agent read its configuration again: all of it, or nothing.
     #[command(after_help = "Example: switchhook check && switchhook reload")]
     Reload(ask::AgentArgument),
+    /// Put a whole configuration into its file and into force, or neither.
+    Apply(apply::ApplyArguments),
     /// Send one signed event to an endpoint, and show everything that is seen of it.
     Test(test::TestArguments),
     /// Write one file with what helps to find out what is wrong, secrets and numbers left out.
@@ -105,9 +113,13 @@ enum Command {
     Demo(demo::DemoArguments),
     /// A receiver for development: verifies, prints, counts, and misbehaves on request.
     Receive(receive::ReceiveArguments),
+    /// Judge a saved request: whether its signature is right, and if not, why.
+    Verify(verify::VerifyArguments),
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
+    /// Every kind of line the log has: its id, who has to act, what to do.
+    Messages(messages::MessagesArguments),
     /// Signing secrets.
     #[command(subcommand)]
     Secret(secret::SecretCommand),
@@ -152,14 +164,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Sources(arguments) => sources::sources(&arguments),
         Command::Tail(arguments) => tail::tail(&arguments),
         Command::Endpoints(command) => endpoints::endpoints(&command),
+        Command::Routes(arguments) => routes::routes(&arguments),
         Command::DeadLetters(command) => dead_letters::dead_letters(&command),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Reload(agent) => reload::reload(&agent),
+        Command::Apply(arguments) => apply::apply(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::SupportBundle(arguments) => bundle::bundle(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Receive(arguments) => receive::receive(&arguments),
+        Command::Verify(arguments) => verify::verify(&arguments),
         Command::Formats(command) => formats::formats(&command),
+        Command::Messages(arguments) => messages::messages(&arguments),
         Command::Secret(command) => secret::secret(&command),
         Command::Store(command) => store::store(&command),
     }

@@ -1,9 +1,11 @@
 //! `switchhook receive`: a receiver for development.
 
 use super::{Exit, screen};
+use crate::config::value;
 use crate::receiver::{
-    Account, Certificate, Fault, Profile, Receiver, Settings, TOLERANCE, Verifier, arrival_line,
-    payload_line,
+    Account, Certificate, FAULTS_HELP, Fault, FaultKind, Profile, Receiver, Settings, Shown,
+    SpoolSettings, TARGETS_MAX, TOLERANCE, Target, Verifier, arrival_json, arrival_line,
+    detail_lines, payload_lines, relayed_json, relayed_line,
 };
 use clap::Args;
 use std::io;
@@ -17,19 +19,34 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How often the command looks whether it is to stop.
 const STOP_POLL: Duration = Duration::from_millis(200);
 
+/// What is to be known beside the options.
+const HELP: &str = "\
+Callbacks are taken at /webhook. A signature that is not believed is answered 401, and the line says
+why: a header is missing, the secret is another one, the body was altered, the timestamp is outside
+the window. A repeat within 24 hours is answered 200 and marked. The page at / shows the same in a
+browser, headers and bodies included; it is for this machine alone unless --web says otherwise.
+
+Example: switchhook receive --profile vos3000 --secret-file billing.secret --payload
+Example: switchhook receive --secret-file F --spool callbacks.jsonl --forward http://127.0.0.1:3000/webhook
+Example: switchhook receive --secret-file F --json | jq 'select(.signature.valid | not)'
+
+A spooled callback can be looked at again with `switchhook verify`.";
+
+fn help() -> String {
+    format!("{HELP}\n\n{FAULTS_HELP}")
+}
+
 /// The arguments of `receive`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: switchhook receive --profile vos3000 --secret-file billing.secret --fault status=500,rate=0.2"
-)]
+#[command(after_help = help())]
 pub struct ReceiveArguments {
     /// Where to listen; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// How callbacks are signed: standard or vos3000.
+    /// How callbacks are signed: standard, cloudevents, vos3000, vobiz, vobiz-voice or voipbin.
     #[arg(long, default_value = "standard")]
     profile: Profile,
-    /// A file that holds the secret; given twice, both are accepted.
+    /// A file that holds a secret; may be given several times, each is accepted.
     #[arg(long, value_name = "FILE", required = true)]
     secret_file: Vec<PathBuf>,
     /// Answer HTTPS, with a certificate made on the spot.
@@ -38,7 +55,7 @@ pub struct ReceiveArguments {
     /// Write that certificate to this file, for the sender's ca_file.
     #[arg(long, value_name = "FILE", requires = "tls")]
     certificate_out: Option<PathBuf>,
-    /// Misbehave: status=500,rate=0.2 · status=429,retry_after=5s · delay=2s · hang · reset · lost.
+    /// Misbehave, like status=500,rate=0.2; all faults are listed below.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// Seed of the faults' dice.
@@ -50,10 +67,34 @@ pub struct ReceiveArguments {
     /// Age in seconds beyond which a signed timestamp is refused.
     #[arg(long, value_name = "SECONDS", default_value_t = TOLERANCE.as_secs())]
     tolerance: u64,
-    /// Print the bodies too; they hold telephone numbers.
+    /// Write each new callback durably to this file, a line of JSON each, or into this directory, a
+    /// file each, and answer only then. Its ids are known again at the next start.
+    #[arg(long, value_name = "FILE|DIR")]
+    spool: Option<PathBuf>,
+    /// Room for the spool: a file is renamed to FILE.1 at half of it, of a directory the oldest go.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = spool_bytes)]
+    spool_max: u64,
+    /// Hand each new callback on to this local address, with its body and headers as they came; may
+    /// be given several times.
+    #[arg(long, value_name = "URL")]
+    forward: Vec<Target>,
+    /// Answer what the forward answers, instead of not waiting for it: of several the first answer
+    /// that is no 2xx, 502 where there is none.
+    #[arg(long, requires = "forward")]
+    forward_answer: bool,
+    /// Serve the page here instead; beyond the loopback it shows calls to whoever reaches it.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "no_web")]
+    web: Option<SocketAddr>,
+    /// Serve no page.
+    #[arg(long)]
+    no_web: bool,
+    /// Print a JSON object on each line.
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+    /// Print headers and bodies too; they hold telephone numbers.
     #[arg(long, conflicts_with = "quiet")]
     payload: bool,
-    /// Print nothing but the account at the end.
+    /// Print nothing but the account at the end, and serve no page unless --web is given.
     #[arg(long)]
     quiet: bool,
 }
@@ -90,37 +131,88 @@ pub fn receive(arguments: &ReceiveArguments) -> Exit {
             return Exit::Bug;
         }
     };
-    screen::line(format_args!("listening on {}", receiver.url()));
+    // Scripts that read JSON lines are told nothing else.
+    let say = |text: String| match arguments.json {
+        true => screen::complaint(text),
+        false => screen::line(text),
+    };
+    say(format!("listening on {}", receiver.url()));
+    if let Some(url) = receiver.page_url() {
+        say(format!("what arrives is shown at {url}"));
+    } else if !arguments.no_web && !arguments.quiet {
+        say(
+            "no page, since the address is not the loopback; --web 127.0.0.1:8081 serves it".into(),
+        );
+    }
+    if arguments.web.is_some_and(|addr| !addr.ip().is_loopback()) {
+        let warning = "the page shows calls to whoever reaches its address";
+        screen::complaint(screen::styled(screen::WAIT, warning));
+    }
     watch(&receiver, arguments, &stop);
     receiver.stop();
-    report(&receiver.account());
+    match arguments.json {
+        true => screen::complaint(report(&receiver.account())),
+        false => screen::line(report(&receiver.account())),
+    }
     Exit::Success
 }
 
-fn settings(arguments: &ReceiveArguments) -> Result<Settings, String> {
-    let mut secrets = Vec::new();
-    for path in &arguments.secret_file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        secrets.push(text.trim_end_matches(['\r', '\n']).to_string());
+/// Reads the room for a spool.
+fn spool_bytes(text: &str) -> Result<u64, String> {
+    let bytes = value::bytes(text)?;
+    if bytes < crate::receiver::SPOOL_BYTES_MIN {
+        return Err(format!("{text} is too little; write 16MiB or more"));
     }
-    let texts: Vec<&str> = secrets.iter().map(String::as_str).collect();
-    let verifier = Verifier::new(arguments.profile, &texts).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+fn settings(arguments: &ReceiveArguments) -> Result<Settings, String> {
+    if arguments.forward.len() > TARGETS_MAX {
+        return Err(format!("{TARGETS_MAX} forwards at most"));
+    }
+    let verifier = verifier(arguments.profile, &arguments.secret_file)?;
     let mut settings =
         Settings::new(verifier.with_tolerance(Duration::from_secs(arguments.tolerance)));
     settings.listen = arguments.listen;
     settings.certificate = arguments.tls.then(|| Certificate::SelfSigned {
         names: vec!["localhost".to_string()],
     });
+    let mut kinds = arguments.fault.iter().map(|fault| &fault.kind);
+    if !arguments.tls && kinds.any(|kind| matches!(kind, FaultKind::Tls(_))) {
+        return Err("a fault of TLS goes with --tls".to_string());
+    }
     settings.faults = arguments.fault.clone();
     settings.seed = arguments.seed;
     settings.threads = arguments.threads;
+    settings.spool = arguments.spool.clone().map(|path| SpoolSettings {
+        path,
+        bytes_max: arguments.spool_max,
+    });
+    settings.forwards = arguments.forward.clone();
+    settings.answers_as_forwarded = arguments.forward_answer;
+    // Quiet is for measurements, which the page would cost time.
+    let is_wanted = !arguments.no_web && !arguments.quiet;
+    let own = Some(arguments.listen).filter(|addr| addr.ip().is_loopback() && is_wanted);
+    settings.web = arguments.web.or(own);
     Ok(settings)
+}
+
+/// A verifier that believes the secrets in these files.
+pub(super) fn verifier(profile: Profile, files: &[PathBuf]) -> Result<Verifier, String> {
+    let mut secrets = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        secrets.push(text.trim_end_matches(['\r', '\n']).to_string());
+    }
+    let texts: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    Verifier::new(profile, &texts).map_err(|error| error.to_string())
 }
 
 /// Prints what arrives until the stop.
 fn watch(receiver: &Receiver, arguments: &ReceiveArguments, stop: &AtomicBool) {
     let arrivals = (!arguments.quiet).then(|| receiver.arrivals());
+    let relayed = (!arguments.quiet).then(|| receiver.relayed());
     while !stop.load(Ordering::SeqCst) {
         let arrival = match &arrivals {
             None => {
@@ -130,26 +222,41 @@ fn watch(receiver: &Receiver, arguments: &ReceiveArguments, stop: &AtomicBool) {
             Some(arrivals) => arrivals.recv_timeout(STOP_POLL),
         };
         match arrival {
+            Ok(arrival) if arguments.json => {
+                let shown = match arguments.payload {
+                    true => Shown::All,
+                    false => Shown::Outline,
+                };
+                screen::line(arrival_json(&arrival, shown));
+            }
             Ok(arrival) => {
                 screen::line(arrival_line(&arrival));
-                if arguments.payload {
-                    screen::line(payload_line(&arrival));
-                }
+                let payload = arguments.payload.then(|| payload_lines(&arrival));
+                let details = detail_lines(&arrival).into_iter();
+                details
+                    .chain(payload.into_iter().flatten())
+                    .for_each(screen::line);
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
+        for relayed in relayed.iter().flat_map(mpsc::Receiver::try_iter) {
+            match arguments.json {
+                true => screen::line(serde_json::json!({ "forward": relayed_json(&relayed) })),
+                false => screen::line(relayed_line(&relayed)),
+            }
+        }
     }
 }
 
-fn report(account: &Account) {
+fn report(account: &Account) -> String {
     let kinds: Vec<String> = account
         .kinds
         .iter()
         .map(|(kind, count)| format!("{kind} {count}"))
         .collect();
-    screen::line(format_args!(
-        "requests={} accepted={} distinct={} duplicates={} bad_signatures={} malformed={} misaddressed={} faults={} lost={} kinds: {}",
+    format!(
+        "requests={} accepted={} distinct={} duplicates={} bad_signatures={} malformed={} misaddressed={} not_kept={} faults={} lost={} kinds: {}",
         account.requests,
         account.accepted,
         account.distinct,
@@ -157,10 +264,11 @@ fn report(account: &Account) {
         account.bad_signatures,
         account.malformed,
         account.misaddressed,
+        account.not_kept,
         account.faults.refused(),
         account.faults.lost,
         kinds.join(", "),
-    ));
+    )
 }
 
 /// Set by SIGINT and SIGTERM, which are heard from the return on.

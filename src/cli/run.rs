@@ -31,7 +31,7 @@ pub fn run(path: &Path) -> Exit {
         config.state_dir
     );
     if config.is_idle() {
-        log::warn!("{}", idle(path));
+        log::warn!("idle, {}", idle(path));
     }
     for endpoint in &config.endpoints {
         if endpoint.endpoint.secret.is_none() {
@@ -51,7 +51,7 @@ pub fn run(path: &Path) -> Exit {
 /// What an agent without anything to do says of itself.
 pub fn idle(path: &Path) -> String {
     format!(
-        "idle, no source and no endpoint configured: write both into {}, see them with 'switchhook check', then restart",
+        "no source and no endpoint configured: write both into {}, see them with 'switchhook check', then restart",
         path.display()
     )
 }

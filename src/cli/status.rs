@@ -165,6 +165,13 @@ pub fn text(status: &Status) -> String {
             sum(|it| it.dead_letters),
         ),
     );
+    if status.unrouted > 0 {
+        let count = status.unrouted;
+        push(
+            &mut out,
+            &format!("        {count} went to no endpoint: see `switchhook routes`"),
+        );
+    }
     out.truncate(out.trim_end().len());
     out
 }
@@ -397,6 +404,7 @@ mod tests {
                 rss_bytes: Some(9 << 20),
             },
             log: LogStatus::default(),
+            unrouted: 9_999_999,
             ledger_balanced: false,
         }
     }

@@ -4,6 +4,8 @@ use super::{CONFIG_DEFAULT, Exit, screen};
 use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::config::{Config, EndpointConfig};
 use crate::control::mask::masked_text;
+use crate::delivery::endpoint::Endpoint;
+use crate::delivery::link::{Pin, TlsMin};
 use crate::delivery::outcome::Outcome;
 use crate::delivery::transport::{Answer, Phases};
 use crate::delivery::trial::{Trial, try_out};
@@ -160,6 +162,12 @@ fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
             screen::styled(screen::WAIT, "unsigned: there is no secret"),
         );
     }
+    if let Some(proxy) = &settings.link.proxy {
+        line(
+            "proxy",
+            format_args!("{proxy}  resolves and connects in our place"),
+        );
+    }
     show_phases(&trial.phases, SystemClock::new().wall());
     match &trial.answer {
         Answer::Status(response) => {
@@ -240,6 +248,12 @@ fn show_phases(phases: &Phases, wall: UnixMs) {
     if let Some((address, took)) = &phases.connected {
         line("connect", format_args!("{}  {address}", ms(*took)));
     }
+    if let Some(took) = phases.tunnelled {
+        line(
+            "tunnel",
+            format_args!("{}  the proxy has connected", ms(took)),
+        );
+    }
     let Some(agreed) = &phases.agreed else { return };
     line(
         "tls",
@@ -251,6 +265,9 @@ fn show_phases(phases: &Phases, wall: UnixMs) {
             agreed.certificates
         ),
     );
+    if let Some(pin) = agreed.pin {
+        line("", format_args!("pin_sha256 = [\"{pin}\"]"));
+    }
     if let Some(until) = agreed.valid_until {
         let left = until.since(wall);
         let style = if left < EXPIRES_SOON {
@@ -326,11 +343,39 @@ fn curl(endpoint: &EndpointConfig, trial: &Trial) -> String {
     if let Some(path) = &endpoint.ca_file {
         parts.push(format!("--cacert {}", quoted(&path.display().to_string())));
     }
+    parts.extend(curl_link(settings));
     parts.push(format!("--max-time {}", settings.timeout.as_secs().max(1)));
     let body = String::from_utf8_lossy(&trial.body);
     parts.push(format!("--data-binary {}", quoted(&body)));
     notes.push(parts.join(" \\\n  "));
     notes.join("\n")
+}
+
+/// What curl is told of how the connection is made. The agent's own certificate and its key, and
+/// the login of a proxy, are the operator's to fill in.
+fn curl_link(settings: &Endpoint) -> Vec<String> {
+    let link = &settings.link;
+    let mut parts = Vec::new();
+    if let Some(proxy) = &link.proxy {
+        parts.push(format!("--proxy {}", quoted(&proxy.to_string())));
+        if proxy.authorization().is_some() {
+            parts.push("--proxy-user \"$PROXY_USER\"".to_string());
+        }
+    }
+    if let Some(address) = link.source_address {
+        parts.push(format!("--interface {address}"));
+    }
+    if link.tls_min == TlsMin::Tls13 {
+        parts.push("--tlsv1.3".to_string());
+    }
+    if !link.pins.is_empty() {
+        let pins: Vec<String> = link.pins.iter().map(Pin::to_string).collect();
+        parts.push(format!("--pinnedpubkey {}", quoted(&pins.join(";"))));
+    }
+    if link.identity.is_some() {
+        parts.push("--cert \"$CLIENT_CERT_FILE\" --key \"$CLIENT_KEY_FILE\"".to_string());
+    }
+    parts
 }
 
 /// `text` as one word of a shell.

@@ -116,34 +116,39 @@ fn keep(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>) -> 
 
 /// The keys of the data of the events that rows of `format` make.
 fn keys_of(format: &Format) -> BTreeSet<String> {
+    format.layouts.iter().flat_map(keys_of_layout).collect()
+}
+
+/// The keys of the data of the events that rows of `layout` make.
+pub(super) fn keys_of_layout(layout: &Layout) -> BTreeSet<String> {
+    if &*layout.event == CALL {
+        return cdr::KEYS.iter().map(|key| (*key).to_owned()).collect();
+    }
     let mut keys = BTreeSet::new();
-    for layout in &format.layouts {
-        if &*layout.event == CALL {
-            keys.extend(cdr::KEYS.iter().map(|key| (*key).to_owned()));
-            continue;
-        }
-        for column in &layout.columns {
-            let word = column
-                .meaning
-                .map_or(column.name.as_str(), |meaning| meaning.word());
-            keys.insert(word.to_owned());
-        }
-        if &*layout.event == ALARM {
-            let fixed = [
-                "alarm_type",
-                "alarm_name",
-                "level",
-                "object",
-                "value",
-                "upper",
-                "lower",
-                "message",
-            ];
-            keys.extend(fixed.map(str::to_owned));
-        }
-        if &*layout.event == ALARM || layout.pairing.is_some() {
-            keys.extend(["state", "started_at", "cleared_at", "repeats"].map(str::to_owned));
-        }
+    for column in &layout.columns {
+        let word = column
+            .meaning
+            .map_or(column.name.as_str(), |meaning| meaning.word());
+        keys.insert(word.to_owned());
+    }
+    if layout.state.is_some() {
+        keys.insert("state".to_owned());
+    }
+    if &*layout.event == ALARM {
+        let fixed = [
+            "alarm_type",
+            "alarm_name",
+            "level",
+            "object",
+            "value",
+            "upper",
+            "lower",
+            "message",
+        ];
+        keys.extend(fixed.map(str::to_owned));
+    }
+    if &*layout.event == ALARM || layout.pairing.is_some() {
+        keys.extend(["state", "started_at", "cleared_at", "repeats"].map(str::to_owned));
     }
     keys
 }

@@ -1,17 +1,20 @@
 //! `[[endpoint]]` as written → [`EndpointConfig`].
 
+use super::access::{self, Access};
 use super::file::EndpointTable;
+use super::link::{self, IdentityFiles};
 use super::pace;
 use super::place::{self, Place};
+use super::route;
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
 use super::value;
 use super::written::Key;
-use crate::delivery::endpoint::{Endpoint, EventFilter, OwnHeader};
+use crate::delivery::endpoint::{Endpoint, EventFilter};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::profile::{Body, FieldMap, Profile};
 use crate::delivery::signer::{Algorithm, Secret, SecretError, SignatureScheme};
-use crate::delivery::url::{Host, Url};
+use crate::delivery::url::Url;
 use crate::queue::AttachFrom;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -30,10 +33,6 @@ const CONNECTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 /// Most attempts: ten a day over the 30 days that dead letters are kept.
 const ATTEMPTS_MAX: i64 = 300;
 
-/// Most headers of the operator's own, so that a request's head stays below the 8 KiB that
-/// common servers accept.
-const HEADERS_MAX: usize = 32;
-
 /// An endpoint, and how the agent starts with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointConfig {
@@ -47,6 +46,10 @@ pub struct EndpointConfig {
     pub adopt: Option<String>,
     /// File of the extra certificate authorities; for `check`.
     pub ca_file: Option<PathBuf>,
+    /// What is shown to the endpoint; for `check`.
+    pub access: access::Shown,
+    /// Files of the agent's own certificate; for `check`.
+    pub identity: IdentityFiles,
 }
 
 /// Checks one table; `None` where something stands in the way, which is then noted.
@@ -59,18 +62,28 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         place.problem("signature", &table.signature, "profile = \"custom\" has no signature of its own; write signature = \"github\", another scheme, a table of its parts, or \"none\"");
     }
     let fields = fields(table, place);
-    let url = url(table, place);
-    let events = events(table, place);
+    let Access {
+        url,
+        token,
+        headers,
+        shown: access,
+    } = access::access(table, place);
+    // A mirror gets what the other endpoint gets.
+    let events = match table.mirror {
+        Some(_) => None,
+        None => events(table, place),
+    };
     let (secret, previous) = secrets(table, profile, &signing, place);
-    let headers = headers(table, place);
     let ca_file = place.path("ca_file", &table.ca_file, "\"/etc/ssl/own-ca.pem\"");
     let extra_roots = roots(ca_file.as_deref(), table, place);
     // Without a name or an address nothing is built, but the rest is checked all the same.
     let stand_in = Url::parse("https://unnamed.invalid/").expect("an address");
+    let is_tls = url.as_ref().is_none_or(Url::is_tls);
     let mut endpoint = Endpoint::new(name.unwrap_or("?"), url.unwrap_or(stand_in), profile);
     if let Some(fields) = fields {
         endpoint.body = Body::Fields(fields);
     }
+    route::endpoint(table, &mut endpoint, place);
     if let Signing::Own(scheme) = signing {
         endpoint.signature = scheme;
     }
@@ -89,6 +102,14 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         endpoint.connect_timeout,
         CONNECTS,
     );
+    let (link, identity) = link::link(
+        table,
+        is_tls,
+        endpoint.connect_timeout,
+        endpoint.timeout,
+        place,
+    );
+    endpoint.link = link;
     endpoint.idle_timeout = place.duration(
         "idle_timeout",
         &table.idle_timeout,
@@ -121,7 +142,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         1..=ATTEMPTS_MAX,
     );
     endpoint.retries.attempts = u32::try_from(attempts).unwrap_or(endpoint.retries.attempts);
-    pace::apply(table, &mut endpoint, place);
+    pace::apply(table, token.as_ref(), &mut endpoint, place);
     endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
     endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
     let from = place.choice(
@@ -138,6 +159,8 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         from,
         adopt,
         ca_file,
+        access,
+        identity,
     })
 }
 
@@ -215,34 +238,6 @@ pub fn name<'k>(like: &str, written: &'k Key<String>, place: &mut Place<'_>) -> 
         return None;
     }
     Some(name)
-}
-
-fn url(table: &EndpointTable, place: &mut Place<'_>) -> Option<Url> {
-    let text = place.required("url", &table.url, "\"https://api.example.com/webhook\"")?;
-    let plain_allowed = place.truth("allow_plain_http", &table.allow_plain_http, false);
-    match checked_url(text, plain_allowed) {
-        Ok(url) => Some(url),
-        Err(refused) => {
-            place.problem("url", &table.url, refused);
-            None
-        }
-    }
-}
-
-/// An address that may be sent to, or why not and what to write.
-pub(super) fn checked_url(text: &str, plain_allowed: bool) -> Result<Url, String> {
-    match Url::parse(text) {
-        Ok(url) if url.is_tls() || plain_allowed || is_loopback(url.host()) => Ok(url),
-        Ok(_) => Err("http:// would send call records in the clear; write https://, or allow_plain_http = true if you must".to_string()),
-        Err(error) => Err(format!("{error}; write it like \"https://api.example.com/webhook\"")),
-    }
-}
-
-fn is_loopback(host: &Host) -> bool {
-    match host {
-        Host::Name(name) => name == "localhost",
-        Host::Literal(address) => address.is_loopback(),
-    }
 }
 
 fn events(table: &EndpointTable, place: &mut Place<'_>) -> Option<EventFilter> {
@@ -349,31 +344,6 @@ fn read_secret(text: &str, profile: Profile, signing: &Signing) -> Result<Secret
         Signing::Own(_) => Secret::verbatim(text),
         Signing::OfProfile | Signing::Unsigned => profile.secret(text),
     }
-}
-
-fn headers(table: &EndpointTable, place: &mut Place<'_>) -> Vec<OwnHeader> {
-    let Some(written) = place.given("headers", &table.headers, "{ X-API-Key = \"…\" }") else {
-        return Vec::new();
-    };
-    if written.len() > HEADERS_MAX {
-        place.problem(
-            "headers",
-            &table.headers,
-            format!(
-                "{} headers are too many; write {HEADERS_MAX} at most",
-                written.len()
-            ),
-        );
-    }
-    let mut headers = Vec::new();
-    for (name, value) in written {
-        match OwnHeader::new(name, value) {
-            Ok(header) => headers.push(header),
-            // The value may be a secret: it is never shown.
-            Err(error) => place.problem("headers", &table.headers, format!("{name:?}: {error}")),
-        }
-    }
-    headers
 }
 
 fn roots(path: Option<&Path>, table: &EndpointTable, place: &mut Place<'_>) -> Vec<Vec<u8>> {
@@ -519,17 +489,13 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
         put(key, value);
     });
     put("agent_headers", endpoint.agent_headers.into());
-    if !endpoint.headers.is_empty() {
-        let hidden = endpoint
-            .headers
-            .iter()
-            .map(|header| (header.name().to_string(), toml::Value::from("(hidden)")));
-        put("headers", hidden.collect::<toml::Table>().into());
-    }
     if let Some(path) = &config.ca_file {
         put("ca_file", path.display().to_string().into());
     }
     put("allow_private", endpoint.allow_private.into());
+    config.access.put(&endpoint.headers, &mut table);
+    link::show(endpoint, &config.identity, &mut table);
+    route::show(endpoint, &mut table);
     table
 }
 

@@ -28,6 +28,8 @@ pub struct ConfigFile {
     pub log: Option<LogTable>,
     /// `[metrics]`.
     pub metrics: Option<MetricsTable>,
+    /// `[routing]`.
+    pub routing: Option<RoutingTable>,
     /// `[[source]]`.
     #[serde(default)]
     pub source: Vec<SourceTable>,
@@ -82,6 +84,9 @@ pub struct LogTable {
     pub level: Key<String>,
     /// `rfc3164` or `rfc5424`.
     pub format: Key<String>,
+    /// `failures`, `all` or `none`: attempts to deliver that get a line of their own (default:
+    /// `failures`).
+    pub attempts: Key<String>,
     /// Time between summary lines, with its unit (default: `"5m"`).
     pub summary_every: Key<String>,
 }
@@ -91,6 +96,14 @@ pub struct LogTable {
 pub struct MetricsTable {
     /// File that is written anew every 10 s, in Prometheus' text format (default: none).
     pub textfile: Key<String>,
+}
+
+/// The `[routing]` table as written.
+#[derive(Debug, Default, Deserialize)]
+pub struct RoutingTable {
+    /// Who gets an event that endpoints of several levels take: `override`, those of the most
+    /// specific level, or `all` of them (default: `override`).
+    pub mode: Key<String>,
 }
 
 /// A `[[source]]` table as written.
@@ -183,6 +196,8 @@ pub struct SourceTable {
     pub event: Key<String>,
     /// Lists of columns that together identify a row, the first usable one counts.
     pub id_keys: Key<Vec<Vec<String>>>,
+    /// The column that carries the tag by which endpoints of level `call` are chosen (default: none).
+    pub route_tag: Key<String>,
     /// What the start column means: `setup` or `answer` (default: `setup`).
     pub start_is: Key<String>,
     /// Conditions on the events' values; events for which one does not hold are filtered out.
@@ -251,7 +266,7 @@ pub struct ListenTable {
 }
 
 /// An `[[endpoint]]` table as written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct EndpointTable {
     /// What the endpoint is called in logs and in the queue. Required.
     pub name: Key<String>,
@@ -267,6 +282,27 @@ pub struct EndpointTable {
     pub fields: Key<BTreeMap<String, String>>,
     /// Event types, or `["*"]`. Required.
     pub events: Key<Vec<String>>,
+    /// Where in an event it looks for its names: `call`, `application`, `trunk`, `account`, or
+    /// `default` for every event (default: `default`).
+    pub level: Key<String>,
+    /// Its names at that level. Required beside a level other than `default`.
+    pub matches: Key<Vec<String>>,
+    /// Conditions on the events' values, all of which have to hold.
+    #[serde(rename = "where")]
+    pub conditions: Key<toml::Table>,
+    /// The share of events it gets, 0.01 to 100, chosen by their ids (default: 100).
+    pub sample_percent: Key<toml::Value>,
+    /// Fields of which the last two digits are told.
+    pub mask: Key<Vec<String>>,
+    /// Fields that are not told.
+    pub omit: Key<Vec<String>>,
+    /// Another endpoint: this one gets exactly what that one gets, instead of what `events` and the
+    /// keys above say.
+    pub mirror: Key<String>,
+    /// The end of that, with its zone; at most a week away.
+    pub mirror_until: Key<String>,
+    /// How long that lasts, with its unit, from the first start with it on; at most `"7d"`.
+    pub mirror_for: Key<String>,
     /// Whether it is delivered to (default: true).
     pub enabled: Key<bool>,
     /// `now` or `oldest`: what a new endpoint gets of the events already queued (default: `now`).
@@ -296,8 +332,15 @@ pub struct EndpointTable {
     pub success: Key<Vec<toml::Value>>,
     /// Time for one attempt, connection included, with its unit.
     pub timeout: Key<String>,
-    /// Time to connect, TLS included, with its unit.
+    /// Time to connect, with its unit; a proxy has as much again to do so.
     pub connect_timeout: Key<String>,
+    /// Time to find the address of a name, with its unit (default: that to connect).
+    pub resolve_timeout: Key<String>,
+    /// Time for the TLS handshake, with its unit (default: that to connect).
+    pub tls_timeout: Key<String>,
+    /// Time from the end of the request to the first byte of the answer, with its unit (default:
+    /// `timeout`).
+    pub answer_timeout: Key<String>,
     /// How long an unused connection is kept, with its unit.
     pub idle_timeout: Key<String>,
     /// Attempts before an event becomes a dead letter.
@@ -321,12 +364,34 @@ pub struct EndpointTable {
     pub max_age: Key<String>,
     /// The endpoint that is told when this one is failing, or about to.
     pub alert_to: Key<String>,
-    /// Headers of your own.
-    pub headers: Key<BTreeMap<String, String>>,
+    /// Headers of your own: a text, or `{ file = "…" }` for one that is secret.
+    pub headers: Key<BTreeMap<String, toml::Value>>,
+    /// `user:password`, sent as Basic authentication; prefer a file. The same may stand in `url`.
+    pub basic_auth: Key<String>,
+    /// A file that holds `user:password`.
+    pub basic_auth_file: Key<String>,
+    /// A file that holds a token, sent as `Authorization: Bearer …`.
+    pub bearer_file: Key<String>,
+    /// A file that holds a token, sent in the query of the address.
+    pub token_file: Key<String>,
+    /// What that token's parameter is called (default: `token`).
+    pub token_param: Key<String>,
     /// Whether the `X-Switchhook-…` headers are sent (default: true).
     pub agent_headers: Key<bool>,
     /// PEM file of certificate authorities to trust beside the built-in ones.
     pub ca_file: Key<String>,
+    /// PEM file of the certificate to show to a receiver that asks for one.
+    pub client_cert_file: Key<String>,
+    /// PEM file of its private key.
+    pub client_key_file: Key<String>,
+    /// SHA-256 of the public keys of which the receiver's certificate must have one.
+    pub pin_sha256: Key<Vec<String>>,
+    /// `1.2` or `1.3`: the oldest version of TLS that will do (default: `1.2`).
+    pub tls_min: Key<String>,
+    /// The HTTP proxy on the way, like `http://user:password@proxy.example:3128`.
+    pub proxy: Key<String>,
+    /// The address of this machine that connections come from.
+    pub source_address: Key<String>,
     /// Allows `http://` to other machines.
     pub allow_plain_http: Key<bool>,
     /// Allows a name that resolves to a private address.
@@ -477,6 +542,7 @@ fn known_keys(owner: &str) -> &'static [&'static str] {
         "limits" => fields::<LimitsTable>(),
         "log" => fields::<LogTable>(),
         "metrics" => fields::<MetricsTable>(),
+        "routing" => fields::<RoutingTable>(),
         "source" => fields::<SourceTable>(),
         "http" | "udp" => fields::<ListenTable>(),
         "pattern" => fields::<PatternKeys>(),

@@ -3,17 +3,21 @@
 //! What was typed is [`file::ConfigFile`]; what comes out of here cannot be built wrong. Every
 //! problem is reported in one go, each with its line and with what to write instead.
 
+pub mod access;
+pub mod apply;
 pub mod control;
 pub mod derive;
 pub mod endpoint;
 pub mod file;
 mod format;
 mod limits;
+pub mod link;
 pub mod live;
 mod pace;
 pub mod place;
 pub mod problem;
 pub mod queue;
+pub mod route;
 pub mod secret;
 mod signature;
 pub mod source;
@@ -28,6 +32,7 @@ pub use source::SourceConfig;
 
 use crate::delivery::endpoint::EventFilter;
 use crate::delivery::memory::Share;
+use crate::delivery::route::Mode;
 use crate::ingest;
 use crate::logging;
 use file::Loaded;
@@ -86,6 +91,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// The endpoints.
     pub endpoints: Vec<EndpointConfig>,
+    /// Who gets an event that endpoints of several levels take.
+    pub routing: Mode,
     /// Where log lines go and which of them.
     pub log: logging::Settings,
     /// Time between two summary lines.
@@ -149,6 +156,8 @@ impl Config {
         );
         top.insert("limits".to_string(), limits.into());
         top.insert("log".to_string(), self.show_log().into());
+        let mode = ("mode".to_string(), self.routing.word().into());
+        top.insert("routing".to_string(), toml::Table::from_iter([mode]).into());
         let tables = |tables: Vec<toml::Table>| {
             toml::Value::from(
                 tables
@@ -180,6 +189,7 @@ impl Config {
             }
         };
         put("level", self.log.level.to_string().to_lowercase());
+        put("attempts", self.log.attempts.name().to_string());
         put("summary_every", value::show_duration(self.summary_every));
         table
     }
@@ -311,8 +321,16 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         problems,
     );
     let metrics_textfile = metrics.and_then(|loaded| control::textfile(loaded, problems));
+    let routing = only_one(
+        loaded,
+        "routing",
+        |loaded| loaded.file.routing.is_some(),
+        problems,
+    );
+    let routing = route::mode(routing, problems);
     let mut sources = Vec::new();
     let mut endpoints = Vec::new();
+    let tables = || loaded.iter().flat_map(|loaded| &loaded.file.endpoint);
     let sharers = count.max(1) as u64;
     for loaded in loaded {
         for (index, table) in loaded.file.source.iter().enumerate() {
@@ -326,14 +344,16 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         }
         for (index, table) in loaded.file.endpoint.iter().enumerate() {
             let mut place = Place::new(loaded, label("endpoint", &table.name, index), problems);
-            endpoints.extend(endpoint::endpoint(table, &mut place));
+            let table = route::with_other(table, tables());
+            endpoints.extend(endpoint::endpoint(&table, &mut place));
         }
     }
     divide(memory_max, limits, &mut endpoints, path, problems);
     pace::route_alerts(&mut endpoints, path, problems);
     check_names(loaded, problems);
     if problems.is_empty() {
-        check_whole(&sources, &endpoints, path, problems);
+        check_whole(routing, &sources, &endpoints, path, problems);
+        route::check_names(loaded, &sources, &endpoints, problems);
     }
     Some(Config {
         node: node.unwrap_or_else(host_name).into(),
@@ -344,6 +364,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         memory_max,
         sources,
         endpoints,
+        routing,
         log,
         deleted_keep,
         summary_every,
@@ -414,6 +435,7 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
     let mut syslog = logging::SyslogSettings::default();
     let (mut to_syslog, mut level, mut summary_every) =
         (!by_hand, log::LevelFilter::Info, SUMMARY_DEFAULT);
+    let mut attempts = logging::Attempts::default();
     if let Some(loaded) = loaded {
         let mut place = Place::new(loaded, "log", problems);
         to_syslog = place.choice(
@@ -440,6 +462,12 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
             summary_every,
             SUMMARIES,
         );
+        attempts = place.choice(
+            "attempts",
+            &table.attempts,
+            attempts,
+            &logging::Attempts::ALL,
+        );
         if let Some(name) = place.given("facility", &table.facility, "\"daemon\"") {
             match name.parse() {
                 Ok(facility) => syslog.facility = facility,
@@ -456,7 +484,12 @@ fn log_settings(loaded: Option<&Loaded>, problems: &mut Problems) -> (logging::S
     } else {
         logging::Destination::Stderr
     };
-    (logging::Settings { to, level }, summary_every)
+    let settings = logging::Settings {
+        to,
+        level,
+        attempts,
+    };
+    (settings, summary_every)
 }
 
 /// No two sources and no two endpoints have one name.
@@ -491,6 +524,7 @@ fn check_names(loaded: &[Loaded], problems: &mut Problems) {
 
 /// What only the whole can show: every event goes somewhere, and every endpoint gets some.
 fn check_whole(
+    routing: Mode,
     sources: &[SourceConfig],
     endpoints: &[EndpointConfig],
     path: &Path,
@@ -513,9 +547,10 @@ fn check_whole(
     let made: BTreeSet<String> = sources.iter().flat_map(SourceConfig::makes).collect();
     let possible: BTreeSet<String> = sources.iter().flat_map(SourceConfig::may_make).collect();
     let wanted = |kind: &str| {
-        endpoints
+        let mut lasting = endpoints
             .iter()
-            .any(|endpoint| endpoint.endpoint.events.wants(kind))
+            .filter(|endpoint| endpoint.endpoint.route.mirror.is_none());
+        lasting.any(|endpoint| endpoint.endpoint.events.wants(kind))
     };
     live::check_addresses(sources, path, problems);
     for source in sources {
@@ -533,9 +568,7 @@ fn check_whole(
             );
         }
     }
-    for kind in made.iter().filter(|kind| !wanted(kind)) {
-        problems.add(path, None, "endpoint", format!("no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events"));
-    }
+    route::check_takers(routing, sources, endpoints, path, problems);
     for endpoint in endpoints {
         if let Some(old) = &endpoint.adopt
             && endpoints.iter().any(|other| *other.endpoint.name == **old)
@@ -581,5 +614,7 @@ fn host_name() -> String {
 
 #[cfg(test)]
 mod format_tests;
+#[cfg(test)]
+mod route_tests;
 #[cfg(test)]
 mod tests;

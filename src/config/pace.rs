@@ -1,6 +1,7 @@
 //! How fast an endpoint is sent to, where else, how long its events may wait, and who is told.
 
-use super::endpoint::{EndpointConfig, checked_url};
+use super::access::{Token, checked_url};
+use super::endpoint::EndpointConfig;
 use super::file::EndpointTable;
 use super::place::{Place, listed};
 use super::problem::Problems;
@@ -24,11 +25,24 @@ const AGES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_s
 const AUTO: &str = "auto";
 
 /// Puts what the table says into `endpoint`.
-pub fn apply(table: &EndpointTable, endpoint: &mut Endpoint, place: &mut Place<'_>) {
+///
+/// Its fallbacks get the `token` of its own address.
+pub fn apply(
+    table: &EndpointTable,
+    token: Option<&Token>,
+    endpoint: &mut Endpoint,
+    place: &mut Place<'_>,
+) {
     endpoint.concurrency = concurrency(table, place);
     endpoint.rate_max = rate_max(table, place);
     endpoint.max_age = place.duration("max_age", &table.max_age, endpoint.max_age, AGES);
-    endpoint.fallback_urls = fallback_urls(table, place);
+    endpoint.fallback_urls = fallback_urls(table, place)
+        .into_iter()
+        .map(|url| match token {
+            Some(token) => token.at(url),
+            None => url,
+        })
+        .collect();
     let to = place.given("alert_to", &table.alert_to, "\"pager\"");
     endpoint.alerts.to = to.map(|name| name.as_str().into());
 }
@@ -90,7 +104,11 @@ fn fallback_urls(table: &EndpointTable, place: &mut Place<'_>) -> Vec<Url> {
     let mut urls = Vec::new();
     for (number, text) in (1..).zip(texts) {
         match checked_url(text, plain_allowed) {
-            Ok(url) => urls.push(url),
+            Ok((url, None)) => urls.push(url),
+            Ok((_, Some(_))) => {
+                let what = "has a user and password; write them in basic_auth_file, all addresses are shown what is there";
+                place.problem("fallback_urls", written, format!("address {number} {what}"));
+            }
             Err(what) => place.problem(
                 "fallback_urls",
                 written,

@@ -12,6 +12,9 @@ use std::path::Path;
 /// 64 bytes before Base64; anything longer than this is the wrong file.
 const SECRET_BYTES_MAX: u64 = 4 << 10;
 
+/// Most bytes of a private key's file: an RSA key of 16384 bits, with its certificate beside it.
+const KEY_BYTES_MAX: u64 = 32 << 10;
+
 /// The four ways to give one secret.
 #[derive(Debug, Clone, Copy)]
 pub struct SecretKeys<'a> {
@@ -80,7 +83,7 @@ pub fn fetch(keys: SecretKeys<'_>, place: &mut Place<'_>) -> Found {
         "secret" => Ok(text.clone()),
         "secret_env" => env::var(text).map_err(|_| format!("the environment has no variable {text} with text in it; set it for the service, or use {}", named("_file"))),
         "secret_credential" => credential(text),
-        _ => read(&place.resolve(text)),
+        _ => read(&place.resolve(text), SECRET_BYTES_MAX),
     };
     match fetched.map(|secret| secret.trim_end_matches(['\r', '\n']).to_string()) {
         Ok(secret) if secret.is_empty() => {
@@ -105,11 +108,33 @@ fn credential(name: &str) -> Result<String, String> {
             "systemd gave no credentials; add LoadCredential={name}:/path to the unit"
         ));
     };
-    read(&Path::new(&directory).join(name))
+    read(&Path::new(&directory).join(name), SECRET_BYTES_MAX)
+}
+
+/// The one line of the file at `path`, which must not be open to every user of the machine.
+///
+/// # Errors
+///
+/// What is wrong with the file; never its text.
+pub fn text_of(path: &Path) -> Result<String, String> {
+    let text = read(path, SECRET_BYTES_MAX)?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(format!("{} is empty", path.display())),
+        text => Ok(text.to_string()),
+    }
+}
+
+/// The text of a private key's file at `path`, which must not be open to every user either.
+///
+/// # Errors
+///
+/// What is wrong with the file; never its text.
+pub fn key_of(path: &Path) -> Result<String, String> {
+    read(path, KEY_BYTES_MAX)
 }
 
 /// Reads the secret in the file at `path`, which must not be open to every user of the machine.
-fn read(path: &Path) -> Result<String, String> {
+fn read(path: &Path, bytes_max: u64) -> Result<String, String> {
     let shown = path.display();
     let failed = |error: io::Error| format!("cannot read {shown}: {error}");
     let file = File::open(path).map_err(failed)?;
@@ -125,12 +150,12 @@ fn read(path: &Path) -> Result<String, String> {
         ));
     }
     let mut text = String::new();
-    file.take(SECRET_BYTES_MAX + 1)
+    file.take(bytes_max + 1)
         .read_to_string(&mut text)
         .map_err(failed)?;
-    if text.len() as u64 > SECRET_BYTES_MAX {
+    if text.len() as u64 > bytes_max {
         return Err(format!(
-            "{shown} is longer than {SECRET_BYTES_MAX} bytes: no secret is"
+            "{shown} is longer than {bytes_max} bytes: no secret is"
         ));
     }
     Ok(text)

@@ -6,6 +6,7 @@ use super::file::SourceTable;
 use super::format;
 use super::live::{self, Kind};
 use super::place::{Place, listed};
+use super::route;
 use super::value;
 use super::written::Key;
 use crate::event::CallSettings;
@@ -52,6 +53,8 @@ pub struct SourceConfig {
     pub layout: Option<String>,
     /// What it is; [`files`](SourceConfig::files) holds no globs for what is not files.
     pub kind: Kind,
+    /// The column that carries the route tag, where `route_tag` names it.
+    pub route_tag: Option<String>,
 }
 
 /// Checks one table; `None` where something stands in the way, which is then noted.
@@ -85,7 +88,7 @@ pub fn source(
         Some(kind) if kind.has_start() => start(table, place),
         _ => Start::Beginning,
     };
-    let (format, layout) = match &kind {
+    let (mut format, layout) = match &kind {
         Some(Kind::Recordings { .. }) => (Some(live::recording_format()), None),
         Some(kind) => match live::push_format(kind, &table.format) {
             Some(format) => (Some(format), None),
@@ -94,6 +97,7 @@ pub fn source(
         // What it is has to be said first.
         None => (None, None),
     };
+    let route_tag = route::tag(table, format.as_mut(), place);
     if let Some((kind, format)) = kind.as_ref().zip(format.as_ref()) {
         live::check_format(kind, format, table, place);
     }
@@ -153,6 +157,7 @@ pub fn source(
         poll,
         layout,
         kind: kind?,
+        route_tag,
     })
 }
 
@@ -424,6 +429,9 @@ pub fn show(config: &SourceConfig) -> toml::Table {
         put("currency", currency.clone().into());
     }
     put("extra", config.calls.extra.into());
+    if let Some(column) = &config.route_tag {
+        put("route_tag", column.clone().into());
+    }
     put(
         "reasons",
         format!("{} texts", config.calls.reasons.len()).into(),

@@ -2,7 +2,7 @@
 
 use super::protocol::{Code, Progress, Refusal, Reply, Request};
 use super::status::Status;
-use super::{dead_letters, places, replay, sources};
+use super::{apply, dead_letters, places, replay, sources};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::config::Config;
 use crate::config::place::listed;
@@ -72,6 +72,8 @@ pub struct Desk {
     reloader: OnceLock<Arc<dyn Reload>>,
     /// Held by the one reload that is under way.
     reloading: Mutex<()>,
+    /// Held by the one configuration that is being applied.
+    applying: Mutex<()>,
     /// Held by the one replay that is under way.
     pub(super) replaying: Mutex<()>,
     samples: Mutex<VecDeque<(Moment, Ledger)>>,
@@ -107,6 +109,7 @@ impl Desk {
             reload_error: Mutex::default(),
             reloader: OnceLock::new(),
             reloading: Mutex::default(),
+            applying: Mutex::default(),
             replaying: Mutex::default(),
             samples: Mutex::default(),
         }
@@ -134,6 +137,16 @@ impl Desk {
     /// Why the last reload changed nothing, if it did not.
     pub fn reload_error(&self) -> Option<String> {
         lock(&self.reload_error).clone()
+    }
+
+    /// The file that was not good is not there any more.
+    pub(super) fn forget_reload_error(&self) {
+        *lock(&self.reload_error) = None;
+    }
+
+    /// Waits until no other configuration is being applied, and holds others up.
+    pub(super) fn take_applying(&self) -> MutexGuard<'_, ()> {
+        lock(&self.applying)
     }
 
     /// Time since the start.
@@ -169,6 +182,7 @@ impl Desk {
             Request::Forget { endpoint } => places::forget(self, &endpoint),
             Request::Adopt { old, new } => places::adopt(self, &old, &new),
             Request::Reload => self.reload().map(|changes| json!({ "changes": changes })),
+            Request::Apply { text } => apply::take_on(self, &text),
             Request::DeadLetters {
                 filter,
                 payload,

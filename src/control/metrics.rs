@@ -24,6 +24,12 @@ pub fn text(status: &Status) -> String {
         status.uptime_secs,
     );
     out.one(
+        "unrouted_events_total",
+        "counter",
+        "Events that no endpoint takes, since the start.",
+        status.unrouted,
+    );
+    out.one(
         "ledger_balanced",
         "gauge",
         "Whether every row and event is accounted for.",

@@ -7,6 +7,7 @@
 //! Nothing here holds up the pumps: requests and clients are bounded, a client that does not read
 //! is cut off, and what takes time runs in threads of its own, in small steps.
 
+mod apply;
 pub mod client;
 mod dead_letters;
 pub mod desk;

@@ -16,8 +16,9 @@ use serde_json::value::RawValue;
 /// The version of these lines. A program asks an agent only in its own.
 pub const VERSION: u32 = 1;
 
-/// Longest request line, in bytes: names, times and a path fit many times over.
-pub const REQUEST_BYTES_MAX: usize = 16 << 10;
+/// Longest request line, in bytes: a configuration of 64 endpoints and 32 sources fits twice over.
+/// With eight clients 2 MiB.
+pub const REQUEST_BYTES_MAX: usize = 256 << 10;
 
 /// The line a client sends, as far as it is read before its version is known.
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,6 +71,11 @@ pub enum Request {
     },
     /// Replaces the configuration with what its files say now, or leaves it as it is.
     Reload,
+    /// Replaces the configuration's file with this text and takes it on; or neither.
+    Apply {
+        /// The whole file.
+        text: String,
+    },
     /// Dead letters, oldest generation first: an item for each.
     DeadLetters {
         /// Which.

@@ -17,9 +17,10 @@ use crate::ingest;
 use crate::parser::{Parser, Step};
 use crate::queue::{self, Room, SourceBatch, SourceCounts};
 use crate::source::{FirstRow, HeaderTest, listing};
+use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,16 +107,12 @@ pub(super) fn replay(desk: &Desk, wish: &Wish, replies: &Replies) -> Result<Valu
     if !is_ended {
         run.commit()?;
     }
-    let what = if wish.dry_run {
-        "would be told"
+    let (source, count) = (&wish.source, run.told);
+    if wish.dry_run {
+        log::info!("rows counted by the operator source={source} count={count}");
     } else {
-        "told"
-    };
-    log::info!(
-        "rows {what} again by the operator source={} count={}",
-        wish.source,
-        run.told
-    );
+        log::info!("rows told again by the operator source={source} count={count}");
+    }
     Ok(json!({
         "source": wish.source,
         "dry_run": wish.dry_run,
@@ -154,14 +151,55 @@ fn files_of(source: &SourceConfig, wish: &Wish) -> Result<Vec<(PathBuf, u64)>, R
         .found
         .into_iter()
         .filter(|found| found.size > 0 && !is_too_old(found.modified_ns))
-        // A packed one is unpacked by hand and given by --file.
-        .filter(|found| found.path.extension().is_none_or(|ending| ending != "gz"))
         .collect();
+    // While a file is being packed it is there twice.
+    let plain: Vec<PathBuf> = found.iter().map(|found| found.path.clone()).collect();
+    found.retain(|found| {
+        let is_packed = found.path.extension().is_some_and(|ending| ending == "gz");
+        !(is_packed && plain.contains(&found.path.with_extension("")))
+    });
     found.sort_by(|a, b| (a.modified_ns, &a.path).cmp(&(b.modified_ns, &b.path)));
     Ok(found
         .into_iter()
         .map(|found| (found.path, found.size))
         .collect())
+}
+
+/// The rows of a file, which may be packed: it is known by its first bytes, whatever it is called.
+struct Rows {
+    /// The file itself, for how far it has been read.
+    file: File,
+    rows: Box<dyn Read>,
+}
+
+impl Rows {
+    fn open(path: &Path) -> io::Result<Rows> {
+        /// What every gzip file begins with (RFC 1952, section 2.3.1).
+        const PACKED: [u8; 2] = [0x1f, 0x8b];
+        let mut file = File::open(path)?;
+        let mut begin = Vec::new();
+        file.by_ref().take(2).read_to_end(&mut begin)?;
+        file.rewind()?;
+        // Both read on from where the other has stopped.
+        let same = file.try_clone()?;
+        let rows: Box<dyn Read> = if begin == PACKED {
+            Box::new(MultiGzDecoder::new(same))
+        } else {
+            Box::new(same)
+        };
+        Ok(Rows { file, rows })
+    }
+
+    /// Bytes of the file that have been read.
+    fn position(&mut self) -> io::Result<u64> {
+        self.file.stream_position()
+    }
+}
+
+impl Read for Rows {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.rows.read(buffer)
+    }
 }
 
 /// Why a file was not told to its end.
@@ -220,15 +258,16 @@ impl Run<'_> {
         let headers = Parser::new(self.source.parser.clone());
         let is_header: HeaderTest =
             Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
-        let mut file = File::open(path)?;
+        let mut file = Rows::open(path)?;
         let (mut bytes, mut offset) = (Vec::new(), 0_u64);
         let mut first_row = None;
         let mut is_skipping = false;
+        let before_file = self.bytes;
         loop {
             let before = bytes.len();
             let mut more = file.by_ref().take(READ_BYTES as u64);
             let read = more.read_to_end(&mut bytes)?;
-            self.bytes += read as u64;
+            self.bytes = before_file + file.position()?;
             let is_last = read == 0;
             // A last line without its end is being written.
             let complete = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);

@@ -57,6 +57,9 @@ pub struct Status {
     pub memory: MemoryStatus,
     /// The agent's log.
     pub log: LogStatus,
+    /// Events that no endpoint takes, since the agent started; they are among what each skipped.
+    #[serde(default)]
+    pub unrouted: u64,
     /// Whether every row and every event is accounted for.
     pub ledger_balanced: bool,
 }
@@ -287,6 +290,7 @@ impl Status {
             log: LogStatus {
                 lines_dropped: desk.log.as_ref().map_or(0, |log| log.lines_dropped()),
             },
+            unrouted: counted.iter().map(|(_, counts)| counts.unrouted).sum(),
             ledger_balanced: ledger.balances(),
         };
         status.problems = health::problems(&status);

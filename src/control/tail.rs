@@ -6,7 +6,10 @@ use super::protocol::{Code, Reply};
 use super::server::Out;
 use super::status::time;
 use crate::clock::Clock;
+use crate::delivery::endpoint::Endpoint;
+use crate::delivery::route::Verdict;
 use crate::event::Event;
+use crate::queue::Queued;
 use crate::tap::{Attempt, RecvError, Seen};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -35,7 +38,11 @@ pub(super) async fn tail(desk: &Arc<Desk>, endpoint: Option<&str>, payload: bool
                 sequence,
                 event,
             }) => {
-                if filter.is_some_and(|endpoint| !endpoint.events.wants(&event.kind)) {
+                let queued = Queued {
+                    sequence,
+                    event: Arc::clone(&event),
+                };
+                if filter.is_some_and(|endpoint| !gets(desk, endpoint, &queued)) {
                     continue;
                 }
                 event_item(&source, sequence.0, &event, payload)
@@ -53,6 +60,13 @@ pub(super) async fn tail(desk: &Arc<Desk>, endpoint: Option<&str>, payload: bool
             return;
         }
     }
+}
+
+/// Whether the routes in force give an event to an endpoint.
+fn gets(desk: &Desk, endpoint: &Endpoint, queued: &Queued) -> bool {
+    let routes = desk.delivery.routes();
+    let seat = routes.seat_of(&endpoint.name);
+    seat.is_some_and(|seat| routes.judge(seat, queued, desk.clock.wall()) == Verdict::Gets)
 }
 
 fn event_item(source: &str, sequence: u64, event: &Event, payload: bool) -> Value {

@@ -6,14 +6,17 @@
 //! are told of each other make at most one pair each in [`ALERT_EVERY`]. Where nobody is told, none
 //! is made.
 //!
+//! Levels and the other rules of routing do not apply to alerts.
+//!
 //! The endpoint is in the event's `application` label: that is how its addressees know it.
 
 use super::endpoint::{Endpoint, EventFilter};
 use super::notice::Notice;
+use super::window::Wants;
 use crate::clock::{Clock, Moment, UnixMs};
-use crate::event::Event;
-use crate::event::alert::{Alert, What, is_alert};
+use crate::event::alert::{Alert, KINDS, What, is_alert};
 use crate::ingest::AlertBox;
+use crate::queue::Queued;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,24 +46,32 @@ impl AlertRoutes {
 pub(super) struct Wanted {
     name: Arc<str>,
     about: Vec<Arc<str>>,
+    /// The types it lists by name.
+    listed: Vec<&'static str>,
 }
 
 impl Wanted {
     /// What `endpoint` wants.
     pub(super) fn of(endpoint: &Endpoint) -> Wanted {
+        let by_name = |kind: &&str| match &endpoint.events {
+            EventFilter::All => false,
+            filter @ EventFilter::Kinds(_) => filter.wants(kind),
+        };
         Wanted {
             name: Arc::clone(&endpoint.name),
             about: endpoint.alerts.about.clone(),
+            listed: KINDS.into_iter().filter(by_name).collect(),
         }
     }
 
-    /// Whether it wants `event`, as far as that is an alert; `filter` decides about all others.
-    pub(super) fn wants(&self, filter: &EventFilter, event: &Event) -> bool {
+    /// Whether it wants an event, as far as that is an alert; `others` decides about all others.
+    pub(super) fn wants(&self, others: &impl Wants, queued: &Queued) -> bool {
+        let event = &queued.event;
         if !is_alert(&event.kind) {
-            return filter.wants(&event.kind);
+            return others.wants(queued);
         }
         let about = event.labels.application.as_deref();
-        let is_listed = matches!(filter, EventFilter::Kinds(_)) && filter.wants(&event.kind);
+        let is_listed = self.listed.iter().any(|kind| **kind == *event.kind);
         let is_addressee = self.about.iter().any(|name| Some(&**name) == about);
         about != Some(&*self.name) && (is_listed || is_addressee)
     }
@@ -175,14 +186,17 @@ mod tests {
         Endpoint::new(name, url, Profile::Standard)
     }
 
-    fn alert(about: &str) -> Event {
+    fn alert(about: &str) -> Queued {
         let alert = Alert {
             endpoint: about.into(),
             host: "a".to_string(),
             at: UnixMs(0),
             what: What::ClockSkew { ahead_secs: 61 },
         };
-        alert.event(&"vos-1".into(), None)
+        Queued {
+            event: Arc::new(alert.event(&"vos-1".into(), None)),
+            ..crate::delivery::profile::samples::queued(1, "cdr", "{}")
+        }
     }
 
     fn failing() -> Notice {
@@ -207,27 +221,42 @@ mod tests {
         }
     }
 
+    /// One that wants every event it is asked about.
+    struct Everything;
+
+    impl Wants for Everything {
+        fn wants(&self, _: &Queued) -> bool {
+            true
+        }
+    }
+
+    fn wants(endpoint: &Endpoint, about: &str) -> bool {
+        Wanted::of(endpoint).wants(&Everything, &alert(about))
+    }
+
+    fn by_name() -> EventFilter {
+        EventFilter::Kinds(vec!["switchhook.clock_skew".into()])
+    }
+
     #[test]
     fn an_alert_goes_to_its_addressee_and_to_those_that_name_it() {
         let mut pager = endpoint("pager");
         pager.alerts.about = vec!["billing".into()];
-        let wanted = Wanted::of(&pager);
-        let all = EventFilter::All;
-        assert!(wanted.wants(&all, &alert("billing")));
-        assert!(!wanted.wants(&all, &alert("crm")), "* does not mean alerts");
-        let other = Wanted::of(&endpoint("ops"));
-        assert!(!other.wants(&all, &alert("billing")));
-        let named = EventFilter::Kinds(vec!["switchhook.clock_skew".into()]);
-        assert!(other.wants(&named, &alert("billing")));
+        assert!(wants(&pager, "billing"));
+        assert!(!wants(&pager, "crm"), "* does not mean alerts");
+        let mut ops = endpoint("ops");
+        assert!(!wants(&ops, "billing"));
+        ops.events = by_name();
+        assert!(wants(&ops, "billing"));
     }
 
     #[test]
     fn no_endpoint_is_told_of_itself() {
-        let named = EventFilter::Kinds(vec!["switchhook.clock_skew".into()]);
         let mut ops = endpoint("ops");
+        ops.events = by_name();
         ops.alerts.about = vec!["ops".into()];
-        assert!(!Wanted::of(&ops).wants(&named, &alert("ops")));
-        assert!(Wanted::of(&ops).wants(&named, &alert("billing")));
+        assert!(!wants(&ops, "ops"));
+        assert!(wants(&ops, "billing"));
     }
 
     /// The types of the alerts that come of these notices, each so many seconds after the last.

@@ -20,6 +20,8 @@ pub struct Counts {
     pub buried: u64,
     /// Events that were not for this endpoint.
     pub skipped: u64,
+    /// Of these, events that no endpoint takes. One endpoint counts them for all.
+    pub unrouted: u64,
     /// Events that wait for their own retry now.
     pub retrying: u64,
     /// How things stand with the endpoint now.

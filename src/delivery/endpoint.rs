@@ -5,18 +5,21 @@
 
 use super::alert::AlertRoutes;
 use super::concurrency::Concurrency;
+use super::link::Link;
 use super::memory::Share;
 use super::outcome::SuccessRule;
-use super::profile::{Body, Profile};
+use super::profile::{Body, Profile, Redaction};
 use super::rate::RateLimit;
 use super::retry::RetrySchedule;
+use super::route::Route;
 use super::signer::{Secret, SignatureScheme};
 use super::url::Url;
+use crate::queue::Queued;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time to find the address, connect and shake hands, unless configured.
+/// Time to connect, and as much again to find the address and to shake hands, unless configured.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an idle connection may be used again, unless configured.
@@ -52,6 +55,10 @@ pub struct Endpoint {
     pub body: Body,
     /// Which events it is told.
     pub events: EventFilter,
+    /// Which of these are for it.
+    pub route: Route,
+    /// What of them it is not told.
+    pub redaction: Redaction,
     /// How requests are signed.
     pub signature: SignatureScheme,
     /// The key in force; without one requests go out unsigned.
@@ -62,8 +69,11 @@ pub struct Endpoint {
     pub success: SuccessRule,
     /// Time for one attempt, connection included.
     pub timeout: Duration,
-    /// Time to find the address, connect and shake hands.
+    /// Time to connect; also to find the address and to shake hands, each, unless `link` has its
+    /// own for them.
     pub connect_timeout: Duration,
+    /// How connections are made beyond that.
+    pub link: Link,
     /// How long an idle connection may be used again.
     pub idle_timeout: Duration,
     /// When an event is tried again, and how often.
@@ -103,12 +113,15 @@ impl Endpoint {
             profile,
             body: Body::Of(profile),
             events: EventFilter::All,
+            route: Route::default(),
+            redaction: Redaction::default(),
             signature: defaults.signature,
             secret: None,
             previous_secret: None,
             success: defaults.success,
             timeout: defaults.timeout,
             connect_timeout: CONNECT_TIMEOUT,
+            link: Link::default(),
             idle_timeout: IDLE_TIMEOUT,
             retries: RetrySchedule::new(
                 defaults.attempts,
@@ -127,6 +140,12 @@ impl Endpoint {
             allow_private: false,
             memory: Share::default(),
         }
+    }
+
+    /// Appends the body it gets for `queued` to `body`. The one way to a body: what is masked or
+    /// left out is so before anything is made of the event.
+    pub fn render(&self, queued: &Queued, body: &mut Vec<u8>) {
+        self.body.render(&self.redaction.of(queued), body);
     }
 }
 

@@ -20,6 +20,8 @@
 //! Everything here is decided under one short lock, without network; the time comes in as a
 //! parameter.
 
+mod mirror;
+
 use super::alert::Wanted;
 use super::breaker::{Gate, OPEN_AFTER, Unavailable};
 use super::concurrency::{Limit, Sign};
@@ -34,12 +36,14 @@ use super::notice::Notice;
 use super::outcome::{Failure, Outcome};
 use super::rate::Rate;
 use super::retry::{Next, draw};
+use super::route::{Chooser, Routes};
 use super::settler::Outbox;
 use super::window::{WINDOW_EVENTS, Window};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
 use crate::queue::Queued;
 use expiry::{EXPIRE_PAUSE, Expiry};
+use mirror::Mirroring;
 use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -108,6 +112,8 @@ pub struct Lane {
     rate: Rate,
     expiry: Expiry,
     standing: Standing,
+    chooser: Chooser,
+    mirroring: Mirroring,
     window: Window,
     /// At most what was under way when the endpoint began to fail, and [`PROBED_MAX`].
     first: VecDeque<Entry>,
@@ -173,6 +179,8 @@ impl Lane {
             rate: Rate::new(endpoint.rate_max),
             expiry: Expiry::default(),
             standing: Standing::default(),
+            chooser: Chooser::alone(&endpoint),
+            mirroring: Mirroring::default(),
             window: Window::new(Arc::clone(&queue), &endpoint.name)
                 .with_alerts(Wanted::of(&endpoint)),
             endpoint,
@@ -205,8 +213,20 @@ impl Lane {
         }
     }
 
+    /// The same lane, with `routes` deciding which events are its endpoint's.
+    pub fn routed(mut self, routes: &Routes) -> Lane {
+        self.chooser.follow(routes.clone());
+        self
+    }
+
     /// What to do at `now`.
     pub fn take(&mut self, now: Moment, wall: UnixMs) -> Turn {
+        let turn = self.mirror_turn(now, wall);
+        let turn = turn.unwrap_or_else(|| self.turn(now, wall));
+        self.until_mirror_ends(turn, wall)
+    }
+
+    fn turn(&mut self, now: Moment, wall: UnixMs) -> Turn {
         if self.is_stopping {
             return Turn::Stopped;
         }
@@ -231,7 +251,10 @@ impl Lane {
         }
         let picked = self
             .load_stored(now, wall)
-            .and_then(|()| self.pick(now, is_probe, address))
+            .and_then(|()| {
+                self.reroute(wall);
+                self.pick(now, is_probe, address)
+            })
             .and_then(|picked| match picked {
                 None if self.let_go(now)? => self.pick(now, is_probe, address),
                 picked => Ok(picked),
@@ -633,13 +656,10 @@ impl Lane {
         let mut skipped = Vec::new();
         let next = self
             .window
-            .next(&self.endpoint.events, &mut self.memory, |sequence| {
+            .next(&self.chooser, &mut self.memory, |sequence| {
                 skipped.push(sequence)
             });
-        for sequence in skipped {
-            self.counts.skipped += 1;
-            self.settle(sequence, Settlement::Skipped);
-        }
+        self.skip(skipped);
         Ok(next?.map(Entry::new))
     }
 
@@ -849,6 +869,9 @@ impl Lane {
     }
 
     fn bury(&mut self, entry: Entry, now: Moment, wall: UnixMs) {
+        if self.chooser.mirror().is_some() {
+            return self.give_up(&entry);
+        }
         let Entry {
             queued,
             attempts,

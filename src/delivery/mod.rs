@@ -9,6 +9,7 @@
 //! letter after its attempts; a repeat has the same id. What is not: order.
 
 pub mod alert;
+mod attempt;
 pub mod blanket;
 pub mod breaker;
 pub mod concurrency;
@@ -20,6 +21,8 @@ pub mod event_queue;
 pub mod fallback;
 pub mod lane;
 pub mod latency;
+pub mod link;
+pub mod login;
 pub mod memory;
 pub mod notice;
 pub mod outcome;
@@ -27,6 +30,7 @@ pub mod profile;
 pub mod rate;
 pub mod request;
 pub mod retry;
+pub mod route;
 pub mod settler;
 pub mod signer;
 mod staff;
@@ -51,6 +55,8 @@ use event_queue::EventQueue;
 use lane::Lane;
 use outcome::Outcome;
 use request::SignedRequest;
+use route::standing::Standing;
+use route::{Competitor, Mode, RouteTable, Routes};
 use settler::{Outbox, Settler};
 use signer::Signer;
 use staff::{Alarm, Panicked, Present, Staff, spawn};
@@ -91,6 +97,7 @@ pub struct Delivery {
     /// The crews, for the settler.
     known: Crews,
     queue: Arc<dyn EventQueue>,
+    routes: Routes,
     outbox: Arc<Outbox>,
     rng: Mutex<fastrand::Rng>,
     clock: Arc<dyn Clock>,
@@ -164,11 +171,42 @@ impl Delivery {
         seed: u64,
         alerts: Option<AlertBox>,
     ) -> Result<Delivery, StartError> {
+        let seats = endpoints.iter().map(|(endpoint, _)| Competitor {
+            endpoint,
+            is_enabled: true,
+            standing: Standing::default(),
+        });
+        let routes = RouteTable::new(Mode::default(), seats);
+        Delivery::start_routed(
+            (endpoints, routes),
+            queue,
+            clock,
+            make_transport,
+            shutdown,
+            (seed, alerts),
+        )
+    }
+
+    /// The same, with a table of who gets which event, in which every one of `endpoints` has its
+    /// place.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; threads already started have ended.
+    pub fn start_routed(
+        (endpoints, routes): (Vec<(Endpoint, bool)>, RouteTable),
+        queue: Arc<dyn EventQueue>,
+        clock: Arc<dyn Clock>,
+        make_transport: &mut MakeTransport<'_>,
+        shutdown: &Shutdown,
+        (seed, alerts): (u64, Option<AlertBox>),
+    ) -> Result<Delivery, StartError> {
         let delivery = Delivery {
             posts: Mutex::default(),
             settler: Mutex::default(),
             known: Crews::default(),
             queue,
+            routes: Routes::new(routes),
             outbox: Arc::default(),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             clock,
@@ -333,6 +371,17 @@ impl Delivery {
             .is_some()
     }
 
+    /// From now on `table` says who gets an event that was not tried yet. Endpoints without a place
+    /// in it keep to the table before, until they are removed.
+    pub fn reroute(&self, table: RouteTable) {
+        self.routes.replace(table);
+    }
+
+    /// Who gets which event.
+    pub fn routes(&self) -> Arc<RouteTable> {
+        self.routes.current()
+    }
+
     /// Where attempts can be watched.
     pub fn tap(&self) -> &Arc<Tap> {
         &self.tap
@@ -368,7 +417,7 @@ impl Delivery {
     fn mates(&self, endpoint: Arc<Endpoint>, transports: Vec<Arc<dyn Transport>>) -> Arc<Mates> {
         let (queue, outbox) = (Arc::clone(&self.queue), Arc::clone(&self.outbox));
         let seed = lock(&self.rng).u64(..);
-        let lane = Lane::new(Arc::clone(&endpoint), queue, outbox, seed);
+        let lane = Lane::new(Arc::clone(&endpoint), queue, outbox, seed).routed(&self.routes);
         let crew = Crew::new(
             Arc::clone(&endpoint.name),
             lane,
@@ -531,7 +580,7 @@ impl Mates {
     fn pass(&self, entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
         body.clear();
         body.shrink_to(BODY_BYTES_KEPT);
-        self.endpoint.body.render(&entry.queued, body);
+        self.endpoint.render(&entry.queued, body);
         let Some(address) = self.addresses.get(entry.address) else {
             return; // There is a transport for each address.
         };
@@ -560,6 +609,15 @@ impl Mates {
             self.endpoint.retry_after_max,
             self.clock.wall(),
         );
+        let event = &entry.queued.event;
+        attempt::log(
+            &self.endpoint.name,
+            event.id,
+            &event.kind,
+            entry.request(),
+            &outcome,
+            elapsed,
+        );
         if self.tap.is_watched() {
             self.show(&entry, &outcome, elapsed);
         }
@@ -580,12 +638,7 @@ impl Mates {
     }
 
     fn show(&self, entry: &Entry, outcome: &Outcome, elapsed: Duration) {
-        let (word, error) = match outcome {
-            Outcome::Delivered => ("delivered", String::new()),
-            Outcome::Refused(failure) => ("refused", failure.reason.clone()),
-            Outcome::Unavailable { failure, .. } => ("unavailable", failure.reason.clone()),
-            Outcome::Gone(failure) => ("gone", failure.reason.clone()),
-        };
+        let (word, error) = attempt::words(outcome);
         self.tap.show(Seen::Attempt(Arc::new(Attempt {
             endpoint: Arc::clone(&self.endpoint.name),
             sequence: entry.queued.sequence,
@@ -593,7 +646,7 @@ impl Mates {
             kind: Arc::clone(&entry.queued.event.kind),
             number: entry.request(),
             outcome: word,
-            error,
+            error: error.to_string(),
             elapsed,
         })));
     }

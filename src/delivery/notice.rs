@@ -59,6 +59,16 @@ pub enum Notice {
     },
     /// The queue can be read again.
     Readable,
+    /// It mirrors another endpoint, and fell too far behind that one.
+    FellBehind {
+        /// Events it was spared since the last such notice.
+        count: u64,
+    },
+    /// It mirrored another endpoint, and its time is over.
+    MirrorOver {
+        /// The other one.
+        of: String,
+    },
 }
 
 impl Notice {
@@ -116,6 +126,12 @@ impl Notice {
                 log::error!("queue unreadable endpoint={endpoint} error={error:?}")
             }
             Notice::Readable => log::info!("queue readable endpoint={endpoint}"),
+            Notice::FellBehind { count } => log::warn!(
+                "mirror fell behind, events passed it by endpoint={endpoint} count={count}"
+            ),
+            Notice::MirrorOver { of } => log::warn!(
+                "mirror over, nothing more is sent endpoint={endpoint} mirror={of}; take its table out of the configuration"
+            ),
         }
     }
 }

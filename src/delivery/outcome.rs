@@ -30,8 +30,8 @@ pub enum Outcome {
 pub struct Failure {
     /// In words, for log and dead letter.
     pub reason: String,
-    /// In one word: `dns`, `address` (one an endpoint may not have), `tcp`, `tls`, `timeout` or
-    /// `http`; empty when it is not known.
+    /// In one word: `dns`, `address` (one an endpoint may not have), `tcp`, `proxy`, `tls`,
+    /// `timeout` or `http`; empty when it is not known.
     pub class: &'static str,
     /// The status, if there was an answer.
     pub status: Option<u16>,
@@ -129,6 +129,9 @@ impl From<Response> for Failure {
         let status = response.status;
         let reason = match response.location_host {
             Some(host) => format!("status {status}: redirects to {host} are not followed"),
+            None if matches!(status, 301..=303 | 307 | 308) => {
+                format!("status {status}: redirects are not followed")
+            }
             None => format!("status {status}"),
         };
         Failure {

@@ -14,6 +14,12 @@ pub const METHOD: &str = "POST";
 
 /// A `POST` to the endpoint's address as it goes out. Only what the transfer itself needs is
 /// added: `Host` and `Content-Length`.
+///
+/// No header's value can be built from what a switch wrote. Names are fixed or the operator's; values
+/// are constants, the event's id (hexadecimal digits), its sequence, the attempt and times (numbers),
+/// signatures (hexadecimal or Base64), the node, which is the configuration's and reduced to
+/// printable ASCII, and the operator's own ([`OwnHeader`](super::endpoint::OwnHeader)), checked when
+/// they are read and not filled in from anything. There is no template.
 #[derive(Debug)]
 pub struct SignedRequest<'a> {
     /// Names and values in the order they are sent.
@@ -146,6 +152,28 @@ mod tests {
         let mut endpoint = Endpoint::new("a", Url::parse("https://a/").unwrap(), Profile::Vos3000);
         endpoint.agent_headers = false;
         assert_eq!(lines(&endpoint, &queued(7, "cdr", "{}")).len(), 3);
+    }
+
+    #[test]
+    fn s2_whatever_is_in_an_event_no_header_but_the_signature_differs() {
+        let mut endpoint = Endpoint::new("a", Url::parse("https://a/").unwrap(), Profile::Standard);
+        endpoint.secret = Some(Secret::parse("key").unwrap());
+        endpoint.headers = vec![OwnHeader::new("X-Own", "$call_id {caller_id} %s").unwrap()];
+        let of = |queued: &Queued| {
+            let mut lines = lines(&endpoint, queued);
+            lines.retain(|line| !line.starts_with("webhook-signature"));
+            lines
+        };
+        let plain = of(&queued(7, "cdr", "{}"));
+        for data in [
+            "{\"call_id\":\"\\r\\nX-Evil: 1\"}",
+            "{\"\\r\\n\":\"\u{1}\u{1f4a5}\"}",
+        ] {
+            let mut evil = queued(7, "cdr\r\nX-Evil: 1", data);
+            let event = Arc::get_mut(&mut evil.event).unwrap();
+            event.node = queued(7, "cdr", "{}").event.node.clone();
+            assert_eq!(of(&evil), plain, "{data}");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub fn try_out(
     let secrets = endpoint.secret.iter().chain(&endpoint.previous_secret);
     let signer = Signer::new(endpoint.signature.clone(), secrets);
     let mut body = Vec::new();
-    endpoint.profile.render(queued, &mut body);
+    endpoint.render(queued, &mut body);
     let request = SignedRequest::new(endpoint, &signer, queued, 1, clock.wall(), &body);
     let headers = request
         .headers

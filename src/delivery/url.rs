@@ -1,5 +1,6 @@
 //! Url: where an endpoint's requests go, checked before anything is sent.
 
+use super::login::Login;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -30,6 +31,19 @@ impl Url {
     ///
     /// [`UrlError`] says which part is wrong.
     pub fn parse(text: &str) -> Result<Url, UrlError> {
+        match Url::parse_with_login(text)? {
+            (url, None) => Ok(url),
+            (_, Some(_)) => Err(UrlError::User),
+        }
+    }
+
+    /// Checks the form of `text`, which may have a user and a password before its host. They are
+    /// taken out: a request's address never carries them.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] says which part is wrong.
+    pub fn parse_with_login(text: &str) -> Result<(Url, Option<Login>), UrlError> {
         if !text
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte))
@@ -45,18 +59,41 @@ impl Url {
         if rest.contains('#') {
             return Err(UrlError::Fragment);
         }
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        if authority.contains('@') {
-            return Err(UrlError::User);
-        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let (login, authority) = match authority.rsplit_once('@') {
+            Some((login, authority)) => {
+                let login = Login::from_address(login).map_err(|_| UrlError::Login)?;
+                (Some(login), authority)
+            }
+            None => (None, authority),
+        };
         let (host, port) = split_port(authority)?;
         let port = port.unwrap_or(if tls { 443 } else { 80 });
-        Ok(Url {
-            text: text.to_string(),
+        let host = parse_host(host)?;
+        if matches!(host, Host::Literal(address) if address.is_unspecified() || address.is_multicast())
+        {
+            return Err(UrlError::Nobody);
+        }
+        let text = format!("{scheme}://{authority}{path}");
+        let url = Url {
+            text,
             tls,
-            host: parse_host(host)?,
+            host,
             port,
-        })
+        };
+        Ok((url, login))
+    }
+
+    /// The same address with `name=value` added to its query, both percent-encoded.
+    #[must_use]
+    pub fn with_query(mut self, name: &str, value: &str) -> Url {
+        self.text
+            .push(if self.text.contains('?') { '&' } else { '?' });
+        encode(name, &mut self.text);
+        self.text.push('=');
+        encode(value, &mut self.text);
+        self
     }
 
     /// The address as written, query included: for the request, not for the log.
@@ -77,6 +114,29 @@ impl Url {
     /// The port, written or implied. Never 0.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Host and port, as `CONNECT` names them.
+    pub fn authority(&self) -> String {
+        match &self.host {
+            Host::Literal(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
+            host => format!("{host}:{}", self.port),
+        }
+    }
+}
+
+/// Appends `text` with everything percent-encoded that is not unreserved (RFC 3986 section 2.3).
+fn encode(text: &str, to: &mut String) {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().unwrap_or('0');
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            to.push(char::from(byte));
+        } else {
+            to.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
     }
 }
 
@@ -167,14 +227,20 @@ pub enum UrlError {
     Characters,
     /// It does not begin with `https://` or `http://`.
     Scheme,
-    /// A user or password before the host.
+    /// A user or password before the host, where none may be.
     User,
+    /// A user or password before the host that cannot be read or sent.
+    Login,
     /// The host is missing, or neither a name nor an address.
     Host,
     /// The port is not a number from 1 to 65535.
     Port,
     /// A `#`, which is never sent.
     Fragment,
+    /// A path or query where only a host and a port may be.
+    Path,
+    /// The unspecified or a multicast address, which is no receiver's.
+    Nobody,
 }
 
 impl fmt::Display for UrlError {
@@ -183,9 +249,14 @@ impl fmt::Display for UrlError {
             Self::Characters => "the address has a character that must be percent-encoded",
             Self::Scheme => "the address must begin with https:// (or http://)",
             Self::User => "the address must not hold a user or password; use basic_auth",
+            Self::Login => {
+                "the user and password before the @ must be percent-encoded, without line ends"
+            }
             Self::Host => "the address has no valid host name or ip address",
             Self::Port => "the port must be a number from 1 to 65535",
             Self::Fragment => "the address must not have a # part: it is never sent",
+            Self::Path => "the address must end after the host and port",
+            Self::Nobody => "the address is unspecified or multicast: nobody can be reached there",
         })
     }
 }
@@ -244,11 +315,91 @@ mod tests {
     }
 
     #[test]
+    fn no_other_spelling_of_an_address_passes_for_a_name() {
+        for host in [
+            "0",
+            "127.1",
+            "127.0.1",
+            "0177.0.0.1",
+            "0x7f000001",
+            "0x7f.0.0.1",
+            "017700000001",
+            "2130706433",
+            "127.0.0.1.",
+            "127.0.0.01",
+            "127.0.0.256",
+            "1.2.3.4.5",
+            "[::1%25lo]",
+            "[fe80::1%25eth0]",
+            "[fe80::1%eth0]",
+            "[127.0.0.1]",
+            "[::ffff:7f.0.0.1]",
+            "%31%32%37.1",
+            "127。0。0。1",
+            "ⓛocalhost",
+        ] {
+            let refused = Url::parse(&format!("https://{host}/"));
+            assert!(
+                matches!(refused, Err(UrlError::Host | UrlError::Characters)),
+                "{host}: {refused:?}"
+            );
+        }
+        for host in ["0.0.0.0", "[::]", "224.0.0.1", "[ff02::1]"] {
+            refused(&format!("https://{host}/"), UrlError::Nobody);
+        }
+    }
+
+    #[test]
+    fn a_login_is_taken_out_of_the_address() {
+        let (url, login) = Url::parse_with_login("https://a%40b:p%2Fw@host.example/x?y").unwrap();
+        assert_eq!(url.as_str(), "https://host.example/x?y");
+        assert_eq!(login, Some(Login::new("a@b", "p/w").unwrap()));
+        // Everything before the last @ is the login, so no second host hides behind the first.
+        let (url, _) = Url::parse_with_login("https://safe.example@evil.example/").unwrap();
+        assert_eq!(url.host().to_string(), "evil.example");
+        let wrong = Url::parse_with_login("https://a%0d:b@host.example/");
+        assert_eq!(wrong, Err(UrlError::Login));
+    }
+
+    #[test]
+    fn a_value_added_to_the_query_cannot_break_out_of_it() {
+        let with = |text: &str| {
+            Url::parse(text)
+                .unwrap()
+                .with_query("t&k", "a=b&c d\r\n\u{e9}/~")
+        };
+        assert_eq!(
+            with("https://a/x").as_str(),
+            "https://a/x?t%26k=a%3Db%26c%20d%0D%0A%C3%A9%2F~"
+        );
+        assert_eq!(with("https://a?q=1").to_string(), "https://a?..");
+        assert!(Url::parse(with("https://a?q=1").as_str()).is_ok());
+    }
+
+    #[test]
     fn a_token_in_the_query_is_not_printed() {
         let url = Url::parse("https://a/hook?token=hush").unwrap();
         assert_eq!(
             format!("{url} {url:?}"),
             "https://a/hook?.. https://a/hook?.."
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_written_the_host_is_what_follows_the_last_at_sign(
+            login in "[a-z0-9@:%.\\[\\]-]{0,12}",
+            host in "[a-z0-9@:%.\\[\\]-]{0,12}",
+            path in "[/?@:a-z%]{0,8}",
+        ) {
+            let text = format!("https://{login}@{host}{path}");
+            if let Ok((url, Some(_))) = Url::parse_with_login(&text) {
+                let rest = url.as_str().strip_prefix("https://").unwrap();
+                let authority = rest.split(['/', '?']).next().unwrap();
+                assert!(!authority.contains('@'), "{text}: {authority}");
+                // The address that is sent to reads back as the same, and alone.
+                assert_eq!(Url::parse(url.as_str()), Ok(url.clone()), "{text}");
+            }
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Window: the stretch of the queue an endpoint is working on, decoded and filtered.
 
 use super::alert::Wanted;
-use super::endpoint::EventFilter;
 use super::event_queue::{EventQueue, QueueTrouble};
 use super::memory::Memory;
+use super::route::Chooser;
 use crate::event::Sequence;
 use crate::queue::Queued;
 use std::collections::{BTreeSet, VecDeque};
@@ -16,6 +16,21 @@ pub const PREFETCH_EVENTS: usize = 256;
 /// as a bitmap of this size; reaching it means that one event is stuck or the disk is, and either
 /// way nothing new is sent until the cursor moves.
 pub const WINDOW_EVENTS: u64 = 4_096;
+
+/// Bytes read at a time of what is passed by: they are dropped at once.
+const PASSED_BYTES: usize = 256 << 10;
+
+/// Who says which events an endpoint wants.
+pub(super) trait Wants {
+    /// Whether it wants this one.
+    fn wants(&self, queued: &Queued) -> bool;
+}
+
+impl Wants for Chooser {
+    fn wants(&self, queued: &Queued) -> bool {
+        Chooser::wants(self, queued)
+    }
+}
 
 /// The stretch of the queue an endpoint is working on.
 #[derive(Debug)]
@@ -66,7 +81,7 @@ impl Window {
     /// When the queue cannot be read. Asking again is harmless.
     pub(super) fn next(
         &mut self,
-        wanted: &EventFilter,
+        wanted: &impl Wants,
         memory: &mut Memory,
         mut skip: impl FnMut(Sequence),
     ) -> Result<Option<Queued>, QueueTrouble> {
@@ -102,7 +117,7 @@ impl Window {
     fn take(
         &mut self,
         read: Vec<Queued>,
-        wanted: &EventFilter,
+        wanted: &impl Wants,
         memory: &mut Memory,
         skip: &mut impl FnMut(Sequence),
     ) {
@@ -117,7 +132,7 @@ impl Window {
             }
             if self.settled_before.contains(&sequence) {
                 self.settled_before.remove(&sequence);
-            } else if !self.alerts.wants(wanted, &queued.event) {
+            } else if !self.alerts.wants(wanted, &queued) {
                 skip(sequence);
             } else if memory.take(&queued.event) {
                 self.fresh.push_back(queued);
@@ -126,6 +141,66 @@ impl Window {
             }
             self.next = sequence.plus(1);
         }
+    }
+
+    /// Asks again about what is decoded: what is not wanted any more is handed to `skip`.
+    pub(super) fn reconsider(
+        &mut self,
+        wanted: &impl Wants,
+        memory: &mut Memory,
+        mut skip: impl FnMut(Sequence),
+    ) {
+        self.fresh.retain(|queued| {
+            let stays = self.alerts.wants(wanted, queued);
+            if !stays {
+                memory.give_back(&queued.event);
+                skip(queued.sequence);
+            }
+            stays
+        });
+    }
+
+    /// Hands everything before `until` to `skip`, as far as the window goes.
+    ///
+    /// # Errors
+    ///
+    /// When the queue cannot be read. Asking again is harmless.
+    pub(super) fn pass_by(
+        &mut self,
+        until: Sequence,
+        memory: &mut Memory,
+        mut skip: impl FnMut(Sequence),
+    ) -> Result<(), QueueTrouble> {
+        let passed = self.fresh.partition_point(|queued| queued.sequence < until);
+        for queued in self.fresh.drain(..passed) {
+            memory.give_back(&queued.event);
+            skip(queued.sequence);
+        }
+        self.moved(self.queue.cursor(&self.endpoint));
+        let until = until.min(self.end());
+        while self.fresh.is_empty() && self.next < until {
+            let read = self.queue.read(self.next, PREFETCH_EVENTS, PASSED_BYTES)?;
+            if read.is_empty() {
+                break;
+            }
+            for queued in read {
+                // Before it there is nothing.
+                self.next = queued.sequence.min(until);
+                if queued.sequence >= until {
+                    break;
+                }
+                if !self.settled_before.remove(&queued.sequence) {
+                    skip(queued.sequence);
+                }
+                self.next = queued.sequence.plus(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything before this is settled durably.
+    pub(super) fn cursor(&self) -> Sequence {
+        self.cursor
     }
 
     /// Whether the next event is decoded already.
@@ -158,11 +233,18 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::endpoint::EventFilter;
     use crate::delivery::event_queue::memory::MemoryQueue;
     use crate::delivery::memory::Share;
     use crate::delivery::profile::samples::queued;
 
-    fn taken(window: &mut Window, wanted: &EventFilter, skipped: &mut Vec<u64>) -> Vec<u64> {
+    impl Wants for EventFilter {
+        fn wants(&self, queued: &Queued) -> bool {
+            EventFilter::wants(self, &queued.event.kind)
+        }
+    }
+
+    fn taken(window: &mut Window, wanted: &impl Wants, skipped: &mut Vec<u64>) -> Vec<u64> {
         let mut skip = |sequence: Sequence| skipped.push(sequence.0);
         let mut memory = Memory::new(Share::default());
         std::iter::from_fn(|| window.next(wanted, &mut memory, &mut skip).unwrap())
@@ -214,6 +296,50 @@ mod tests {
         window.moved(Sequence(4_097));
         assert_eq!(taken(&mut window, &alarms, &mut skipped), [5_000]);
         assert_eq!(skipped.len(), 4_999);
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_handed_back() {
+        let kind = |n| if n % 2 == 0 { "alarm" } else { "cdr" };
+        let queue = MemoryQueue::with((1..=9).map(|n| queued(n, kind(n), "{}")).collect());
+        let mut window = Window::new(Arc::new(queue), "a");
+        let mut memory = Memory::new(Share::default());
+        let first = window.next(&EventFilter::All, &mut memory, |_| {}).unwrap();
+        memory.give_back(&first.unwrap().event);
+        let calls = EventFilter::Kinds(vec!["cdr".into()]);
+        let mut skipped = Vec::new();
+        window.reconsider(&calls, &mut memory, |sequence| skipped.push(sequence.0));
+        assert_eq!(skipped, [2, 4, 6, 8]);
+        assert_eq!(taken(&mut window, &calls, &mut Vec::new()), [3, 5, 7, 9]);
+    }
+
+    #[test]
+    fn what_is_passed_by_is_skipped_once_decoded_or_not() {
+        let queue = MemoryQueue::with((1..=9_000).map(|n| queued(n, "cdr", "{}")).collect());
+        queue.contents().beyond.insert(Sequence(300));
+        let mut window = Window::new(Arc::new(queue.clone()), "a");
+        let mut memory = Memory::new(Share::default());
+        let first = window.next(&EventFilter::All, &mut memory, |_| {}).unwrap();
+        memory.give_back(&first.unwrap().event);
+        let mut skipped = Vec::new();
+        let mut pass = |window: &mut Window, until| {
+            window
+                .pass_by(Sequence(until), &mut memory, |it| skipped.push(it.0))
+                .unwrap();
+        };
+        pass(&mut window, 1_000);
+        pass(&mut window, 1_000);
+        pass(&mut window, u64::MAX);
+        assert!(window.is_at_end());
+        queue.contents().cursor = 4_097;
+        pass(&mut window, 5_000);
+        let expected: Vec<u64> = (2..5_000).filter(|n| *n != 300).collect();
+        assert_eq!(skipped, expected);
+        assert_eq!(
+            taken(&mut window, &EventFilter::All, &mut Vec::new())[0],
+            5_000
+        );
+        assert_eq!(window.cursor(), Sequence(4_097));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub fn event(node: &Arc<str>, source: &str, gap: &Gap, now: UnixMs) -> Event {
     let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX).min(SAFE_MAX);
     data.whole("offset", Some(whole(gap.position.offset)));
     data.whole("bytes", gap.bytes.map(whole));
+    let unseen = (gap.unseen_bytes > 0).then(|| whole(gap.unseen_bytes));
+    data.whole("unseen_bytes", unseen);
     data.whole("rows", gap.rows().map(whole));
     Event {
         id: id::of_gap(node, source, &gap.position),

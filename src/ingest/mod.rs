@@ -11,6 +11,7 @@ mod again;
 mod alerts;
 mod documents;
 mod intake;
+mod looks;
 mod mailbox;
 mod overflow;
 mod pause;
@@ -40,10 +41,11 @@ use crate::queue::{
 };
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
-    Change, Changed, Chunk, FileKey, FilePosition, Looked, Oversized, Piece, Source,
+    Change, Changed, Chunk, FileKey, FilePosition, FileStatus, Looked, Oversized, Piece, Source,
 };
 use crate::tap::{self, Seen, Tap};
 use again::Again;
+use looks::{LOOK_PAUSE, Looks};
 use mailbox::Ask;
 use overflow::Overflow;
 use pause::Pause;
@@ -52,6 +54,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -86,9 +89,6 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(500);
 
 /// Time between two looks at whether dead letters have outlived their limits.
 const OUTLIVED_PAUSE: Duration = Duration::from_secs(60);
-
-/// Shortest time from one look to the next that growth calls for.
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Longest time between two passes where time alone may bring events.
 const TICK_PAUSE: Duration = Duration::from_secs(1);
@@ -145,6 +145,7 @@ impl std::error::Error for IngestError {}
 #[derive(Debug, Clone)]
 pub struct Hint {
     heard: Arc<Mutex<Changed>>,
+    is_complete: Arc<AtomicBool>,
     bell: Bell,
 }
 
@@ -153,8 +154,14 @@ impl Hint {
     pub fn new(bell: Bell) -> Hint {
         Hint {
             heard: Arc::new(Mutex::new(Changed::Nothing)),
+            is_complete: Arc::new(AtomicBool::new(false)),
             bell,
         }
+    }
+
+    /// Tells the pump whether all directories are watched, so that looking at them seldom is enough.
+    pub fn is_complete(&self, is_complete: bool) {
+        self.is_complete.store(is_complete, Ordering::Relaxed);
     }
 
     /// Tells the pump what was heard.
@@ -194,6 +201,8 @@ pub struct Ingest {
     tap: Option<Arc<Tap>>,
     /// What is shown of the sources.
     shown: status::Shown,
+    /// All directories are watched.
+    is_watched: bool,
     /// Bytes that are being read once more.
     again: Option<Again>,
     /// When the queue was last asked for such bytes.
@@ -207,7 +216,9 @@ pub struct Ingest {
 struct Following {
     feed: Feed,
     look_at: Moment,
-    looked_at: Moment,
+    looks: Looks,
+    /// What is shown of its files, until something may be different.
+    shown: Option<Arc<[FileStatus]>>,
     /// The queue has heard of the source.
     seen: bool,
     /// Every complete row there is has been read.
@@ -225,7 +236,8 @@ impl Following {
     fn new(feed: Feed, queue: &Queue, now: Moment) -> Following {
         Following {
             look_at: now,
-            looked_at: now,
+            looks: Looks::none(now),
+            shown: None,
             seen: queue.seen(&feed.name),
             caught_up: false,
             waiting_since: None,
@@ -234,6 +246,16 @@ impl Following {
             report: Report::new(&feed.name),
             feed,
         }
+    }
+
+    /// Every remembered file. Taken anew only when something may be different: a year of hourly
+    /// files costs some milliseconds.
+    fn statuses(&mut self, now: Moment) -> Arc<[FileStatus]> {
+        let source = &mut self.feed.source;
+        let shown = self
+            .shown
+            .get_or_insert_with(|| source.statuses(now).into());
+        Arc::clone(shown)
     }
 
     fn standing(&mut self, now: Moment) -> SourceStanding {
@@ -248,9 +270,22 @@ impl Following {
         }
     }
 
-    fn look(&mut self, now: Moment, wall: UnixMs, group: &mut Group) {
+    /// Looks at the files, or where that would cost too much too often, at those that are open.
+    fn look_as_due(&mut self, clock: &dyn Clock, is_watched: bool, group: &mut Group) {
+        let (now, wall) = (clock.now(), clock.wall());
         self.look_at = now + self.feed.poll;
-        self.looked_at = now;
+        let has_grown = self.feed.source.glance(wall);
+        if self
+            .looks
+            .are_due(now, is_watched, !has_grown && self.feed.source.is_settled())
+        {
+            self.look(now, wall, group);
+            self.looks.looked(now, clock.now());
+        }
+    }
+
+    fn look(&mut self, now: Moment, wall: UnixMs, group: &mut Group) {
+        self.shown = None;
         match self.feed.source.look(wall) {
             Ok(looked) => {
                 self.report.no_trouble();
@@ -339,6 +374,7 @@ impl Ingest {
             mailbox: None,
             tap: None,
             shown: status::Shown::default(),
+            is_watched: false,
             again: None,
             again_asked_at: None,
             saved,
@@ -367,6 +403,7 @@ impl Ingest {
             let began = self.clock.now();
             self.answer();
             self.pulse.due(began);
+            self.is_watched = hint.is_complete.load(Ordering::Relaxed);
             let passed = self.pass(hint.take());
             if passed != Passed::Paused && self.pass_again() {
                 continue;
@@ -624,7 +661,10 @@ impl Ingest {
         let mut grown = false;
         if heard == Changed::Content {
             for following in &mut self.feeds {
-                grown |= following.feed.source.glance(wall);
+                if following.feed.source.glance(wall) {
+                    grown = true;
+                    following.shown = None;
+                }
             }
         }
         // Something happened that no open file explains. Looks are spaced even so: a directory
@@ -634,17 +674,17 @@ impl Ingest {
             let status = |following: &mut Following| SourceStatus {
                 name: Arc::clone(&following.feed.name),
                 taken_at: wall,
-                files: following.feed.source.statuses(now).into(),
+                files: following.statuses(now),
             };
             feeds.iter_mut().map(status).collect()
         });
         let calls = heard == Changed::Names || (heard == Changed::Content && !grown);
         for following in &mut self.feeds {
             if calls {
-                following.look_at = following.look_at.min(following.looked_at + LOOK_PAUSE);
+                following.look_at = following.look_at.min(following.looks.call());
             }
             if now >= following.look_at {
-                following.look(now, wall, &mut group);
+                following.look_as_due(&*self.clock, self.is_watched, &mut group);
             }
             following.report.tell(now);
         }
@@ -666,7 +706,10 @@ impl Ingest {
             following.wait_no_longer(now);
             while !group.is_full() {
                 match following.feed.source.read(READ_BYTES) {
-                    Ok(Some(piece)) => group.understand(following, piece, now),
+                    Ok(Some(piece)) => {
+                        following.shown = None;
+                        group.understand(following, piece, now);
+                    }
                     Ok(None) => {
                         following.caught_up = true;
                         break;

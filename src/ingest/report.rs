@@ -111,9 +111,10 @@ impl Report {
                     known.map_or("unknown".to_owned(), |known| known.to_string())
                 };
                 log::error!(
-                    "rows lost before they could be read source={source} file={path:?} from={offset} cause={} seen_bytes={} seen_rows={}",
+                    "rows lost before they could be read source={source} file={path:?} from={offset} cause={} seen_bytes={} unseen_bytes={} rows={}",
                     gap.cause.word(),
                     number(gap.bytes),
+                    gap.unseen_bytes,
                     number(gap.rows()),
                 );
             }

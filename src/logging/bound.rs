@@ -20,25 +20,35 @@ pub const ERROR_BURST_LINES_MAX: u32 = 1_000;
 /// Errors a second that may leave for as long as it takes.
 pub const ERROR_LINES_PER_SEC_MAX: u32 = 100;
 
-/// Two allowances that fill with time: one for errors, one for all other lines.
+/// Lines of single attempts that may leave at once after a quiet time: they repeat what `endpoint
+/// failing` and the summaries say, and with them all lines but errors are 1,000 in 30 s.
+pub const ATTEMPT_BURST_LINES_MAX: u32 = 50;
+
+/// Lines of single attempts a second that may leave for as long as it takes.
+pub const ATTEMPT_LINES_PER_SEC_MAX: u32 = 5;
+
+/// Three allowances that fill with time: for errors, for single attempts, for all other lines.
 #[derive(Debug)]
 pub struct Bound {
     errors: Allowance,
+    attempts: Allowance,
     others: Allowance,
 }
 
 impl Bound {
-    /// A bound with both allowances full.
+    /// A bound with all allowances full.
     pub fn new(now: Moment) -> Bound {
         Bound {
             errors: Allowance::full(ERROR_BURST_LINES_MAX, ERROR_LINES_PER_SEC_MAX, now),
+            attempts: Allowance::full(ATTEMPT_BURST_LINES_MAX, ATTEMPT_LINES_PER_SEC_MAX, now),
             others: Allowance::full(BURST_LINES_MAX, LINES_PER_SEC_MAX, now),
         }
     }
 
-    /// Whether a line of `level` may leave now; if so, it is charged.
-    pub fn admits(&mut self, level: Level, now: Moment) -> bool {
+    /// Whether a line of `level`, or one of a single attempt, may leave now; if so, it is charged.
+    pub fn admits(&mut self, level: Level, is_attempt: bool, now: Moment) -> bool {
         match level {
+            _ if is_attempt => self.attempts.admits(now),
             Level::Error => self.errors.admits(now),
             _ => self.others.admits(now),
         }
@@ -85,7 +95,7 @@ mod tests {
 
     fn admitted(bound: &mut Bound, level: Level, lines: u32, now: Moment) -> u32 {
         (0..lines)
-            .map(|_| u32::from(bound.admits(level, now)))
+            .map(|_| u32::from(bound.admits(level, false, now)))
             .sum()
     }
 
@@ -104,6 +114,18 @@ mod tests {
                 LINES_PER_SEC_MAX
             );
         }
+    }
+
+    #[test]
+    fn attempts_use_up_nothing_but_their_own() {
+        let mut bound = Bound::new(Moment::default());
+        let start = Moment::default();
+        let attempts = (0..5_000).filter(|_| bound.admits(Level::Info, true, start));
+        assert_eq!(attempts.count(), ATTEMPT_BURST_LINES_MAX as usize);
+        assert_eq!(
+            admitted(&mut bound, Level::Info, 5_000, start),
+            BURST_LINES_MAX
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! ask the time themselves, and its RFC 3164 stamp is UTC where every daemon reads local time,
 //! and writes a zero where the standard has a space (`Nov  1`).
 
-use super::PROCESS_NAME;
+use super::{PROCESS_NAME, fields};
 use crate::clock::UnixMs;
 use crate::timestamp::Timestamp;
 use jiff::tz::TimeZone;
@@ -16,15 +16,15 @@ use syslog::{Facility, LogFormat, Severity};
 /// How a line is laid out for the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// `<30>Nov  1 05:36:33 switchhook[4711]: text`, in the machine's own time zone, as the C
+    /// `<30>Nov  1 05:36:33 switchhook[4711]: SH301 text`, in the machine's own time zone, as the C
     /// library's `syslog` writes it. The default, because the local socket of rsyslog (seen
     /// with 8.2302 in its default settings) and of journald takes a line's beginning for this
     /// form: of an RFC 5424 line rsyslog makes a program called `1` and puts the rest of the
     /// header into the text.
     #[default]
     Rfc3164,
-    /// `<30>1 2026-11-01T05:36:33.120Z host switchhook 4711 - - text`, for a daemon that was told
-    /// to expect it (rsyslog: `SysSock.UseSpecialParser="off"`).
+    /// `<30>1 2026-11-01T05:36:33.120Z host switchhook 4711 SH301 [switchhook@32473 endpoint="billing"]
+    /// text`, for a daemon that was told to expect it (rsyslog: `SysSock.UseSpecialParser="off"`).
     Rfc5424,
 }
 
@@ -66,13 +66,13 @@ impl Layout {
     }
 }
 
-/// What is laid out is a line's time and its text.
-impl LogFormat<(UnixMs, &str)> for Layout {
+/// What is laid out is a line's time, its id where it has one, and its text.
+impl LogFormat<(UnixMs, Option<&str>, &str)> for Layout {
     fn format<W: Write>(
         &self,
         w: &mut W,
         severity: Severity,
-        (wall, text): (UnixMs, &str),
+        (wall, id, text): (UnixMs, Option<&str>, &str),
     ) -> syslog::Result<()> {
         let priority = self.facility as u8 | severity as u8;
         let (host, pid) = (&self.hostname, self.pid);
@@ -80,14 +80,20 @@ impl LogFormat<(UnixMs, &str)> for Layout {
         let written = match self.format {
             Format::Rfc3164 => {
                 let stamp = local_stamp(wall, &self.zone);
-                write!(w, "<{priority}>{stamp} {PROCESS_NAME}[{pid}]: {text}")
+                let (id, space) = id.map_or(("", ""), |id| (id, " "));
+                write!(
+                    w,
+                    "<{priority}>{stamp} {PROCESS_NAME}[{pid}]: {id}{space}{text}"
+                )
             }
             Format::Rfc5424 => {
                 let stamp = Timestamp::from_millis(wall.0);
-                // No message id and no structured data yet: `-` stands for both (section 6).
+                // `-` stands for what is not there (section 6).
+                let id = id.unwrap_or("-");
+                let fields = fields::structured(text);
                 write!(
                     w,
-                    "<{priority}>1 {stamp} {host} {PROCESS_NAME} {pid} - - {text}"
+                    "<{priority}>1 {stamp} {host} {PROCESS_NAME} {pid} {id} {fields} {text}"
                 )
             }
         };
@@ -138,27 +144,28 @@ mod tests {
         };
         let mut line = Vec::new();
         let text = "endpoint failing endpoint=billing";
-        layout.format(&mut line, severity, (WALL, text)).unwrap();
+        let line_of = (WALL, Some("SH301"), text);
+        layout.format(&mut line, severity, line_of).unwrap();
         assert_eq!(String::from_utf8(line).unwrap(), expected);
     }
 
     #[test]
-    fn rfc_3164_has_local_time_a_padded_day_and_no_host() {
+    fn rfc_3164_has_local_time_a_padded_day_the_id_first_and_no_host() {
         check(
             Format::Rfc3164,
             TimeZone::get("Asia/Dhaka").unwrap(),
             Severity::LOG_WARNING,
-            "<28>Nov  1 11:36:33 switchhook[4711]: endpoint failing endpoint=billing",
+            "<28>Nov  1 11:36:33 switchhook[4711]: SH301 endpoint failing endpoint=billing",
         );
     }
 
     #[test]
-    fn rfc_5424_has_utc_milliseconds_and_host_and_no_message_id() {
+    fn rfc_5424_has_utc_milliseconds_host_id_and_fields() {
         check(
             Format::Rfc5424,
             TimeZone::get("Asia/Dhaka").unwrap(),
             Severity::LOG_INFO,
-            "<30>1 2026-11-01T05:36:33.120Z sw1.example.net switchhook 4711 - - endpoint failing endpoint=billing",
+            "<30>1 2026-11-01T05:36:33.120Z sw1.example.net switchhook 4711 SH301 [switchhook@32473 endpoint=\"billing\"] endpoint failing endpoint=billing",
         );
     }
 

@@ -3,6 +3,7 @@
 use super::Destination;
 use super::bound::Bound;
 use super::format::Layout;
+use super::message;
 use super::one_line::one_line;
 use super::socket::{DATAGRAM_BYTES_MAX, Socket};
 use super::stderr;
@@ -69,7 +70,12 @@ impl Log for Logger {
         // stderr too: a longer text is a mistake at its origin.
         let text = one_line(record.args(), DATAGRAM_BYTES_MAX);
         let (wall, now) = (self.clock.wall(), self.clock.now());
-        self.lines().write(record.level(), wall, now, &text);
+        let message = match is_ours(record.target()) {
+            true => message::of(&text),
+            false => Some(&message::LIBRARY),
+        };
+        let id = message.map(|message| message.id);
+        self.lines().write(record.level(), wall, now, id, &text);
     }
 
     fn flush(&self) {}
@@ -91,10 +97,17 @@ struct Lines {
 }
 
 impl Lines {
-    fn write(&mut self, level: Level, wall: UnixMs, now: Moment, text: &str) {
-        let passed = self.bound.admits(level, now)
+    fn write(
+        &mut self,
+        level: Level,
+        wall: UnixMs,
+        now: Moment,
+        id: Option<&'static str>,
+        text: &str,
+    ) {
+        let passed = self.bound.admits(level, id == Some(message::ATTEMPT), now)
             && self.report_dropped(wall, now)
-            && self.way.send(level, wall, text).is_ok();
+            && self.way.send(level, wall, id, text).is_ok();
         if !passed {
             self.dropped += 1;
             self.unreported += 1;
@@ -110,7 +123,8 @@ impl Lines {
             return true;
         }
         let text = format!("log lines dropped count={}", self.unreported);
-        if self.way.send(Level::Warn, wall, &text).is_err() {
+        let id = message::of(&text).map(|message| message.id);
+        if self.way.send(Level::Warn, wall, id, &text).is_err() {
             return false;
         }
         self.unreported = 0;
@@ -136,8 +150,14 @@ impl Way {
         }
     }
 
-    fn send(&mut self, level: Level, wall: UnixMs, text: &str) -> syslog::Result<()> {
-        let line = (wall, text);
+    fn send(
+        &mut self,
+        level: Level,
+        wall: UnixMs,
+        id: Option<&str>,
+        text: &str,
+    ) -> syslog::Result<()> {
+        let line = (wall, id, text);
         match self {
             Way::Syslog(daemon) => match level {
                 Level::Error => daemon.err(line),
@@ -147,7 +167,7 @@ impl Way {
             },
             Way::Stderr => {
                 let mut out = anstream::stderr().lock();
-                stderr::write_line(&mut out, level, wall, text).map_err(syslog::Error::Write)
+                stderr::write_line(&mut out, level, wall, id, text).map_err(syslog::Error::Write)
             }
         }
     }
@@ -230,8 +250,19 @@ mod tests {
         while let Ok(length) = daemon.recv(&mut bytes) {
             let line = String::from_utf8(bytes[..length].to_vec()).unwrap();
             let (priority, rest) = line.split_once('>').unwrap();
-            let (_, text) = rest.split_once(" - - ").unwrap();
-            lines.push(format!("{priority}>{text}"));
+            // `1 TIME HOST PROGRAM PID ID FIELDS TEXT`.
+            let fields: Vec<&str> = rest.splitn(7, ' ').collect();
+            let (id, rest) = (fields[5], fields[6]);
+            let text = match rest.strip_prefix("- ") {
+                Some(text) => text,
+                None => rest.split_once("] ").unwrap().1,
+            };
+            let id = if id == "-" {
+                String::new()
+            } else {
+                format!("{id} ")
+            };
+            lines.push(format!("{priority}>{id}{text}"));
         }
         lines
     }
@@ -255,7 +286,7 @@ mod tests {
         bench.log(Level::Info, "ureq::run", "POST with headers");
         bench.log(Level::Info, "switchhook_like", "not ours either");
         bench.log(Level::Warn, "sled::pagecache", "slow");
-        assert_eq!(arrived(&daemon), ["<132>slow"]);
+        assert_eq!(arrived(&daemon), ["<132>SH902 slow"]);
     }
 
     #[test]
@@ -274,7 +305,11 @@ mod tests {
         bench.clock.advance(Duration::from_secs(1));
         bench.info("four");
         bench.info("five");
-        let expected = ["<132>log lines dropped count=2", "<134>four", "<134>five"];
+        let expected = [
+            "<132>SH901 log lines dropped count=2",
+            "<134>four",
+            "<134>five",
+        ];
         assert_eq!(arrived(&second), expected);
         assert_eq!(bench.logger.lines_dropped(), 2);
     }
@@ -293,7 +328,10 @@ mod tests {
 
         bench.clock.advance(Duration::from_secs(1));
         bench.info("y");
-        let report = format!("<132>log lines dropped count={}", 2_000 - queued.len());
+        let report = format!(
+            "<132>SH901 log lines dropped count={}",
+            2_000 - queued.len()
+        );
         assert_eq!(arrived(&daemon), [report.as_str(), "<134>y"]);
     }
 
@@ -310,7 +348,10 @@ mod tests {
 
         bench.clock.advance(Duration::from_secs(1));
         bench.info("later");
-        let report = format!("<132>log lines dropped count={}", 1_000 - BURST_LINES_MAX);
+        let report = format!(
+            "<132>SH901 log lines dropped count={}",
+            1_000 - BURST_LINES_MAX
+        );
         assert_eq!(arrived(&daemon), [report.as_str(), "<134>later"]);
         let steady = LINES_PER_SEC_MAX - 1;
         for _ in 0..steady {

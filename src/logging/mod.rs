@@ -1,22 +1,26 @@
 //! The agent's own words: records of the `log` facade, as lines for syslog or stderr.
 //!
 //! ```text
-//! log::warn!(…) ─one_line→ bounded text ─bound→ admitted ─format→ datagram ─socket→ syslog daemon
-//!                                                        └───────────────────────→ stderr
+//! log::warn!(…) ─one_line→ bounded text ─message→ id ─bound→ admitted ─format→ datagram ─socket→ syslog daemon
+//!                                                                     └───────────────────────→ stderr
 //! ```
 //!
 //! Logging never stops the agent. A missing, full or restarted syslog daemon costs lines, which
 //! are counted and reported by `log lines dropped count=N` as soon as a line gets through again.
 //! Nothing a call record or an endpoint says can begin a line of its own: see [`one_line`].
 
+mod attempts;
 mod bound;
+mod fields;
 mod format;
 mod logger;
 mod mask;
+pub mod message;
 mod one_line;
 mod socket;
 mod stderr;
 
+pub use self::attempts::{Attempts, tells_attempt};
 pub use self::format::Format;
 pub use self::mask::mask_number;
 pub use self::one_line::one_line;
@@ -39,6 +43,8 @@ pub struct Settings {
     /// The least important level still written. Libraries are heard only from `warn` up: below
     /// that they tell about headers and addresses, which are not theirs to publish.
     pub level: LevelFilter,
+    /// Which attempts to deliver get a line of their own.
+    pub attempts: Attempts,
 }
 
 /// Where lines go.
@@ -100,6 +106,7 @@ impl LoggingHandle {
     pub fn change(&self, settings: Settings) {
         self.0.redirect(settings.to);
         self.set_level(settings.level);
+        attempts::set(settings.attempts);
     }
 }
 
@@ -113,5 +120,6 @@ pub fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<LoggingHandle,
     let logger = Arc::new(Logger::new(settings.to, clock));
     log::set_boxed_logger(Box::new(Arc::clone(&logger)))?;
     log::set_max_level(settings.level);
+    attempts::set(settings.attempts);
     Ok(LoggingHandle(logger))
 }

@@ -8,7 +8,7 @@ use super::reader;
 use super::record::meets;
 use super::time::{DATES, Dates};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 pub use super::reader::{Dialect, Markup, PATTERN, Pairs, Reader};
@@ -173,6 +173,39 @@ pub struct Format {
     pub patterns: Option<Patterns>,
     /// The layouts; never empty.
     pub layouts: Vec<Layout>,
+}
+
+impl Format {
+    /// Gives the column called `column` a meaning, in every layout that has it and in which it has
+    /// none yet.
+    ///
+    /// # Errors
+    ///
+    /// The columns that could have been meant, when there is none; nothing has changed then.
+    pub fn set_meaning(&mut self, column: &str, meaning: Meaning) -> Result<(), Vec<String>> {
+        let mut is_set = false;
+        for layout in &mut self.layouts {
+            let found = layout.columns.iter_mut().enumerate();
+            let free =
+                |it: &&mut (usize, &mut Column)| it.1.name == column && it.1.meaning.is_none();
+            let mut found: Vec<(usize, &mut Column)> = found.collect();
+            let place = layout.meanings.get_mut(meaning as usize);
+            if let Some((index, column)) = found.iter_mut().find(free)
+                && let Some(place @ None) = place
+            {
+                column.meaning = Some(meaning);
+                *place = Some(*index);
+                is_set = true;
+            }
+        }
+        if is_set {
+            return Ok(());
+        }
+        let columns = self.layouts.iter().flat_map(|layout| &layout.columns);
+        let free = columns.filter(|column| column.meaning.is_none() && !column.drop);
+        let names: BTreeSet<String> = free.map(|column| column.name.clone()).collect();
+        Err(names.into_iter().collect())
+    }
 }
 
 /// What the start column of a call means.

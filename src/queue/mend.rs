@@ -141,10 +141,10 @@ impl Mended {
         lost.map(Void::len).sum()
     }
 
-    /// The report, a line each, the first of them the summary. At most some forty lines.
+    /// The report, the end of a line each, the first of them the summary. At most some forty lines.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!(
-            "store mended generation={:08} saved={} lost={} waiting_lost={} remedy=\"{}\" found={:?}",
+            " generation={:08} saved={} lost={} waiting_lost={} remedy=\"{}\" found={:?}",
             self.generation,
             self.saved,
             self.lost(),
@@ -153,17 +153,19 @@ impl Mended {
             self.found,
         )];
         let set_aside = self.set_aside.iter();
-        lines.extend(
-            set_aside
-                .map(|path| format!("damaged generation set aside directory={}", path.display())),
-        );
+        lines.extend(set_aside.map(|path| {
+            format!(
+                ", damaged generation set aside directory={}",
+                path.display()
+            )
+        }));
         let void = |void: &Void| {
             let last = Sequence(void.end.0.saturating_sub(1));
-            format!("events {} first={} last={last}", void.cause, void.first)
+            format!(", events {} first={} last={last}", void.cause, void.first)
         };
         let again = |covered: &Covered| {
             format!(
-                "read again source={} file={:?} from={} to={}",
+                ", read again source={} file={:?} from={} to={}",
                 covered.source, covered.origin.path, covered.origin.offset, covered.to
             )
         };
@@ -174,7 +176,7 @@ impl Mended {
 
     fn tell(&self) {
         for line in self.lines() {
-            log::error!("{line}");
+            log::error!("store mended{line}");
         }
     }
 }
@@ -183,7 +185,7 @@ fn bounded(lines: &mut Vec<String>, all: impl ExactSizeIterator<Item = String>, 
     let beyond = all.len().saturating_sub(LINES_MAX);
     lines.extend(all.take(LINES_MAX));
     if beyond > 0 {
-        lines.push(format!("and {beyond} more {what}"));
+        lines.push(format!(", and {beyond} more {what}"));
     }
 }
 

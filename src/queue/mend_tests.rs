@@ -236,6 +236,15 @@ fn damage_block(directory: &TempDir, number: u32, sequence: u64) {
     generation.write(writes).unwrap();
 }
 
+/// Makes what generation `number` of the store in `state` says about itself unreadable, through the
+/// database; its blocks stay.
+pub(crate) fn damage_meta(state: &Path, number: u32) {
+    let generation = generation::Generation::open(&state.join("queue"), number).unwrap();
+    let mut writes = generation::Writes::default();
+    writes.put(key::META, b"?");
+    generation.write(writes).unwrap();
+}
+
 #[test]
 fn a_damaged_block_in_the_head_is_found_when_it_is_opened() {
     let directory = tempfile::tempdir().unwrap();

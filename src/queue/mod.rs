@@ -75,7 +75,7 @@ mod ledger;
 mod lock;
 mod mend;
 #[cfg(test)]
-mod mend_tests;
+pub(crate) mod mend_tests;
 mod meta;
 #[cfg(test)]
 mod model;

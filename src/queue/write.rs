@@ -278,7 +278,7 @@ impl Queue {
 
     /// Begins the next generation now, however full the head is.
     #[cfg(test)]
-    pub(super) fn roll_now(&self) -> Result<(), QueueError> {
+    pub(crate) fn roll_now(&self) -> Result<(), QueueError> {
         let mut writer = self.writer()?;
         let rolled = self.roll(&mut writer);
         if rolled.is_err() {

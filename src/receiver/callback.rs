@@ -2,6 +2,7 @@
 
 use super::verify::Profile;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -27,6 +28,8 @@ pub enum Malformed {
     Json(serde_json::Error),
     /// Its id or kind is empty or longer than 256 bytes.
     Name,
+    /// It is a batch of none.
+    Empty,
 }
 
 impl fmt::Display for Malformed {
@@ -34,6 +37,7 @@ impl fmt::Display for Malformed {
         match self {
             Self::Json(error) => write!(f, "the body is not of the profile's shape: {error}"),
             Self::Name => write!(f, "the id or the kind is empty or too long"),
+            Self::Empty => write!(f, "the batch is empty"),
         }
     }
 }
@@ -91,6 +95,23 @@ impl<'a> Callback<'a> {
         } else {
             Err(Malformed::Name)
         }
+    }
+
+    /// Reads a body that is one callback, or a batch: an array of them. At least one comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when one of them is none; a batch is taken whole or not at all.
+    pub fn parse_all(profile: Profile, body: &'a [u8]) -> Result<Vec<Callback<'a>>, Malformed> {
+        if !body.trim_ascii_start().starts_with(b"[") {
+            return Callback::parse(profile, body).map(|callback| vec![callback]);
+        }
+        let batch: Vec<&'a RawValue> = serde_json::from_slice(body).map_err(Malformed::Json)?;
+        if batch.is_empty() {
+            return Err(Malformed::Empty);
+        }
+        let parts = batch.into_iter().map(|part| part.get().as_bytes());
+        parts.map(|part| Callback::parse(profile, part)).collect()
     }
 
     /// The same, holding on to no body.
@@ -197,6 +218,27 @@ mod tests {
     fn a_sequence_may_be_missing_and_text_may_be_escaped() {
         let body = r#"{"event":"cdr","id":"a\u0062"}"#;
         check(Profile::Vos3000, body, Some(("ab", "cdr", None)));
+    }
+
+    #[test]
+    fn a_batch_is_read_whole_or_not_at_all() {
+        let one = r#"{"event":"cdr","id":"evt_1"}"#;
+        let two = r#"{"event":"alarm","id":"evt_2"}"#;
+        let read = |body: &str| {
+            let all = Callback::parse_all(Profile::Vos3000, body.as_bytes());
+            all.map(|all| all.iter().map(|callback| callback.id.to_string()).collect())
+        };
+        let expected = vec!["evt_1".to_string(), "evt_2".to_string()];
+        let found: Vec<String> = read(&format!(" [{one},{two}]")).unwrap();
+        assert_eq!(found, expected);
+        assert_eq!(read(one).unwrap(), expected[..1]);
+        for wrong in [
+            "[]".to_string(),
+            format!("[{one},{{}}]"),
+            format!("[[{one}]]"),
+        ] {
+            assert!(read(&wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,18 +1,24 @@
 //! Desk: takes one request, decides what becomes of it, and answers.
 
-use super::account::{Account, Books};
+use super::account::{Account, Books, Claim};
 use super::arrival::{self, Answer, Arrival, Entered, Onlooker};
 use super::callback::Callback;
-use super::fault::{Dice, Fault, FaultKind};
+use super::diagnosis::Diagnosis;
+use super::fault::{ConnectionFault, Dice, Fault, FaultKind, REDIRECT_PATH};
+use super::misanswer::Misanswer;
+use super::page::Page;
+use super::relay::{self, Letter, Relay};
+use super::saved::SavedRequest;
+use super::spool::Spool;
 use super::verify::{Reject, Verifier};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMs};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use std::fmt;
 use std::future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -26,17 +32,36 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// What a sender is answered.
 pub type Reply = Response<Full<Bytes>>;
 
-/// The connection is to be reset instead of answered.
+/// The connection is taken from HTTP instead of being answered.
 #[derive(Debug)]
-pub struct Reset;
+pub enum Break {
+    /// It is to be reset.
+    Reset,
+    /// This is to be written to it, with this pause between two bytes of the slow ones.
+    Answer(Misanswer, Duration),
+}
 
-impl fmt::Display for Reset {
+impl fmt::Display for Break {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection is to be reset")
+        match self {
+            Break::Reset => f.write_str("the connection is to be reset"),
+            Break::Answer(kind, _) => write!(f, "the connection is to see {}", kind.name()),
+        }
     }
 }
 
-impl std::error::Error for Reset {}
+impl std::error::Error for Break {}
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Callbacks alone.
+    Callbacks,
+    /// The page alone.
+    Page,
+    /// Both.
+    Both,
+}
 
 /// What all connections share.
 #[derive(Debug)]
@@ -46,15 +71,34 @@ pub struct Desk {
     books: Mutex<Books>,
     dice: Mutex<Dice>,
     onlooker: Mutex<Option<Onlooker>>,
-    /// Whether there is an onlooker; spares the others an arrival that nobody sees.
+    /// Whether there is an onlooker or a page; spares the others an arrival that nobody sees.
     is_watched: AtomicBool,
+    /// Arrivals so far.
+    count: AtomicU64,
+    /// Whether a callback was believed so far: what a bad signature may mean depends on it.
+    has_believed: AtomicBool,
+    back: Back,
+}
+
+/// What stands behind the desk.
+#[derive(Debug, Default)]
+pub struct Back {
+    /// Where callbacks are written before they are answered.
+    pub spool: Option<Spool>,
+    /// Who they are handed on to.
+    pub relay: Option<Relay>,
+    /// Whether the answer is that of the targets.
+    pub answers_as_forwarded: bool,
+    /// The page that shows them.
+    pub page: Option<Arc<Page>>,
 }
 
 /// What was decided about one request.
 struct Verdict<'a> {
-    callback: Option<Callback<'a>>,
+    callbacks: Vec<Callback<'a>>,
     entered: Entered,
     ending: Ending,
+    why: Option<String>,
 }
 
 /// How a request ends for its sender.
@@ -62,23 +106,52 @@ enum Ending {
     Reply(Reply),
     Hang,
     Reset,
+    Answer(Misanswer, Duration),
+}
+
+/// One request on its way through the desk.
+struct Received<'a> {
+    number: u64,
+    at: UnixMs,
+    headers: &'a HeaderMap,
+    body: &'a Bytes,
+}
+
+/// The ids of one request, held while it is kept. Whatever ends that, a sender that breaks off
+/// included, gives them back.
+struct Held<'a> {
+    books: &'a Mutex<Books>,
+    ids: Vec<&'a str>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut books = locked(self.books);
+        for id in &self.ids {
+            books.release(id);
+        }
+    }
 }
 
 impl Desk {
-    /// A desk with empty books and no faults.
+    /// A desk with `books` and no faults.
     pub fn new(
         verifier: Verifier,
         clock: Arc<dyn Clock>,
-        ids_remembered: usize,
+        books: Books,
         rng: fastrand::Rng,
+        back: Back,
     ) -> Desk {
         Desk {
             verifier,
             clock,
-            books: Mutex::new(Books::new(ids_remembered)),
+            books: Mutex::new(books),
             dice: Mutex::new(Dice::new(rng)),
             onlooker: Mutex::new(None),
-            is_watched: AtomicBool::new(false),
+            is_watched: AtomicBool::new(back.page.is_some()),
+            count: AtomicU64::new(0),
+            has_believed: AtomicBool::new(false),
+            back,
         }
     }
 
@@ -89,7 +162,14 @@ impl Desk {
 
     /// Replaces the faults in force.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        locked(&self.dice).set_faults(faults);
+        locked(&self.dice).set_faults(faults, self.clock.now());
+    }
+
+    /// What strikes a connection that has just been opened, to speak TLS or not; entered.
+    pub fn strike_connection(&self, is_tls: bool) -> Option<ConnectionFault> {
+        let fault = locked(&self.dice).roll_connection(self.clock.now(), is_tls)?;
+        locked(&self.books).fault_of_connection();
+        Some(fault)
     }
 
     /// Shows arrivals in a new channel from now on.
@@ -104,10 +184,19 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// [`Reset`] when the connection is to be reset: a fault, or a sender that broke off.
-    pub async fn answer(self: Arc<Desk>, request: Request<Incoming>) -> Result<Reply, Reset> {
+    /// [`Break`] when the connection is not answered as HTTP is: a fault, or a sender that broke
+    /// off.
+    pub async fn answer(
+        self: Arc<Desk>,
+        door: Door,
+        request: Request<Incoming>,
+    ) -> Result<Reply, Break> {
         let (head, body) = request.into_parts();
-        if head.uri.path() != PATH {
+        let page = self.back.page.as_ref().filter(|_| door != Door::Callbacks);
+        if let Some(reply) = page.and_then(|page| page.answer(&head)) {
+            return Ok(reply);
+        }
+        if head.uri.path() != PATH || door == Door::Page {
             let hint = format!("nothing here; callbacks are taken at {PATH}");
             return Ok(self.refuse_misaddressed(StatusCode::NOT_FOUND, &hint));
         }
@@ -125,7 +214,7 @@ impl Desk {
                 let hint = format!("the body is longer than {BODY_BYTES_MAX} bytes");
                 Ok(self.refuse_misaddressed(StatusCode::PAYLOAD_TOO_LARGE, &hint))
             }
-            Err(_) => Err(Reset),
+            Err(_) => Err(Break::Reset),
         }
     }
 
@@ -134,81 +223,216 @@ impl Desk {
         error_reply(status, &hint)
     }
 
-    async fn take(&self, headers: HeaderMap, body: Bytes) -> Result<Reply, Reset> {
-        let at = self.clock.wall();
+    async fn take(&self, headers: HeaderMap, body: Bytes) -> Result<Reply, Break> {
+        let received = Received {
+            number: self.count.fetch_add(1, Ordering::Relaxed) + 1,
+            at: self.clock.wall(),
+            headers: &headers,
+            body: &body,
+        };
+        let (number, at) = (received.number, received.at);
         let signature = self.verifier.verify(&headers, &body, at);
-        let verdict = self.decide(&signature, &body).await;
+        let verdict = self.decide(&signature, &received).await;
         let ending = verdict.ending;
         if self.is_watched.load(Ordering::Relaxed) {
-            let callback = verdict.callback.map(Callback::into_owned);
+            let has_believed = self.has_believed.load(Ordering::Relaxed);
+            let diagnosis = Diagnosis::of(&self.verifier, &headers, &body, at, has_believed);
+            let batch = verdict.callbacks.len();
+            let first = verdict.callbacks.into_iter().next();
             self.show(Arrival {
+                number,
                 at,
                 signature,
-                callback,
+                diagnosis,
+                callback: first.map(Callback::into_owned),
+                batch,
+                why: verdict.why,
                 entered: verdict.entered,
                 answer: ending.answer(),
-                headers,
-                body,
+                headers: headers.clone(),
+                body: body.clone(),
             });
         }
         match ending {
             Ending::Reply(reply) => Ok(reply),
             Ending::Hang => future::pending().await,
-            Ending::Reset => Err(Reset),
+            Ending::Reset => Err(Break::Reset),
+            Ending::Answer(kind, pause) => Err(Break::Answer(kind, pause)),
         }
     }
 
     /// Decides about one request and enters it. Faults strike only what would be accepted, so
     /// that they can be set against the account.
-    async fn decide<'a>(&self, signature: &Result<(), Reject>, body: &'a [u8]) -> Verdict<'a> {
+    async fn decide<'a>(
+        &'a self,
+        signature: &Result<(), Reject>,
+        received: &Received<'a>,
+    ) -> Verdict<'a> {
         if let Err(reject) = signature {
             locked(&self.books).refuse_signature();
             return Verdict::refused(StatusCode::UNAUTHORIZED, reject);
         }
-        let callback = match Callback::parse(self.verifier.profile(), body) {
-            Ok(callback) => callback,
+        self.has_believed.store(true, Ordering::Relaxed);
+        let callbacks = match Callback::parse_all(self.verifier.profile(), received.body) {
+            Ok(callbacks) => callbacks,
             Err(malformed) => {
                 locked(&self.books).refuse_malformed();
-                return Verdict::refused(StatusCode::BAD_REQUEST, &malformed);
+                let verdict = Verdict::refused(StatusCode::BAD_REQUEST, &malformed);
+                return verdict.because(malformed.to_string());
             }
         };
-        let roll = locked(&self.dice).roll();
+        let roll = locked(&self.dice).roll(self.clock.now());
         if !roll.delay.is_zero() {
             locked(&self.books).delay();
             tokio::time::sleep(roll.delay).await;
         }
-        let (entered, ending) = self.conclude(roll.ending, &callback);
+        let verdict = match roll.ending {
+            // A delay is over by now, and TLS was good.
+            None | Some(FaultKind::Delay(_) | FaultKind::Tls(_)) => {
+                self.conclude(received, &callbacks).await
+            }
+            Some(fault) => match spoilt(&fault) {
+                None => {
+                    locked(&self.books).fault(&fault);
+                    Verdict::struck(fault, received.at)
+                }
+                Some(ending) => {
+                    let verdict = self.conclude(received, &callbacks).await;
+                    if verdict.entered == Entered::No {
+                        verdict
+                    } else {
+                        locked(&self.books).fault(&fault);
+                        Verdict { ending, ..verdict }
+                    }
+                }
+            },
+        };
         Verdict {
-            callback: Some(callback),
-            entered,
-            ending,
+            callbacks,
+            ..verdict
         }
     }
 
-    /// Enters a good callback, unless the fault that struck it forbids.
-    fn conclude(&self, fault: Option<FaultKind>, callback: &Callback<'_>) -> (Entered, Ending) {
+    /// Keeps and enters a good request, or refuses it where it cannot be kept.
+    ///
+    /// What is to be spooled is durable, and what is to be answered for is answered, before the ids
+    /// are entered: a crash in between costs a second line in the spool, never a callback.
+    async fn conclude(
+        &self,
+        received: &Received<'_>,
+        callbacks: &[Callback<'_>],
+    ) -> Verdict<'static> {
+        let answers_as_forwarded = self.back.answers_as_forwarded && self.back.relay.is_some();
+        let is_to_keep = self.back.spool.is_some() || answers_as_forwarded;
+        let held = match self.hold(received, callbacks, is_to_keep) {
+            Ok(held) => held,
+            Err(Taken) => {
+                let why = "its first copy is being kept at this moment".to_string();
+                return self.not_kept(StatusCode::SERVICE_UNAVAILABLE, why);
+            }
+        };
+        let mut answer = reply(
+            StatusCode::OK,
+            Bytes::from_static(br#"{"status":"received"}"#),
+        );
+        if held.is_some() {
+            if let Err(why) = self.spool(received, callbacks).await {
+                return self.not_kept(StatusCode::SERVICE_UNAVAILABLE, format!("spool: {why}"));
+            }
+            if let Some(relay) = self.back.relay.as_ref().filter(|_| answers_as_forwarded) {
+                let given = relay.ask(received.letter(callbacks)).await;
+                let status = given.status;
+                answer = forwarded_reply(given);
+                if !status.is_success() {
+                    let why = format!("the forward's answer is {}", status.as_u16());
+                    let verdict = self.not_kept(status, why);
+                    return Verdict {
+                        ending: Ending::Reply(answer),
+                        ..verdict
+                    };
+                }
+            }
+        }
+        let names = callbacks
+            .iter()
+            .map(|callback| (&*callback.kind, &*callback.id));
+        let entered = locked(&self.books).accept(names, received.at);
+        drop(held);
+        if let Some(relay) = &self.back.relay
+            && !answers_as_forwarded
+            && entered == Entered::New
+        {
+            relay.send(received.letter(callbacks));
+        }
+        Verdict {
+            callbacks: Vec::new(),
+            entered,
+            ending: Ending::Reply(answer),
+            why: None,
+        }
+    }
+
+    /// Takes hold of the request's new ids; none when all of them are known, or nothing is to keep.
+    fn hold<'a>(
+        &'a self,
+        received: &Received<'_>,
+        callbacks: &'a [Callback<'a>],
+        is_to_keep: bool,
+    ) -> Result<Option<Held<'a>>, Taken> {
+        if !is_to_keep {
+            return Ok(None);
+        }
+        let mut held = Held {
+            books: &self.books,
+            ids: Vec::new(),
+        };
+        let mut is_taken = false;
         let mut books = locked(&self.books);
-        if let Some(fault) = &fault {
-            books.fault(fault);
-        }
-        let mut accept = || books.accept(&callback.kind, &callback.id);
-        match fault {
-            Some(FaultKind::Status { code, retry_after }) => {
-                let reply = fault_reply(code, retry_after);
-                (Entered::No, Ending::Reply(reply))
+        for callback in callbacks {
+            // A batch may tell an event twice.
+            if held.ids.contains(&&*callback.id) {
+                continue;
             }
-            Some(FaultKind::Hang) => (Entered::No, Ending::Hang),
-            Some(FaultKind::Reset) => (Entered::No, Ending::Reset),
-            Some(FaultKind::Lost) => (accept(), Ending::Reset),
-            // A delay is over by now.
-            Some(FaultKind::Delay(_)) | None => {
-                let received = Bytes::from_static(br#"{"status":"received"}"#);
-                (accept(), Ending::Reply(reply(StatusCode::OK, received)))
+            match books.claim(&callback.id, received.at) {
+                Claim::Ours => held.ids.push(&callback.id),
+                Claim::Taken => is_taken = true,
+                Claim::Kept => {}
             }
         }
+        drop(books);
+        if is_taken {
+            return Err(Taken);
+        }
+        Ok(Some(held).filter(|held| !held.ids.is_empty()))
+    }
+
+    async fn spool(
+        &self,
+        received: &Received<'_>,
+        callbacks: &[Callback<'_>],
+    ) -> Result<(), String> {
+        let Some(spool) = &self.back.spool else {
+            return Ok(());
+        };
+        let ids = callbacks.iter().map(|callback| callback.id.to_string());
+        let request = SavedRequest {
+            at: Some(received.at),
+            ids: ids.collect(),
+            headers: received.headers.clone(),
+            body: received.body.clone(),
+        };
+        spool.keep(request).await
+    }
+
+    fn not_kept(&self, status: StatusCode, why: String) -> Verdict<'static> {
+        locked(&self.books).refuse_unkept();
+        Verdict::refused(status, &why).because(why)
     }
 
     fn show(&self, arrival: Arrival) {
+        if let Some(page) = &self.back.page {
+            locked(&page.history).add(&arrival);
+        }
         let mut onlooker = locked(&self.onlooker);
         let Some(sender) = onlooker.as_ref() else {
             return;
@@ -218,18 +442,65 @@ impl Desk {
             Err(mpsc::TrySendError::Full(_)) => locked(&self.books).skip_arrival(),
             Err(mpsc::TrySendError::Disconnected(_)) => {
                 *onlooker = None;
-                self.is_watched.store(false, Ordering::Relaxed);
+                self.is_watched
+                    .store(self.back.page.is_some(), Ordering::Relaxed);
             }
         }
     }
 }
 
-impl<'a> Verdict<'a> {
-    fn refused(status: StatusCode, why: &dyn fmt::Display) -> Verdict<'a> {
+/// Another connection is keeping the same id.
+struct Taken;
+
+impl Received<'_> {
+    fn letter(&self, callbacks: &[Callback<'_>]) -> Letter {
+        let first = callbacks.first().map(|callback| callback.id.to_string());
+        Letter {
+            number: self.number,
+            id: first.unwrap_or_default(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        }
+    }
+}
+
+impl Verdict<'_> {
+    fn refused(status: StatusCode, why: &dyn fmt::Display) -> Verdict<'static> {
         Verdict {
-            callback: None,
+            callbacks: Vec::new(),
             entered: Entered::No,
             ending: Ending::Reply(error_reply(status, why)),
+            why: None,
+        }
+    }
+
+    /// What a fault makes of a request that is not accepted.
+    fn struck(fault: FaultKind, at: UnixMs) -> Verdict<'static> {
+        let ending = match fault {
+            FaultKind::Status { code, retry_after } => {
+                let retry_after = retry_after.map(|form| (RETRY_AFTER, form.text(at)));
+                Ending::Reply(fault_reply(code, retry_after))
+            }
+            FaultKind::Redirect(code) => {
+                let location = (LOCATION, REDIRECT_PATH.to_string());
+                Ending::Reply(fault_reply(code, Some(location)))
+            }
+            FaultKind::Answer(kind, pause) => Ending::Answer(kind, pause),
+            FaultKind::Hang => Ending::Hang,
+            _ => Ending::Reset,
+        };
+        Verdict {
+            callbacks: Vec::new(),
+            entered: Entered::No,
+            ending,
+            why: Some("a fault, as you asked for".to_string()),
+        }
+    }
+
+    fn because(self, why: String) -> Self {
+        Verdict {
+            why: Some(why),
+            ..self
         }
     }
 }
@@ -240,18 +511,38 @@ impl Ending {
             Ending::Reply(reply) => Answer::Status(reply.status().as_u16()),
             Ending::Hang => Answer::Nothing,
             Ending::Reset => Answer::Reset,
+            Ending::Answer(kind, _) => Answer::Misanswer(kind.name()),
         }
     }
 }
 
-fn fault_reply(code: u16, retry_after: Option<Duration>) -> Reply {
+/// How a fault ends a request that is accepted all the same; none where it is not.
+fn spoilt(fault: &FaultKind) -> Option<Ending> {
+    match fault {
+        FaultKind::Lost => Some(Ending::Reset),
+        FaultKind::Answer(kind, pause) if kind.accepts() => Some(Ending::Answer(*kind, *pause)),
+        _ => None,
+    }
+}
+
+fn fault_reply(code: u16, header: Option<(HeaderName, String)>) -> Reply {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut reply = error_reply(status, &"a fault, as you asked for");
-    if let Some(pause) = retry_after {
-        let secs = HeaderValue::from(pause.as_secs());
-        reply.headers_mut().insert(RETRY_AFTER, secs);
+    if let Some((name, text)) = header
+        && let Ok(value) = HeaderValue::from_str(&text)
+    {
+        reply.headers_mut().insert(name, value);
     }
     reply
+}
+
+/// The targets' answer, with the type they gave it.
+fn forwarded_reply(given: relay::Reply) -> Reply {
+    let mut answer = reply(given.status, given.body);
+    if let Some(kind) = given.content_type {
+        answer.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    answer
 }
 
 fn error_reply(status: StatusCode, why: &dyn fmt::Display) -> Reply {

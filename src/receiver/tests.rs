@@ -86,7 +86,8 @@ impl<S: Read + Write> Client<S> {
 #[track_caller]
 fn check_balance(account: &Account) {
     let refused = account.bad_signatures + account.malformed + account.misaddressed;
-    let ended = account.accepted + refused + account.faults.refused();
+    let refused = refused + account.not_kept + account.faults.refused();
+    let ended = account.accepted - account.batched + refused;
     assert_eq!(account.requests, ended, "{account:?}");
     assert_eq!(
         account.accepted,
@@ -140,6 +141,25 @@ fn the_standard_profile_is_taken_at_the_time_it_was_signed() {
     assert_eq!(client.send(&vector).unwrap().status, 400);
     clock.advance(Duration::from_secs(301));
     assert_eq!(client.send(&vector).unwrap().status, 401);
+}
+
+#[test]
+fn a_batch_is_taken_whole_and_each_of_its_callbacks_is_entered() {
+    let receiver = receiver(&[]);
+    let arrivals = receiver.arrivals();
+    let mut client = connect(&receiver);
+    let batch = format!("[{},{}]", callback(1), callback(2));
+    let half_known = format!("[{},{}]", callback(2), callback(3));
+    for body in [&batch, &batch, &half_known] {
+        assert_eq!(client.send(&signed(body)).unwrap().status, 200);
+    }
+    let account = receiver.account();
+    assert_eq!((account.requests, account.accepted), (3, 6));
+    assert_eq!((account.distinct, account.duplicates), (3, 3));
+    check_balance(&account);
+    let entered: Vec<_> = arrivals.try_iter().map(|arrival| arrival.entered).collect();
+    let expected = [Entered::New, Entered::Duplicate, Entered::New];
+    assert_eq!(entered, expected);
 }
 
 #[test]

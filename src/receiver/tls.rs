@@ -1,7 +1,9 @@
 //! Tls: the receiver's certificate, from files or made on the spot.
 
+use super::bad_tls::BadTls;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -63,8 +65,29 @@ impl std::error::Error for TlsError {}
 
 /// A certificate in use.
 pub struct Tls {
-    config: Arc<ServerConfig>,
+    acceptors: Acceptors,
     certificate_pem: String,
+}
+
+/// What turns connections into TLS ones: one that is good, and those of faults.
+#[derive(Clone)]
+pub struct Acceptors {
+    good: TlsAcceptor,
+    /// Only beside a certificate made on the spot: others' keys issue nothing.
+    bad: Vec<(BadTls, TlsAcceptor)>,
+}
+
+impl Acceptors {
+    /// The one with the receiver's own certificate.
+    pub fn good(&self) -> TlsAcceptor {
+        self.good.clone()
+    }
+
+    /// The one with the certificate of `fault`; none where it has no certificate.
+    pub fn bad(&self, fault: BadTls) -> Option<TlsAcceptor> {
+        let found = self.bad.iter().find(|(kind, _)| *kind == fault)?;
+        Some(found.1.clone())
+    }
 }
 
 impl Tls {
@@ -74,25 +97,25 @@ impl Tls {
     ///
     /// [`TlsError`] when a file is not usable, a name is none, or the two do not fit together.
     pub fn load(certificate: Certificate, listen: IpAddr) -> Result<Tls, TlsError> {
-        let (chain, key) = match certificate {
-            Certificate::SelfSigned { names } => make(names, listen)?,
-            Certificate::Files { certificate, key } => read(&certificate, &key)?,
+        let (pair, bad_pairs) = match certificate {
+            Certificate::SelfSigned { names } => make(names, listen).map_err(TlsError::Names)?,
+            Certificate::Files { certificate, key } => (read(&certificate, &key)?, Vec::new()),
         };
-        let certificate_pem = chain.iter().map(pem).collect();
-        // The provider is named: a process-wide default would be a second place to set it.
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
-            .map_err(TlsError::Pair)?;
+        let certificate_pem = pair.0.iter().map(pem).collect();
+        let mut bad = Vec::new();
+        for (kind, pair) in bad_pairs {
+            bad.push((kind, acceptor(pair)?));
+        }
+        let good = acceptor(pair)?;
         Ok(Tls {
-            config: Arc::new(config),
+            acceptors: Acceptors { good, bad },
             certificate_pem,
         })
     }
 
     /// What turns connections into TLS ones.
-    pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.config))
+    pub fn acceptors(&self) -> Acceptors {
+        self.acceptors.clone()
     }
 
     /// The certificate and those after it, as PEM.
@@ -112,14 +135,36 @@ impl fmt::Debug for Tls {
 
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn make(mut names: Vec<String>, listen: IpAddr) -> Result<Pair, TlsError> {
+fn acceptor((chain, key): Pair) -> Result<TlsAcceptor, TlsError> {
+    // The provider is named: a process-wide default would be a second place to set it.
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(TlsError::Pair)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// A certificate signed by itself, and those of faults, which it vouches for.
+fn make(
+    mut names: Vec<String>,
+    listen: IpAddr,
+) -> Result<(Pair, Vec<(BadTls, Pair)>), rcgen::Error> {
     let listen = listen.to_string();
     if !names.contains(&listen) {
         names.push(listen);
     }
-    let made = rcgen::generate_simple_self_signed(names).map_err(TlsError::Names)?;
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    Ok((vec![made.cert.into()], key.into()))
+    let key = KeyPair::generate()?;
+    let params = CertificateParams::new(names.clone())?;
+    let certificate = params.self_signed(&key)?;
+    let issuer = Issuer::from_params(&params, &key);
+    let mut bad = Vec::new();
+    for (_, kind) in BadTls::ALL {
+        if let Some((certificate, key)) = kind.certificate(&names, &issuer)? {
+            bad.push((kind, (vec![certificate], key)));
+        }
+    }
+    let der = PrivatePkcs8KeyDer::from(key.serialize_der());
+    Ok(((vec![certificate.into()], der.into()), bad))
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Pair, TlsError> {

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::HeaderMap;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,8 +18,9 @@ use subtle::ConstantTimeEq;
 /// in the libraries of the Standard Webhooks specification.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Most secrets a verifier takes: the one in force and, during a rotation, the one before.
-pub const SECRETS_MAX: usize = 2;
+/// Most secrets a verifier takes: a developer's receiver stands for a few endpoints at once, each with
+/// the secret in force and the one before. Every one costs a hash of the body of a bad request.
+pub const SECRETS_MAX: usize = 8;
 
 /// What a signature looks like and what it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,18 @@ pub enum Profile {
     /// The VoIPBIN webhook guide: `X-VoIPBIN-Signature`, `sha256=` and the hexadecimal HMAC-SHA256
     /// of the body.
     Voipbin,
+}
+
+impl Profile {
+    /// The header the signature is in.
+    pub(super) fn signature_header(self) -> &'static str {
+        match self {
+            Self::Standard | Self::CloudEvents => "webhook-signature",
+            Self::Vos3000 => "x-vos3000-signature",
+            Self::Vobiz => "x-vobiz-signature",
+            Self::Voipbin => "x-voipbin-signature",
+        }
+    }
 }
 
 impl FromStr for Profile {
@@ -84,7 +97,7 @@ pub enum SecretError {
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Count(found) => write!(f, "{found} secrets; give one, or two during a rotation"),
+            Self::Count(found) => write!(f, "{found} secrets; give 1 to {SECRETS_MAX}"),
             Self::Empty => f.write_str("the secret is empty"),
             Self::NotWhsec => f.write_str(
                 "a secret of profile standard is whsec_ and base64; \
@@ -125,14 +138,29 @@ impl fmt::Display for Reject {
     }
 }
 
-/// Checks signatures of one profile against one or two secrets.
+/// Checks signatures of one profile against one or more secrets.
 #[derive(Clone)]
 pub struct Verifier {
     profile: Profile,
     /// One keyed HMAC per secret, ready to be copied: keying costs two of the four hash blocks
     /// that a short body takes.
     keys: Vec<Hmac<Sha256>>,
+    /// What the same secrets come to when they are read wrongly, with the mistake's name.
+    misread: Vec<(&'static str, Hmac<Sha256>)>,
     tolerance: Duration,
+}
+
+/// What a request's headers say of its signature.
+#[derive(Debug)]
+pub(super) struct Claim<'a> {
+    /// What is signed before the body.
+    pub before: Vec<&'a [u8]>,
+    /// When it says it was signed, where the profile signs a time.
+    pub timestamp: Option<&'a str>,
+    /// The signatures, without what the profile writes before each.
+    pub signatures: Vec<&'a str>,
+    /// The signature's header as it came.
+    pub written: &'a str,
 }
 
 impl Verifier {
@@ -148,9 +176,11 @@ impl Verifier {
             return Err(SecretError::Count(secrets.len()));
         }
         let keys = secrets.iter().map(|secret| key(profile, secret));
+        let misread = secrets.iter().flat_map(|secret| misread(profile, secret));
         Ok(Verifier {
             profile,
             keys: keys.collect::<Result<_, _>>()?,
+            misread: misread.collect(),
             tolerance: TOLERANCE,
         })
     }
@@ -165,6 +195,16 @@ impl Verifier {
         self.profile
     }
 
+    /// How many secrets it believes.
+    pub fn secrets(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How far a timestamp may be from our clock, either way.
+    pub fn tolerance(&self) -> Duration {
+        self.tolerance
+    }
+
     /// Whether `headers` prove that a holder of a secret sent `body`, `now` being our clock.
     ///
     /// # Errors
@@ -172,29 +212,126 @@ impl Verifier {
     /// [`Reject`] says what is missing or wrong. Comparisons take the same time wherever two
     /// signatures differ.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
-        match self.profile {
-            Profile::Standard | Profile::CloudEvents => self.verify_standard(headers, body, now),
-            Profile::Vos3000 => self.verify_vos3000(headers, body),
-            Profile::Vobiz => self.verify_vobiz(headers, body, now),
-            Profile::Voipbin => self.verify_voipbin(headers, body),
+        let claim = self.claim(headers)?;
+        if let Some(timestamp) = claim.timestamp {
+            self.check_age(timestamp, now)?;
         }
+        self.signer(&claim, body).map(drop).ok_or(Reject::Mismatch)
     }
 
-    fn verify_standard(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
-        let id = text(headers, "webhook-id")?;
-        let timestamp = text(headers, "webhook-timestamp")?;
-        let signatures = text(headers, "webhook-signature")?;
-        self.check_age(timestamp, now)?;
-        let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
-        self.any_matches(&parts, |tag| {
-            let expected = STANDARD.encode(tag);
-            let v1 = signatures
+    /// Which secret signed `body` as `claim` says, from 0, whatever its age.
+    pub(super) fn signer(&self, claim: &Claim<'_>, body: &[u8]) -> Option<usize> {
+        self.keys
+            .iter()
+            .position(|key| self.is_signed_with(key, claim, body))
+    }
+
+    /// Which misreading of a secret signed `body`.
+    pub(super) fn misreader(&self, claim: &Claim<'_>, body: &[u8]) -> Option<&'static str> {
+        let found = self
+            .misread
+            .iter()
+            .find(|(_, key)| self.is_signed_with(key, claim, body));
+        found.map(|(mistake, _)| *mistake)
+    }
+
+    /// The signatures that the secrets make of `body`, bare, in the order of the secrets.
+    pub(super) fn tags(&self, claim: &Claim<'_>, body: &[u8]) -> Vec<Vec<u8>> {
+        let tag = |key| tag(key, claim, body);
+        self.keys.iter().map(tag).collect()
+    }
+
+    /// How the verdict on `body` comes about, in lines: what is signed, what came, and what each secret
+    /// makes of it. No secret is in there, but signatures that this very request can be sent with.
+    pub fn explain(&self, headers: &HeaderMap, body: &[u8]) -> Vec<String> {
+        let digest = hex(&Sha256::digest(body));
+        let mut lines = vec![format!(
+            "the body has {} bytes, SHA-256 {}",
+            body.len(),
+            String::from_utf8_lossy(&digest)
+        )];
+        match self.claim(headers) {
+            Err(reject) => lines.push(reject.to_string()),
+            Ok(claim) => {
+                let before = String::from_utf8_lossy(&claim.before.concat()).into_owned();
+                lines.push(format!("signed is {before:?} and then the raw body"));
+                lines.push(format!("came:     {}: {}", self.header(), claim.written));
+                for (place, tag) in self.tags(&claim, body).iter().enumerate() {
+                    let expected = self.written(tag);
+                    lines.push(format!(
+                        "secret {}: {}: {expected}",
+                        place + 1,
+                        self.header()
+                    ));
+                }
+            }
+        }
+        lines
+    }
+
+    /// What the headers say of the signature.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject::Header`] names the first one that is missing.
+    pub(super) fn claim<'a>(&self, headers: &'a HeaderMap) -> Result<Claim<'a>, Reject> {
+        let (before, timestamp, written) = match self.profile {
+            Profile::Standard | Profile::CloudEvents => {
+                let id = text(headers, "webhook-id")?.as_bytes();
+                let timestamp = text(headers, "webhook-timestamp")?;
+                let before = vec![id, b".", timestamp.as_bytes(), b"."];
+                (before, Some(timestamp), text(headers, self.header())?)
+            }
+            Profile::Vobiz => {
+                let timestamp = text(headers, "x-vobiz-timestamp")?;
+                let before = vec![timestamp.as_bytes(), b"."];
+                (before, Some(timestamp), text(headers, self.header())?)
+            }
+            Profile::Vos3000 | Profile::Voipbin => (vec![], None, text(headers, self.header())?),
+        };
+        let signatures = match self.profile {
+            Profile::Standard | Profile::CloudEvents => written
                 .split(' ')
-                .filter_map(|signature| signature.strip_prefix("v1,"));
-            v1.fold(false, |found, signature| {
-                found | bool::from(signature.as_bytes().ct_eq(expected.as_bytes()))
-            })
+                .filter_map(|signature| signature.strip_prefix("v1,"))
+                .collect(),
+            Profile::Voipbin => written.strip_prefix("sha256=").into_iter().collect(),
+            Profile::Vos3000 | Profile::Vobiz => vec![written],
+        };
+        Ok(Claim {
+            before,
+            timestamp,
+            signatures,
+            written,
         })
+    }
+
+    /// The header the signature is in.
+    pub(super) fn header(&self) -> &'static str {
+        self.profile.signature_header()
+    }
+
+    /// How the profile writes the signature `tag`.
+    pub(super) fn written(&self, tag: &[u8]) -> String {
+        let prefix = match self.profile {
+            Profile::Standard | Profile::CloudEvents => "v1,",
+            Profile::Voipbin => "sha256=",
+            Profile::Vos3000 | Profile::Vobiz => "",
+        };
+        format!("{prefix}{}", String::from_utf8_lossy(&self.encoded(tag)))
+    }
+
+    fn is_signed_with(&self, key: &Hmac<Sha256>, claim: &Claim<'_>, body: &[u8]) -> bool {
+        let expected = self.encoded(&tag(key, claim, body));
+        claim.signatures.iter().fold(false, |found, signature| {
+            found | bool::from(signature.as_bytes().ct_eq(&expected))
+        })
+    }
+
+    fn encoded(&self, tag: &[u8]) -> Vec<u8> {
+        match self.profile {
+            Profile::Standard | Profile::CloudEvents => STANDARD.encode(tag).into_bytes(),
+            Profile::Vos3000 | Profile::Vobiz | Profile::Voipbin => hex(tag),
+        }
     }
 
     /// Refuses what was signed too long ago, or will be.
@@ -206,38 +343,15 @@ impl Verifier {
         }
         Ok(())
     }
+}
 
-    fn verify_vobiz(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
-        let timestamp = text(headers, "x-vobiz-timestamp")?;
-        let signature = text(headers, "x-vobiz-signature")?;
-        self.check_age(timestamp, now)?;
-        self.any_matches(&[timestamp.as_bytes(), b".", body], |tag| {
-            signature.as_bytes().ct_eq(&hex(tag)).into()
-        })
+fn tag(key: &Hmac<Sha256>, claim: &Claim<'_>, body: &[u8]) -> Vec<u8> {
+    let mut mac = key.clone();
+    for part in &claim.before {
+        mac.update(part);
     }
-
-    fn verify_voipbin(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Reject> {
-        let signature = text(headers, "x-voipbin-signature")?;
-        let signature = signature.strip_prefix("sha256=").ok_or(Reject::Mismatch)?;
-        self.any_matches(&[body], |tag| signature.as_bytes().ct_eq(&hex(tag)).into())
-    }
-
-    fn verify_vos3000(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Reject> {
-        let signature = text(headers, "x-vos3000-signature")?;
-        self.any_matches(&[body], |tag| signature.as_bytes().ct_eq(&hex(tag)).into())
-    }
-
-    /// Whether `matches` holds for the tag of `parts` under one of the secrets.
-    fn any_matches(&self, parts: &[&[u8]], matches: impl Fn(&[u8]) -> bool) -> Result<(), Reject> {
-        let found = self.keys.iter().any(|key| {
-            let mut mac = key.clone();
-            for part in parts {
-                mac.update(part);
-            }
-            matches(&mac.finalize().into_bytes())
-        });
-        if found { Ok(()) } else { Err(Reject::Mismatch) }
-    }
+    mac.update(body);
+    mac.finalize().into_bytes().to_vec()
 }
 
 impl fmt::Debug for Verifier {
@@ -266,12 +380,54 @@ fn key(profile: Profile, secret: &str) -> Result<Hmac<Sha256>, SecretError> {
     Ok(Hmac::new_from_slice(&bytes).expect("HMAC takes keys of any length"))
 }
 
+/// The keys that a secret gives to a program that reads it wrongly in one of the usual ways.
+fn misread(profile: Profile, secret: &str) -> Vec<(&'static str, Hmac<Sha256>)> {
+    let mut misread = vec![(
+        "with the line end of the file the secret is in",
+        format!("{secret}\n").into_bytes(),
+    )];
+    match profile {
+        Profile::Standard | Profile::CloudEvents => {
+            misread.push((
+                "with the secret's text; what counts is the bytes behind its Base64",
+                secret.as_bytes().to_vec(),
+            ));
+            let encoded = secret.strip_prefix("whsec_").unwrap_or_default();
+            misread.push((
+                "with the secret's Base64 text; what counts is the bytes behind it",
+                encoded.as_bytes().to_vec(),
+            ));
+        }
+        Profile::Vos3000 | Profile::Vobiz | Profile::Voipbin => {
+            let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
+            if let Ok(bytes) = STANDARD.decode(encoded) {
+                misread.push((
+                    "with the bytes behind the secret's Base64; what counts in this profile is its text",
+                    bytes,
+                ));
+            }
+            if let Some(bare) = secret.strip_prefix("whsec_") {
+                misread.push((
+                    "without the whsec_ before the secret, which in this profile is part of it",
+                    bare.as_bytes().to_vec(),
+                ));
+            }
+        }
+    }
+    let keyed = misread.into_iter().filter_map(|(mistake, bytes)| {
+        let key = Hmac::new_from_slice(&bytes).ok()?;
+        Some((mistake, key)).filter(|_| !bytes.is_empty())
+    });
+    keyed.collect()
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Reject> {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.ok_or(Reject::Header(name))
 }
 
-fn hex(bytes: &[u8]) -> Vec<u8> {
+/// `bytes` in lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> Vec<u8> {
     let digit = |nibble: u8| match nibble {
         0..=9 => b'0' + nibble,
         _ => b'a' + nibble - 10,
@@ -464,8 +620,8 @@ mod tests {
         assert_eq!(refused(Profile::Vos3000, &[""]), SecretError::Empty);
         assert_eq!(refused(Profile::Vos3000, &[]), SecretError::Count(0));
         assert_eq!(
-            refused(Profile::Vos3000, &["a", "b", "c"]),
-            SecretError::Count(3)
+            refused(Profile::Vos3000, &["a"; SECRETS_MAX + 1]),
+            SecretError::Count(SECRETS_MAX + 1)
         );
     }
 

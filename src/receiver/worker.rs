@@ -4,7 +4,9 @@
 //! connection, so nothing that hangs can outlive its worker.
 
 use super::ReceiverError;
-use super::desk::{Desk, Reset};
+use super::desk::{Break, Desk, Door};
+use super::fault::ConnectionFault;
+use super::tls::Acceptors;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -20,7 +22,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Most connections a worker holds open; further ones wait in the system's queue. Sixteen
@@ -57,8 +58,9 @@ impl Worker {
     pub fn start(
         addr: SocketAddr,
         shares_port: bool,
-        acceptor: Option<TlsAcceptor>,
+        acceptors: Option<Acceptors>,
         desk: &Arc<Desk>,
+        door: Door,
     ) -> Result<Worker, ReceiverError> {
         let runtime = Builder::new_current_thread()
             .enable_io()
@@ -73,7 +75,7 @@ impl Worker {
         let thread = thread::Builder::new().name("receiver".to_string());
         let thread = thread.spawn(move || {
             runtime.block_on(async {
-                tokio::spawn(accept(listener, acceptor, desk));
+                tokio::spawn(accept(listener, acceptors, desk, door));
                 // Only ever ends by the other end's drop.
                 let _dropped = stopped.await;
             });
@@ -109,38 +111,53 @@ fn listen(runtime: &Runtime, addr: SocketAddr, shares_port: bool) -> io::Result<
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>) {
+async fn accept(listener: TcpListener, acceptors: Option<Acceptors>, desk: Arc<Desk>, door: Door) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let Ok((stream, _peer)) = listener.accept().await else {
             time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (acceptor, desk) = (acceptor.clone(), Arc::clone(&desk));
+        let (acceptors, desk) = (acceptors.clone(), Arc::clone(&desk));
         tokio::spawn(async move {
-            welcome(stream, acceptor, desk).await;
+            welcome(stream, acceptors, desk, door).await;
             drop(place);
         });
     }
 }
 
-async fn welcome(stream: TcpStream, acceptor: Option<TlsAcceptor>, desk: Arc<Desk>) {
+async fn welcome(stream: TcpStream, acceptors: Option<Acceptors>, desk: Arc<Desk>, door: Door) {
     // An answer is one small packet; where the option is refused it only comes later.
     let _later = stream.set_nodelay(true);
-    match acceptor {
-        None => serve(stream, desk).await,
-        Some(acceptor) => {
+    let is_struck = door != Door::Page;
+    let fault = is_struck.then(|| desk.strike_connection(acceptors.is_some()));
+    let fault = fault.flatten();
+    if fault == Some(ConnectionFault::Reset) {
+        // A zero linger turns the close that follows into a reset.
+        let _closed = stream.set_zero_linger();
+        return;
+    }
+    match acceptors {
+        None => serve(stream, desk, door).await,
+        Some(acceptors) => {
+            let acceptor = match fault {
+                Some(ConnectionFault::Tls(kind)) => match acceptors.bad(kind) {
+                    Some(acceptor) => acceptor,
+                    None => return kind.meet(stream).await,
+                },
+                _ => acceptors.good(),
+            };
             let handshake = time::timeout(HANDSHAKE_MAX, acceptor.accept(stream));
             if let Ok(Ok(stream)) = handshake.await {
-                serve(stream, desk).await;
+                serve(stream, desk, door).await;
             }
         }
     }
 }
 
 /// Serves one connection to its end.
-async fn serve<S: Stream>(stream: S, desk: Arc<Desk>) {
-    let service = service_fn(|request| Box::pin(Arc::clone(&desk).answer(request)));
+async fn serve<S: Stream>(stream: S, desk: Arc<Desk>, door: Door) {
+    let service = service_fn(|request| Box::pin(Arc::clone(&desk).answer(door, request)));
     // No limit on idle time: the agent's own idle timeout is what is to be seen.
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -148,13 +165,18 @@ async fn serve<S: Stream>(stream: S, desk: Arc<Desk>) {
     // Not the plain future: it would close the stream in order, and keep it.
     let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     let mut stream = connection.into_parts().io.into_inner();
-    match ended {
-        Err(error) if error.source().is_some_and(|cause| cause.is::<Reset>()) => {
+    let broken = ended.as_ref().err().and_then(Error::source);
+    match broken.and_then(|cause| cause.downcast_ref::<Break>()) {
+        Some(Break::Reset) => {
             // A zero linger turns the close that follows into a reset.
             let _closed = stream.tcp().set_zero_linger();
         }
-        // Whether the sender takes the farewell is its own affair.
-        _ => drop(stream.shutdown().await),
+        Some(Break::Answer(kind, pause)) => {
+            // Whether the sender takes it is its own affair, as is the farewell.
+            let _left = kind.play(*pause, &mut stream).await;
+            drop(stream.shutdown().await);
+        }
+        None => drop(stream.shutdown().await),
     }
 }
 

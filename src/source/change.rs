@@ -98,18 +98,26 @@ pub struct Gap {
     /// Why it could not be read further.
     pub cause: GapCause,
     /// Bytes that were seen and not read; `None` when the agent was not running. What was written
-    /// between the last look and the loss comes on top; nobody knows how much that was.
+    /// between the last look and the loss comes on top.
     pub bytes: Option<u64>,
+    /// About how many bytes that was, by how fast the file grew: nobody has seen them.
+    pub unseen_bytes: u64,
 }
 
 impl Gap {
-    /// About how many rows that were seen and not read, by the mean length of those that were
-    /// read; `None` when one of the two is not known.
+    /// About how many rows are lost, seen or not, by the mean length of those that were read;
+    /// `None` when one of the two is not known.
     pub fn rows(&self) -> Option<u64> {
-        let lines = self.position.lines.filter(|&lines| lines > 0)?;
-        let line_bytes = (self.position.offset / lines).max(1);
-        self.bytes.map(|bytes| bytes.div_ceil(line_bytes))
+        let line_bytes = mean_line_bytes(&self.position)?;
+        let seen = self.bytes?.div_ceil(line_bytes);
+        Some(seen + (self.unseen_bytes + line_bytes / 2) / line_bytes)
     }
+}
+
+/// Mean length of the lines before `position`, in bytes; at least 1. `None` where it is not known.
+pub(super) fn mean_line_bytes(position: &FilePosition) -> Option<u64> {
+    let lines = position.lines.filter(|&lines| lines > 0)?;
+    Some((position.offset / lines).max(1))
 }
 
 /// Why a file could not be read to its end.

@@ -10,6 +10,7 @@
 //! that is taken for a copy wrongly would have to agree with the other in its head, and in the 256
 //! bytes before the place: the rows passed over would then have the same ids as those read.
 
+use super::change::mean_line_bytes;
 use super::gunzip::Ending;
 use super::identity::{self, HeaderTest, Likeness};
 use super::known::{CopyOf, Known, Mark, Marks, Owed, Presence, Standing};
@@ -66,6 +67,8 @@ pub struct Past {
     pub path: Arc<Path>,
     /// Bytes it had when it was last seen.
     pub size: u64,
+    /// About how many were written after that; see [`Gap::unseen_bytes`].
+    pub unseen_bytes: u64,
     /// What else is known of how it was read.
     pub marks: Marks,
     /// The last bytes before the position.
@@ -102,7 +105,6 @@ struct Parent {
     of: Of,
     path: Arc<Path>,
     position: FilePosition,
-    size: u64,
     is_alive: bool,
     marks: Marks,
     recent: Vec<u8>,
@@ -384,16 +386,12 @@ impl Source {
             from: Arc::clone(&parent.path),
             offset: mark.offset,
         });
-        let beyond = length.map(|length| parent.size.saturating_sub(length.max(mark.offset)));
         match parent.of {
             Of::Past(of, life) => {
                 let is_it = |past: &Past| (past.position.key, past.position.life) == (of, life);
                 if let Some(at) = self.pasts.iter().position(is_it) {
                     let past = self.pasts.swap_remove(at);
-                    if let (Lost::Seen(_), Some(bytes @ 1..)) = (past.lost, beyond) {
-                        // Written after the copy was made, and cut off with the rest.
-                        self.untold.changes.push(past.gap(Some(bytes)));
-                    }
+                    self.untold.changes.extend(past.lost_beside_copy(length));
                 }
             }
             Of::File(of) => {
@@ -429,7 +427,10 @@ impl Source {
     /// Tells what was lost for good: with lives of which no copy was found by now, and with files
     /// that are gone since an earlier look and have not come back. Lets go of the files that have
     /// waited for that.
-    pub(super) fn tell_gaps(&mut self) {
+    ///
+    /// A look that lists nothing at all finds no copy: where the whole directory is away for a moment,
+    /// nothing is told for that long.
+    pub(super) fn tell_gaps(&mut self, found_any: bool) {
         let (look, now) = (self.looks, self.looked_at);
         self.pasts.retain(|past| now.since(past.since) < PAST_KEPT);
         self.newcomers
@@ -444,7 +445,8 @@ impl Source {
                 && newcomers.any(|(new, _)| new.as_os_str().as_encoded_bytes().starts_with(path))
         };
         let is_waited_for = self.files.values().any(Known::may_be_a_copy);
-        let is_due = |since: UnixMs| !is_waited_for || now.since(since) >= COPY_AWAITED;
+        let is_clear = found_any && !is_waited_for;
+        let is_due = |since: UnixMs| is_clear || now.since(since) >= COPY_AWAITED;
         for past in self.pasts.iter_mut().filter(|past| past.is_awaited) {
             if look < past.look + LOOKS_FOR_COPY || !is_due(past.since) {
                 continue;
@@ -475,6 +477,7 @@ impl Source {
                     position: known.position.clone(),
                     cause,
                     bytes: Some(bytes),
+                    unseen_bytes: 0,
                 }));
             }
         }
@@ -499,7 +502,30 @@ impl Past {
             position: self.position.clone(),
             cause: self.cause,
             bytes,
+            unseen_bytes: self.unseen_bytes,
         })
+    }
+
+    /// What was written after a copy of `length` bytes was made, not read, and cut off with the
+    /// rest; `None` when that is less than a row, or when the length is not known.
+    fn lost_beside_copy(&self, length: Option<u64>) -> Option<Change> {
+        let Lost::Seen(_) = self.lost else {
+            return None;
+        };
+        let saved = length?.max(self.position.offset);
+        let seen = self.size.saturating_sub(saved);
+        let saved_unseen = saved.saturating_sub(self.size);
+        let mut gap = Gap {
+            path: Arc::clone(&self.path),
+            position: self.position.clone(),
+            cause: self.cause,
+            bytes: Some(seen),
+            unseen_bytes: self.unseen_bytes.saturating_sub(saved_unseen),
+        };
+        if gap.unseen_bytes < mean_line_bytes(&gap.position).unwrap_or(1) {
+            gap.unseen_bytes = 0;
+        }
+        (seen > 0 || gap.unseen_bytes > 0).then_some(Change::Gap(gap))
     }
 }
 
@@ -509,7 +535,6 @@ impl Parent {
             of: Of::File(known.position.key),
             path: Arc::clone(&known.path),
             position: known.position.clone(),
-            size: known.size,
             is_alive: known.is_here(),
             marks: known.marks.clone(),
             recent: known.recent.clone(),
@@ -521,7 +546,6 @@ impl Parent {
             of: Of::Past(past.position.key, past.position.life),
             path: Arc::clone(&past.path),
             position: past.position.clone(),
-            size: past.size,
             is_alive: false,
             marks: past.marks.clone(),
             recent: past.recent.clone(),

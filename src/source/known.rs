@@ -1,5 +1,6 @@
 //! Known: what a source knows of one file between two looks.
 
+use super::growth::Growth;
 use super::identity::FirstRow;
 use super::listing::Found;
 use super::order::Age;
@@ -74,6 +75,11 @@ pub struct Known {
     pub is_held: bool,
     /// Bytes it had before it last changed.
     pub size_before: u64,
+    /// How fast it grows.
+    pub growth: Growth,
+    /// About how many bytes were written and cut off unseen before it last changed, if it was cut
+    /// off then.
+    pub unseen_before: u64,
     /// Since when nothing names it although it is open.
     pub unlisted_since: Option<UnixMs>,
     /// Since when there has been something to read all the time.
@@ -295,6 +301,8 @@ impl Known {
             changed_before: UnixMs::default(),
             is_held: false,
             size_before: 0,
+            growth: Growth::default(),
+            unseen_before: 0,
             unlisted_since: None,
             behind_since: None,
             owed: None,
@@ -311,6 +319,7 @@ impl Known {
         self.modified_ns = found.modified_ns;
         self.changed_at = now.min(UnixMs(found.modified_ns / 1_000_000));
         self.behind_since = (self.unread_bytes() > 0).then_some(now);
+        self.growth.begin_anew(now);
     }
 
     /// Whether it is a packed file that was read to its end as it is now.
@@ -353,6 +362,7 @@ impl Known {
             return;
         }
         self.unread_before = None;
+        self.unseen_before = 0;
         self.take_size(&found, now);
         if self.is_finished() && self.standing <= Standing::Doubtful {
             self.standing = Standing::Sure;
@@ -368,6 +378,7 @@ impl Known {
         self.changed_at = self.changed_at.min(now);
         let size_before = self.packed_bytes.unwrap_or(self.size);
         if (size, modified_ns) == (size_before, self.modified_ns) {
+            self.growth.seen(0, now);
             return false;
         }
         if let Some(packed_bytes) = &mut self.packed_bytes {
@@ -382,7 +393,18 @@ impl Known {
         let has_grown = size > self.size;
         let has_stayed = self.came == Came::Stayed;
         self.copy_of = None;
-        self.unread_before = Some(self.unread_bytes());
+        // What is in doubt already was another file, or another life, then: what was there before
+        // is what it was when the doubt began.
+        let is_in_doubt = self.standing == Standing::Doubtful && self.unread_before.is_some();
+        if !is_in_doubt {
+            self.unread_before = Some(self.unread_bytes());
+            self.unseen_before = self.growth.unseen(size, now);
+            self.size_before = self.size;
+        }
+        match size.checked_sub(self.size) {
+            Some(grown) => self.growth.seen(grown, now),
+            None => self.growth.begin_anew(now),
+        }
         self.raise(if has_grown && has_stayed {
             Standing::Grown
         } else {
@@ -390,7 +412,7 @@ impl Known {
         });
         self.changed_before = std::mem::replace(&mut self.changed_at, now);
         self.read_beyond_look = false;
-        self.size_before = std::mem::replace(&mut self.size, size);
+        self.size = size;
         self.modified_ns = modified_ns;
         if self.unread_bytes() > 0 {
             self.behind_since.get_or_insert(now);
@@ -401,6 +423,7 @@ impl Known {
     /// Takes in that the file was read up to `end`, which may be beyond what the last look saw.
     pub fn read_up_to(&mut self, end: u64) {
         if end > self.size {
+            self.growth.read_on(end - self.size);
             self.size = end;
             self.read_beyond_look = true;
         }

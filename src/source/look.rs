@@ -65,7 +65,7 @@ impl Source {
         self.compare_successors(&new);
         self.settle_doubts()?;
         self.settle_strangers()?;
-        self.tell_gaps();
+        self.tell_gaps(found_any);
         self.give_up_deleted();
         self.arrange();
         self.close_quiet();
@@ -103,6 +103,31 @@ impl Source {
             }
         }
         has_grown
+    }
+
+    /// Whether every file is known for what it is, and has been read as far as it goes: then only
+    /// what happens to the files has a next look find anything.
+    pub fn is_settled(&self) -> bool {
+        let is_at_rest = |known: &Known| {
+            let is_known = known.standing <= Standing::Grown || known.copy_of.is_some();
+            let waits_for_more = known.stuck.is_some_and(|stuck| !stuck.was_last);
+            let is_there = known.presence != Presence::Unlisted;
+            let owes = known.owed.is_some() || known.is_held || known.parked_at.is_some();
+            (is_known || matches!(known.presence, Presence::Gone { .. }))
+                && is_there
+                && !owes
+                && !waits_for_more
+        };
+        let has_to_tell = !self.untold.changes.is_empty()
+            || !self.untold.positions.is_empty()
+            || self.untold_unreadable.is_some()
+            || self.untold_readable.is_some();
+        let is_complete = !self.start_applies && self.unreadable_paths.is_empty();
+        is_complete
+            && !has_to_tell
+            && self.unread.is_empty()
+            && !self.pasts.iter().any(|past| past.is_awaited)
+            && self.files.values().all(is_at_rest)
     }
 
     /// Tells what is wrong with the listing itself, as far as it has not been told.
@@ -573,6 +598,7 @@ fn shorten(known: &mut Known, mark: Mark, untold: &mut Looked) {
             position: known.position.clone(),
             cause: GapCause::Truncated,
             bytes: Some(unread_bytes),
+            unseen_bytes: 0,
         }));
     }
     untold.changes.push(Change::Rewritten {
@@ -615,6 +641,7 @@ fn begin_new_life(
         position: known.position.clone(),
         path: was_at,
         size: known.size_before,
+        unseen_bytes: std::mem::take(&mut known.unseen_before),
         marks: std::mem::take(&mut known.marks),
         recent: std::mem::take(&mut known.recent),
         since: now,

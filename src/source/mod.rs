@@ -10,7 +10,8 @@
 //! compared when a file is met after a start and when it changes without growing, the last of them
 //! before each read of a file that has grown. A file that does not match begins a new life at 0.
 //!
-//! **What cannot be promised.** Rows written and truncated away between two looks were never seen.
+//! **What cannot be promised.** Rows written and truncated away between two looks were never seen;
+//! while the agent runs, about how many is told by how fast the file grew.
 //! A file truncated and written again with the same bytes before the position is taken for the
 //! same file, and one overwritten in place between the check and the read for the old one. A copy
 //! of a file has another inode. When it has the name of a rotated generation it is known by its
@@ -18,6 +19,7 @@
 //! at the same offsets after the same first row, so that their events have the same ids.
 
 mod change;
+mod growth;
 mod gunzip;
 mod hidden;
 mod identity;

@@ -7,6 +7,7 @@
 use super::listing;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use nix::sys::statfs;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -19,6 +20,20 @@ pub const WATCHES_MAX: usize = 256;
 /// Most reads of 4 KiB of events at a time, so that a busy directory cannot keep the watch from
 /// answering; the rest comes with the next call.
 const READS_MAX: usize = 256;
+
+/// File systems on which others change files unseen (their magic numbers in Linux' headers): NFS,
+/// the three of SMB, FUSE, 9P, Ceph, AFS, Coda.
+const REMOTE: [u64; 9] = [
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x6573_5546,
+    0x0102_1997,
+    0x00c3_6400,
+    0x5346_414f,
+    0x7375_7245,
+];
 
 /// The directories of some globs, watched by inotify.
 #[derive(Debug)]
@@ -136,6 +151,21 @@ impl Watch {
             .collect();
         self.told = problems;
         new
+    }
+
+    /// Whether nothing was left out, as far as is known: every directory is watched, and is on a
+    /// file system on which this machine sees all that happens.
+    pub fn is_complete(&self) -> bool {
+        let is_local = |glob: &String| {
+            let directories = directories_of(glob);
+            directories.iter().all(|directory| {
+                let found = statfs::statfs(directory);
+                // Its type is another one on each C library.
+                let kind = found.map(|found| u64::try_from(found.filesystem_type().0));
+                kind.is_ok_and(|kind| kind.is_ok_and(|kind| !REMOTE.contains(&kind)))
+            })
+        };
+        self.told.is_empty() && self.globs.iter().all(is_local)
     }
 
     /// Takes what has happened since the last call. Never waits.

@@ -10,8 +10,8 @@ use switchhook::receiver::Profile;
 /// Rounds of the default run; `SWITCHHOOK_DAMAGES` asks for more, `SWITCHHOOK_SEED` repeats a run.
 const ROUNDS: u64 = 3;
 
-/// Rows in the queue when its files are damaged: two generations and a part of a third.
-const ROWS: u64 = 16_000;
+/// Rows in the queue when its files are damaged: two generations of 4 MiB and a part of a third.
+const ROWS: u64 = 60_000;
 
 #[test]
 fn whatever_is_done_to_a_stopped_store_every_row_arrives_and_the_account_balances() {

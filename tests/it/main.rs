@@ -8,7 +8,9 @@
 #![allow(clippy::print_stdout, reason = "a failing run says how it is repeated")]
 #![allow(missing_docs, reason = "the names of the tests are the documentation")]
 
+mod access;
 mod agent;
+mod apply;
 mod bounds;
 mod cli;
 mod control;
@@ -16,15 +18,22 @@ mod crash;
 mod damage;
 mod derive;
 mod disk;
+mod docs;
 mod endpoints;
+mod faults;
 mod formats;
 mod full_disk;
+mod inspector;
 mod interop;
 mod live;
 mod pace;
 mod packaging;
 mod power;
+mod quiet;
+mod receivers;
 mod rotation;
+mod routing;
+mod rsyslog;
 mod service;
 mod shape;
 mod strace;

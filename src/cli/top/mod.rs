@@ -6,6 +6,8 @@
 
 mod history;
 mod keys;
+#[cfg(test)]
+mod recorded;
 mod terminal;
 mod view;
 

@@ -7,6 +7,7 @@ mod cloudevents;
 mod fields;
 mod members;
 mod names;
+mod redact;
 mod standard;
 mod vobiz;
 mod vobiz_voice;
@@ -14,6 +15,7 @@ mod voipbin;
 mod vos3000;
 
 pub use fields::{FIELDS_MAX, FieldError, FieldMap};
+pub use redact::Redaction;
 
 use super::outcome::SuccessRule;
 use super::signer::{Secret, SecretError, SignatureScheme};

@@ -1,19 +1,22 @@
 //! Dialler: from an endpoint's host to an open connection, TLS included.
 
+use super::connect::connect_any;
 use super::journal::{Agreed, Journal};
-use super::names::{ADDRESSES_MAX, Names};
+use super::limits::Limits;
+use super::names::{LookUp, Names};
 use super::tls::{self, TlsError};
 use super::validity::Validity;
 use super::wire::{Socket, Wire};
-use super::{Phase, Trouble, TroubleClass};
+use super::{Phase, Trouble, TroubleClass, tunnel};
 use crate::clock::{Clock, UnixMs};
 use crate::delivery::endpoint::Endpoint;
-use crate::delivery::url::Host;
+use crate::delivery::link::Proxy;
+use crate::delivery::url::{Host, Url};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, TcpStream};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use ureq::config::Config;
@@ -27,10 +30,13 @@ pub(super) struct Dialler(Arc<Target>);
 
 #[derive(Debug)]
 struct Target {
+    url: Url,
+    /// Of the endpoint, or of the proxy before it.
     names: Names,
     clock: Arc<dyn Clock>,
-    /// Time of a whole attempt.
-    timeout: Duration,
+    limits: Limits,
+    source: Option<IpAddr>,
+    proxy: Option<Proxy>,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     validity: Validity,
     extra_roots: Vec<Vec<u8>>,
@@ -39,28 +45,38 @@ struct Target {
 }
 
 impl Dialler {
-    /// A dialler for `endpoint`.
+    /// A dialler for `endpoint`, which finds addresses by `look_up`.
     ///
     /// # Errors
     ///
-    /// [`TlsError`] when its extra certificates cannot be used.
+    /// [`TlsError`] when its certificates cannot be used.
     pub(super) fn new(
         endpoint: &Endpoint,
         clock: Arc<dyn Clock>,
         journal: Option<Journal>,
+        look_up: Arc<dyn LookUp>,
     ) -> Result<Dialler, TlsError> {
-        let tls = match endpoint.url.is_tls() {
+        let (url, link) = (&endpoint.url, &endpoint.link);
+        let tls = match url.is_tls() {
             true => Some((
-                tls::config(&endpoint.extra_roots)?,
-                server_name(endpoint.url.host()),
+                tls::config(&endpoint.extra_roots, link)?,
+                server_name(url.host()),
             )),
             false => None,
         };
-        let names = Names::new(&endpoint.url, endpoint.allow_private, Arc::clone(&clock));
+        // Who writes a proxy down means it: it may be on a private address, and mostly is.
+        let (dialled, allow_private) = match &link.proxy {
+            Some(proxy) => (proxy.url(), true),
+            None => (url, endpoint.allow_private),
+        };
+        let names = Names::new(dialled, allow_private, Arc::clone(&clock), look_up);
         Ok(Dialler(Arc::new(Target {
+            url: url.clone(),
             names,
             clock,
-            timeout: endpoint.timeout,
+            limits: Limits::of(endpoint),
+            source: link.source_address,
+            proxy: link.proxy.clone(),
             tls,
             validity: Validity::default(),
             extra_roots: endpoint.extra_roots.clone(),
@@ -93,40 +109,71 @@ impl Connector<()> for Dialler {
         _before: Option<()>,
     ) -> Result<Option<Wire>, ureq::Error> {
         let target = &*self.0;
-        let deadline = target.clock.now() + (*details.timeout.after).min(target.timeout);
-        let left = || deadline.since(target.clock.now());
+        let whole = target.limits.left(*details.timeout.after);
+        let deadline = target.clock.now() + whole;
+        let span = |phase| {
+            target
+                .limits
+                .span(phase, deadline.since(target.clock.now()))
+        };
         let mut began = target.clock.now();
         let mut lap = || {
             let now = target.clock.now();
             now.since(std::mem::replace(&mut began, now))
         };
-        let addresses = target.names.addresses(left()).map_err(carried)?;
+        let addresses = target
+            .names
+            .addresses(span(Phase::Resolve))
+            .map_err(carried)?;
         let resolve = lap();
         if let Some((journal, _)) = &target.journal {
             journal.note(|phases| phases.resolved = Some((addresses.clone(), resolve)));
         }
-        let stream = connect_any(&addresses, left).map_err(carried)?;
+        // Who is to stop by now is told so: connecting cannot be broken off.
+        (details.register_shutdown)(Weak::<TcpStream>::new() as Weak<dyn ShutdownHandle>)?;
+        let stream = connect_any(
+            &addresses,
+            target.source,
+            span(Phase::Connect),
+            &*target.clock,
+        )
+        .map_err(|trouble| carried(target.of_proxy(trouble)))?;
         let connect = lap();
         if let Some((journal, _)) = &target.journal
             && let Ok(address) = stream.peer_addr()
         {
             journal.note(|phases| phases.connected = Some((address, connect)));
         }
-        let mut socket = Socket::new(stream, target.timeout);
+        let mut socket = Socket::new(stream, target.limits.whole());
         // From here on `abandon` can end what blocks on this connection.
         (details.register_shutdown)(Arc::downgrade(socket.stream()) as Weak<dyn ShutdownHandle>)?;
         let Some((config, name)) = &target.tls else {
-            return Ok(Some(Wire::new(socket, None)));
+            let prefix = target
+                .proxy
+                .as_ref()
+                .map(|_| format!("http://{}", target.url.authority()));
+            return Ok(Some(Wire::new(socket, None, target.limits, prefix)));
         };
+        if let Some(proxy) = &target.proxy {
+            let span = span(Phase::Proxy);
+            socket.end_after(span.within);
+            tunnel::open(&mut socket, proxy, &target.url, &|what| span.over(what))
+                .map_err(carried)?;
+            let elapsed = lap();
+            if let Some((journal, _)) = &target.journal {
+                journal.note(|phases| phases.tunnelled = Some(elapsed));
+            }
+        }
         let mut connection = ClientConnection::new(Arc::clone(config), name.clone())
-            .map_err(|error| carried(trouble(TroubleClass::Tls, error.to_string())))?;
-        socket.within(&NextTimeout {
-            after: left().into(),
-            ..NextTimeout::default()
-        });
-        connection
-            .complete_io(&mut socket)
-            .map_err(|error| carried(handshake_trouble(&error)))?;
+            .map_err(|error| carried(trouble(TroubleClass::Tls, tls::explained(&error))))?;
+        let span = span(Phase::Tls);
+        socket.end_after(span.within);
+        connection.complete_io(&mut socket).map_err(|error| {
+            carried(match error.kind() {
+                io::ErrorKind::TimedOut => span.over("no handshake"),
+                _ => trouble(TroubleClass::Tls, tls::explained_io(&error)),
+            })
+        })?;
         if let Some((journal, extra_roots)) = &target.journal {
             let agreed = agreed(&connection, name, extra_roots, lap(), target.clock.wall());
             journal.note(|phases| phases.agreed = Some(agreed));
@@ -135,7 +182,25 @@ impl Connector<()> for Dialler {
         target
             .validity
             .look(&connection, name, &target.extra_roots, clocks);
-        Ok(Some(Wire::new(socket, Some(connection))))
+        Ok(Some(Wire::new(
+            socket,
+            Some(connection),
+            target.limits,
+            None,
+        )))
+    }
+}
+
+impl Target {
+    /// A connection that is not made is the proxy's matter where there is one.
+    fn of_proxy(&self, trouble: Trouble) -> Trouble {
+        match (&self.proxy, trouble.class) {
+            (Some(_), TroubleClass::Connect) => Trouble {
+                class: TroubleClass::Proxy,
+                ..trouble
+            },
+            _ => trouble,
+        }
     }
 }
 
@@ -156,49 +221,7 @@ fn agreed(
         suite: suite.map_or(String::new(), |suite| format!("{:?}", suite.suite())),
         certificates: certificates.len(),
         valid_until: tls::valid_until(extra_roots, certificates, name, wall),
-    }
-}
-
-/// Tries the addresses in turn until one answers; each gets an even share of the time left, so
-/// that a dead first address leaves time for the others.
-fn connect_any(
-    addresses: &[SocketAddr],
-    left: impl Fn() -> Duration,
-) -> Result<TcpStream, Trouble> {
-    let mut last = trouble(
-        TroubleClass::Connect,
-        "there is no address to dial".to_string(),
-    );
-    for (tried, address) in addresses.iter().enumerate() {
-        let untried = u32::try_from((addresses.len() - tried).clamp(1, ADDRESSES_MAX)).unwrap_or(1);
-        let share = left() / untried;
-        if share.is_zero() {
-            return Err(trouble(
-                TroubleClass::Timeout(Phase::Connect),
-                format!("no time left for {address}"),
-            ));
-        }
-        let connected = TcpStream::connect_timeout(address, share)
-            .and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-        match connected {
-            Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                last = trouble(TroubleClass::Timeout(Phase::Connect), address.to_string());
-            }
-            Err(error) => last = trouble(TroubleClass::Connect, format!("{address}: {error}")),
-        }
-    }
-    Err(last)
-}
-
-fn handshake_trouble(error: &io::Error) -> Trouble {
-    match error.kind() {
-        io::ErrorKind::TimedOut => trouble(
-            TroubleClass::Timeout(Phase::Connect),
-            "tls handshake".to_string(),
-        ),
-        io::ErrorKind::InvalidData => trouble(TroubleClass::Tls, error.to_string()),
-        _ => trouble(TroubleClass::Tls, format!("handshake: {error}")),
+        pin: certificates.first().and_then(tls::pin),
     }
 }
 
@@ -231,7 +254,8 @@ impl fmt::Display for Carried {
 
 impl std::error::Error for Carried {}
 
-fn carried(trouble: Trouble) -> ureq::Error {
+/// `trouble` as an error of the client.
+pub(super) fn carried(trouble: Trouble) -> ureq::Error {
     ureq::Error::Other(Box::new(Carried(trouble)))
 }
 

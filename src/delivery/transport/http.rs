@@ -12,20 +12,23 @@
 //!   [`TroubleClass::Closed`]. Whether the receiver has it, nobody can know, so the attempt is
 //!   counted and the event goes out again with the same id, as any other.
 
-use super::dial::{Carried, Dialler, ResolvesLater};
+use super::dial::{Carried, Dialler, ResolvesLater, carried};
 use super::journal::Journal;
+use super::limits::SLACK;
+use super::names::{LookUp, SystemLookUp};
 use super::{
     ANSWER_BODY_BYTES_MAX, ANSWER_HEADER_BYTES_MAX, ANSWER_START_BYTES, Answer, Phase, Response,
-    TlsError, Transport, Trouble, TroubleClass,
+    TlsError, Transport, Trouble, TroubleClass, tls, tunnel,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::delivery::endpoint::Endpoint;
+use crate::delivery::link::Proxy;
 use crate::delivery::request::SignedRequest;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, Body};
 
 /// Time for an answer's body once its headers are there. The outcome is known by then; a body
 /// that takes longer costs its connection, not the attempt's whole time.
@@ -45,6 +48,8 @@ pub struct HttpTransport {
     clock: Arc<dyn Clock>,
     /// The endpoint's own address, parsed once.
     home: Uri,
+    /// The proxy that each request goes to, where it is no tunnel.
+    proxy: Option<Proxy>,
     agents: Mutex<Agents>,
     /// Where phases are written down, when somebody wants to know.
     journal: Option<Journal>,
@@ -67,7 +72,7 @@ impl HttpTransport {
     ///
     /// [`TlsError`] when the endpoint's extra certificates cannot be used.
     pub fn new(endpoint: &Endpoint, clock: Arc<dyn Clock>) -> Result<HttpTransport, TlsError> {
-        HttpTransport::build(endpoint, clock, None)
+        HttpTransport::build(endpoint, clock, None, Arc::new(SystemLookUp))
     }
 
     /// A transport for a single attempt, whose phases are written down in `journal`.
@@ -80,13 +85,27 @@ impl HttpTransport {
         clock: Arc<dyn Clock>,
         journal: Journal,
     ) -> Result<HttpTransport, TlsError> {
-        HttpTransport::build(endpoint, clock, Some(journal))
+        HttpTransport::build(endpoint, clock, Some(journal), Arc::new(SystemLookUp))
+    }
+
+    /// A transport that finds addresses by `look_up` instead of asking the system.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] when the endpoint's certificates cannot be used.
+    pub fn looking_up_by(
+        endpoint: &Endpoint,
+        clock: Arc<dyn Clock>,
+        look_up: Arc<dyn LookUp>,
+    ) -> Result<HttpTransport, TlsError> {
+        HttpTransport::build(endpoint, clock, None, look_up)
     }
 
     fn build(
         endpoint: &Endpoint,
         clock: Arc<dyn Clock>,
         journal: Option<Journal>,
+        look_up: Arc<dyn LookUp>,
     ) -> Result<HttpTransport, TlsError> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -96,15 +115,14 @@ impl HttpTransport {
             .accept("")
             .accept_encoding("")
             .user_agent("")
-            .timeout_global(Some(endpoint.timeout))
-            .timeout_connect(Some(endpoint.connect_timeout))
-            .timeout_recv_body(Some(BODY_TIMEOUT))
+            .timeout_global(Some(endpoint.timeout + SLACK))
+            .timeout_recv_body(Some(BODY_TIMEOUT + SLACK))
             .max_response_header_size(ANSWER_HEADER_BYTES_MAX)
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
             .max_idle_age(endpoint.idle_timeout)
             .build();
-        let dialler = Dialler::new(endpoint, Arc::clone(&clock), journal.clone())?;
+        let dialler = Dialler::new(endpoint, Arc::clone(&clock), journal.clone(), look_up)?;
         let home = endpoint
             .url
             .as_str()
@@ -115,6 +133,12 @@ impl HttpTransport {
             dialler,
             clock,
             home,
+            // Over TLS the proxy was asked by then, and must not be told the receiver's headers.
+            proxy: endpoint
+                .link
+                .proxy
+                .clone()
+                .filter(|_| !endpoint.url.is_tls()),
             agents: Mutex::default(),
             journal,
         })
@@ -136,6 +160,10 @@ impl HttpTransport {
                 parsed(HeaderValue::from_str(value))?,
             );
         }
+        if let Some(authorization) = self.proxy.as_ref().and_then(Proxy::authorization) {
+            let value = parsed(HeaderValue::from_str(&authorization))?;
+            headers.insert(http::header::PROXY_AUTHORIZATION, value);
+        }
         let started = self.clock.now();
         let incoming = agent.run(outgoing)?;
         if let Some(journal) = &self.journal {
@@ -143,12 +171,20 @@ impl HttpTransport {
             journal.note(|phases| phases.answered = Some(elapsed));
         }
         let (head, body) = incoming.into_parts();
+        if let Some(proxy) = &self.proxy
+            && head.status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            // The event is not to blame: it never came to its receiver.
+            return Err(carried(tunnel::wants_login(proxy)));
+        }
+        let (body_start, body_read) = read_start(body);
         Ok(Response {
             status: head.status.as_u16(),
             retry_after: kept(&head.headers, "retry-after"),
             date: kept(&head.headers, "date"),
             location_host: kept(&head.headers, "location").and_then(|location| host_of(&location)),
-            body_start: read_start(body),
+            body_start,
+            body_read,
             elapsed: Duration::ZERO,
         })
     }
@@ -227,13 +263,14 @@ fn host_of(location: &str) -> Option<String> {
 /// Reads the body to its end, if that comes within [`ANSWER_BODY_BYTES_MAX`], so that the
 /// connection can be used again; else, or when it breaks off, dropping it closes the connection.
 /// The outcome does not depend on it.
-fn read_start(mut body: Body) -> Vec<u8> {
+fn read_start(mut body: Body) -> (Vec<u8>, usize) {
     let mut reader = body.as_reader();
     let mut start = Vec::new();
     let mut chunk = [0; 4 << 10];
     let mut total = 0;
-    while total <= ANSWER_BODY_BYTES_MAX {
-        let amount = match reader.read(&mut chunk) {
+    while total < ANSWER_BODY_BYTES_MAX {
+        let most = (ANSWER_BODY_BYTES_MAX - total).min(chunk.len());
+        let amount = match reader.read(chunk.get_mut(..most).unwrap_or_default()) {
             Ok(amount) if amount > 0 => amount,
             _ => break,
         };
@@ -241,7 +278,7 @@ fn read_start(mut body: Body) -> Vec<u8> {
         let room = (ANSWER_START_BYTES - start.len()).min(amount);
         start.extend_from_slice(chunk.get(..room).unwrap_or_default());
     }
-    start
+    (start, total)
 }
 
 fn trouble(error: ureq::Error) -> Trouble {
@@ -250,14 +287,10 @@ fn trouble(error: ureq::Error) -> Trouble {
             Ok(carried) => return carried.0,
             Err(other) => (TroubleClass::Protocol, other.to_string()),
         },
-        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-            (TroubleClass::Timeout(Phase::Connect), String::new())
-        }
-        ureq::Error::Timeout(Timeout::SendRequest | Timeout::SendBody) => {
-            (TroubleClass::Timeout(Phase::Send), String::new())
-        }
+        // The machine stood still for longer than the slack.
         ureq::Error::Timeout(_) => (TroubleClass::Timeout(Phase::Answer), String::new()),
         ureq::Error::Io(error) => match error.kind() {
+            _ if tls::is_of_tls(&error) => (TroubleClass::Tls, tls::explained_io(&error)),
             io::ErrorKind::InvalidData => (TroubleClass::Protocol, error.to_string()),
             _ => (TroubleClass::Closed, error.to_string()),
         },

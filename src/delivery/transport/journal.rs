@@ -1,6 +1,7 @@
 //! Journal: what each phase of one attempt took, for whoever tries out an endpoint.
 
 use crate::clock::UnixMs;
+use crate::delivery::link::Pin;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,10 +9,13 @@ use std::time::Duration;
 /// What each phase of an attempt took, as far as it came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// The addresses the name leads to, and the time to find them.
+    /// The addresses the name leads to (that of the proxy, where there is one), and the time to
+    /// find them.
     pub resolved: Option<(Vec<SocketAddr>, Duration)>,
     /// The address that answered, and the time to connect.
     pub connected: Option<(SocketAddr, Duration)>,
+    /// Time until the proxy had connected, where it is asked to.
+    pub tunnelled: Option<Duration>,
     /// What was agreed on, where it is TLS.
     pub agreed: Option<Agreed>,
     /// Time from the start of the attempt to the end of the answer's headers.
@@ -31,6 +35,8 @@ pub struct Agreed {
     pub certificates: usize,
     /// Until when they will verify, all else being equal; at most a hundred years.
     pub valid_until: Option<UnixMs>,
+    /// What `pin_sha256` would be for the receiver's certificate.
+    pub pin: Option<Pin>,
 }
 
 /// Where the phases of an attempt are written down. Clones are the same journal.

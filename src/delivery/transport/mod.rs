@@ -2,12 +2,15 @@
 //!
 //! Nothing here judges an answer or sends twice: what the receiver sees is what was counted.
 
+mod connect;
 mod dial;
 mod guard;
 mod http;
 mod journal;
+mod limits;
 mod names;
 mod tls;
+mod tunnel;
 mod validity;
 mod wire;
 
@@ -16,6 +19,7 @@ mod tests;
 
 pub use http::HttpTransport;
 pub use journal::{Agreed, Journal, Phases};
+pub use names::{LookUp, SystemLookUp};
 pub use tls::TlsError;
 
 use super::request::SignedRequest;
@@ -28,8 +32,12 @@ use std::time::Duration;
 pub const ANSWER_HEADER_BYTES_MAX: usize = 64 << 10;
 
 /// Most bytes of an answer's body that are read, so that a connection can be used again after a
-/// wordy answer. A longer one costs its connection.
+/// wordy answer. One that is not over by then costs its connection.
 pub const ANSWER_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Most bytes read of one answer from its connection, interim answers (1xx) and the framing of
+/// the body included.
+pub const ANSWER_BYTES_MAX: usize = ANSWER_HEADER_BYTES_MAX + 2 * ANSWER_BODY_BYTES_MAX;
 
 /// Bytes of an answer's body that are kept, for dead letters.
 pub const ANSWER_START_BYTES: usize = 1 << 10;
@@ -80,6 +88,8 @@ pub struct Response {
     pub location_host: Option<String>,
     /// How the body began, undecoded: at most [`ANSWER_START_BYTES`].
     pub body_start: Vec<u8>,
+    /// Bytes of the body that were read: at most [`ANSWER_BODY_BYTES_MAX`].
+    pub body_read: usize,
     /// Time from the start of the attempt to the end of the body.
     pub elapsed: Duration,
 }
@@ -104,6 +114,8 @@ pub enum TroubleClass {
     Forbidden,
     /// No connection.
     Connect,
+    /// The proxy does not let us through.
+    Proxy,
     /// No TLS: certificate, name, version or handshake.
     Tls,
     /// The time was over in this phase.
@@ -117,12 +129,20 @@ pub enum TroubleClass {
 /// Where in an attempt the time was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Resolving, connecting, shaking hands.
+    /// Finding the addresses.
+    Resolve,
+    /// Connecting.
     Connect,
+    /// Waiting for the proxy to connect.
+    Proxy,
+    /// The TLS handshake.
+    Tls,
     /// Sending the request.
     Send,
-    /// Waiting for the answer.
+    /// Waiting for the first byte of the answer.
     Answer,
+    /// Reading the answer's headers.
+    Headers,
 }
 
 impl TroubleClass {
@@ -132,6 +152,7 @@ impl TroubleClass {
             Self::Dns => "dns",
             Self::Forbidden => "address",
             Self::Connect | Self::Closed => "tcp",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Timeout(_) => "timeout",
             Self::Protocol => "http",
@@ -145,10 +166,15 @@ impl fmt::Display for TroubleClass {
             Self::Dns => "dns",
             Self::Forbidden => "forbidden address",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
+            Self::Timeout(Phase::Resolve) => "resolve: timed out",
             Self::Timeout(Phase::Connect) => "connect: timed out",
+            Self::Timeout(Phase::Proxy) => "proxy: timed out",
+            Self::Timeout(Phase::Tls) => "tls: timed out",
             Self::Timeout(Phase::Send) => "send: timed out",
             Self::Timeout(Phase::Answer) => "answer: timed out",
+            Self::Timeout(Phase::Headers) => "headers: timed out",
             Self::Closed => "connection closed",
             Self::Protocol => "protocol",
         })

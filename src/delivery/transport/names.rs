@@ -4,9 +4,12 @@
 //! endpoint at most; who cannot wait any longer leaves and the answer serves the next.
 
 use super::super::url::{Host, Url};
+use super::limits::Span;
 use super::{Trouble, TroubleClass, guard};
 use crate::clock::{Clock, Moment};
 use crate::shutdown::Bell;
+use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -22,6 +25,29 @@ pub(super) const ADDRESSES_MAX: usize = 16;
 /// Stack of the look-up thread: the C library's resolver keeps packets of up to 64 KiB on it.
 const STACK_BYTES: usize = 256 << 10;
 
+/// Who knows the addresses of names.
+pub trait LookUp: Send + Sync + fmt::Debug {
+    /// The addresses of `name`, with `port`. May take its time.
+    ///
+    /// # Errors
+    ///
+    /// When nobody knows, or nobody answers.
+    fn addresses(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
+}
+
+/// The system's resolver.
+#[derive(Debug)]
+pub struct SystemLookUp;
+
+impl LookUp for SystemLookUp {
+    fn addresses(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok((name, port)
+            .to_socket_addrs()?
+            .take(ADDRESSES_MAX)
+            .collect())
+    }
+}
+
 /// The addresses of one host.
 #[derive(Debug)]
 pub(super) struct Names {
@@ -29,13 +55,17 @@ pub(super) struct Names {
     port: u16,
     allow_private: bool,
     clock: Arc<dyn Clock>,
+    look_up: Arc<dyn LookUp>,
     state: Arc<Mutex<State>>,
 }
+
+/// Addresses, or why there are none.
+type Found = Result<Vec<SocketAddr>, String>;
 
 #[derive(Debug, Default)]
 struct State {
     /// The latest answer and when it came.
-    answer: Option<(Moment, Result<Vec<SocketAddr>, String>)>,
+    answer: Option<(Moment, Found)>,
     is_asking: bool,
     /// Those who wait for the answer: at most one per attempt under way.
     waiting: Vec<Bell>,
@@ -43,12 +73,18 @@ struct State {
 
 impl Names {
     /// The names of `url`'s host.
-    pub(super) fn new(url: &Url, allow_private: bool, clock: Arc<dyn Clock>) -> Names {
+    pub(super) fn new(
+        url: &Url,
+        allow_private: bool,
+        clock: Arc<dyn Clock>,
+        look_up: Arc<dyn LookUp>,
+    ) -> Names {
         Names {
             host: url.host().clone(),
             port: url.port(),
             allow_private,
             clock,
+            look_up,
             state: Arc::default(),
         }
     }
@@ -57,9 +93,9 @@ impl Names {
     ///
     /// # Errors
     ///
-    /// [`TroubleClass::Dns`] when there is none in time, [`TroubleClass::Forbidden`] when the
-    /// guard objects to all of them.
-    pub(super) fn addresses(&self, within: Duration) -> Result<Vec<SocketAddr>, Trouble> {
+    /// [`TroubleClass::Dns`] when there is none, [`TroubleClass::Timeout`] when nobody said so in
+    /// time, [`TroubleClass::Forbidden`] when the guard objects to all of them.
+    pub(super) fn addresses(&self, span: Span) -> Result<Vec<SocketAddr>, Trouble> {
         let name = match &self.host {
             // Who writes an address means it.
             Host::Literal(address) => return Ok(vec![SocketAddr::new(*address, self.port)]),
@@ -76,7 +112,7 @@ impl Names {
             Host::Name(name) => name,
         };
         let found = self
-            .look_up(name, within)
+            .ask_within(name, span)?
             .map_err(|text| trouble(TroubleClass::Dns, text))?;
         if self.allow_private {
             return Ok(found);
@@ -98,8 +134,8 @@ impl Names {
         }
     }
 
-    fn look_up(&self, name: &str, within: Duration) -> Result<Vec<SocketAddr>, String> {
-        let deadline = self.clock.now() + within;
+    fn ask_within(&self, name: &str, span: Span) -> Result<Found, Trouble> {
+        let deadline = self.clock.now() + span.within;
         let bell = Bell::default();
         loop {
             let now = self.clock.now();
@@ -108,13 +144,10 @@ impl Names {
                 if let Some((at, answer)) = &state.answer
                     && now.since(*at) <= ANSWER_KEPT
                 {
-                    return answer.clone();
+                    return Ok(answer.clone());
                 }
                 if now >= deadline {
-                    return Err(format!(
-                        "no answer about {name} in {} s",
-                        within.as_secs_f32()
-                    ));
+                    return Err(span.over(&format!("no answer about {name}")));
                 }
                 state.waiting.push(bell.clone());
                 if !state.is_asking {
@@ -130,14 +163,16 @@ impl Names {
     fn ask(&self, name: &str) {
         let question = (name.to_string(), self.port);
         let (clock, state) = (Arc::clone(&self.clock), Arc::clone(&self.state));
+        let look_up = Arc::clone(&self.look_up);
         let asking = move || {
-            let answer = match question.to_socket_addrs() {
-                Ok(found) => Ok(found.take(ADDRESSES_MAX).collect::<Vec<_>>()),
-                Err(error) => Err(format!("{}: {error}", question.0)),
-            };
-            let answer = match answer {
-                Ok(found) if found.is_empty() => Err(format!("{} has no address", question.0)),
-                answer => answer,
+            let (name, port) = &question;
+            let answer = match look_up.addresses(name, *port) {
+                Ok(found) if found.is_empty() => Err(format!("{name} has no address")),
+                Ok(mut found) => {
+                    found.truncate(ADDRESSES_MAX);
+                    Ok(found)
+                }
+                Err(error) => Err(format!("{name}: {error}")),
             };
             settle(&state, clock.now(), answer);
         };
@@ -155,7 +190,7 @@ impl Names {
     }
 }
 
-fn settle(state: &Mutex<State>, now: Moment, answer: Result<Vec<SocketAddr>, String>) {
+fn settle(state: &Mutex<State>, now: Moment, answer: Found) {
     let waiting = {
         let mut state = lock(state);
         state.answer = Some((now, answer));
@@ -179,42 +214,72 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Phase;
+    use super::super::limits::Limits;
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::{ManualClock, SystemClock, UnixMs};
+    use crate::delivery::endpoint::Endpoint;
+    use crate::delivery::profile::Profile;
 
-    fn names(url: &str, allow_private: bool) -> Names {
-        Names::new(
-            &Url::parse(url).unwrap(),
-            allow_private,
-            Arc::new(SystemClock::new()),
-        )
+    /// Answers with the first of its answers until [`Door::turn`], then with the next.
+    #[derive(Debug, Default)]
+    struct Door(Mutex<Vec<Vec<SocketAddr>>>);
+
+    impl Door {
+        fn answering(answers: &[&[&str]]) -> Arc<Door> {
+            let parsed =
+                |answer: &&[&str]| answer.iter().map(|text| text.parse().unwrap()).collect();
+            Arc::new(Door(Mutex::new(answers.iter().map(parsed).collect())))
+        }
+
+        fn turn(&self) {
+            self.0.lock().unwrap().remove(0);
+        }
     }
+
+    impl LookUp for Door {
+        fn addresses(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+            let answers = self.0.lock().unwrap();
+            answers
+                .first()
+                .cloned()
+                .ok_or(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    fn names(url: &str, allow_private: bool, door: Arc<Door>) -> Names {
+        let clock = Arc::new(SystemClock::new());
+        Names::new(&Url::parse(url).unwrap(), allow_private, clock, door)
+    }
+
+    fn span(within: Duration) -> Span {
+        let url = Url::parse("https://a/").unwrap();
+        let mut endpoint = Endpoint::new("a", url, Profile::Standard);
+        endpoint.connect_timeout = within;
+        Limits::of(&endpoint).span(Phase::Resolve, within)
+    }
+
+    const SEC: Duration = Duration::from_secs(1);
 
     #[test]
     fn a_written_address_is_dialled_as_it_stands() {
-        let found = names("http://127.0.0.1:81/", false)
-            .addresses(Duration::ZERO)
-            .unwrap();
-        assert_eq!(found, ["127.0.0.1:81".parse().unwrap()]);
-        assert_eq!(
-            names("http://localhost/", false)
-                .addresses(Duration::ZERO)
+        let found = |url| {
+            names(url, false, Arc::default())
+                .addresses(span(SEC))
                 .unwrap()
-                .len(),
-            2
+        };
+        assert_eq!(
+            found("http://127.0.0.1:81/"),
+            ["127.0.0.1:81".parse().unwrap()]
         );
+        assert_eq!(found("http://localhost/").len(), 2);
     }
 
     #[test]
     fn a_name_may_not_lead_inside_unless_that_is_allowed() {
         let inside = |allow_private| {
-            let names = names("https://inside.example/", allow_private);
-            settle(
-                &names.state,
-                names.clock.now(),
-                Ok(vec!["169.254.169.254:443".parse().unwrap()]),
-            );
-            names.addresses(Duration::from_secs(1))
+            let door = Door::answering(&[&["169.254.169.254:443"]]);
+            names("https://inside.example/", allow_private, door).addresses(span(SEC * 60))
         };
         let trouble = inside(false).unwrap_err();
         assert_eq!(trouble.class, TroubleClass::Forbidden);
@@ -224,17 +289,46 @@ mod tests {
 
     #[test]
     fn of_mixed_addresses_only_those_outside_are_dialled() {
-        let names = names("https://mixed.example/", false);
-        let mixed = ["10.0.0.1:443", "1.1.1.1:443"].map(|text| text.parse().unwrap());
-        settle(&names.state, names.clock.now(), Ok(mixed.into()));
-        assert_eq!(names.addresses(Duration::from_secs(1)).unwrap(), [mixed[1]]);
+        let door = Door::answering(&[&["10.0.0.1:443", "[::ffff:127.0.0.1]:443", "1.1.1.1:443"]]);
+        let found = names("https://mixed.example/", false, door).addresses(span(SEC * 60));
+        assert_eq!(found.unwrap(), ["1.1.1.1:443".parse().unwrap()]);
+    }
+
+    #[test]
+    fn d9_a_name_whose_owner_changes_his_mind_leads_inside_never() {
+        let clock = Arc::new(ManualClock::at(UnixMs(0)));
+        let url = Url::parse("https://rebinding.example/").unwrap();
+        let door = Door::answering(&[&["1.1.1.1:443"], &["[fd00:ec2::254]:443"], &["1.1.1.1:443"]]);
+        let names = Names::new(&url, false, clock.clone(), door.clone());
+        let ask = || names.addresses(span(SEC * 60));
+        assert_eq!(ask().unwrap(), ["1.1.1.1:443".parse().unwrap()]);
+        door.turn();
+        // The answer that was judged is the one that is dialled while it is kept.
+        assert_eq!(ask().unwrap(), ["1.1.1.1:443".parse().unwrap()]);
+        clock.advance(ANSWER_KEPT + SEC);
+        let trouble = ask().unwrap_err();
+        assert_eq!(trouble.class, TroubleClass::Forbidden);
+        assert!(
+            trouble.text.contains("fd00:ec2::254 (private)"),
+            "{trouble}"
+        );
+        door.turn();
+        clock.advance(ANSWER_KEPT + SEC);
+        assert!(ask().is_ok());
+        door.turn();
+        clock.advance(ANSWER_KEPT + SEC);
+        assert_eq!(ask().unwrap_err().class, TroubleClass::Dns);
     }
 
     #[test]
     fn who_cannot_wait_leaves_without_asking_twice() {
-        let names = names("https://slow.example/", false);
+        let names = names("https://slow.example/", false, Arc::default());
         lock(&names.state).is_asking = true;
-        let trouble = names.addresses(Duration::from_millis(1)).unwrap_err();
-        assert_eq!(trouble.class, TroubleClass::Dns);
+        let trouble = names.addresses(span(Duration::from_millis(1))).unwrap_err();
+        assert_eq!(trouble.class, TroubleClass::Timeout(Phase::Resolve));
+        assert_eq!(
+            trouble.to_string(),
+            "resolve: timed out: no answer about slow.example within 0.001 s (connect_timeout)"
+        );
     }
 }

@@ -12,6 +12,9 @@
 //! * Whether an idle connection is still open is asked **once**, when it is taken again, with one
 //!   `recv` that does not wait.
 
+use super::dial::carried;
+use super::limits::{Limits, Span};
+use super::{ANSWER_BYTES_MAX, Phase};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use rustls::ClientConnection;
@@ -47,18 +50,49 @@ pub(super) struct Wire {
     just_used: bool,
     /// A write found the connection closed. The answer may have come before: it is read first.
     write_failed: Option<io::Error>,
+    limits: Limits,
+    /// Goes before the path of each request, for a proxy that is to see where it leads.
+    prefix: Option<String>,
+    exchange: Exchange,
+}
+
+/// How far the request under way has come.
+#[derive(Debug)]
+enum Exchange {
+    /// Nothing was handed over.
+    None,
+    /// Since when it is being handed over.
+    Sending(Instant),
+    /// Since when it is sent, and how many bytes of the answer were read.
+    Sent(Instant, usize),
 }
 
 impl Wire {
     /// A connection over `socket`, TLS already agreed when `tls` is given.
-    pub(super) fn new(socket: Socket, tls: Option<ClientConnection>) -> Wire {
+    pub(super) fn new(
+        socket: Socket,
+        tls: Option<ClientConnection>,
+        limits: Limits,
+        prefix: Option<String>,
+    ) -> Wire {
         Wire {
             socket,
             tls: tls.map(Box::new),
             buffers: WireBuffers::new(),
             just_used: false,
             write_failed: None,
+            limits,
+            prefix,
+            exchange: Exchange::None,
         }
+    }
+
+    /// Writes what was collected, within the time of sending.
+    fn send(&mut self, began: Instant, left: Duration) -> Result<(), ureq::Error> {
+        let span = self.limits.span_since(Phase::Send, began.elapsed(), left);
+        self.socket.end_after(span.within);
+        self.flush()
+            .map_err(|error| named(error, span, "the request was not taken"))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -92,6 +126,10 @@ impl Wire {
     }
 
     fn fill(&mut self) -> io::Result<usize> {
+        if let Exchange::Sent(_, ANSWER_BYTES_MAX..) = self.exchange {
+            let text = format!("the answer is longer than {ANSWER_BYTES_MAX} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         let input = self.buffers.input_append_buf();
         if input.is_empty() {
             return Err(io::Error::new(
@@ -120,19 +158,44 @@ impl Transport for Wire {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.just_used = true;
-        self.buffers.collected += amount;
+        let began = match self.exchange {
+            Exchange::Sending(began) => began,
+            Exchange::None | Exchange::Sent(..) => Instant::now(),
+        };
+        let is_first = !matches!(self.exchange, Exchange::Sending(_));
+        self.exchange = Exchange::Sending(began);
+        self.buffers
+            .collect(amount, self.prefix.as_deref().filter(|_| is_first))?;
         if self.buffers.output.len() - self.buffers.collected >= OUTPUT_FREE_MIN {
             return Ok(());
         }
-        self.socket.within(&timeout);
-        self.flush().map_err(|error| named(error, &timeout))
+        self.send(began, self.limits.left(*timeout.after))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.socket.within(&timeout);
-        self.flush().map_err(|error| named(error, &timeout))?;
-        let amount = self.fill().map_err(|error| named(error, &timeout))?;
+        let now = Instant::now();
+        let left = self.limits.left(*timeout.after);
+        if let Exchange::Sending(began) = self.exchange {
+            self.send(began, left)?;
+            self.exchange = Exchange::Sent(Instant::now(), 0);
+        }
+        let left = left.saturating_sub(now.elapsed());
+        let (span, what) = match self.exchange {
+            Exchange::Sent(at, 0) => (
+                self.limits.span_since(Phase::Answer, at.elapsed(), left),
+                "no byte of an answer",
+            ),
+            _ => (
+                self.limits.span(Phase::Headers, left),
+                "the answer was not complete",
+            ),
+        };
+        self.socket.end_after(span.within);
+        let amount = self.fill().map_err(|error| named(error, span, what))?;
         self.buffers.input_appended(amount);
+        if let Exchange::Sent(_, received) = &mut self.exchange {
+            *received += amount;
+        }
         Ok(amount > 0)
     }
 
@@ -181,10 +244,10 @@ fn took_no_data(tls: &mut ClientConnection, socket: &mut Socket) -> bool {
         .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
 }
 
-/// The client's name for an error of the socket.
-fn named(error: io::Error, timeout: &NextTimeout) -> ureq::Error {
+/// The client's name for an error of the socket in the time of `span`.
+fn named(error: io::Error, span: Span, what: &str) -> ureq::Error {
     if error.kind() == io::ErrorKind::TimedOut {
-        ureq::Error::Timeout(timeout.reason)
+        carried(span.over(what))
     } else {
         error.into()
     }
@@ -220,9 +283,9 @@ impl Socket {
         &self.stream
     }
 
-    /// Reads and writes from now on end at `timeout`.
-    pub(super) fn within(&mut self, timeout: &NextTimeout) {
-        self.deadline = Instant::now().checked_add(*timeout.after);
+    /// Reads and writes end when `span` is over, which begins now.
+    pub(super) fn end_after(&mut self, span: Duration) {
+        self.deadline = Instant::now().checked_add(span);
     }
 
     /// What the socket's own timeout shall be: whole steps of what is left, and in the last step
@@ -315,6 +378,28 @@ impl WireBuffers {
             filled: 0,
             made_progress: false,
         }
+    }
+
+    /// Collects what the client wrote, with `prefix` before the path of its request line.
+    fn collect(&mut self, amount: usize, prefix: Option<&str>) -> io::Result<()> {
+        let (start, mut end) = (self.collected, self.collected + amount);
+        if let Some(prefix) = prefix {
+            let written = self.output.get(start..end).unwrap_or_default();
+            let space = written.iter().position(|byte| *byte == b' ');
+            let path = start + space.map_or(amount, |space| space + 1);
+            let moved = path + prefix.len();
+            if end + prefix.len() > self.output.len() {
+                let text = "the request's head does not fit the buffer";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+            self.output.copy_within(path..end, moved);
+            if let Some(room) = self.output.get_mut(path..moved) {
+                room.copy_from_slice(prefix.as_bytes());
+            }
+            end += prefix.len();
+        }
+        self.collected = end;
+        Ok(())
     }
 
     /// Gives back what an unusually long answer took.

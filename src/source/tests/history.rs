@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Histories in the default run, and actions of each.
-const HISTORIES: u64 = 60;
+const HISTORIES: u64 = 40;
 const ACTIONS: usize = 120;
 
 /// What the model promises of a history.
@@ -56,7 +56,11 @@ impl History {
         let scene = Scene::with(|settings| {
             settings.open_files_max = 3;
             settings.line_max = 1_024;
+            let mut generations = settings.generations();
+            generations.push(settings.files[0].replace("/*", "/old/*"));
+            settings.rotated = Rotated::Given(generations);
         });
+        fs::create_dir(scene.path("old")).unwrap();
         History {
             rng: fastrand::Rng::with_seed(seed),
             rotations,
@@ -110,9 +114,9 @@ impl History {
 
     /// Everything there is has been read and committed, so that a cut loses nothing.
     fn catch_up(&mut self) {
-        // Longer than anything waits for a copy.
-        self.scene.wait(20);
         for _ in 0..2 {
+            // Longer than anything waits for a copy; also what this look is the first to see.
+            self.scene.wait(20);
             self.commit();
             self.scene.look_well();
             while self.read(200, usize::MAX) {}
@@ -168,6 +172,109 @@ impl History {
         }
         let model = &mut self.models[at];
         model.file = new_file(&path);
+        model.written.clear();
+        model.life += 1;
+    }
+
+    /// The same with a date instead of a number, and twice within a second.
+    fn rotate_by_date(&mut self, at: usize, is_packed: bool) {
+        for part in ["", "b"] {
+            let path = self.models[at].path.clone();
+            let to = format!("{}-20260410{:06}{part}", path.display(), self.writes);
+            let to = PathBuf::from(to);
+            if is_taken(&to) {
+                continue;
+            }
+            fs::rename(&path, &to).unwrap();
+            if is_packed {
+                pack(&to);
+            }
+            self.begin_anew(at, new_file(&path));
+            if self.rng.bool() {
+                self.write(at, true);
+            }
+        }
+    }
+
+    /// The new file is there, and is written, before the old one is renamed.
+    fn rotate_after_creation(&mut self, at: usize) {
+        let path = self.models[at].path.clone();
+        let next = self.scene.path(&format!("next{}.txt", self.writes));
+        let (file, to) = (new_file(&next), self.generation(&path));
+        self.begin_anew(at, file);
+        self.write(at, true);
+        if self.rng.bool() {
+            self.look();
+        }
+        fs::rename(&path, &to).unwrap();
+        fs::rename(&next, &path).unwrap();
+    }
+
+    /// The old one is linked to its new name, then unlinked from the other.
+    fn rotate_by_link(&mut self, at: usize) {
+        let path = self.models[at].path.clone();
+        let to = self.generation(&path);
+        fs::hard_link(&path, &to).unwrap();
+        if self.rng.bool() {
+            self.look();
+        }
+        fs::remove_file(&path).unwrap();
+        self.begin_anew(at, new_file(&path));
+    }
+
+    /// The old one is moved to another directory, which `rotated` names.
+    fn rotate_into_directory(&mut self, at: usize, is_packed: bool) {
+        let path = self.models[at].path.clone();
+        let name = path.file_name().unwrap().display().to_string();
+        let to = self.scene.path(&format!("old/{}.{name}", self.writes));
+        if is_taken(&to) {
+            return;
+        }
+        fs::rename(&path, &to).unwrap();
+        if is_packed {
+            pack(&to);
+        }
+        self.begin_anew(at, new_file(&path));
+    }
+
+    /// gzip takes its time: there are looks and reads while both files are there.
+    fn rotate_and_pack_slowly(&mut self, at: usize) {
+        let path = self.models[at].path.clone();
+        let to = self.generation(&path);
+        fs::rename(&path, &to).unwrap();
+        self.begin_anew(at, new_file(&path));
+        let packed = PathBuf::from(format!("{}.gz", to.display()));
+        let whole = gzipped(&fs::read(&to).unwrap());
+        let modified = fs::metadata(&to).unwrap().modified().unwrap();
+        for part in [self.rng.usize(..whole.len()), whole.len()] {
+            fs::write(&packed, &whole[..part]).unwrap();
+            let name = packed.file_name().unwrap().display().to_string();
+            self.scene.age(&name, 0);
+            self.look();
+            self.read(90, usize::MAX);
+        }
+        let file = File::options().append(true).open(&packed).unwrap();
+        file.set_modified(modified).unwrap();
+        fs::remove_file(&to).unwrap();
+    }
+
+    /// A link leads to one file, then at once to another.
+    fn swap_link(&mut self, at: usize) {
+        let link = self.scene.path(&format!("link{}.txt", self.writes));
+        let next = self.scene.path("next-link");
+        let other = self.rng.usize(..self.models.len());
+        std::os::unix::fs::symlink(&self.models[at].path, &link).unwrap();
+        self.look();
+        std::os::unix::fs::symlink(&self.models[other].path, &next).unwrap();
+        fs::rename(&next, &link).unwrap();
+        self.look();
+        self.read(90, usize::MAX);
+        fs::remove_file(&link).unwrap();
+    }
+
+    fn begin_anew(&mut self, at: usize, file: File) {
+        let model = &mut self.models[at];
+        model.file = file;
         model.written.clear();
         model.life += 1;
     }
@@ -290,9 +397,6 @@ impl History {
         for line in consumed {
             self.uncommitted.push((line, position.clone()));
         }
-        if lines == 0 {
-            self.scene.positions.insert(position.key, position);
-        }
         true
     }
 
@@ -319,7 +423,7 @@ impl History {
         let choices = if self.rotations == Rotations::Plain {
             26
         } else {
-            36
+            46
         };
         let choice = self.rng.u32(..choices);
         let _noted = write!(self.log, "{choice}.{at} ");
@@ -344,7 +448,13 @@ impl History {
             31 => self.delete(at),
             32 => self.move_directory(),
             33 => self.link(at),
-            _ => self.kill(),
+            34 | 35 => self.kill(),
+            36 | 37 => self.rotate_by_date(at, is_packed),
+            38 | 39 => self.rotate_after_creation(at),
+            40 => self.rotate_by_link(at),
+            41 | 42 => self.rotate_into_directory(at, is_packed),
+            43 | 44 => self.rotate_and_pack_slowly(at),
+            _ => self.swap_link(at),
         }
         self.trace();
         // The window reads a line that is left half consumed again before it is committed.
@@ -412,6 +522,11 @@ impl History {
 fn new_file(path: &Path) -> File {
     let mut options = OpenOptions::new();
     options.create_new(true).append(true).open(path).unwrap()
+}
+
+/// Whether there is a file of that name, packed or not.
+fn is_taken(path: &Path) -> bool {
+    path.exists() || PathBuf::from(format!("{}.gz", path.display())).exists()
 }
 
 fn set_modified(file: &File, writes: u64) {

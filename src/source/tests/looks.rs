@@ -314,3 +314,60 @@ fn a_file_left_out_because_there_are_too_many_is_not_told_as_vanished() {
     assert_eq!(scene.changes(), ["too many 1"]);
     fs::remove_file(scene.path("old.txt")).unwrap();
 }
+
+#[test]
+fn four_hundred_days_of_hourly_files_cost_a_start_one_look() {
+    let mut scene = Scene::new();
+    for hour in 0..400 * 24 {
+        let name = format!("cdr_{hour:05}.txt");
+        scene.append(&name, format!("{hour}|a\n{hour}|b\n"));
+        scene.age(&name, 90 + (400 * 24 - hour) * 3_600);
+    }
+    assert_eq!(scene.follow().len(), 400 * 24 * 2);
+    scene.wait(90);
+    scene.look();
+    let began = std::time::Instant::now();
+    scene.restart();
+    scene.look();
+    let took = began.elapsed();
+    println!("the first look took {took:?}");
+    // One in each file to know it again; it takes 0.14 s in a debug build.
+    assert_eq!(scene.source.opens(), 400 * 24);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(scene.drain(), [""; 0]);
+    scene.wait(1);
+    assert!(scene.source.is_settled());
+    scene.look();
+    assert_eq!(scene.source.opens(), 400 * 24);
+    scene.append("cdr_00007.txt", "7|c\n");
+    assert_eq!(scene.follow(), ["cdr_00007.txt: 7|c"]);
+}
+
+#[test]
+fn a_source_is_settled_once_everything_is_read_and_known() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n");
+    scene.look();
+    assert!(!scene.source.is_settled(), "there is something to read");
+    scene.drain();
+    scene.look();
+    assert!(scene.source.is_settled());
+    scene.append("cdr.txt", "2|b\n");
+    scene.source.glance(scene.now);
+    assert!(!scene.source.is_settled());
+    scene.drain();
+    assert!(scene.source.is_settled());
+    scene.rewrite("cdr.txt", "");
+    scene.source.glance(scene.now);
+    assert!(!scene.source.is_settled(), "what became of it?");
+    scene.look();
+    assert!(!scene.source.is_settled(), "a copy may still be found");
+    scene.look_well();
+    scene.look();
+    assert!(scene.source.is_settled());
+    scene.append("new.txt", "3|c\n");
+    scene.set_mode("new.txt", 0);
+    scene.set_mode("", 0o755);
+    scene.follow_as_nobody();
+    assert!(!scene.source.is_settled(), "it is to be tried again");
+}

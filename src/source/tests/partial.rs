@@ -26,6 +26,22 @@ fn a_partial_line_is_held_back_at_every_cut_of_a_row() {
 }
 
 #[test]
+fn half_a_row_is_held_however_long_and_is_one_row_then() {
+    let mut scene = Scene::new();
+    scene.append("0.txt", "1\n");
+    scene.append("cdr.txt", "2|ha");
+    // Also where a newer file of the source exists, so that this one may count as finished.
+    scene.age("cdr.txt", 5);
+    assert_eq!(scene.follow(), ["0.txt: 1"]);
+    for _ in 0..10 {
+        scene.wait(1);
+        assert_eq!(scene.follow(), [""; 0]);
+    }
+    scene.append("cdr.txt", "lf\n");
+    assert_eq!(scene.follow(), ["cdr.txt: 2|half"]);
+}
+
+#[test]
 fn a_partial_line_is_told_with_its_length_and_since_when() {
     let mut scene = Scene::new();
     scene.append("cdr.txt", "1\nha");

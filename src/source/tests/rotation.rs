@@ -316,3 +316,69 @@ fn a_file_deleted_before_it_was_read_is_told_with_its_loss() {
     scene.look();
     assert_eq!(scene.changes(), [""; 0]);
 }
+
+#[test]
+fn generations_rotated_while_the_agent_was_down_are_finished_in_order() {
+    for rotations in [1, 2, 5] {
+        for is_packed in [false, true] {
+            let mut scene = Scene::new();
+            scene.append("cdr.txt", "0|read\n");
+            scene.follow();
+            scene.append("cdr.txt", "0|unread\n");
+            scene.age("cdr.txt", 100);
+            for rotation in 1..=rotations {
+                for n in (1..rotation).rev() {
+                    let ending = if is_packed { ".gz" } else { "" };
+                    let to = format!("cdr.txt.{}{ending}", n + 1);
+                    scene.rename(&format!("cdr.txt.{n}{ending}"), &to);
+                }
+                scene.rename("cdr.txt", "cdr.txt.1");
+                if is_packed {
+                    scene.gzip("cdr.txt.1");
+                }
+                scene.append("cdr.txt", format!("{rotation}|a\n{rotation}|b\n"));
+                scene.age("cdr.txt", 100 - rotation);
+            }
+            scene.restart();
+            let rows: Vec<String> = scene
+                .follow()
+                .iter()
+                .map(|line| line.split_once(": ").unwrap().1.to_owned())
+                .collect();
+            let later = (1..=rotations).flat_map(|n| [format!("{n}|a"), format!("{n}|b")]);
+            let expected: Vec<String> = std::iter::once("0|unread".to_owned())
+                .chain(later)
+                .collect();
+            assert_eq!(rows, expected, "{rotations} rotations, packed: {is_packed}");
+        }
+    }
+}
+
+#[test]
+fn a_rotation_in_the_middle_of_a_row_leaves_it_whole() {
+    let row = "4|a row that is cut\n";
+    for cut in 0..=row.len() {
+        for restarted in [false, true] {
+            let mut scene = Scene::new();
+            scene.append("cdr.txt", "1\n");
+            let mut writer = scene.append("cdr.txt", &row[..cut]);
+            scene.follow();
+            scene.rename("cdr.txt", "cdr.txt.1");
+            if restarted {
+                scene.restart();
+            }
+            scene.look();
+            // Whoever writes is told of the rotation only now.
+            writer.write_all(&row.as_bytes()[cut..]).unwrap();
+            scene.append("cdr.txt", "5\n");
+            let mut lines = scene.follow();
+            lines.sort();
+            let mut expected = vec!["cdr.txt: 5".to_owned()];
+            if cut < row.len() {
+                expected.push("cdr.txt.1: 4|a row that is cut".to_owned());
+            }
+            expected.sort();
+            assert_eq!(lines, expected, "cut at {cut}, restarted: {restarted}");
+        }
+    }
+}

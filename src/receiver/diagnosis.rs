@@ -1,0 +1,481 @@
+//! Diagnosis: why a signature is not believed, in words that say what to mend.
+//!
+//! A wrong signature alone does not tell a wrong secret from an altered body. So the usual mistakes
+//! are tried one after another: the signature in another writing, the secret read in another way, the
+//! body printed in another way. Only where one of them fits is it named as the cause.
+
+use super::print::{indented, spaced};
+use super::verify::{Claim, Profile, Reject, Verifier, hex};
+use crate::clock::UnixMs;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::HeaderMap;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// All profiles that have a signature header of their own.
+const PROFILES: [Profile; 4] = [
+    Profile::Standard,
+    Profile::Vos3000,
+    Profile::Vobiz,
+    Profile::Voipbin,
+];
+
+/// What is known of a request's signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Diagnosis {
+    /// It is believed.
+    Believed {
+        /// Which secret it was made with, from 1.
+        secret: usize,
+        /// How many secrets are believed.
+        of: usize,
+    },
+    /// It is not.
+    Refused {
+        /// What is wrong, as far as it can be told.
+        cause: Cause,
+        /// What is known of it beyond its name, and what to do.
+        detail: String,
+    },
+}
+
+/// Why a signature is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A header of the profile is missing, or not text.
+    HeaderMissing,
+    /// The timestamp is not seconds since 1970.
+    TimestampUnreadable,
+    /// The timestamp is further from our clock than the tolerance.
+    OutsideTheWindow,
+    /// The signature is written in another way than the profile says.
+    WrittenWrongly,
+    /// It was made with another secret, or with ours read wrongly.
+    WrongSecret,
+    /// It was made of another body.
+    BodyAltered,
+    /// One of the two; which cannot be told from this request.
+    SecretOrBody,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HeaderMissing => "header missing",
+            Self::TimestampUnreadable => "timestamp unreadable",
+            Self::OutsideTheWindow => "timestamp outside the window",
+            Self::WrittenWrongly => "signature written wrongly",
+            Self::WrongSecret => "wrong secret",
+            Self::BodyAltered => "body altered",
+            Self::SecretOrBody => "wrong secret, or body altered",
+        })
+    }
+}
+
+impl Diagnosis {
+    /// Looks at a request that was judged at `now`.
+    ///
+    /// `others_were_believed` says whether the same secrets have proved right on other requests: then
+    /// a signature that fits nothing speaks of the body rather than of the secret.
+    pub fn of(
+        verifier: &Verifier,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: UnixMs,
+        others_were_believed: bool,
+    ) -> Diagnosis {
+        match verifier.verify(headers, body, now) {
+            Ok(()) => {
+                let claim = verifier.claim(headers).ok();
+                let signer = claim.and_then(|claim| verifier.signer(&claim, body));
+                Diagnosis::Believed {
+                    secret: signer.map_or(1, |place| place + 1),
+                    of: verifier.secrets(),
+                }
+            }
+            Err(reject) => {
+                let (cause, detail) = cause(verifier, headers, body, &reject, others_were_believed);
+                Diagnosis::Refused { cause, detail }
+            }
+        }
+    }
+
+    /// Whether the signature is believed.
+    pub fn is_believed(&self) -> bool {
+        matches!(self, Self::Believed { .. })
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Believed { of: 1, .. } => f.write_str("signature ok"),
+            Self::Believed { secret, of } => write!(f, "signature ok (secret {secret} of {of})"),
+            Self::Refused { cause, detail } => write!(f, "{cause}: {detail}"),
+        }
+    }
+}
+
+fn cause(
+    verifier: &Verifier,
+    headers: &HeaderMap,
+    body: &[u8],
+    reject: &Reject,
+    others_were_believed: bool,
+) -> (Cause, String) {
+    match reject {
+        Reject::Header(name) => (Cause::HeaderMissing, missing(verifier, headers, name)),
+        Reject::Timestamp => (
+            Cause::TimestampUnreadable,
+            "it has to be whole seconds since 1970".to_string(),
+        ),
+        Reject::Stale { age_secs } => {
+            let claim = verifier.claim(headers).ok();
+            let is_signed = claim.is_some_and(|claim| verifier.signer(&claim, body).is_some());
+            (
+                Cause::OutsideTheWindow,
+                outside(verifier, *age_secs, is_signed),
+            )
+        }
+        Reject::Mismatch => match verifier.claim(headers) {
+            Ok(claim) => mismatch(verifier, &claim, body, others_were_believed),
+            Err(_) => (Cause::SecretOrBody, reject.to_string()),
+        },
+    }
+}
+
+/// Which header is missing, and whose are there instead.
+fn missing(verifier: &Verifier, headers: &HeaderMap, name: &str) -> String {
+    let there = PROFILES
+        .into_iter()
+        .find(|profile| headers.contains_key(profile.signature_header()));
+    match there {
+        Some(profile) if profile.signature_header() != verifier.header() => format!(
+            "{name} is missing, {} is there: this is signed as profile {profile}",
+            profile.signature_header()
+        ),
+        _ if headers.contains_key(name) => format!("{name} is there, but not text"),
+        _ => format!(
+            "{name} is missing; the sender did not sign as profile {}, or something between took it away",
+            verifier.profile()
+        ),
+    }
+}
+
+fn outside(verifier: &Verifier, age_secs: i64, is_signed: bool) -> String {
+    let side = if age_secs < 0 {
+        "ahead of this clock"
+    } else {
+        "old"
+    };
+    let rest = if is_signed {
+        "the signature itself is right, so it was repeated late, or one of the clocks is wrong"
+    } else {
+        "and the signature does not match either"
+    };
+    format!(
+        "it is {} s {side}, {} s are allowed; {rest}",
+        age_secs.unsigned_abs(),
+        verifier.tolerance().as_secs()
+    )
+}
+
+/// Tries the usual mistakes, the surest first.
+fn mismatch(
+    verifier: &Verifier,
+    claim: &Claim<'_>,
+    body: &[u8],
+    others_were_believed: bool,
+) -> (Cause, String) {
+    if let Some(how) = written_wrongly(verifier, claim, body) {
+        return (Cause::WrittenWrongly, how);
+    }
+    if let Some(how) = verifier.misreader(claim, body) {
+        return (Cause::WrongSecret, format!("the sender signed {how}"));
+    }
+    if let Some(how) = altered(verifier, claim, body) {
+        return (Cause::BodyAltered, how.to_string());
+    }
+    let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+    if !is_json {
+        let how = "it is not valid JSON any more, so it was cut or changed on the way";
+        return (Cause::BodyAltered, how.to_string());
+    }
+    if others_were_believed {
+        let how = "other callbacks with this secret were right, so this one was changed after it was signed";
+        return (Cause::BodyAltered, how.to_string());
+    }
+    let how = match verifier.secrets() {
+        1 => {
+            "no callback has been right with this secret so far; compare it with the sender's first, then check that the raw body is signed"
+        }
+        _ => {
+            "no callback has been right with any of these secrets so far; compare them with the sender's first, then check that the raw body is signed"
+        }
+    };
+    (Cause::SecretOrBody, how.to_string())
+}
+
+/// Whether the right signature is there, in another writing.
+fn written_wrongly(verifier: &Verifier, claim: &Claim<'_>, body: &[u8]) -> Option<String> {
+    let written = claim.written.trim();
+    let bare = [
+        written,
+        written.split_once('=').map_or("", |(_, bare)| bare),
+        written.split_once(',').map_or("", |(_, bare)| bare),
+    ];
+    for tag in verifier.tags(claim, body) {
+        let digits = String::from_utf8_lossy(&hex(&tag)).into_owned();
+        let forms = [
+            ("Base64", STANDARD.encode(&tag)),
+            ("upper-case digits", digits.to_uppercase()),
+            ("hexadecimal digits", digits),
+        ];
+        let found = forms
+            .iter()
+            .find(|(_, form)| bare.iter().any(|bare| bare == form));
+        if let Some((form, _)) = found {
+            return Some(format!(
+                "it is the right one, but in {form} or with another prefix; profile {} writes {}",
+                verifier.profile(),
+                writing(verifier.profile())
+            ));
+        }
+    }
+    let is_whole = match verifier.profile() {
+        Profile::Standard | Profile::CloudEvents => !claim.signatures.is_empty(),
+        Profile::Vos3000 | Profile::Vobiz | Profile::Voipbin => {
+            claim.signatures.iter().any(|digits| {
+                digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+        }
+    };
+    (!is_whole).then(|| {
+        format!(
+            "profile {} writes {}; what came has {} characters",
+            verifier.profile(),
+            writing(verifier.profile()),
+            claim.written.len()
+        )
+    })
+}
+
+fn writing(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Standard | Profile::CloudEvents => "v1, and Base64",
+        Profile::Vos3000 | Profile::Vobiz => "64 lower-case hexadecimal digits",
+        Profile::Voipbin => "sha256= and 64 lower-case hexadecimal digits",
+    }
+}
+
+/// Whether the signature fits the body in another shape.
+fn altered(verifier: &Verifier, claim: &Claim<'_>, body: &[u8]) -> Option<&'static str> {
+    let fits = |other: &[u8]| verifier.signer(claim, other).is_some();
+    let trimmed = body.trim_ascii();
+    if trimmed != body && fits(trimmed) {
+        return Some("white space was added around it after it was signed");
+    }
+    if fits(&[body, b"\n"].concat()) || fits(&[body, b"\r\n"].concat()) {
+        return Some("a line end was cut off after it was signed");
+    }
+    if fits(b"") {
+        return Some("the signature is that of an empty body: it was signed before it was there");
+    }
+    let json: &RawValue = serde_json::from_slice(body).ok()?;
+    let sorted: Value = serde_json::from_slice(body).ok()?;
+    let reprinted = [
+        spaced(json.get(), ",", ":"),
+        // As Python does unless it is told otherwise.
+        spaced(json.get(), ", ", ": "),
+        indented(json.get()),
+        sorted.to_string(),
+    ];
+    let is_reprinted = reprinted.iter().any(|other| fits(other.as_bytes()));
+    is_reprinted.then_some(
+        "the signature fits the same JSON printed in another way: something between parsed and printed it again",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hmac::{Hmac, KeyInit, Mac};
+    use hyper::header::{HeaderName, HeaderValue};
+    use sha2::Sha256;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const BODY: &str = r#"{"event":"cdr","id":"evt_1"}"#;
+    const NOW: UnixMs = UnixMs(1_775_745_045_000);
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            (name, HeaderValue::from_str(value).unwrap())
+        });
+        pairs.collect()
+    }
+
+    fn mac(key: &[u8], signed: &str) -> Vec<u8> {
+        let mut mac: Hmac<Sha256> = Hmac::new_from_slice(key).unwrap();
+        mac.update(signed.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    }
+
+    fn digits(key: &[u8], signed: &str) -> String {
+        String::from_utf8(hex(&mac(key, signed))).unwrap()
+    }
+
+    #[track_caller]
+    fn check_vos3000(signature: &str, body: &str, expected: Cause, word: &str) {
+        check(
+            Profile::Vos3000,
+            &[("x-vos3000-signature", signature)],
+            body,
+            false,
+            expected,
+            word,
+        );
+    }
+
+    #[track_caller]
+    fn check(
+        profile: Profile,
+        sent: &[(&str, &str)],
+        body: &str,
+        others: bool,
+        expected: Cause,
+        word: &str,
+    ) {
+        let verifier = Verifier::new(profile, &[SECRET]).unwrap();
+        let found = Diagnosis::of(&verifier, &headers(sent), body.as_bytes(), NOW, others);
+        let Diagnosis::Refused { cause, detail } = &found else {
+            panic!("{body} is believed");
+        };
+        assert_eq!(*cause, expected, "{detail}");
+        assert!(detail.contains(word), "{word:?} is not in {detail:?}");
+        assert!(!found.to_string().contains(SECRET));
+    }
+
+    #[test]
+    fn which_of_several_secrets_was_used_is_said() {
+        let verifier = Verifier::new(Profile::Vos3000, &["other", SECRET]).unwrap();
+        let sent = headers(&[("x-vos3000-signature", &digits(SECRET.as_bytes(), BODY))]);
+        let found = Diagnosis::of(&verifier, &sent, BODY.as_bytes(), NOW, false);
+        assert_eq!(found.to_string(), "signature ok (secret 2 of 2)");
+    }
+
+    #[test]
+    fn a_secret_read_wrongly_is_named() {
+        let bytes = STANDARD.decode(&SECRET[6..]).unwrap();
+        for (key, word) in [
+            (format!("{SECRET}\n").as_bytes(), "line end"),
+            (&SECRET.as_bytes()[6..], "without the whsec_"),
+            (&bytes, "bytes behind"),
+        ] {
+            check_vos3000(&digits(key, BODY), BODY, Cause::WrongSecret, word);
+        }
+    }
+
+    #[test]
+    fn a_body_printed_again_is_told_from_one_that_was_changed() {
+        let key = SECRET.as_bytes();
+        let spaced = r#"{"event": "cdr", "id": "evt_1"}"#;
+        let signature = digits(key, BODY);
+        check_vos3000(&signature, spaced, Cause::BodyAltered, "printed");
+        let longer = format!("{BODY}\n");
+        check_vos3000(&signature, &longer, Cause::BodyAltered, "white space");
+        let of_longer = digits(key, &longer);
+        check_vos3000(&of_longer, BODY, Cause::BodyAltered, "line end was cut");
+        let cut = &BODY[..BODY.len() - 3];
+        check_vos3000(&signature, cut, Cause::BodyAltered, "not valid JSON");
+        let changed = BODY.replace("evt_1", "evt_2");
+        check_vos3000(&signature, &changed, Cause::SecretOrBody, "no callback");
+        let sent = [("x-vos3000-signature", signature.as_str())];
+        check(
+            Profile::Vos3000,
+            &sent,
+            &changed,
+            true,
+            Cause::BodyAltered,
+            "other callbacks",
+        );
+    }
+
+    #[test]
+    fn a_right_signature_in_another_writing_is_told() {
+        let key = SECRET.as_bytes();
+        let signature = digits(key, BODY);
+        let base64 = STANDARD.encode(mac(key, BODY));
+        for written in [
+            signature.to_uppercase(),
+            format!("sha256={signature}"),
+            base64,
+        ] {
+            check_vos3000(&written, BODY, Cause::WrittenWrongly, "the right one");
+        }
+        check_vos3000("abc", BODY, Cause::WrittenWrongly, "has 3 characters");
+    }
+
+    #[test]
+    fn a_header_that_is_missing_is_named_and_so_is_the_profile_that_came() {
+        check(
+            Profile::Vos3000,
+            &[],
+            BODY,
+            false,
+            Cause::HeaderMissing,
+            "x-vos3000-signature is missing",
+        );
+        check(
+            Profile::Standard,
+            &[("x-vos3000-signature", "ab")],
+            BODY,
+            false,
+            Cause::HeaderMissing,
+            "signed as profile vos3000",
+        );
+    }
+
+    #[test]
+    fn a_late_callback_says_whether_its_signature_is_right() {
+        let bytes = STANDARD.decode(&SECRET[6..]).unwrap();
+        let signed = mac(&bytes, &format!("m.1775744045.{BODY}"));
+        let signature = format!("v1,{}", STANDARD.encode(signed));
+        let sent = [
+            ("webhook-id", "m"),
+            ("webhook-timestamp", "1775744045"),
+            ("webhook-signature", signature.as_str()),
+        ];
+        check(
+            Profile::Standard,
+            &sent,
+            BODY,
+            false,
+            Cause::OutsideTheWindow,
+            "1000 s old, 300 s are allowed; the signature itself is right",
+        );
+        check(
+            Profile::Standard,
+            &sent,
+            "{}",
+            false,
+            Cause::OutsideTheWindow,
+            "does not match either",
+        );
+        let unreadable = [
+            ("webhook-id", "m"),
+            ("webhook-timestamp", "today"),
+            ("webhook-signature", "v1,AAAA"),
+        ];
+        check(
+            Profile::Standard,
+            &unreadable,
+            BODY,
+            false,
+            Cause::TimestampUnreadable,
+            "seconds since 1970",
+        );
+    }
+}
