@@ -183,6 +183,12 @@ pub static MESSAGES: &[Message] = messages! {
     SH314 Error Operator "endpoint not started, its events wait; restart the agent" "The system gave no thread: see its limits, then restart";
     SH315 Warn Operator "endpoint not detached again" "A reload was undone and the queue remembers the endpoint: `switchhook endpoints forget NAME`";
     SH320 Info Receiver "attempt" "One attempt and what came of it: [log] attempts says which are told";
+    SH321 Warn Receiver "endpoint uses a fallback" "Its own address fails, or asked for a pause: see what is wrong there. It is probed, and used again as soon as it answers";
+    SH322 Info Nobody "endpoint back at its own address" "It is sent to there again";
+    SH323 Warn Receiver "certificate expires soon" "In the days named no request will go there any more: have the receiver's certificate renewed";
+    SH324 Warn Operator "clock skew" "This machine's clock and the receiver's differ by more than a minute: set both by NTP, signatures carry the time";
+    SH325 Warn Operator "alert not queued, too many wait" "The queue cannot be written, or endpoints flap: this alert is in the log alone";
+    SH326 Debug Nobody "worker not started" "The system gave no thread; those that are there do the work";
 
     // What operators do.
     SH401 Warn Operator "endpoint paused by the operator" "Until `switchhook endpoints resume NAME`, also after a restart";
