@@ -2,7 +2,7 @@
 """Drain of a backlog to one endpoint, one signed request per event, beside wrk's rate against the
 same receiver with the same body, in one run: rounds of both in turn, medians and their ratio.
 
-    cargo build --release && python3 benches/drain.py [--rows 200000] [--rounds 3] [--tls] [--profile standard]
+    cargo build --release && python3 benches/drain.py [--rows 200000] [--rounds 3] [--tls] [--profile standard] [--batch N]
 
 Needs wrk on the path. Prints one line per round and a summary; judges nothing.
 """
@@ -42,6 +42,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=5, help="length of each of wrk's rounds")
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--batch", type=int, default=0, help="events in one request; wrk still sends one")
     parser.add_argument("--profile", default="standard", choices=["standard", "vos3000"])
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
@@ -107,6 +108,8 @@ def drain(arguments, directory, secret_file):
             f'[[endpoint]]\nname = "billing"\nurl = "{url}"\nprofile = "{arguments.profile}"\nevents = ["cdr"]\n'
             f'secret_file = "{secret_file}"\nconcurrency = {arguments.concurrency}\n'
         )
+        if arguments.batch:
+            file.write(f'batch = {{ max_events = {arguments.batch} }}\n')
         if arguments.tls:
             file.write(f'ca_file = "{directory}/ca.pem"\n')
     began = time.monotonic()

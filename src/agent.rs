@@ -138,7 +138,7 @@ impl Agent {
                 Kind::Files => {
                     feed(source, &config.node, &queue, reserve_for).map(|feed| feeds.push(feed))
                 }
-                _ => live.add(source, &config.node, &queue, &bell, &clock),
+                _ => live.add(source, &config.node, &queue, &bell, &clock, reserve_for),
             };
             added.map_err(AgentError::Queue)?;
         }
@@ -195,6 +195,12 @@ impl Agent {
             shutdown.clone(),
             log,
         ));
+        let gates = live.listeners.iter();
+        desk.listen_at(
+            gates
+                .map(|it| (Arc::clone(&it.source), it.gate.clone()))
+                .collect(),
+        );
         if let Some(path) = path {
             desk.reload_by(Arc::new(Reloader::new(&desk, path, attended)));
         }

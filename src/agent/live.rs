@@ -31,6 +31,7 @@ impl Live {
         queue: &Queue,
         bell: &Bell,
         clock: &Arc<dyn Clock>,
+        reserve_for: &[Arc<str>],
     ) -> Result<(), QueueError> {
         let is_push = live::is_push(&config.parser.format);
         let name = config.files.name;
@@ -64,7 +65,7 @@ impl Live {
                     source: Arc::clone(&name),
                     parts: parts.clone(),
                 };
-                let recordings = Recordings::new(Arc::clone(&name), open(folder)?, maker);
+                let recordings = Recordings::new(Arc::clone(&name), open(folder)?, maker, derive);
                 self.intakes.push(Box::new(recordings));
             }
             Kind::Listen(settings) => {
@@ -78,7 +79,8 @@ impl Live {
                 } else {
                     Reading::Rows(Box::new(Parser::new(config.parser)))
                 };
-                let pushed = Pushed::new(Arc::clone(&name), gate.clone(), reading, derive, queue)?;
+                let pushed = Pushed::new(Arc::clone(&name), gate.clone(), reading, derive, queue)?
+                    .with_reserved(|kind| reserve_for.iter().any(|known| **known == *kind));
                 self.intakes.push(Box::new(pushed));
                 self.listeners.push(Listener {
                     source: name,

@@ -5,10 +5,11 @@ mod live;
 
 use super::{CONFIG_DEFAULT, Exit, deep, routes, screen};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, SourceConfig, value};
+use crate::config::{Config, SourceConfig, order, value};
 use crate::derive::{self, Derive, Fate};
 use crate::event::filter::Filter;
 use crate::event::{Event, Maker, Origin};
+use crate::parser::guess::CallForms;
 use crate::parser::{Parser, Record, Reject, Step};
 use crate::queue::Partition;
 use crate::source::{FirstRow, HeaderTest, listing};
@@ -71,6 +72,7 @@ pub fn check(arguments: &CheckArguments) -> Exit {
     ));
     screen::line(config.show().trim_end());
     routes::remark(&config);
+    remarks(&config);
     let disk = disk(&config);
     let mut worst = Sample::Fits;
     for source in &config.sources {
@@ -117,6 +119,17 @@ pub fn check(arguments: &CheckArguments) -> Exit {
     };
     screen::line(screen::styled(style, verdict));
     exit
+}
+
+/// Shows what is allowed and may surprise.
+fn remarks(config: &Config) {
+    for endpoint in &config.endpoints {
+        for remark in order::remarks(endpoint) {
+            let name = &endpoint.endpoint.name;
+            let remark = format!("endpoint {name:?}: {remark}");
+            screen::line(screen::styled(screen::WAIT, remark));
+        }
+    }
 }
 
 /// Shows what the disk of the state directory has for the queue.
@@ -242,6 +255,9 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
     for reject in &tally.rejects {
         screen::line(screen::styled(screen::BAD, reject));
     }
+    if let Some(what) = tally.calls.warning() {
+        screen::line(screen::styled(screen::WAIT, what));
+    }
     if tally.bad == 0 {
         Sample::Fits
     } else {
@@ -255,6 +271,7 @@ struct Tally {
     good: usize,
     bad: usize,
     rejects: Vec<String>,
+    calls: CallForms,
 }
 
 impl Tally {
@@ -306,6 +323,7 @@ impl Tally {
                         offset: at as u64,
                         raw: rest.get(..bytes).unwrap_or_default(),
                     };
+                    self.calls.add(&record);
                     let mut told = Vec::new();
                     match derive.take(&record, format, origin, now, &mut told) {
                         Fate::Misfit(reject) => self.misfit(line, &reject),

@@ -237,6 +237,9 @@ impl View<'_> {
             );
             screen::line(screen::styled(screen::WAIT, what));
         }
+        if let Some(what) = fit.tally.calls.warning() {
+            screen::line(screen::styled(screen::WAIT, what));
+        }
         self.columns_and_events(&fit.settings);
         screen::line("");
         head("to paste and adjust");

@@ -68,6 +68,9 @@ pub fn sources(arguments: &SourcesArguments) -> Exit {
 fn line(file: &Value) -> String {
     let whole = |key: &str| file.get(key).and_then(Value::as_u64);
     let text = |key: &str| file.get(key).and_then(Value::as_str).unwrap_or_default();
+    if file.get("pushes").is_some() {
+        return text("shown").to_string();
+    }
     let mut line = format!(
         "{}  {}  {} of {}",
         text("path"),

@@ -2,6 +2,7 @@
 
 use super::ask::AgentArgument;
 use super::{Exit, screen};
+use crate::control::listening::PushStatus;
 use crate::control::metrics;
 use crate::control::protocol::Request;
 use crate::control::status::{EndpointStatus, SourceStatus, Status};
@@ -218,6 +219,7 @@ fn source_notes(source: &SourceStatus) -> Vec<String> {
             span(secs)
         ));
     }
+    notes.extend(source.pushes.as_ref().map(PushStatus::to_string));
     indented(&notes, screen::WAIT)
 }
 

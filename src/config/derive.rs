@@ -5,7 +5,7 @@ use super::live;
 use super::place::{Place, listed};
 use super::source::SourceConfig;
 use super::value;
-use super::written::Key;
+use super::written::{Key, Written};
 use crate::clock::UnixMs;
 use crate::derive::Settings;
 use crate::derive::balance::{Rearm, THRESHOLDS_MAX, Threshold, Thresholds};
@@ -13,7 +13,7 @@ use crate::derive::summary::{BY, By, SummarySettings};
 use crate::event::amount::Amount;
 use crate::event::balance::BALANCE_ALERT;
 use crate::event::filter::Filter;
-use crate::event::{self, cdr};
+use crate::event::{self, cdr, recording};
 use crate::parser::format::{ALARM, CALL, Format, FormatTable, PATTERN};
 use crate::parser::pattern::{self, PatternTable};
 use crate::parser::{Layout, Meaning};
@@ -21,6 +21,7 @@ use crate::source::Start;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+use toml::Spanned;
 
 /// Shortest and longest time within which repeats are counted.
 const REPEATS: RangeInclusive<Duration> =
@@ -98,7 +99,10 @@ fn keep(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>) -> 
     let Some(format) = format else {
         return filter;
     };
-    let known = keys_of(format);
+    let mut known = keys_of(format);
+    if table.recordings.is_some() {
+        known.extend(keys_of_recordings(table));
+    }
     for key in filter.keys() {
         let is_extra = key
             .split_once('.')
@@ -112,6 +116,17 @@ fn keep(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>) -> 
         }
     }
     filter
+}
+
+/// The keys of the data of a recording's event.
+fn keys_of_recordings(table: &SourceTable) -> Vec<String> {
+    let keys = recording::KEYS.map(str::to_owned);
+    let parts = match table.name_parts.as_ref().map(Spanned::get_ref) {
+        Some(Written::As(text)) => text.parse::<recording::NameParts>().ok(),
+        _ => None,
+    };
+    let names = parts.iter().flat_map(recording::NameParts::names);
+    keys.into_iter().chain(names.map(str::to_owned)).collect()
 }
 
 /// The keys of the data of the events that rows of `format` make.

@@ -3,6 +3,7 @@
 use super::access::{self, Access};
 use super::file::EndpointTable;
 use super::link::{self, IdentityFiles};
+use super::order;
 use super::pace;
 use super::place::{self, Place};
 use super::route;
@@ -145,6 +146,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
     pace::apply(table, token.as_ref(), &mut endpoint, place);
     endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
     endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
+    order::order(table, &mut endpoint, place);
     let from = place.choice(
         "from",
         &table.from,
@@ -488,6 +490,7 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
     pace::show(endpoint, |key, value| {
         put(key, value);
     });
+    order::show(endpoint, &mut |key, value| _ = put(key, value));
     put("agent_headers", endpoint.agent_headers.into());
     if let Some(path) = &config.ca_file {
         put("ca_file", path.display().to_string().into());

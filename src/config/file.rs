@@ -364,6 +364,19 @@ pub struct EndpointTable {
     pub max_age: Key<String>,
     /// The endpoint that is told when this one is failing, or about to.
     pub alert_to: Key<String>,
+    /// `none`, `key` or `strict`: in which order it is told events (default: `none`).
+    pub order: Key<String>,
+    /// With `order = "key"`: a key of `data`, or `account`, `gateway`, `callee_gateway` or
+    /// `application` (default: `call_id`).
+    pub order_key: Key<String>,
+    /// With an order: `block` or `park` what follows a refused event (default: `block`).
+    pub on_refused: Key<String>,
+    /// Several events in one request: `{ max_events = 100, max_bytes = "1MiB", max_wait = "200ms" }`
+    /// (default: one each).
+    pub batch: Key<toml::Table>,
+    /// Event types that go out before what waits (default: `["alarm", "balance_alert"]`; none where
+    /// the order is strict).
+    pub priority: Key<Vec<String>>,
     /// Headers of your own: a text, or `{ file = "…" }` for one that is secret.
     pub headers: Key<BTreeMap<String, toml::Value>>,
     /// `user:password`, sent as Basic authentication; prefer a file. The same may stand in `url`.

@@ -13,6 +13,7 @@ mod format;
 mod limits;
 pub mod link;
 pub mod live;
+pub mod order;
 mod pace;
 pub mod place;
 pub mod problem;

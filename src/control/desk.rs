@@ -1,5 +1,6 @@
 //! Desk: the parts of the running agent that requests are answered from.
 
+use super::listening::PushStatus;
 use super::protocol::{Code, Progress, Refusal, Reply, Request};
 use super::status::Status;
 use super::{apply, dead_letters, places, replay, sources};
@@ -8,6 +9,7 @@ use crate::config::Config;
 use crate::config::place::listed;
 use crate::delivery::Delivery;
 use crate::ingest::{Mailbox, SourcesStatus};
+use crate::listen::Gate;
 use crate::logging::LoggingHandle;
 use crate::queue::{Ledger, Queue};
 use crate::shutdown::Shutdown;
@@ -70,6 +72,8 @@ pub struct Desk {
     in_force: Mutex<Arc<InForce>>,
     reload_error: Mutex<Option<String>>,
     reloader: OnceLock<Arc<dyn Reload>>,
+    /// The sources that are pushed to, and where their pushes come in.
+    gates: OnceLock<Vec<(Arc<str>, Gate)>>,
     /// Held by the one reload that is under way.
     reloading: Mutex<()>,
     /// Held by the one configuration that is being applied.
@@ -108,6 +112,7 @@ impl Desk {
             in_force: Mutex::new(Arc::new(in_force)),
             reload_error: Mutex::default(),
             reloader: OnceLock::new(),
+            gates: OnceLock::new(),
             reloading: Mutex::default(),
             applying: Mutex::default(),
             replaying: Mutex::default(),
@@ -119,6 +124,17 @@ impl Desk {
     pub fn reload_by(&self, reloader: Arc<dyn Reload>) {
         // A second one would be the same.
         let _first = self.reloader.set(reloader);
+    }
+
+    /// Shows what comes in at `gates`. Only the first ones count: they last as long as the agent.
+    pub fn listen_at(&self, gates: Vec<(Arc<str>, Gate)>) {
+        let _first = self.gates.set(gates);
+    }
+
+    /// What came to the sources that are pushed to, each by its name.
+    pub fn pushes(&self) -> impl Iterator<Item = (&Arc<str>, PushStatus)> {
+        let gates = self.gates.get().into_iter().flatten();
+        gates.map(|(name, gate)| (name, PushStatus::of(gate)))
     }
 
     /// The configuration in force.

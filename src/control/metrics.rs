@@ -85,6 +85,35 @@ pub fn text(status: &Status) -> String {
         "Time without a row.",
         sources(|it| count(it.silent_secs)),
     );
+    out.many(
+        "source",
+        "source_pushes_taken_total",
+        "counter",
+        "Pushes handed on to be read since the start.",
+        sources(|it| it.pushes.as_ref().and_then(|pushes| count(pushes.taken))),
+    );
+    out.many(
+        "source",
+        "source_pushes_refused_total",
+        "counter",
+        "Pushes not taken since the start, for whatever reason.",
+        sources(|it| {
+            it.pushes
+                .as_ref()
+                .and_then(|pushes| count(pushes.refused()))
+        }),
+    );
+    out.many(
+        "source",
+        "source_pushes_refused_full_total",
+        "counter",
+        "Pushes not taken because nothing could be kept.",
+        sources(|it| {
+            it.pushes
+                .as_ref()
+                .and_then(|pushes| count(pushes.refused_full))
+        }),
+    );
     let endpoints = |value: fn(&super::status::EndpointStatus) -> Option<f64>| {
         status
             .endpoints

@@ -12,6 +12,7 @@ pub mod client;
 mod dead_letters;
 pub mod desk;
 mod health;
+pub mod listening;
 pub mod mask;
 pub mod metrics;
 mod places;

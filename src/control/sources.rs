@@ -20,6 +20,17 @@ pub(super) fn list(desk: &Desk, source: Option<&str>, replies: &Replies) -> Resu
     }
     let now = desk.clock.wall();
     let mut files = 0_u64;
+    for (name, pushes) in desk.pushes() {
+        if source.is_none_or(|source| *source == **name)
+            && !replies.send(Reply::Item(json!({
+                "source": &**name,
+                "pushes": pushes,
+                "shown": pushes.to_string(),
+            })))
+        {
+            return Ok(json!({ "files": files }));
+        }
+    }
     for standing in desk.sources.latest() {
         if source.is_some_and(|name| *name != *standing.name) {
             continue;

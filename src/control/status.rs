@@ -5,6 +5,7 @@
 
 use super::desk::Desk;
 use super::health;
+use super::listening::PushStatus;
 use crate::clock::UnixMs;
 use crate::config::EndpointConfig;
 use crate::delivery::counts::{Counts, EndpointState};
@@ -110,6 +111,8 @@ pub struct SourceStatus {
     pub silent_secs: u64,
     /// Why it cannot go on, when it cannot.
     pub trouble: Option<String>,
+    /// What was pushed to it; `null` for a source that is not pushed to.
+    pub pushes: Option<PushStatus>,
 }
 
 /// One endpoint. `added + recalled = delivered + skipped + dead + dropped + lost + waiting + queued`.
@@ -361,6 +364,10 @@ fn source(
         last_row_at: last_row_at.map(time),
         silent_secs: silent.as_secs(),
         trouble: standing.and_then(|standing| standing.trouble.clone()),
+        pushes: desk
+            .pushes()
+            .find(|(own, _)| ***own == *name)
+            .map(|(_, pushes)| pushes),
     }
 }
 

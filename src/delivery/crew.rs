@@ -153,6 +153,12 @@ impl Crew {
         self.log(&notices);
     }
 
+    /// Gives back what found no room in a request.
+    pub(super) fn put_back(&self, rest: Entry) {
+        self.lane().put_back(rest, self.clock.now());
+        self.bell.ring();
+    }
+
     /// Hears of settlements that became durable.
     pub(super) fn committed(&self, count: u64, cursor: Sequence) {
         let goes_on = self.lane().committed(count, cursor);

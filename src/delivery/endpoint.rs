@@ -4,9 +4,11 @@
 //! granted, and then changes only what the operator wrote.
 
 use super::alert::AlertRoutes;
+use super::batch::Batch;
 use super::concurrency::Concurrency;
 use super::link::Link;
 use super::memory::Share;
+use super::order::{OnRefused, Order};
 use super::outcome::SuccessRule;
 use super::profile::{Body, Profile, Redaction};
 use super::rate::RateLimit;
@@ -38,6 +40,10 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Age at which an event is given up while its endpoint is failing, unless configured: a long
 /// weekend.
 pub const MAX_AGE: Duration = Duration::from_secs(72 * 60 * 60);
+
+/// Types of events that go out before what waits, unless configured: those for which the queue
+/// keeps room when it is full, and which are of no use hours later.
+pub const PRIORITY: [&str; 2] = ["alarm", "balance_alert"];
 
 /// An address with its secret, its customs and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +106,14 @@ pub struct Endpoint {
     pub allow_private: bool,
     /// Memory for its events.
     pub memory: Share,
+    /// In which order it is told events.
+    pub order: Order,
+    /// What becomes of the events behind one that is refused, where there is an order.
+    pub on_refused: OnRefused,
+    /// How events are put together; none where each has a request of its own.
+    pub batch: Option<Batch>,
+    /// Types of events that go out before what waits.
+    pub priority: Vec<Box<str>>,
 }
 
 impl Endpoint {
@@ -139,6 +153,10 @@ impl Endpoint {
             extra_roots: Vec::new(),
             allow_private: false,
             memory: Share::default(),
+            order: Order::None,
+            on_refused: OnRefused::default(),
+            batch: None,
+            priority: PRIORITY.map(Box::from).to_vec(),
         }
     }
 

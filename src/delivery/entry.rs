@@ -1,7 +1,9 @@
 //! Entry: one event on its way to one endpoint.
 
 use super::blanket::Mark;
+use super::order::Line;
 use super::outcome::Failure;
+use crate::event::Event;
 use crate::queue::{Queued, Waiting};
 
 /// One event on its way to one endpoint.
@@ -28,6 +30,12 @@ pub struct Entry {
     pub round: u32,
     /// What had passed when it was first refused in a way that may mean everything.
     pub mark: Option<Mark>,
+    /// The further events of the same request, in order, when the endpoint takes several.
+    pub others: Vec<Entry>,
+    /// The line it stands in, when the endpoint asks for order.
+    pub line: Option<Line>,
+    /// It was refused alone, and goes out alone.
+    pub is_alone: bool,
 }
 
 impl Entry {
@@ -44,6 +52,9 @@ impl Entry {
             address: 0,
             round: 0,
             mark: None,
+            others: Vec::new(),
+            line: None,
+            is_alone: false,
         }
     }
 
@@ -58,6 +69,22 @@ impl Entry {
             last,
             ..Entry::new(waiting.queued)
         }
+    }
+
+    /// How many events go out with it, itself included.
+    pub fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// These events, in order.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.members().map(|queued| &*queued.event)
+    }
+
+    /// The same with their places.
+    pub fn members(&self) -> impl Iterator<Item = &Queued> {
+        let others = self.others.iter().map(|other| &other.queued);
+        std::iter::once(&self.queued).chain(others)
     }
 
     /// Number of the attempt that is next or under way, from 1. During an outage it stays the

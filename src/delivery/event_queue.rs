@@ -63,6 +63,13 @@ pub trait EventQueue: Send + Sync + fmt::Debug {
 
     /// Rings `bell` after every commit that added events.
     fn subscribe(&self, bell: &Bell);
+
+    /// From now on keeps in mind where events of `kinds` are.
+    fn mark_urgent(&self, kinds: &[Box<str>]);
+
+    /// The first event of one of `kinds` at or behind `from` that it has in mind. It may be
+    /// settled, or another one after all.
+    fn urgent(&self, from: Sequence, kinds: &[Box<str>]) -> Option<Sequence>;
 }
 
 impl EventQueue for Queue {
@@ -104,11 +111,20 @@ impl EventQueue for Queue {
     fn subscribe(&self, bell: &Bell) {
         Queue::subscribe(self, bell);
     }
+
+    fn mark_urgent(&self, kinds: &[Box<str>]) {
+        Queue::mark_urgent(self, kinds);
+    }
+
+    fn urgent(&self, from: Sequence, kinds: &[Box<str>]) -> Option<Sequence> {
+        Queue::urgent(self, from, kinds)
+    }
 }
 
 #[cfg(test)]
 pub(in crate::delivery) mod memory {
     use super::*;
+    use crate::queue::{PASSED_MAX, WINDOW};
     use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
     use std::sync::{Mutex, MutexGuard};
@@ -128,6 +144,8 @@ pub(in crate::delivery) mod memory {
         pub skipped: Vec<Sequence>,
         pub settle_fails: bool,
         pub settle_panics: bool,
+        /// Where events are that are no calls, by sequence.
+        urgent: BTreeMap<Sequence, Arc<str>>,
         bells: Vec<Bell>,
     }
 
@@ -136,6 +154,7 @@ pub(in crate::delivery) mod memory {
         pub fn with(events: Vec<Queued>) -> MemoryQueue {
             let queue = MemoryQueue::default();
             queue.contents().cursor = 1;
+            events.iter().for_each(|event| queue.contents().mark(event));
             queue.contents().events = events;
             queue
         }
@@ -143,12 +162,22 @@ pub(in crate::delivery) mod memory {
         /// Adds an event, as a commit does.
         pub fn add(&self, queued: Queued) {
             let mut contents = self.contents();
+            contents.mark(&queued);
             contents.events.push(queued);
             contents.bells.iter().for_each(Bell::ring);
         }
 
         pub fn contents(&self) -> MutexGuard<'_, Contents> {
             self.0.lock().unwrap()
+        }
+    }
+
+    impl Contents {
+        fn mark(&mut self, queued: &Queued) {
+            if *queued.event.kind != *"cdr" {
+                let kind = Arc::clone(&queued.event.kind);
+                self.urgent.insert(queued.sequence, kind);
+            }
         }
     }
 
@@ -160,10 +189,9 @@ pub(in crate::delivery) mod memory {
             _: usize,
         ) -> Result<Vec<Queued>, QueueTrouble> {
             let contents = self.contents();
-            let from = contents
-                .events
-                .iter()
-                .filter(|queued| queued.sequence >= from);
+            let events = &contents.events;
+            let before = events.partition_point(|queued| queued.sequence < from);
+            let from = events.iter().skip(before);
             Ok(from.take(count_max + 15).cloned().collect())
         }
 
@@ -188,8 +216,10 @@ pub(in crate::delivery) mod memory {
                 ..
             } in settled
             {
+                let end = Sequence(contents.cursor + WINDOW);
+                let passed = contents.beyond.range(end..).count();
                 assert!(
-                    sequence.0 < contents.cursor + 4_096,
+                    sequence < end || passed < PASSED_MAX,
                     "{sequence} is beyond the window"
                 );
                 let waited = contents.waiting.remove(&sequence).is_some();
@@ -250,6 +280,15 @@ pub(in crate::delivery) mod memory {
 
         fn subscribe(&self, bell: &Bell) {
             self.contents().bells.push(bell.clone());
+        }
+
+        fn mark_urgent(&self, _: &[Box<str>]) {}
+
+        fn urgent(&self, from: Sequence, kinds: &[Box<str>]) -> Option<Sequence> {
+            let contents = self.contents();
+            let mut behind = contents.urgent.range(from..);
+            let found = behind.find(|(_, kind)| kinds.iter().any(|own| **own == ***kind));
+            found.map(|(sequence, _)| *sequence)
         }
     }
 }

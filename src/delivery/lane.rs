@@ -12,6 +12,9 @@
 //!   failing;
 //! * **retries**: has lost attempts and waits for its own time. What waits longer than a moment
 //!   is also kept on disk;
+//! * **ready**: was put back, or waited behind another that is done: goes out next;
+//! * **gathering**: waits for company, where an endpoint takes several events in one request;
+//! * behind another event of its [line](super::order), where the endpoint asks for order;
 //! * under way, with a worker.
 //!
 //! So an outage spends no attempts and makes no dead letters, and an event that alone does harm
@@ -20,9 +23,12 @@
 //! Everything here is decided under one short lock, without network; the time comes in as a
 //! parameter.
 
+mod company;
+mod express;
 mod mirror;
 
 use super::alert::Wanted;
+use super::batch::Gathering;
 use super::breaker::{Gate, OPEN_AFTER, Unavailable};
 use super::concurrency::{Limit, Sign};
 use super::counts::{Counts, EndpointState};
@@ -33,6 +39,7 @@ use super::fallback::Addresses;
 use super::latency::Latencies;
 use super::memory::Memory;
 use super::notice::Notice;
+use super::order::Lines;
 use super::outcome::{Failure, Outcome};
 use super::rate::Rate;
 use super::retry::{Next, draw};
@@ -127,6 +134,12 @@ pub struct Lane {
     /// The events themselves stay there until then. At most what the queue lets wait.
     stored: BTreeMap<(Moment, Sequence), UnixMs>,
     has_loaded_stored: bool,
+    /// At most what was put back by those under way, and stepped forward since.
+    ready: VecDeque<Entry>,
+    gathering: Gathering,
+    lines: Lines,
+    /// Events out of the queue and not settled for good: at most [`IN_HAND_MAX`](company::IN_HAND_MAX).
+    in_hand: usize,
     memory: Memory,
     /// What is under way, by its place: at most the endpoint's concurrency.
     out: BTreeMap<Sequence, Out>,
@@ -172,6 +185,7 @@ impl Lane {
         seed: u64,
     ) -> Lane {
         let memory = endpoint.memory.clone();
+        queue.mark_urgent(&endpoint.priority);
         Lane {
             rng: fastrand::Rng::with_seed(seed),
             breaker: Addresses::new(1 + endpoint.fallback_urls.len(), endpoint.probe_max),
@@ -192,6 +206,10 @@ impl Lane {
             retries: BTreeMap::new(),
             stored: BTreeMap::new(),
             has_loaded_stored: false,
+            ready: VecDeque::new(),
+            gathering: Gathering::default(),
+            lines: Lines::default(),
+            in_hand: 0,
             memory: Memory::new(memory),
             out: BTreeMap::new(),
             unsettled: 0,
@@ -263,6 +281,7 @@ impl Lane {
             None => Turn::Wait(UNREADABLE_WAIT),
             Some(None) => {
                 self.park(now, wall);
+                self.write_down(wall);
                 let next = self.next_due().into_iter().chain(self.next_park()).min();
                 let most = if self.memory.was_refused() {
                     MEMORY_WAIT
@@ -272,16 +291,14 @@ impl Lane {
                 Turn::Wait(next.map_or(most, |next| next.since(now).min(most)))
             }
             Some(Some(mut entry)) => {
-                let out = Out {
-                    queued: entry.queued.clone(),
-                    attempts: entry.attempts,
-                    since: now,
-                    is_parked: false,
-                };
-                self.out.insert(entry.queued.sequence, out);
+                self.goes_out(&entry, now);
+                for other in &entry.others {
+                    self.goes_out(other, now);
+                }
                 self.rate.sent(now);
+                self.standing.under_way += 1;
                 entry.address = address;
-                entry.round = self.limit.begun(self.out.len());
+                entry.round = self.limit.begun(self.standing.under_way);
                 if is_probe {
                     self.breaker.probe_sent(address, now);
                     entry.was_probe = true;
@@ -307,7 +324,10 @@ impl Lane {
         if std::mem::take(&mut entry.is_doubtful) {
             self.is_doubt_out = false;
         }
-        self.out.remove(&entry.queued.sequence);
+        for queued in entry.members() {
+            self.out.remove(&queued.sequence);
+        }
+        self.standing.under_way = self.standing.under_way.saturating_sub(1);
         self.observe(now);
         self.counts.attempts += 1;
         self.counts.latency_sum += elapsed;
@@ -319,8 +339,7 @@ impl Lane {
                 self.counts.delivered += 1;
                 self.breaker.taken(entry.address);
                 self.answered(entry.address, now, wall);
-                self.memory.give_back(&entry.queued.event);
-                self.settle(entry.queued.sequence, Settlement::Delivered);
+                self.delivered(entry, now);
             }
             Outcome::Refused(failure) => {
                 self.counts.refused += 1;
@@ -329,6 +348,9 @@ impl Lane {
                 }
                 self.answered(entry.address, now, wall);
                 let entry = self.failed(entry, failure, wall);
+                let Some(entry) = self.split(entry, now) else {
+                    return;
+                };
                 let next = self
                     .endpoint
                     .retries
@@ -368,7 +390,9 @@ impl Lane {
         !self.is_held
             && self.breaker.gate(now).0 == Gate::Open
             && !self.is_at_limit()
+            && !self.is_one_out()
             && (!self.first.is_empty() && !self.is_doubt_out
+                || !self.ready.is_empty()
                 || self.window.has_fresh() && self.kept() < KEPT_MAX
                 || self.next_due().is_some_and(|due| due <= now))
     }
@@ -418,7 +442,10 @@ impl Lane {
         let held = self.retries.keys().chain(self.stored.keys());
         let known: BTreeSet<Sequence> = held.map(|(_, sequence)| *sequence).collect();
         for &(due, sequence) in recalled {
-            if !known.contains(&sequence) && !self.out.contains_key(&sequence) {
+            if !known.contains(&sequence)
+                && !self.out.contains_key(&sequence)
+                && !self.lines.holds(sequence)
+            {
                 self.stored.insert((now, sequence), due);
             }
         }
@@ -451,7 +478,7 @@ impl Lane {
             oldest: self.oldest(),
             latency: self.latencies.percentiles(),
             address: self.standing.address,
-            under_way: self.out.len() as u64,
+            under_way: self.standing.under_way as u64,
             concurrency: self.limit.now() as u64,
             ..self.counts.clone()
         }
@@ -474,6 +501,8 @@ impl Lane {
             .chain(self.suspects.iter().map(|(_, entry)| entry));
         let entries = entries
             .chain(self.retries.values())
+            .chain(&self.ready)
+            .chain(self.gathering.iter())
             .map(|entry| &entry.queued);
         let out = self.out.values().map(|out| &out.queued);
         let all = entries.chain(out).chain(self.window.first_fresh());
@@ -521,32 +550,44 @@ impl Lane {
         is_probe: bool,
         address: usize,
     ) -> Result<Option<Entry>, QueueTrouble> {
+        if self.is_one_out() {
+            return Ok(None);
+        }
         if is_probe {
             return self.pick_probe(now);
+        }
+        if let Some(entry) = self.express()? {
+            return Ok(Some(entry));
         }
         // What has failed before goes first, but not right after a failure: the answer to an event
         // that has not failed yet says more.
         if !self.breaker.is_sound(address)
-            && let Some(entry) = self.fresh()?
+            && let Some(entry) = self.fresh(now, false)?
         {
             return Ok(Some(entry));
         }
         let again = self
-            .due_retry(now)?
+            .due_again(now)?
             .or_else(|| self.doubtful())
             .or_else(|| self.due_suspect(now));
         match again {
             Some(entry) => Ok(Some(entry)),
-            None => self.fresh(),
+            None => self.fresh(now, false),
         }
     }
 
     /// An event that was no probe yet, if there is one, else the one whose turn it is longest.
     fn pick_probe(&mut self, now: Moment) -> Result<Option<Entry>, QueueTrouble> {
+        // One is enough: as probes they would come to wait for each other's answers.
+        if !self.first.iter().any(|entry| self.is_urgent(entry))
+            && let Some(entry) = self.express()?
+        {
+            return Ok(Some(entry));
+        }
         let is_untried = self.first.front().is_some_and(|entry| !entry.was_probe);
         if !is_untried
             && self.first.len() < PROBED_MAX
-            && let Some(entry) = self.fresh()?
+            && let Some(entry) = self.fresh(now, true)?
         {
             return Ok(Some(entry));
         }
@@ -581,6 +622,8 @@ impl Lane {
         let name = &self.endpoint.name;
         let Some(waiting) = self.queue.waiting_event(name, due, key.1)? else {
             self.stored.remove(&key);
+            let line = self.lines.line_of(key.1);
+            self.step_forward(line, key.1, key.0);
             return Ok(None);
         };
         if !self.memory.take(&waiting.queued.event) {
@@ -591,7 +634,7 @@ impl Lane {
             reason: waiting.reason,
             ..Failure::default()
         };
-        Ok(Some(Entry {
+        Ok(self.fetched(Entry {
             attempts: waiting.attempts,
             last,
             ..Entry::new(waiting.queued)
@@ -605,7 +648,8 @@ impl Lane {
     fn let_go(&mut self, now: Moment) -> Result<bool, QueueTrouble> {
         let soon = now + MEMORY_WAIT;
         let waits_long = |(due, _): &(Moment, Sequence)| *due > soon;
-        let is_worth_it = self.retries.keys().next_back().is_some_and(waits_long);
+        let is_worth_it =
+            self.retries.keys().next_back().is_some_and(waits_long) || self.lines.has_written();
         if !self.memory.is_short() || self.unsettled > 0 || !is_worth_it {
             return Ok(false);
         }
@@ -614,22 +658,28 @@ impl Lane {
             .into_iter()
             .map(|(due, sequence)| (sequence, due))
             .collect();
-        let before = self.retries.len();
+        let before = self.in_hand;
         let (memory, stored) = (&mut self.memory, &mut self.stored);
         self.retries.retain(|key, entry| {
             let due = on_disk.get(&key.1).filter(|_| waits_long(key));
             if let Some(&due) = due {
                 memory.give_back(&entry.queued.event);
                 stored.insert(*key, due);
+                self.in_hand -= 1;
             }
             due.is_none()
         });
-        Ok(self.retries.len() < before)
+        let due = |sequence| on_disk.get(&sequence).copied();
+        self.lines.let_go(due, |entry| {
+            memory.give_back(&entry.queued.event);
+            self.in_hand -= 1;
+        });
+        Ok(self.in_hand < before)
     }
 
-    /// How many events wait for their own retry.
+    /// How many events wait for their own retry, or behind one that does.
     fn kept(&self) -> usize {
-        self.retries.len() + self.stored.len()
+        self.retries.len() + self.stored.len() + self.lines.behind()
     }
 
     fn doubtful(&mut self) -> Option<Entry> {
@@ -647,20 +697,6 @@ impl Lane {
     fn due_suspect(&mut self, now: Moment) -> Option<Entry> {
         let place = self.suspects.iter().position(|(due, _)| *due <= now)?;
         Some(self.suspects.swap_remove(place).1)
-    }
-
-    fn fresh(&mut self) -> Result<Option<Entry>, QueueTrouble> {
-        if self.kept() >= KEPT_MAX {
-            return Ok(None);
-        }
-        let mut skipped = Vec::new();
-        let next = self
-            .window
-            .next(&self.chooser, &mut self.memory, |sequence| {
-                skipped.push(sequence)
-            });
-        self.skip(skipped);
-        Ok(next?.map(Entry::new))
     }
 
     /// Writes down as waiting what holds the cursor back for long, so that the window moves on.
@@ -700,12 +736,16 @@ impl Lane {
     }
 
     fn next_due(&self) -> Option<Moment> {
+        if self.is_one_out() {
+            return None; // Whoever brings it back looks again.
+        }
         let retry = self.retries.first_key_value().map(|((due, _), _)| *due);
         let stored = self.stored.first_key_value().map(|((due, _), _)| *due);
         // What has no room comes when something is given back.
         let stored = stored.filter(|_| !self.memory.was_refused());
         let suspect = self.suspects.iter().map(|(due, _)| *due).min();
-        retry.into_iter().chain(stored).chain(suspect).min()
+        let due = retry.into_iter().chain(stored).chain(suspect);
+        due.chain(self.gathering_due()).min()
     }
 
     /// Notes what waits in the queue for its own retry, once.
@@ -716,7 +756,8 @@ impl Lane {
         if self.has_loaded_stored {
             return Ok(());
         }
-        for (due, sequence) in self.queue.waiting_places(&self.endpoint.name)? {
+        let places = self.queue.waiting_places(&self.endpoint.name)?;
+        for (due, sequence) in self.queue_up(places)? {
             let wait = due.since(wall).min(self.endpoint.retries.max);
             self.stored.insert((now + wait, sequence), due);
         }
@@ -757,9 +798,11 @@ impl Lane {
                 });
             }
             // Probes took turns; what is sent now goes in its order again.
-            self.first
+            let mut first = std::mem::take(&mut self.first);
+            first
                 .make_contiguous()
-                .sort_by_key(|entry| entry.queued.sequence);
+                .sort_by_key(|entry| (!self.is_urgent(entry), entry.queued.sequence));
+            self.first = first;
             self.first
                 .iter_mut()
                 .for_each(|entry| entry.was_probe = false);
@@ -798,11 +841,11 @@ impl Lane {
         let found =
             self.breaker
                 .unavailable(entry.address, now, entry.is_probe, after, &mut self.rng);
-        self.put_back(entry, found, now);
+        self.met(entry, found, now);
     }
 
     /// Where an event goes that met an address in this state.
-    fn put_back(&mut self, entry: Entry, found: Unavailable, now: Moment) {
+    fn met(&mut self, entry: Entry, found: Unavailable, now: Moment) {
         match found {
             Unavailable::Suspected => self
                 .suspects
@@ -844,6 +887,9 @@ impl Lane {
             was_probe: false,
             ..entry
         };
+        if !matches!(next, Next::Soon(_)) {
+            entry = self.part(entry, next, now, wall);
+        }
         let sequence = entry.queued.sequence;
         match next {
             Next::Soon(wait) => {
@@ -859,7 +905,7 @@ impl Lane {
                     event: entry.queued.clone(),
                 };
                 self.settle(sequence, keep);
-                self.retries.insert((now + wait, sequence), entry);
+                self.set_aside(entry, now + wait, now);
             }
             Next::Bury => {
                 entry.attempts = entry.attempt();
@@ -876,10 +922,13 @@ impl Lane {
             queued,
             attempts,
             last,
+            line,
             ..
         } = entry;
+        let sequence = queued.sequence;
         self.counts.buried += 1;
         self.memory.give_back(&queued.event);
+        self.in_hand -= 1;
         self.buried_since_notice += 1;
         self.buried_last = (queued.event.id.to_string(), attempts, last.reason.clone());
         self.tell_buried(now);
@@ -891,7 +940,8 @@ impl Lane {
             at: wall,
             queued,
         };
-        self.settle(letter.queued.sequence, Settlement::Bury(letter));
+        self.settle(sequence, Settlement::Bury(letter));
+        self.step_forward(line, sequence, now);
     }
 
     fn tell_buried(&mut self, now: Moment) {

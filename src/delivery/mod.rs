@@ -6,10 +6,12 @@
 //! writes down what became of the events of all endpoints.
 //!
 //! What is promised: every event an endpoint wants is delivered at least once, or becomes a dead
-//! letter after its attempts; a repeat has the same id. What is not: order.
+//! letter after its attempts; a repeat has the same id. Order only where an endpoint asks for it;
+//! see [`order`].
 
 pub mod alert;
 mod attempt;
+pub mod batch;
 pub mod blanket;
 pub mod breaker;
 pub mod concurrency;
@@ -25,6 +27,7 @@ pub mod link;
 pub mod login;
 pub mod memory;
 pub mod notice;
+pub mod order;
 pub mod outcome;
 pub mod profile;
 pub mod rate;
@@ -577,22 +580,15 @@ impl Mates {
     }
 
     /// Makes one attempt. What it came to is durable when the settler has committed it.
-    fn pass(&self, entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
+    fn pass(&self, mut entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
         body.clear();
         body.shrink_to(BODY_BYTES_KEPT);
-        self.endpoint.render(&entry.queued, body);
         let Some(address) = self.addresses.get(entry.address) else {
             return; // There is a transport for each address.
         };
+        self.render(&mut entry, body);
         let wall = self.clock.wall();
-        let request = SignedRequest::new(
-            &address.endpoint,
-            signer,
-            &entry.queued,
-            entry.request(),
-            wall,
-            body,
-        );
+        let request = SignedRequest::of(&address.endpoint, signer, &entry, wall, body);
         let answer = address.transport.send(&request);
         drop(request);
         let is_abandoned = present.leaving.is_abandoned.load(Ordering::SeqCst);
@@ -612,7 +608,7 @@ impl Mates {
         let event = &entry.queued.event;
         attempt::log(
             &self.endpoint.name,
-            event.id,
+            batch::RequestId(&self.endpoint, &entry),
             &event.kind,
             entry.request(),
             &outcome,
@@ -620,6 +616,9 @@ impl Mates {
         );
         if self.tap.is_watched() {
             self.show(&entry, &outcome, elapsed);
+            for other in &entry.others {
+                self.show(other, &outcome, elapsed);
+            }
         }
         self.crew.finish(entry, outcome, elapsed);
     }
@@ -633,6 +632,18 @@ impl Mates {
             watch::log(&self.endpoint.name, &host, &what, wall);
             if let Some(raiser) = self.crew.raiser() {
                 raiser.raise(host, what, wall);
+            }
+        }
+    }
+
+    /// Renders the body of `entry`; what does not fit into it goes back.
+    fn render(&self, entry: &mut Entry, body: &mut Vec<u8>) {
+        match &self.endpoint.batch {
+            None => self.endpoint.render(&entry.queued, body),
+            Some(batch) => {
+                if let Some(rest) = batch::render(&self.endpoint, batch, entry, body) {
+                    self.crew.put_back(rest);
+                }
             }
         }
     }

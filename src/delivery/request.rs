@@ -1,6 +1,8 @@
 //! SignedRequest: the exact bytes to send.
 
+use super::batch;
 use super::endpoint::Endpoint;
+use super::entry::Entry;
 use super::signer::{Header, Message, Signer};
 use crate::clock::UnixMs;
 use crate::queue::Queued;
@@ -43,9 +45,37 @@ impl<'a> SignedRequest<'a> {
         body: &'a [u8],
     ) -> SignedRequest<'a> {
         let id = queued.event.id.to_string();
+        SignedRequest::with_id(endpoint, signer, (id, queued), attempt, wall, body)
+    }
+
+    /// The same for `entry`, which may be several events: the id is then that of the batch, and
+    /// the sequence that of its first event.
+    pub fn of(
+        endpoint: &'a Endpoint,
+        signer: &'a Signer,
+        entry: &'a Entry,
+        wall: UnixMs,
+        body: &'a [u8],
+    ) -> SignedRequest<'a> {
+        let id = batch::RequestId(endpoint, entry).to_string();
+        let subject = (id, &entry.queued);
+        SignedRequest::with_id(endpoint, signer, subject, entry.request(), wall, body)
+    }
+
+    fn with_id(
+        endpoint: &'a Endpoint,
+        signer: &'a Signer,
+        (id, queued): (String, &'a Queued),
+        attempt: u32,
+        wall: UnixMs,
+        body: &'a [u8],
+    ) -> SignedRequest<'a> {
         let mut headers: Vec<Header<'a>> =
             Vec::with_capacity(HEADERS_CAPACITY + endpoint.headers.len());
-        let content_type = endpoint.body.content_type();
+        let content_type = match endpoint.batch {
+            None => endpoint.body.content_type(),
+            Some(_) => batch::content_type(&endpoint.body),
+        };
         headers.push(("Content-Type", Cow::Borrowed(content_type)));
         headers.push(("User-Agent", Cow::Borrowed(USER_AGENT)));
         headers.push(("Accept-Encoding", Cow::Borrowed("identity")));

@@ -1,6 +1,8 @@
 //! Trial: one attempt at an endpoint outside the queue, with everything that was seen of it.
 
+use super::batch;
 use super::endpoint::Endpoint;
+use super::entry::Entry;
 use super::outcome::Outcome;
 use super::request::SignedRequest;
 use super::signer::Signer;
@@ -39,8 +41,13 @@ pub fn try_out(
     let secrets = endpoint.secret.iter().chain(&endpoint.previous_secret);
     let signer = Signer::new(endpoint.signature.clone(), secrets);
     let mut body = Vec::new();
-    endpoint.render(queued, &mut body);
-    let request = SignedRequest::new(endpoint, &signer, queued, 1, clock.wall(), &body);
+    let mut entry = Entry::new(queued.clone());
+    match &endpoint.batch {
+        None => endpoint.render(queued, &mut body),
+        // One event always fits.
+        Some(batch) => _ = batch::render(endpoint, batch, &mut entry, &mut body),
+    }
+    let request = SignedRequest::of(endpoint, &signer, &entry, clock.wall(), &body);
     let headers = request
         .headers
         .iter()

@@ -1,5 +1,9 @@
 //! Window: the stretch of the queue an endpoint is working on, decoded and filtered.
 
+mod overtake;
+
+pub(super) use overtake::Overtaken;
+
 use super::alert::Wanted;
 use super::event_queue::{EventQueue, QueueTrouble};
 use super::memory::Memory;
@@ -41,8 +45,12 @@ pub(super) struct Window {
     cursor: Sequence,
     /// Where reading goes on.
     next: Sequence,
-    /// Settled above the cursor before this process began.
+    /// Settled above the cursor before this process began, or given out ahead of `next`.
     settled_before: BTreeSet<Sequence>,
+    /// Where looking for events that may overtake goes on.
+    looked: Sequence,
+    /// Where the cursor was when no more could be given out beyond the window.
+    full_at: Option<Sequence>,
     /// Decoded and wanted, in order. At most [`PREFETCH_EVENTS`] and a block.
     fresh: VecDeque<Queued>,
     /// Which alerts are wanted.
@@ -60,6 +68,8 @@ impl Window {
             cursor,
             next: cursor,
             settled_before,
+            looked: cursor,
+            full_at: None,
             fresh: VecDeque::new(),
             alerts: Wanted::default(),
         }

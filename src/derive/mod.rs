@@ -379,7 +379,8 @@ impl Derive {
         self.settings.start.is_some_and(|start| time.unix < start)
     }
 
-    fn keep(&self, event: Event, told: &mut Vec<Event>) -> Fate {
+    /// Adds `event` to `told` where it is wanted, and says what became of it.
+    pub fn keep(&self, event: Event, told: &mut Vec<Event>) -> Fate {
         if !self.settings.keep.wants(&event.data) {
             return Fate::Filtered;
         }

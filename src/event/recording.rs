@@ -37,6 +37,11 @@ pub struct NameParts {
 }
 
 impl NameParts {
+    /// The names of the parts, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|(name, _)| name.as_str())
+    }
+
     /// What the parts of `name` say, in order; `None` where the name is not made so.
     fn of<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
         let mut rest = name.strip_prefix(self.begin.as_str())?;
@@ -105,6 +110,9 @@ impl fmt::Display for NameParts {
 
 /// The keys of every recording's `data`.
 const OWN_KEYS: [&str; 5] = ["path", "file", "size", "duration", "ended_at"];
+
+/// The keys of the data of every recording's event.
+pub const KEYS: [&str; 5] = ["path", "file", "size", "duration", "ended_at"];
 
 /// Makes the events of one source of recordings.
 #[derive(Debug)]

@@ -42,6 +42,17 @@ const PHONE: &str = "PhoneOnline";
 /// The types of events that the pages become.
 pub const KINDS: [&str; 5] = ["alarm", "balance_alert", "account", "call", "phone"];
 
+/// The types of events that `page`, one of [`PAGES`], becomes.
+pub fn kinds_of(page: &str) -> &'static [&'static str] {
+    match page {
+        ALARMS => &["alarm", "balance_alert"],
+        MONEY => &["account", "balance_alert"],
+        CALL => &["call"],
+        PHONE => &["phone"],
+        _ => &[],
+    }
+}
+
 /// Most alarms that can stand at once: a whole list of them fits a body, and their state the queue.
 pub const ALARMS_MAX: usize = 1_024;
 

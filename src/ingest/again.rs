@@ -26,8 +26,10 @@ const EMPTY_READS_MAX: u32 = 8;
 pub(super) struct Again {
     task: u64,
     covered: Covered,
-    /// `None` when the source is not configured any more.
+    /// `None` when the source is not one of lines of files, or not configured any more.
     source: Option<Source>,
+    /// The source is one of documents or recordings.
+    is_read_once: bool,
     /// What the rows mean together.
     derive: Option<Derive>,
     /// Rows read, and events made of them.
@@ -94,7 +96,10 @@ impl Ingest {
             .map(|following| &following.feed)
             .find(|feed| feed.name == covered.source);
         let source = feed.map(|feed| feed.source.again(&covered.origin, wall));
+        let mut intakes = self.intakes.iter();
+        let is_read_once = intakes.any(|intake| intake.is_source(&covered.source));
         Some(Again {
+            is_read_once,
             task,
             derive: feed.map(|feed| feed.derive.afresh(&feed.format)),
             covered,
@@ -120,6 +125,9 @@ impl Again {
         } else {
             let why = match self.source {
                 Some(_) => "the file is not there as it was",
+                None if self.is_read_once => {
+                    "a document or a recording is told once; it may still be there"
+                }
                 None => "the source is not configured any more",
             };
             log::error!(

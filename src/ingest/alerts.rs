@@ -94,6 +94,15 @@ impl Alerts {
 }
 
 impl Intake for Alerts {
+    /// A queue is mostly full because an endpoint fails: that is when this must get in.
+    fn has_reserved(&self) -> bool {
+        true
+    }
+
+    fn is_source(&self, name: &str) -> bool {
+        name == SOURCE
+    }
+
     fn take(&mut self, _: At, group: &mut Group) {
         let alerts = self.mailbox.take();
         if alerts.is_empty() {

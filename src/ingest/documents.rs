@@ -255,6 +255,10 @@ impl Intake for Documents {
         self.report.tell(at.now);
     }
 
+    fn is_source(&self, name: &str) -> bool {
+        *self.name == *name
+    }
+
     fn committed(&mut self, now: Moment) {
         let directory = self.folder.settings().directory.clone();
         for (path, _) in std::mem::take(&mut self.done) {

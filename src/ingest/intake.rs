@@ -48,6 +48,15 @@ pub trait Intake: fmt::Debug + Send {
     /// still outside has to wait there.
     fn turned_away(&mut self);
 
+    /// Whether it is the source called `name`.
+    fn is_source(&self, name: &str) -> bool;
+
+    /// Whether some of what it takes makes only events that still fit when reading pauses for the
+    /// others; see [`At::reserved_only`].
+    fn has_reserved(&self) -> bool {
+        false
+    }
+
     /// When [`take`](Intake::take) should be called again, if nothing calls for it before.
     fn due(&self, now: Moment) -> Moment;
 }
@@ -61,6 +70,8 @@ pub struct At {
     pub wall: UnixMs,
     /// Something happened in the watched directories.
     pub hinted: bool,
+    /// Only what makes nothing but reserved types of events may be taken.
+    pub reserved_only: bool,
 }
 
 /// What one row, pushed or in a file of its own, came to.

@@ -489,17 +489,17 @@ impl Ingest {
                     Room::ForNone(_) => looked,
                     Room::ForAll | Room::ForReserved(_) => {
                         let mut group = self.read(looked, room);
-                        if room == Room::ForAll {
-                            self.take(heard, &mut group);
-                        }
+                        self.take(heard, room, &mut group);
                         self.derive(&mut group);
                         group
                     }
                 }
             }
         };
-        if room != Room::ForAll {
-            self.turn_away();
+        match room {
+            Room::ForAll => {}
+            Room::ForReserved(_) => self.turn_away(|intake| !intake.has_reserved()),
+            Room::ForNone(_) => self.turn_away(|_| true),
         }
         if let Room::ForNone(shortage) = room
             && (group.rows > 0 || shortage == Shortage::Ballast)
@@ -534,27 +534,31 @@ impl Ingest {
             Err(error) => {
                 self.pause.failed(&error, self.clock.now());
                 self.held = Some(group);
-                self.turn_away();
+                self.turn_away(|_| true);
                 Passed::Paused
             }
         }
     }
 
-    /// What is pushed cannot wait in its file: it is told that nothing can be kept now.
-    fn turn_away(&mut self) {
-        self.intakes
-            .iter_mut()
+    /// What is pushed cannot wait in its file: those that are `meant` are told that nothing can be
+    /// kept now.
+    fn turn_away(&mut self, meant: impl Fn(&dyn Intake) -> bool) {
+        let intakes = self.intakes.iter_mut();
+        intakes
+            .filter(|intake| meant(&***intake))
             .for_each(|intake| intake.turned_away());
     }
 
     /// Steps 2 and 3 for what is not lines of files.
-    fn take(&mut self, heard: Changed, group: &mut Group) {
+    fn take(&mut self, heard: Changed, room: Room, group: &mut Group) {
         let at = intake::At {
             now: self.clock.now(),
             wall: self.clock.wall(),
             hinted: heard != Changed::Nothing,
+            reserved_only: room != Room::ForAll,
         };
-        for intake in &mut self.intakes {
+        let intakes = self.intakes.iter_mut();
+        for intake in intakes.filter(|intake| !at.reserved_only || intake.has_reserved()) {
             intake.take(at, group);
         }
         if group.is_full() && !self.intakes.is_empty() {

@@ -51,6 +51,7 @@ pub struct Pushed {
     recent: Recent,
     refusals: Refusals,
     refusals_told_at: Option<Moment>,
+    reserved: Reserved,
     /// What was added to the group that is not yet durable: at most its number of rows.
     owed: Vec<(Answer, Option<Vec<u8>>)>,
 }
@@ -70,6 +71,30 @@ pub enum Reading {
 enum Reader {
     Pages(Box<Pages>),
     Rows(Box<Rows>),
+}
+
+/// What makes nothing but reserved types of events.
+#[derive(Debug, PartialEq, Eq)]
+enum Reserved {
+    /// Every push.
+    All,
+    /// Those to these pages.
+    Pages(Vec<&'static str>),
+}
+
+impl Default for Reserved {
+    fn default() -> Reserved {
+        Reserved::Pages(Vec::new())
+    }
+}
+
+impl Reserved {
+    fn has(&self, page: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Pages(pages) => pages.contains(&page),
+        }
+    }
 }
 
 /// What understands VOS3000's pages.
@@ -121,8 +146,32 @@ impl Pushed {
             recent: Recent::default(),
             refusals: Refusals::default(),
             refusals_told_at: None,
+            reserved: Reserved::default(),
             owed: Vec::new(),
         })
+    }
+
+    /// The same source; what makes only events whose types are `reserved` is taken also when
+    /// reading pauses for the others.
+    pub fn with_reserved(mut self, reserved: impl Fn(&str) -> bool) -> Pushed {
+        self.reserved = match &self.reading {
+            Reader::Rows(rows) if rows.format.events().all(&reserved) => Reserved::All,
+            Reader::Rows(_) => Reserved::default(),
+            Reader::Pages(_) => {
+                let is_reserved = |page: &&str| {
+                    vos3000_push::kinds_of(page)
+                        .iter()
+                        .all(|kind| reserved(kind))
+                };
+                Reserved::Pages(
+                    vos3000_push::PAGES
+                        .into_iter()
+                        .filter(is_reserved)
+                        .collect(),
+                )
+            }
+        };
+        self
     }
 
     /// Says how many pushes were not taken, when that is due.
@@ -155,6 +204,11 @@ impl Intake for Pushed {
         while !group.is_full()
             && let Some(push) = self.gate.take()
         {
+            if at.reserved_only && !self.reserved.has(&push.page) {
+                // Dropped, it answers busy.
+                self.gate.refused(Refusal::Full);
+                continue;
+            }
             let place = match push.page.as_str() {
                 "" => format!("push from {}", push.peer),
                 page => format!("{page} from {}", push.peer),
@@ -180,6 +234,10 @@ impl Intake for Pushed {
         self.tell_refusals(at.now);
     }
 
+    fn is_source(&self, name: &str) -> bool {
+        *self.name == *name
+    }
+
     fn committed(&mut self, _: Moment) {
         for (answer, acknowledgement) in self.owed.drain(..) {
             answer.kept(acknowledgement.as_deref());
@@ -191,6 +249,10 @@ impl Intake for Pushed {
         for _busy in self.owed.drain(..) {
             self.gate.refused(Refusal::Full);
         }
+    }
+
+    fn has_reserved(&self) -> bool {
+        self.reserved != Reserved::default()
     }
 
     fn due(&self, now: Moment) -> Moment {

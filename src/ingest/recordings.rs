@@ -5,9 +5,10 @@
 
 use super::Group;
 use super::documents::{head_hash, instant, keep_account};
-use super::intake::{At, Came, Intake};
+use super::intake::{At, Came, Intake, due_with};
+use super::report::Report;
 use crate::clock::Moment;
-use crate::derive::Fate;
+use crate::derive::{Derive, Fate};
 use crate::event::recording::{Recording, RecordingMaker};
 use crate::folder::{Folder, Found, HEAD_BYTES, relative};
 use crate::source::Start;
@@ -21,15 +22,24 @@ pub struct Recordings {
     name: Arc<str>,
     folder: Folder,
     maker: RecordingMaker,
+    derive: Derive,
+    report: Report,
 }
 
 impl Recordings {
-    /// The source called `name`, of the files in `folder`.
-    pub fn new(name: Arc<str>, folder: Folder, maker: RecordingMaker) -> Recordings {
+    /// The source called `name`, of the files in `folder`, with its machines.
+    pub fn new(
+        name: Arc<str>,
+        folder: Folder,
+        maker: RecordingMaker,
+        derive: Derive,
+    ) -> Recordings {
         Recordings {
+            report: Report::new(&name),
             name,
             folder,
             maker,
+            derive,
         }
     }
 
@@ -59,8 +69,20 @@ impl Recordings {
         if !self.folder.is_old(&file, hash) {
             let came = match settings.start {
                 Start::At(start) if recording.ended < start => Came::of(Fate::Filtered),
-                _ => Came::told(vec![self.maker.make(&recording)]),
+                _ => {
+                    let mut told = Vec::new();
+                    let fate = self.derive.keep(self.maker.make(&recording), &mut told);
+                    Came {
+                        told,
+                        ..Came::of(fate)
+                    }
+                }
             };
+            let mut awake = Vec::new();
+            self.derive.rows_came(at.machine(), &mut awake);
+            if !awake.is_empty() {
+                group.tell(&self.name, awake);
+            }
             group.add(&self.name, &recording.path, &[], came);
         }
         group.remember(&self.name, self.folder.done(&file, hash));
@@ -85,6 +107,12 @@ impl Intake for Recordings {
             self.read(file, at, group);
         }
         keep_account(&mut self.folder, &self.name, i64::MAX, group);
+        let forgotten = group.derive(&self.name, &mut self.derive, at.machine());
+        self.report.forgotten(forgotten);
+    }
+
+    fn is_source(&self, name: &str) -> bool {
+        *self.name == *name
     }
 
     fn committed(&mut self, _: Moment) {}
@@ -92,6 +120,6 @@ impl Intake for Recordings {
     fn turned_away(&mut self) {}
 
     fn due(&self, now: Moment) -> Moment {
-        self.folder.due(now)
+        due_with(&self.derive, self.folder.due(now), now)
     }
 }

@@ -77,6 +77,7 @@ struct Waiting {
     bytes: usize,
     open: bool,
     refusals: Refusals,
+    taken: u64,
 }
 
 impl Gate {
@@ -89,6 +90,7 @@ impl Gate {
                 bytes: 0,
                 open: false,
                 refusals: Refusals::default(),
+                taken: 0,
             })),
             bell,
         }
@@ -116,6 +118,7 @@ impl Gate {
         waiting.open = true;
         let push = waiting.pushes.pop_front()?;
         waiting.bytes = waiting.bytes.saturating_sub(push.body.len());
+        waiting.taken += 1;
         Some(push)
     }
 
@@ -152,6 +155,12 @@ impl Gate {
     /// How many pushes were not taken, since the start.
     pub fn refusals(&self) -> Refusals {
         self.locked().refusals
+    }
+
+    /// How many were taken since the start, and how many wait to be.
+    pub fn taken(&self) -> (u64, usize) {
+        let waiting = self.locked();
+        (waiting.taken, waiting.pushes.len())
     }
 
     fn locked(&self) -> MutexGuard<'_, Waiting> {

@@ -182,6 +182,10 @@ pub static MESSAGES: &[Message] = messages! {
     SH313 Warn Operator "endpoint not adopted" "It had events of its own: deliver those of the old name first, or forget them";
     SH314 Error Operator "endpoint not started, its events wait; restart the agent" "The system gave no thread: see its limits, then restart";
     SH315 Warn Operator "endpoint not detached again" "A reload was undone and the queue remembers the endpoint: `switchhook endpoints forget NAME`";
+    SH316 Info Nobody "mirror" "The endpoint gets what another gets, until the time named";
+    SH317 Warn Operator "mirror fell behind, events passed it by" "A mirror holds nothing up: it misses what it was too slow for";
+    SH318 Warn Operator "mirror over, nothing more is sent" "Its time is up: take its table out of the configuration";
+    SH319 Error Operator "routes not noted, they count as new" "Which events an endpoint had before the change is not on disk: look at the disk of state_dir";
     SH320 Info Receiver "attempt" "One attempt and what came of it: [log] attempts says which are told";
     SH321 Warn Receiver "endpoint uses a fallback" "Its own address fails, or asked for a pause: see what is wrong there. It is probed, and used again as soon as it answers";
     SH322 Info Nobody "endpoint back at its own address" "It is sent to there again";

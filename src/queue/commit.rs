@@ -150,6 +150,8 @@ impl Queue {
             writes.put(&key::source(&batch.source), &totals.encode());
         }
         also(&mut writer.state, &mut writes);
+        let urgent = locked(&self.0.urgent).found(batches, first);
+        self.put_urgent(&urgent, &mut writes);
         for (name, value) in &writer.staged {
             writes.put(&key::state(name), value);
         }
@@ -157,6 +159,7 @@ impl Queue {
         self.write(&mut writer, writes)?;
         writer.staged.clear();
         drop(writer);
+        locked(&self.0.urgent).add(urgent);
         if events > 0 {
             locked(&self.0.bells)
                 .iter()

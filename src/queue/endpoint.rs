@@ -1,12 +1,12 @@
 //! Endpoint: what one endpoint has had of the events, and which of them wait for their own retry.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, WINDOW};
 use super::encoding::{Fields, put_count};
 use super::ledger::EndpointTotals;
 use super::void::{VoidCause, Voids};
 use crate::clock::UnixMs;
 use crate::event::Sequence;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Most events of one endpoint that may wait for their own retry.
@@ -15,7 +15,16 @@ use std::sync::Arc;
 /// events at a quarter of this.
 pub const WAITING_MAX: usize = 4_096;
 
+/// Most events of one endpoint that are settled beyond its window: those that overtook others.
+///
+/// They are written with every settlement, in two or three bytes each as the backlog is long; so
+/// many and the window's bits stay within one value that the database does not take apart.
+pub const PASSED_MAX: usize = 1_024;
+
 const VERSION: u8 = 1;
+
+/// Of a value that has events settled beyond the window at its end.
+const VERSION_PASSED: u8 = 2;
 
 /// One endpoint, as the queue keeps it in memory.
 #[derive(Debug)]
@@ -31,6 +40,8 @@ pub(super) struct Endpoint {
     lost: u64,
     /// Sequences it stepped over that never held an event.
     unused: u64,
+    /// Settled, or taken to wait, beyond the cursor's window. At most [`PASSED_MAX`].
+    passed: BTreeSet<Sequence>,
     /// Where the events that wait are found; the cursor counts them as settled.
     waiting: BTreeMap<Sequence, Place>,
 }
@@ -66,6 +77,7 @@ impl Endpoint {
             dead_removed: 0,
             lost: 0,
             unused: 0,
+            passed: BTreeSet::new(),
             waiting: BTreeMap::new(),
         }
     }
@@ -82,18 +94,29 @@ impl Endpoint {
 
     /// The events beyond [`cursor`](Endpoint::cursor) that are settled or wait.
     pub(super) fn settled_beyond(&self) -> Vec<Sequence> {
-        self.cursor.ahead().collect()
+        let passed = self.passed.iter().copied();
+        self.cursor.ahead().chain(passed).collect()
     }
 
     /// Whether the event can have been given to the endpoint, `next` being the first that is not
     /// committed yet.
     pub(super) fn can_have(&self, sequence: Sequence, next: Sequence) -> bool {
-        sequence < next && self.cursor.covers(sequence)
+        sequence < next && (self.cursor.covers(sequence) || self.may_pass(sequence, 1))
+    }
+
+    /// Whether the event lies beyond the window and was not taken there yet.
+    pub(super) fn is_beyond(&self, sequence: Sequence) -> bool {
+        !self.cursor.covers(sequence) && !self.passed.contains(&sequence)
+    }
+
+    /// Whether there is room for `count` events beyond the window, one of them this one.
+    pub(super) fn may_pass(&self, sequence: Sequence, count: usize) -> bool {
+        self.passed.contains(&sequence) || self.passed.len() + count <= PASSED_MAX
     }
 
     /// Whether the event is settled or waits.
     pub(super) fn has_taken(&self, sequence: Sequence) -> bool {
-        self.cursor.is_settled(sequence)
+        self.cursor.is_settled(sequence) || self.passed.contains(&sequence)
     }
 
     /// Whether nothing was committed since it was attached, `next` being the sequence the next
@@ -125,7 +148,33 @@ impl Endpoint {
         if let Some(place) = self.waiting.remove(&sequence) {
             return Some(Some(place));
         }
-        self.cursor.settle(sequence).then_some(None)
+        let is_taken = if self.cursor.covers(sequence) {
+            self.cursor.settle(sequence)
+        } else {
+            self.passed.len() < PASSED_MAX && self.passed.insert(sequence)
+        };
+        self.absorb();
+        is_taken.then_some(None)
+    }
+
+    /// Has the cursor take over what its window has come to.
+    fn absorb(&mut self) {
+        while let Some(&first) = self.passed.first()
+            && self.cursor.covers(first)
+        {
+            self.passed.pop_first();
+            self.cursor.settle(first);
+        }
+    }
+
+    /// Moves the cursor to `end`, whatever lies before it; returns how many of the events passed
+    /// over were not settled.
+    fn pass(&mut self, end: Sequence) -> u64 {
+        let beyond = self.passed.split_off(&end);
+        let settled = std::mem::replace(&mut self.passed, beyond).len() as u64;
+        let unsettled = self.cursor.pass(end).saturating_sub(settled);
+        self.absorb();
+        unsettled
     }
 
     /// Counts how an event that was [taken](Endpoint::take) ended.
@@ -144,7 +193,7 @@ impl Endpoint {
         while self.cursor.next() < first {
             let void = voids.next_after(self.cursor.next());
             let end = void.map_or(first, |void| void.min(first));
-            self.dropped += self.cursor.pass(end);
+            self.dropped += self.pass(end);
             self.step_over(voids);
         }
         self.dropped - before
@@ -164,7 +213,7 @@ impl Endpoint {
     pub(super) fn step_over(&mut self, voids: &Voids) -> bool {
         let before = self.cursor.next();
         while let Some(void) = voids.at(self.cursor.next()) {
-            let unsettled = self.cursor.pass(void.end);
+            let unsettled = self.pass(void.end);
             match void.cause {
                 VoidCause::Lost => self.lost += unsettled,
                 VoidCause::Unused => self.unused += unsettled,
@@ -198,13 +247,16 @@ impl Endpoint {
             dropped: self.dropped,
             dead_removed: self.dead_removed,
             waiting: self.waiting.len() as u64,
-            queued: to_come.saturating_sub(self.cursor.ahead_count()),
+            queued: to_come.saturating_sub(self.cursor.ahead_count() + self.passed.len() as u64),
         }
     }
 
     /// The value to store. The events that wait have keys of their own.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = vec![match self.passed.is_empty() {
+            true => VERSION,
+            false => VERSION_PASSED,
+        }];
         out.extend_from_slice(&self.since.0.to_be_bytes());
         for count in [
             self.delivered,
@@ -218,16 +270,25 @@ impl Endpoint {
             put_count(&mut out, count);
         }
         self.cursor.put(&mut out);
+        if !self.passed.is_empty() {
+            put_count(&mut out, self.passed.len() as u64);
+            let mut before = self.cursor.next();
+            for &sequence in &self.passed {
+                put_count(&mut out, sequence.0.saturating_sub(before.0));
+                before = sequence;
+            }
+        }
         out
     }
 
     /// Reads what [`encode`](Endpoint::encode) made.
     pub(super) fn decode(value: &[u8]) -> Option<Endpoint> {
         let mut fields = Fields(value);
-        if fields.byte()? != VERSION {
+        let version = fields.byte()?;
+        if !matches!(version, VERSION | VERSION_PASSED) {
             return None;
         }
-        let endpoint = Endpoint {
+        let mut endpoint = Endpoint {
             since: fields.sequence()?,
             delivered: fields.tally()?,
             skipped: fields.tally()?,
@@ -237,17 +298,131 @@ impl Endpoint {
             lost: fields.tally()?,
             unused: fields.tally()?,
             cursor: Cursor::take(&mut fields)?,
+            passed: BTreeSet::new(),
             waiting: BTreeMap::new(),
         };
+        if version == VERSION_PASSED {
+            endpoint.passed = take_passed(&mut fields, endpoint.cursor.next())?;
+        }
         fields.end()?;
         Some(endpoint)
     }
+}
+
+/// Reads the events settled beyond the window of a cursor at `next`.
+fn take_passed(fields: &mut Fields<'_>, next: Sequence) -> Option<BTreeSet<Sequence>> {
+    let count = usize::try_from(fields.count()?).ok()?;
+    if count > PASSED_MAX {
+        return None;
+    }
+    let mut passed = BTreeSet::new();
+    let mut before = next;
+    for _ in 0..count {
+        let sequence = Sequence(before.0.checked_add(fields.tally()?)?);
+        let is_new = sequence.0.checked_sub(next.0)? >= WINDOW && passed.insert(sequence);
+        is_new.then_some(())?;
+        before = sequence;
+    }
+    Some(passed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::void::Void;
     use super::*;
+    use proptest::prelude::*;
+
+    /// What settling, passing over and coming back from disk do to an endpoint.
+    #[derive(Debug, Clone)]
+    enum Move {
+        Settle(u64),
+        Drop(u64),
+        Reopen,
+    }
+
+    fn any_move() -> impl Strategy<Value = Move> {
+        prop_oneof![
+            6 => (0..40_u64).prop_map(Move::Settle),
+            6 => (3_000..20_000_u64).prop_map(Move::Settle),
+            1 => (0..9_000_u64).prop_map(Move::Drop),
+            1 => Just(Move::Reopen),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_overtakes_it_agrees_with_a_set_and_balances(
+            moves in proptest::collection::vec(any_move(), 0..120),
+            dense in 0..6_000_u64,
+        ) {
+            const END: u64 = 20_000;
+            let mut endpoint = Endpoint::new(Sequence(0));
+            let mut settled = BTreeSet::new();
+            let (mut dropped, mut before) = (0, 0);
+            let dense = (0..dense).map(|it| (Move::Settle(it), false));
+            let moves = moves.into_iter().map(|it| (it, true)).chain(dense);
+            for (act, is_checked) in moves.chain([(Move::Reopen, true)]) {
+                match act {
+                    Move::Settle(sequence) => {
+                        let is_new = sequence >= before && settled.insert(sequence);
+                        prop_assert_eq!(endpoint.take(Sequence(sequence)), is_new.then_some(None));
+                        if is_new {
+                            endpoint.end(End::Delivered);
+                        }
+                    }
+                    Move::Drop(first) => {
+                        let first = first.max(before);
+                        let open = (before..first).filter(|it| !settled.contains(it));
+                        let count = open.count() as u64;
+                        dropped += count;
+                        before = first;
+                        prop_assert_eq!(endpoint.drop_before(Sequence(first), &Voids::default()), count);
+                    }
+                    Move::Reopen => {
+                        let bytes = endpoint.encode();
+                        prop_assert!(bytes.len() < super::super::piece::WHOLE_BYTES_MAX);
+                        endpoint = Endpoint::decode(&bytes).unwrap();
+                    }
+                }
+                if is_checked {
+                    let next = (before..).find(|it| !settled.contains(it)).unwrap();
+                    prop_assert_eq!(endpoint.cursor(), Sequence(next));
+                }
+            }
+            let totals = endpoint.totals(&"billing".into(), Sequence(END), &Voids::default());
+            prop_assert!(totals.balances(), "{:?}", totals);
+            prop_assert_eq!((totals.delivered, totals.dropped), (settled.len() as u64, dropped));
+            let ahead: BTreeSet<u64> = endpoint.settled_beyond().iter().map(|it| it.0).collect();
+            let cursor = endpoint.cursor().0;
+            prop_assert_eq!(ahead, settled.split_off(&cursor));
+        }
+
+        #[test]
+        fn no_bytes_make_reading_one_panic(bytes: Vec<u8>) {
+            let _ = Endpoint::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn no_more_overtake_than_are_written_down() {
+        let mut endpoint = Endpoint::new(Sequence(1));
+        let far = |n: usize| Sequence(1_000_000 + 1_000_000 * n as u64);
+        for n in 0..PASSED_MAX {
+            assert!(endpoint.can_have(far(n), Sequence(u64::MAX)));
+            assert_eq!(endpoint.take(far(n)), Some(None));
+        }
+        assert!(
+            endpoint.can_have(far(0), Sequence(u64::MAX)),
+            "it is repeated"
+        );
+        assert_eq!(endpoint.take(far(0)), None);
+        assert!(!endpoint.can_have(far(PASSED_MAX), Sequence(u64::MAX)));
+        assert_eq!(endpoint.take(far(PASSED_MAX)), None);
+        let bytes = endpoint.encode();
+        assert!(bytes.len() < super::super::piece::WHOLE_BYTES_MAX);
+        let back = Endpoint::decode(&bytes).unwrap();
+        assert_eq!(back.passed, endpoint.passed);
+    }
 
     #[test]
     fn it_balances_whatever_ends_how() {

@@ -51,7 +51,8 @@ pub enum QueueError {
         bytes_max: usize,
     },
     /// A settlement names an event its endpoint cannot have been given yet: not committed, or
-    /// [`WINDOW`](super::WINDOW) or more beyond its cursor. Nothing was written.
+    /// [`WINDOW`](super::WINDOW) or more beyond its cursor, where
+    /// [`PASSED_MAX`](super::PASSED_MAX) are settled already. Nothing was written.
     OutsideWindow {
         /// The endpoint.
         endpoint: String,

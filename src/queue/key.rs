@@ -10,6 +10,7 @@
 //! | `a/s/` key | a piece of durable small state |
 //! | `a/r/` endpoint | how many of its dead letters were tried again, and how many removed |
 //! | `a/m/` endpoint, sequence 8 bytes | where a letter lies that is tried again or to be removed |
+//! | `a/u/` sequence, 8 bytes | the type of an event that may [overtake](super::urgent) others |
 //! | `a/d` | the first generation of dead letters that was not removed, 4 bytes |
 //! | `g/` generation, 4 bytes | the first sequence of a generation, and which bytes of files it [covers](super::coverage) |
 //! | `o/` source, device 8 bytes, inode 8 bytes | where one file stood before this generation |
@@ -42,6 +43,7 @@ pub(super) const SOURCES: &[u8] = b"a/c/";
 pub(super) const STATE: &[u8] = b"a/s/";
 pub(super) const RECALLS: &[u8] = b"a/r/";
 pub(super) const MARKS: &[u8] = b"a/m/";
+pub(super) const URGENT: &[u8] = b"a/u/";
 pub(super) const GENERATIONS: &[u8] = b"g/";
 pub(super) const META: &[u8] = b"meta";
 pub(super) const DEAD: &[u8] = b"d/";
@@ -197,6 +199,16 @@ pub(super) fn read_mark(key: &[u8]) -> Option<(&str, Sequence)> {
     let sequence = Sequence(fields.u64()?);
     fields.end()?;
     Some((endpoint, sequence))
+}
+
+/// The type of an event that may overtake others.
+pub(super) fn urgent(sequence: Sequence) -> Vec<u8> {
+    [URGENT, &sequence.0.to_be_bytes()].concat()
+}
+
+/// The sequence of such an event.
+pub(super) fn read_urgent(key: &[u8]) -> Option<Sequence> {
+    read_number(URGENT, key).map(Sequence)
 }
 
 /// The entry of one generation.

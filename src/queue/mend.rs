@@ -171,6 +171,9 @@ impl Mended {
         };
         bounded(&mut lines, self.voids.iter().map(void), "voids");
         bounded(&mut lines, self.again.iter().map(again), "files");
+        if self.lost() > 0 {
+            lines.push(NOT_AGAIN.to_string());
+        }
         lines
     }
 
@@ -180,6 +183,9 @@ impl Mended {
         }
     }
 }
+
+/// What is said where events were lost: that not all of them come again, and which do not.
+const NOT_AGAIN: &str = "events lost come again only as far as they are rows of the files above; what was pushed (http, udp), and what documents and recordings told, cannot be read again";
 
 fn bounded(lines: &mut Vec<String>, all: impl ExactSizeIterator<Item = String>, what: &str) {
     let beyond = all.len().saturating_sub(LINES_MAX);

@@ -257,6 +257,13 @@ fn a_damaged_block_in_the_head_is_found_when_it_is_opened() {
     let (mended, again) = only_mended(&queue);
     assert_eq!(mended.remedy, Remedy::Copied);
     assert_eq!((mended.saved, mended.lost()), (32, 16));
+    let report = mended.lines();
+    assert!(
+        report
+            .iter()
+            .any(|line| line.contains("what was pushed (http, udp)")),
+        "{report:?}"
+    );
     assert_eq!(again, [(0, 100)]);
     assert_eq!(
         queue.next_sequence(),

@@ -41,7 +41,8 @@
 //!
 //! One mutex for whoever writes, held through the sync; one, held briefly, for what readers see,
 //! replaced after each sync; one for the open older generations; one for the account of the disk.
-//! They are taken in the order writer, older generations, disk, view.
+//! They are taken in the order writer, older generations, disk, view. One more, for the index of
+//! urgent events, is taken last and alone.
 
 mod adopt;
 mod ballast;
@@ -97,6 +98,7 @@ mod state;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod urgent;
 mod void;
 mod waiting;
 mod write;
@@ -108,7 +110,7 @@ pub use coverage::Covered;
 pub use cursor::WINDOW;
 pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};
 pub use disk::{DiskLimits, Partition, Room, Shortage, WhenFull};
-pub use endpoint::WAITING_MAX;
+pub use endpoint::{PASSED_MAX, WAITING_MAX};
 pub use error::QueueError;
 pub use key::NAME_BYTES_MAX;
 pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
@@ -119,6 +121,7 @@ pub use quarantine::QUARANTINE_BYTES_DEFAULT;
 pub use recall::RECALLED_MAX;
 pub use settle::{AttachFrom, Settled, Settlement};
 pub use survey::{Survey, Surveyed, Whole};
+pub use urgent::URGENT_MAX;
 pub use void::{Void, VoidCause};
 pub use waiting::{REASON_BYTES_MAX, Waiting};
 
@@ -133,6 +136,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use urgent::Urgent;
 use write::Writer;
 
 /// One event in its place.
@@ -159,6 +163,7 @@ struct Parts {
     disk: Mutex<Disk>,
     /// One for each lane of delivery.
     bells: Mutex<Vec<Bell>>,
+    urgent: Mutex<Urgent>,
     opened: Opened,
     /// Let go last, after the databases are closed.
     _lock: Lock,
@@ -224,7 +229,7 @@ impl Queue {
             }
             opened => opened?,
         };
-        Ok(Queue(Arc::new(Parts {
+        let queue = Queue(Arc::new(Parts {
             site,
             node: node.to_owned(),
             writer: Mutex::new(writer),
@@ -232,9 +237,12 @@ impl Queue {
             view: Mutex::new(view),
             disk: Mutex::new(disk),
             bells: Mutex::new(Vec::new()),
+            urgent: Mutex::default(),
             opened,
             _lock: lock,
-        })))
+        }));
+        queue.load_urgent()?;
+        Ok(queue)
     }
 
     /// What was found when the queue was opened.
@@ -271,7 +279,7 @@ impl Queue {
 
     /// The events at or beyond the cursor that are settled for the endpoint, or wait for their own
     /// retry: reading gives them out again, and they must not be sent again. At most
-    /// [`WINDOW`]; this is on disk.
+    /// [`WINDOW`] and [`PASSED_MAX`]; this is on disk.
     ///
     /// # Errors
     ///

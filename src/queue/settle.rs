@@ -113,7 +113,7 @@ impl Queue {
     /// Decides what becomes of events, in any order, of any endpoints: together or not at all.
     ///
     /// An event may come from the cursor, less than [`WINDOW`](super::WINDOW) beyond it, or be
-    /// one that waits. One that is settled already is left as it is and counted once. After `Ok`
+    /// one that waits; up to [`PASSED_MAX`](super::PASSED_MAX) events may lie further beyond. One that is settled already is left as it is and counted once. After `Ok`
     /// this survives loss of power; after a crash on the way the events are given out again.
     ///
     /// Where `disk_max` leaves no room for the copy of an event that is to wait, the event stays
@@ -315,6 +315,7 @@ impl Queue {
 fn check(state: &State, settled: &[Settled]) -> Result<(), QueueError> {
     // What waits already, and what is settled, adds nothing to what waits; nor does a repeat.
     let mut kept: BTreeMap<&Arc<str>, BTreeSet<Sequence>> = BTreeMap::new();
+    let mut beyond: BTreeMap<&Arc<str>, BTreeSet<Sequence>> = BTreeMap::new();
     for Settled {
         endpoint: name,
         sequence,
@@ -324,7 +325,13 @@ fn check(state: &State, settled: &[Settled]) -> Result<(), QueueError> {
         let Some(endpoint) = state.endpoints.get(name) else {
             continue;
         };
-        if !endpoint.can_have(*sequence, state.next) {
+        let mut may_have = endpoint.can_have(*sequence, state.next);
+        if may_have && endpoint.is_beyond(*sequence) {
+            let beyond = beyond.entry(name).or_default();
+            beyond.insert(*sequence);
+            may_have = endpoint.may_pass(*sequence, beyond.len());
+        }
+        if !may_have {
             return Err(QueueError::OutsideWindow {
                 endpoint: name.to_string(),
                 sequence: *sequence,

@@ -235,6 +235,9 @@ impl Queue {
         for passed in writer.state.take_passed_voids() {
             writes.remove(&passed, 0);
         }
+        for passed in self.take_passed_urgent(&writer.state) {
+            writes.remove(&passed, 0);
+        }
         let written = writer.head()?.write(writes);
         if let Err(error) = written {
             self.fail_for(writer, &error);

@@ -212,7 +212,10 @@ impl Books {
     pub fn fault(&mut self, kind: &FaultKind) {
         let faults = &mut self.account.faults;
         match kind {
-            FaultKind::Status { .. } | FaultKind::Redirect(_) => faults.status += 1,
+            FaultKind::Status { .. }
+            | FaultKind::Redirect(_)
+            | FaultKind::Poison(_)
+            | FaultKind::TooLong(_) => faults.status += 1,
             FaultKind::Hang => faults.hang += 1,
             FaultKind::Reset | FaultKind::Flap(_) => faults.reset += 1,
             FaultKind::Answer(kind, _) if kind.accepts() => {

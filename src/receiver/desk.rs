@@ -281,7 +281,7 @@ impl Desk {
                 return verdict.because(malformed.to_string());
             }
         };
-        let roll = locked(&self.dice).roll(self.clock.now());
+        let roll = locked(&self.dice).roll(self.clock.now(), received.body);
         if !roll.delay.is_zero() {
             locked(&self.books).delay();
             tokio::time::sleep(roll.delay).await;
@@ -485,6 +485,8 @@ impl Verdict<'_> {
                 let location = (LOCATION, REDIRECT_PATH.to_string());
                 Ending::Reply(fault_reply(code, Some(location)))
             }
+            FaultKind::Poison(_) => Ending::Reply(fault_reply(400, None)),
+            FaultKind::TooLong(_) => Ending::Reply(fault_reply(413, None)),
             FaultKind::Answer(kind, pause) => Ending::Answer(kind, pause),
             FaultKind::Hang => Ending::Hang,
             _ => Ending::Reset,

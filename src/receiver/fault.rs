@@ -23,6 +23,8 @@ Faults, each with an optional rate=0.2 (the share of requests it happens to):
   delay=2s              waits before whatever else happens
   hang                  reads the request and never answers
   reset, lost           resets the connection before, after the callback is taken
+  poison=TEXT           answers 400 to a body that holds TEXT: one bad event of a batch
+  too-long=BYTES        answers 413 to a longer body
   flap=7s               in turn: all is well for 7s, every connection is reset for 7s
   slow-headers=1s, slow-body=1s
                         one byte of an answer each second
@@ -72,6 +74,10 @@ pub enum FaultKind {
     Reset,
     /// Accepts the callback, then resets the connection: the sender cannot know.
     Lost,
+    /// Answers 400 to a body that holds this text: a batch with one bad event.
+    Poison(String),
+    /// Answers 413 to a body of more than this many bytes.
+    TooLong(usize),
     /// For this long all is well, then for as long every connection and request is reset, and so
     /// on.
     Flap(Duration),
@@ -79,6 +85,17 @@ pub enum FaultKind {
     Answer(Misanswer, Duration),
     /// TLS that is no good. Strikes connections, not requests.
     Tls(BadTls),
+}
+
+impl FaultKind {
+    /// Whether it can happen to a request of this body.
+    fn concerns(&self, body: &[u8]) -> bool {
+        match self {
+            FaultKind::Poison(text) => memchr::memmem::find(body, text.as_bytes()).is_some(),
+            FaultKind::TooLong(bytes) => body.len() > *bytes,
+            _ => true,
+        }
+    }
 }
 
 /// Where a redirect points to, on the receiver itself: who follows it is seen, as misaddressed.
@@ -196,6 +213,11 @@ fn parse_kind((name, value): (&str, Option<&str>)) -> Result<FaultKind, FaultErr
         ("hang", None) => Ok(FaultKind::Hang),
         ("reset", None) => Ok(FaultKind::Reset),
         ("lost", None) => Ok(FaultKind::Lost),
+        ("poison", Some(text)) if !text.is_empty() => Ok(FaultKind::Poison(text.to_string())),
+        ("too-long", Some(bytes)) => {
+            let bytes = bytes.parse().map(FaultKind::TooLong);
+            bytes.map_err(|_| error("too-long is a number of bytes, like too-long=65536"))
+        }
         ("tls", Some(value)) => match BadTls::ALL.iter().find(|(name, _)| *name == value) {
             Some((_, kind)) => Ok(FaultKind::Tls(*kind)),
             None => {
@@ -283,11 +305,11 @@ impl Dice {
 
     /// Rolls at `now` for a request, once for each fault, so that one fault's rate does not depend
     /// on another's.
-    pub fn roll(&mut self, now: Moment) -> Roll {
+    pub fn roll(&mut self, now: Moment, body: &[u8]) -> Roll {
         let mut roll = Roll::default();
         for fault in &self.faults {
             // Below 1, so that a rate of 1 always strikes and a rate of 0 never.
-            if self.rng.f64() >= fault.rate {
+            if self.rng.f64() >= fault.rate || !fault.kind.concerns(body) {
                 continue;
             }
             match &fault.kind {
@@ -383,6 +405,8 @@ mod tests {
         check("hang", FaultKind::Hang, 1.0);
         check("reset,rate=0.01", FaultKind::Reset, 0.01);
         check("lost,rate=0", FaultKind::Lost, 0.0);
+        check("poison=call-7", FaultKind::Poison("call-7".into()), 1.0);
+        check("too-long=65536", FaultKind::TooLong(65_536), 1.0);
     }
 
     #[test]
@@ -405,6 +429,8 @@ mod tests {
         check_refused("delay=2", "delay=2s");
         check_refused("delay=-2s", "delay=2s");
         check_refused("delay=2h", "up to 1h");
+        check_refused("poison=", "receive --help");
+        check_refused("too-long=1MiB", "too-long=65536");
         check_refused("hang,retry_after=5s", "status=503,retry_after=5s");
     }
 
@@ -439,7 +465,7 @@ mod tests {
             (21, true),
         ] {
             let now = Moment(Duration::from_secs(secs));
-            assert_eq!(dice.roll(now).ending.is_some(), is_down, "{secs} s");
+            assert_eq!(dice.roll(now, b"{}").ending.is_some(), is_down, "{secs} s");
             let connection = dice.roll_connection(now, false);
             assert_eq!(
                 connection == Some(ConnectionFault::Reset),
@@ -452,7 +478,7 @@ mod tests {
     #[test]
     fn bad_tls_strikes_connections_and_no_requests() {
         let mut dice = dice(&["tls=expired"]);
-        assert_eq!(dice.roll(NOW), Roll::default());
+        assert_eq!(dice.roll(NOW, b"{}"), Roll::default());
         let struck = Some(ConnectionFault::Tls(BadTls::Expired));
         assert_eq!(dice.roll_connection(NOW, true), struck);
         assert_eq!(dice.roll_connection(NOW, false), None);
@@ -467,16 +493,29 @@ mod tests {
 
     #[test]
     fn delays_add_up_and_the_first_of_the_others_wins() {
-        let roll = dice(&["delay=2s", "reset", "delay=1s", "hang"]).roll(NOW);
+        let roll = dice(&["delay=2s", "reset", "delay=1s", "hang"]).roll(NOW, b"");
         assert_eq!(roll.delay, Duration::from_secs(3));
         assert_eq!(roll.ending, Some(FaultKind::Reset));
+    }
+
+    #[test]
+    fn a_fault_of_a_body_strikes_no_other() {
+        let mut dice = dice(&["poison=call-7", "too-long=30"]);
+        let ending = |dice: &mut Dice, body: &[u8]| dice.roll(NOW, body).ending;
+        assert_eq!(ending(&mut dice, br#"[{"call_id":"call-8"}]"#), None);
+        let poison = ending(&mut dice, br#"[{"call_id":"call-7"}]"#);
+        assert_eq!(poison, Some(FaultKind::Poison("call-7".into())));
+        let long = ending(&mut dice, br#"[{"call_id":"call-8"},{"x":1}]"#);
+        assert_eq!(long, None, "30 bytes");
+        let long = ending(&mut dice, br#"[{"call_id":"call-8"},{"x":11}]"#);
+        assert_eq!(long, Some(FaultKind::TooLong(30)));
     }
 
     #[test]
     fn a_fault_strikes_at_its_rate_and_the_same_seed_strikes_the_same() {
         let strikes = |dice: &mut Dice| -> Vec<bool> {
             (0..10_000)
-                .map(|_| dice.roll(NOW).ending.is_some())
+                .map(|_| dice.roll(NOW, b"{}").ending.is_some())
                 .collect()
         };
         let first = strikes(&mut dice(&["hang,rate=0.2"]));

@@ -162,6 +162,56 @@ fn a_batch_is_taken_whole_and_each_of_its_callbacks_is_entered() {
     assert_eq!(entered, expected);
 }
 
+/// A receiver whose answer is that of another one, which takes its time.
+fn before_a_slow_target() -> (Receiver, Receiver) {
+    let target = receiver(&["delay=400ms"]);
+    let mut settings = settings();
+    settings.forwards = vec![target.url().parse().unwrap()];
+    settings.answers_as_forwarded = true;
+    (Receiver::start(settings).unwrap(), target)
+}
+
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < STUCK);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_repeat_of_what_is_being_kept_is_neither_new_nor_known_yet() {
+    let (receiver, target) = before_a_slow_target();
+    let request = signed(&callback(1));
+    let mut first = connect(&receiver);
+    first.0.get_mut().write_all(request.as_bytes()).unwrap();
+    wait_until(|| target.account().faults.delay == 1);
+    let answered = connect(&receiver).send(&request).unwrap();
+    assert_eq!(answered.status, 503);
+    assert!(answered.body.contains("being kept"), "{}", answered.body);
+    wait_until(|| receiver.account().accepted == 1);
+    assert_eq!(connect(&receiver).send(&request).unwrap().status, 200);
+    let account = receiver.account();
+    assert_eq!((account.distinct, account.duplicates), (1, 1));
+    assert_eq!(account.not_kept, 1);
+    check_balance(&account);
+    assert_eq!(target.account().requests, 1, "no repeat is handed on");
+}
+
+#[test]
+fn a_sender_that_breaks_off_leaves_its_id_to_the_next_try() {
+    let (receiver, target) = before_a_slow_target();
+    let request = signed(&callback(1));
+    let mut first = connect(&receiver);
+    first.0.get_mut().write_all(request.as_bytes()).unwrap();
+    wait_until(|| target.account().faults.delay == 1);
+    drop(first);
+    wait_until(|| connect(&receiver).send(&request).unwrap().status == 200);
+    let account = receiver.account();
+    assert_eq!(account.distinct, 1);
+    check_balance(&account);
+}
+
 #[test]
 fn what_is_no_callback_is_refused_with_its_reason() {
     let body = callback(1);

@@ -146,6 +146,25 @@ fn try_hides_numbers_unless_asked_and_names_what_is_provisional() {
     assert!(whole.contains("timezone = \"Asia/Dhaka\""), "{whole}");
 }
 
+#[test]
+fn a_log_that_tells_calls_twice_is_pointed_out_by_try_and_check() {
+    let path = fixture("kamailio/acc-syslog.log");
+    let told = text(&attempt(&path, &[]).stdout);
+    assert!(told.contains("calls are told twice here"), "{told}");
+    let bench = Bench::new();
+    for (columns, is_told) in [("", true), ("columns = \"cdr\"", false)] {
+        let endpoint = "url = \"http://127.0.0.1:9/\"";
+        configure(&bench, "kamailio-acc", &path, columns, endpoint);
+        let config = bench.path("switchhook.toml").display().to_string();
+        let told = text(&run(&["check", "--config", &config]).stdout);
+        assert_eq!(
+            told.contains("calls are told twice here"),
+            is_told,
+            "{told}"
+        );
+    }
+}
+
 /// Writes a configuration with one source of `format` over `files`, and whatever else it needs.
 fn configure(bench: &Bench, format: &str, files: &Path, more: &str, endpoint: &str) {
     let config = format!(

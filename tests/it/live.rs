@@ -1,7 +1,7 @@
 //! What a switch pushes, and what it leaves in directories: real sockets, real files, the agent as
 //! a process.
 
-use crate::support::{Bench, receiver, wait_until};
+use crate::support::{Bench, receiver, run, text, wait_until};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -710,4 +710,167 @@ fn a_finished_recording_is_told_and_one_that_is_written_to_is_not() {
         "{bodies:?}"
     );
     assert!(live.bench.ledger().balances());
+}
+
+#[test]
+fn recordings_are_kept_by_what_is_known_of_them_and_their_silence_is_told() {
+    let live = Live::new(|_, dir| {
+        format!(
+            "recordings = \"{}/cdr\"\nstart = \"now\"\npoll = \"100ms\"\nsettle = \"1s\"\n\
+             name_parts = \"{{direction}}-{{call_id}}.wav\"\nkeep = {{ direction = \"in\", size = \">=100\" }}\nsilent_after = \"4s\"",
+            dir.display()
+        )
+    });
+    let arrivals = live.receiver.arrivals();
+    let agent = live.bench.agent();
+    wait_until("the start", || agent.log().contains(" started"));
+    thread::sleep(Duration::from_millis(300));
+    let cdr = live.bench.path("cdr");
+    for (name, size) in [("in-1", 200), ("in-2", 20), ("out-3", 200)] {
+        fs::write(cdr.join(format!("{name}.wav")), vec![b'x'; size]).unwrap();
+    }
+    // The recording, and that nothing came for 4 s.
+    live.expect(2);
+    fs::write(cdr.join("out-4.wav"), vec![b'x'; 200]).unwrap();
+    // That something came, though it is not kept.
+    live.expect(3);
+    assert_eq!(agent.stop(), 0);
+    let bodies = arrived(&arrivals);
+    let told: Vec<&String> = bodies
+        .iter()
+        .filter(|body| body.starts_with("recording"))
+        .collect();
+    assert!(
+        told.len() == 1 && told[0].contains("\"path\":\"in-1.wav\""),
+        "{bodies:?}"
+    );
+    let silence: Vec<&String> = bodies
+        .iter()
+        .filter(|body| body.contains("source_silent"))
+        .collect();
+    assert!(silence.len() >= 2, "{bodies:?}");
+    let ledger = live.bench.ledger();
+    let counts = ledger.source("live").unwrap().counts;
+    assert_eq!((counts.rows, counts.filtered), (4, 3));
+    assert!(ledger.balances());
+    // A key that no recording has is a mistake.
+    let path = live.bench.path("switchhook.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        config.replace("direction = \"in\"", "direktion = \"in\""),
+    )
+    .unwrap();
+    let output = run(&["check", "--config", path.to_str().unwrap()]);
+    let told = text(&output.stdout) + &text(&output.stderr);
+    assert!(
+        told.contains("no event of this source has \"direktion\""),
+        "{told}"
+    );
+}
+
+#[test]
+fn alarms_that_are_pushed_get_in_while_reading_pauses_for_everything_else() {
+    let live = Live::push();
+    let config = fs::read_to_string(live.bench.path("switchhook.toml")).unwrap();
+    let rows = format!(
+        "[queue]\ndisk_max = \"128MiB\"\ndead_letters_max = \"32MiB\"\nquarantine_max = \"16MiB\"\nfree_min = \"1MiB\"\n\n[[source]]\nname = \"cdr\"\nformat = \"vos3000-csv\"\nfiles = [\"{}/cdr/*.csv\"]\nstart = \"beginning\"\ncurrency = \"USD\"\n\n",
+        live.bench.dir.path().display()
+    );
+    let config = config.replace("level = \"debug\"\n", "");
+    let config = config.replacen("[[source]]", &format!("{rows}[[source]]"), 1);
+    let url = config
+        .split("url = \"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    // Nobody listens there, so that the queue fills.
+    let config = config.replace(url, "http://127.0.0.1:9/");
+    fs::write(live.bench.path("switchhook.toml"), config).unwrap();
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut file = fs::File::create(live.bench.path("cdr/cdr.csv")).unwrap();
+    let mut number = 0;
+    let mut write = |rows: u64| {
+        let text: String = (number..number + rows)
+            .map(|number| {
+                let name: String = std::iter::repeat_with(|| random.alphanumeric())
+                    .take(6_000)
+                    .collect();
+                crate::support::row(number).replace("\"CLIENT002\"", &format!("\"{name}\""))
+            })
+            .collect();
+        file.write_all(text.as_bytes()).unwrap();
+        number += rows;
+    };
+    write(8_000);
+    let agent = live.bench.agent();
+    live.connect();
+    // A twentieth is more than the queue grows by at once; what dead letters may take is no room.
+    wait_until("reading to pause", || {
+        write(50);
+        agent.log().contains("reading paused limit=\"disk_max\"")
+    });
+    check_kept(&live.post("AlarmCurrentReport", &sample("AlarmCurrentReport")));
+    check_bare(
+        &live.post("CustomerMoneyChange", &sample("CustomerMoneyChange")),
+        "503",
+    );
+    check_kept(&live.post("AlarmCurrentReport", &sample("AlarmCurrentReport")));
+    assert_eq!(agent.stop(), 0);
+    let ledger = live.bench.ledger();
+    let totals = ledger.source("live").unwrap();
+    assert!(totals.events >= 1, "{totals:?}");
+    assert!(ledger.balances());
+}
+
+#[test]
+fn what_was_pushed_and_what_was_refused_is_shown_by_status_and_sources() {
+    let live = Live::new(|port, _| {
+        format!(
+            "http = {{ listen = \"127.0.0.1:{port}\", allow = [\"127.0.0.1\"] }}\nformat = \"vos3000-push\"\ncurrency = \"USD\""
+        )
+    });
+    let agent = live.bench.agent();
+    live.connect();
+    check_kept(&live.post("CustomerMoneyChange", &sample("CustomerMoneyChange")));
+    check_bare(&live.post("PushDtmfInfo", "{}"), "404");
+    let mut stranger = connect_from([127, 0, 0, 9], live.port);
+    let mut answer = String::new();
+    let _closed = stranger.read_to_string(&mut answer);
+    assert_eq!(answer, "");
+    let path = live.bench.path("switchhook.toml").display().to_string();
+    let shown = |command: &[&str]| {
+        let output = run(&[command, &["--config", &path]].concat());
+        text(&output.stdout)
+    };
+    let status: serde_json::Value = serde_json::from_str(&shown(&["status", "--json"])).unwrap();
+    let pushes = &status["sources"][0]["pushes"];
+    let figures = [
+        "taken",
+        "refused_page",
+        "refused_peer",
+        "refused_full",
+        "waiting",
+    ];
+    assert_eq!(
+        figures.map(|key| pushes[key].as_u64()),
+        [1, 1, 1, 0, 0].map(Some),
+        "{status}"
+    );
+    let words = "1 pushes taken, 0 waiting; refused: 1 not allowed, 1 another page";
+    for command in ["status", "sources"] {
+        let told = shown(&[command]);
+        assert!(told.contains(words), "{command}: {told}");
+    }
+    let told = shown(&["status", "--prometheus"]);
+    for line in [
+        "switchhook_source_pushes_taken_total{source=\"live\"} 1",
+        "switchhook_source_pushes_refused_total{source=\"live\"} 2",
+        "switchhook_source_pushes_refused_full_total{source=\"live\"} 0",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert_eq!(agent.stop(), 0);
 }

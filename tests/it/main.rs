@@ -26,6 +26,7 @@ mod full_disk;
 mod inspector;
 mod interop;
 mod live;
+mod ordering;
 mod pace;
 mod packaging;
 mod power;

@@ -60,13 +60,16 @@ impl Lane {
         if now.since(since) < EXPIRE_AFTER.min(max_age) || is_stale {
             return false;
         }
-        let is_old = |entry: &Entry| steady.since(entry.queued.event.time.unix) > max_age;
+        let is_old = |entry: &Entry| {
+            let mut members = entry.members();
+            members.all(|queued| steady.since(queued.event.time.unix) > max_age)
+        };
         let (mut old, first): (VecDeque<Entry>, _) = std::mem::take(&mut self.first)
             .into_iter()
             .partition(is_old);
         self.first = first;
         while old.len() < EXPIRE_BATCH && self.first.len() < PROBED_MAX {
-            let fresh = self.fresh();
+            let fresh = self.fresh(now, true);
             match self.heard(fresh).flatten() {
                 Some(entry) if is_old(&entry) => old.push_back(entry),
                 // It is the next to be tried.
@@ -78,7 +81,11 @@ impl Lane {
             }
         }
         let is_full = old.len() >= EXPIRE_BATCH;
-        for entry in old {
+        let each = |mut entry: Entry| {
+            let others = std::mem::take(&mut entry.others);
+            std::iter::once(entry).chain(others)
+        };
+        for entry in old.into_iter().flat_map(each) {
             self.counts.expired += 1;
             let last_error = self.counts.last_error.as_deref().unwrap_or_default();
             let reason = match &*entry.last.reason {

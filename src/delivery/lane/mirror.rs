@@ -52,6 +52,7 @@ impl Lane {
     /// An event that was tried, or was to be, is not sent any more.
     pub(super) fn give_up(&mut self, entry: &Entry) {
         self.memory.give_back(&entry.queued.event);
+        self.in_hand -= 1;
         self.skip(vec![entry.queued.sequence]);
     }
 
@@ -200,6 +201,12 @@ mod tests {
         }
         fn subscribe(&self, bell: &Bell) {
             self.0.subscribe(bell);
+        }
+        fn mark_urgent(&self, kinds: &[Box<str>]) {
+            self.0.mark_urgent(kinds);
+        }
+        fn urgent(&self, from: Sequence, kinds: &[Box<str>]) -> Option<Sequence> {
+            self.0.urgent(from, kinds)
         }
     }
 

@@ -27,6 +27,6 @@ impl Lane {
         let found =
             self.breaker
                 .refuses_everything(entry.address, now, entry.is_probe, &mut self.rng);
-        self.put_back(entry, found, now);
+        self.met(entry, found, now);
     }
 }

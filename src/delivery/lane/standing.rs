@@ -14,6 +14,8 @@ const SWITCH_NOTICE_EVERY: Duration = Duration::from_secs(10);
 /// What was said of the address in use.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
+    /// Requests under way.
+    pub(super) under_way: usize,
     /// The address in use.
     pub(super) address: usize,
     /// The one that was said to be.
@@ -24,7 +26,7 @@ pub(super) struct Standing {
 impl Lane {
     /// Whether as many attempts are under way as may be.
     pub(super) fn is_at_limit(&self) -> bool {
-        self.out.len() >= self.limit.now()
+        self.standing.under_way >= self.limit.now()
     }
 
     /// Most workers that can be of use: one for each attempt that may be under way, and one to look

@@ -13,6 +13,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::num::NonZeroUsize;
 
+mod ordering;
+
 const START: UnixMs = UnixMs(1_775_745_045_000);
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 

@@ -85,9 +85,14 @@ impl Chooser {
         true
     }
 
+    /// Whether the endpoint gets an event, asked before its turn has come: nothing is counted.
+    pub fn gets(&self, queued: &Queued) -> bool {
+        self.table.judge(self.seat, queued, self.wall) == Verdict::Gets
+    }
+
     /// Whether the endpoint gets an event.
     pub fn wants(&self, queued: &Queued) -> bool {
-        let gets = self.table.judge(self.seat, queued, self.wall) == Verdict::Gets;
+        let gets = self.gets(queued);
         if !gets && self.table.is_teller(self.seat) && !self.table.is_taken(&queued.event) {
             self.unrouted.set(self.unrouted.get() + 1);
         }

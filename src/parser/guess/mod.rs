@@ -10,7 +10,7 @@ mod shape;
 pub use columns::{Guessed, guess};
 
 use super::encoding::Decoder;
-use super::format::{Format, Meaning};
+use super::format::{CALL, Format, Meaning};
 use super::record::Record;
 use super::{DocumentStep, Header, Parser, Settings, Step, Value, presets};
 use jiff::tz::TimeZone;
@@ -51,6 +51,35 @@ pub struct Tally {
     named: isize,
     /// The layout of the first row that fits.
     pub layout: Option<String>,
+    /// How the calls are told.
+    pub calls: CallForms,
+}
+
+/// In which forms calls are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallForms {
+    /// In lines of their own for beginning and end, which are joined.
+    pub in_lines: bool,
+    /// In rows that tell all of a call.
+    pub whole: bool,
+}
+
+impl CallForms {
+    /// Takes in a record.
+    pub fn add(&mut self, record: &Record<'_>) {
+        let layout = record.layout();
+        match layout.column_of(Meaning::Method) {
+            Some(_) => self.in_lines = true,
+            None => self.whole |= &*layout.event == CALL,
+        }
+    }
+
+    /// What is to be said where calls are told in both forms.
+    pub fn warning(self) -> Option<&'static str> {
+        (self.in_lines && self.whole).then_some(
+            "calls are told twice here: in lines for their beginning and end, and as whole dialogs; write columns = \"cdr\" to have the whole ones alone",
+        )
+    }
 }
 
 /// One format, and how the rows of a file went by it.
@@ -208,6 +237,7 @@ impl Tally {
             Row::Good { record, .. } => {
                 self.good += 1;
                 self.typed += typed(&record);
+                self.calls.add(&record);
                 let has_column = record.layout().column_of(Meaning::CallId).is_some();
                 self.named += match (has_column, record.text_of(Meaning::CallId)) {
                     (false, _) => 0,
