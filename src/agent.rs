@@ -18,7 +18,7 @@ use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
 use crate::derive::Derive;
 use crate::event::Maker;
-use crate::ingest::{AlertBox, Alerts, Feed, Hint, Ingest, IngestError, Mailbox};
+use crate::ingest::{self, AlertBox, Alerts, Feed, Hint, Ingest, IngestError, Mailbox};
 use crate::listen;
 use crate::logging::LoggingHandle;
 use crate::parser::Parser;
@@ -307,7 +307,7 @@ fn feed(
     reserve_for: &[Arc<str>],
 ) -> Result<Feed, QueueError> {
     let name = Arc::clone(&config.files.name);
-    let (positions, seen_before) = (queue.positions(&name)?, queue.seen(&name));
+    let (positions, seen_before) = (queue.positions(&name)?, ingest::is_known(queue, &name)?);
     let headers = Parser::new(config.parser.clone());
     let is_header = Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
     let format = config.parser.format.clone();

@@ -16,6 +16,7 @@ mod reload;
 mod replay;
 mod routes;
 mod run;
+mod schema;
 mod screen;
 mod secret;
 mod sources;
@@ -118,6 +119,8 @@ enum Command {
     /// The formats of CDR files: which there are, and what each says of its columns.
     #[command(subcommand)]
     Formats(formats::FormatsCommand),
+    /// What receivers get, as JSON Schema, by profile and type of event.
+    Schema(schema::SchemaArguments),
     /// Every kind of line the log has: its id, who has to act, what to do.
     Messages(messages::MessagesArguments),
     /// Signing secrets.
@@ -175,6 +178,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Receive(arguments) => receive::receive(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
         Command::Formats(command) => formats::formats(&command),
+        Command::Schema(arguments) => schema::schema_command(&arguments),
         Command::Messages(arguments) => messages::messages(&arguments),
         Command::Secret(command) => secret::secret(&command),
         Command::Store(command) => store::store(&command),

@@ -1,18 +1,24 @@
 //! `switchhook sources`: every file the agent remembers, and how far it has read it.
 
 use super::ask::AgentArgument;
-use super::{Exit, screen};
+use super::{Exit, endpoints, screen};
+use crate::config::Config;
 use crate::control::protocol::Request;
-use clap::Args;
+use crate::ingest;
+use crate::queue::{Queue, QueueError};
+use clap::{Args, Subcommand};
 use serde_json::Value;
 
 /// The arguments of `sources`.
 #[derive(Debug, Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  switchhook sources\n  switchhook sources --source cdr --behind\n\n\
     A file is known by device, inode and content, whatever it is called by now. `rows` is an estimate."
 )]
 pub struct SourcesArguments {
+    #[command(subcommand)]
+    command: Option<SourcesCommand>,
     #[command(flatten)]
     agent: AgentArgument,
     /// Only the files of this source.
@@ -26,8 +32,50 @@ pub struct SourcesArguments {
     json: bool,
 }
 
-/// Lists the files.
+/// What else can be done with sources.
+#[derive(Debug, Subcommand)]
+pub enum SourcesCommand {
+    /// Give up the positions and the state of a source that is not configured any more.
+    #[command(
+        after_help = "Works with the running agent and without one. Its counts and its events stay. A source of that name begins anew: `start` applies to it.\n\nExample: switchhook sources forget old-vos"
+    )]
+    Forget {
+        /// The source's name.
+        name: String,
+        #[command(flatten)]
+        agent: AgentArgument,
+    },
+}
+
+fn forget_one(queue: &Queue, config: &Config, name: &str) -> Result<Exit, QueueError> {
+    if config.sources.iter().any(|it| *it.files.name == *name) {
+        screen::complaint(format_args!(
+            "source {name} is configured; take its table out of the configuration first"
+        ));
+        return Ok(Exit::Usage);
+    }
+    let Some(forgotten) = ingest::forget(queue, name)? else {
+        screen::complaint(format_args!("the queue knows no source {name}"));
+        return Ok(Exit::Usage);
+    };
+    screen::line(format_args!(
+        "source {name} forgotten: {forgotten} given up; its counts and events stay"
+    ));
+    Ok(Exit::Success)
+}
+
+/// Lists the files, or does what else is said.
 pub fn sources(arguments: &SourcesArguments) -> Exit {
+    if let Some(SourcesCommand::Forget { name, agent }) = &arguments.command {
+        let request = Request::ForgetSource {
+            source: name.clone(),
+        };
+        return endpoints::or_stopped(agent, &request, || {
+            endpoints::with_queue(agent.config(), |queue, config| {
+                forget_one(queue, config, name)
+            })
+        });
+    }
     let request = Request::Sources {
         source: arguments.source.clone(),
     };

@@ -269,6 +269,14 @@ fn endpoint_notes(endpoint: &EndpointStatus) -> Vec<String> {
     if !notes.is_empty() {
         lines.push(notes.join(", "));
     }
+    if let Some(rotation) = &endpoint.rotation {
+        lines.push(format!(
+            "two secrets in force since {} ({}, by the {}): leave previous_secret out once receivers have the new one",
+            rotation.since,
+            span(rotation.age_secs),
+            rotation.told_by
+        ));
+    }
     if let Some(error) = &endpoint.last_error {
         let at = error
             .at

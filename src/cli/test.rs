@@ -7,6 +7,7 @@ use crate::control::mask::masked_text;
 use crate::delivery::endpoint::Endpoint;
 use crate::delivery::link::{Pin, TlsMin};
 use crate::delivery::outcome::Outcome;
+use crate::delivery::packing::{Method, SignedOver};
 use crate::delivery::transport::{Answer, Phases};
 use crate::delivery::trial::{Trial, try_out};
 use crate::event::sample::{TEST_KIND, sample};
@@ -320,7 +321,13 @@ fn curl(endpoint: &EndpointConfig, trial: &Trial) -> String {
         }
         None => quoted(url),
     };
-    let mut parts = vec![format!("curl -sS -i -X POST {url}")];
+    let method = settings.packing.method;
+    let fields = trial.url.as_deref().and_then(|whole| {
+        let fields = whole.strip_prefix(settings.url.as_str())?;
+        Some(quoted(fields))
+    });
+    let url = format!("{url}{}", fields.unwrap_or_default());
+    let mut parts = vec![format!("curl -sS -i -X {} {url}", method.as_str())];
     for (name, value) in &trial.headers {
         let is_own = settings.headers.iter().any(|own| own.name() == name);
         if is_own {
@@ -345,8 +352,25 @@ fn curl(endpoint: &EndpointConfig, trial: &Trial) -> String {
     }
     parts.extend(curl_link(settings));
     parts.push(format!("--max-time {}", settings.timeout.as_secs().max(1)));
-    let body = String::from_utf8_lossy(&trial.body);
-    parts.push(format!("--data-binary {}", quoted(&body)));
+    let content = quoted(&String::from_utf8_lossy(&trial.content));
+    let is_compressed = trial
+        .headers
+        .iter()
+        .any(|(name, _)| name == "Content-Encoding");
+    match method {
+        Method::Get => {}
+        _ if is_compressed => {
+            if settings.packing.signed == SignedOver::Sent {
+                let note = "# the signature is over the agent's own compressed bytes; those of gzip(1) may differ";
+                notes.push(note.to_string());
+            }
+            parts.push("--data-binary @-".to_string());
+            if let Some(first) = parts.first_mut() {
+                *first = format!("printf %s {content} | gzip -nc | {first}");
+            }
+        }
+        _ => parts.push(format!("--data-binary {content}")),
+    }
     notes.push(parts.join(" \\\n  "));
     notes.join("\n")
 }

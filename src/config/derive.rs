@@ -137,7 +137,8 @@ fn keys_of(format: &Format) -> BTreeSet<String> {
 /// The keys of the data of the events that rows of `layout` make.
 pub(super) fn keys_of_layout(layout: &Layout) -> BTreeSet<String> {
     if &*layout.event == CALL {
-        return cdr::KEYS.iter().map(|key| (*key).to_owned()).collect();
+        let own = cdr::FIELDS.iter().filter(|field| !field.is_optional);
+        return own.map(|field| field.key.to_owned()).collect();
     }
     let mut keys = BTreeSet::new();
     for column in &layout.columns {

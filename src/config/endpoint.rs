@@ -5,7 +5,9 @@ use super::file::EndpointTable;
 use super::link::{self, IdentityFiles};
 use super::order;
 use super::pace;
+use super::packing;
 use super::place::{self, Place};
+use super::rotation::{self, Rotation};
 use super::route;
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
@@ -45,6 +47,8 @@ pub struct EndpointConfig {
     pub from: AttachFrom,
     /// The endpoint in the queue whose place it takes over.
     pub adopt: Option<String>,
+    /// Two secrets are in force.
+    pub rotation: Option<Rotation>,
     /// File of the extra certificate authorities; for `check`.
     pub ca_file: Option<PathBuf>,
     /// What is shown to the endpoint; for `check`.
@@ -88,6 +92,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
     if let Signing::Own(scheme) = signing {
         endpoint.signature = scheme;
     }
+    packing::packing(table, &mut endpoint, place);
     endpoint.events = events.unwrap_or(EventFilter::All);
     endpoint.secret = secret;
     endpoint.previous_secret = previous;
@@ -160,6 +165,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         enabled,
         from,
         adopt,
+        rotation: rotation::rotation(secret_keys(table), previous_keys(table), place),
         ca_file,
         access,
         identity,
@@ -276,20 +282,7 @@ fn secrets(
     signing: &Signing,
     place: &mut Place<'_>,
 ) -> (Option<Secret>, Option<Secret>) {
-    let current = SecretKeys {
-        literal: &table.secret,
-        file: &table.secret_file,
-        env: &table.secret_env,
-        credential: &table.secret_credential,
-        prefix: "",
-    };
-    let previous = SecretKeys {
-        literal: &table.previous_secret,
-        file: &table.previous_secret_file,
-        env: &table.previous_secret_env,
-        credential: &table.previous_secret_credential,
-        prefix: "previous_",
-    };
+    let (current, previous) = (secret_keys(table), previous_keys(table));
     let found = secret::fetch(current, place);
     match (&found, signing) {
         (Found::Nothing, Signing::OfProfile | Signing::Own(_)) => {
@@ -336,6 +329,26 @@ fn secrets(
     let found = secret::fetch(previous, place);
     let previous = usable(found, previous, place);
     (secret, previous)
+}
+
+fn secret_keys(table: &EndpointTable) -> SecretKeys<'_> {
+    SecretKeys {
+        literal: &table.secret,
+        file: &table.secret_file,
+        env: &table.secret_env,
+        credential: &table.secret_credential,
+        prefix: "",
+    }
+}
+
+fn previous_keys(table: &EndpointTable) -> SecretKeys<'_> {
+    SecretKeys {
+        literal: &table.previous_secret,
+        file: &table.previous_secret_file,
+        env: &table.previous_secret_env,
+        credential: &table.previous_secret_credential,
+        prefix: "previous_",
+    }
 }
 
 /// Reads a secret as the receivers of the endpoint do.
@@ -439,6 +452,9 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
         let pairs = fields.shown();
         let pairs = pairs.map(|(key, value)| (key.to_string(), toml::Value::from(value)));
         put("fields", pairs.collect::<toml::Table>().into());
+    }
+    for (key, value) in packing::show(endpoint) {
+        put(key, value);
     }
     put("events", kinds(&endpoint.events).into());
     put("enabled", config.enabled.into());

@@ -280,6 +280,15 @@ pub struct EndpointTable {
     /// A body of your own: keys, and under each a field of the event, `$id`, `$type`, `$time`,
     /// `$sequence`, `$node` or `=text`. In the order of the keys' letters.
     pub fields: Key<BTreeMap<String, String>>,
+    /// `POST`, `PUT` or `GET`, whose fields are in the address (default: `POST`).
+    pub method: Key<String>,
+    /// `json` or `form`: the body as form fields (default: `json`).
+    pub content: Key<String>,
+    /// `off` or `gzip`, for bodies of 1 KiB and more (default: `off`).
+    pub compress: Key<String>,
+    /// Of a compressed body, what is signed: `content`, as it is before, or `sent` (default:
+    /// `content`).
+    pub signature_over: Key<String>,
     /// Event types, or `["*"]`. Required.
     pub events: Key<Vec<String>>,
     /// Where in an event it looks for its names: `call`, `application`, `trunk`, `account`, or

@@ -106,11 +106,12 @@ fn check_key(key: &OrderKey, events: &EventFilter, table: &EndpointTable, place:
     let is_all_calls = kinds.iter().all(|kind| **kind == *CALL);
     if let OrderKey::Data(name) = key
         && is_all_calls
-        && !cdr::KEYS.contains(&&**name)
+        && !cdr::FIELDS.iter().any(|field| field.key == &**name)
     {
+        let keys: Vec<&str> = cdr::FIELDS.iter().map(|field| field.key).collect();
         let what = format!(
             "a cdr event has no {name:?}, so nothing would be in order; write one of {}, or account, gateway, callee_gateway or application",
-            cdr::KEYS.join(", ")
+            keys.join(", ")
         );
         place.problem("order_key", &table.order_key, what);
     }

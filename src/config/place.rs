@@ -157,6 +157,11 @@ impl<'a> Place<'a> {
         Some(self.resolve(text))
     }
 
+    /// The configuration file.
+    pub fn file(&self) -> &Path {
+        &self.loaded.path
+    }
+
     /// `text` as a path from the directory of the configuration file.
     pub fn resolve(&self, text: &str) -> PathBuf {
         self.loaded

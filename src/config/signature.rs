@@ -153,7 +153,8 @@ fn signed(written: &toml::Value) -> Result<Vec<Part>, String> {
             parts.len()
         ));
     }
-    if !parts.contains(&Part::Body) {
+    // Which of the two it has to be depends on the method.
+    if !parts.contains(&Part::Body) && !parts.contains(&Part::Url) {
         return Err("signed leaves the body out, so anybody could change it; add \"body\"".into());
     }
     Ok(parts)

@@ -196,6 +196,7 @@ impl Desk {
             Request::Pause { endpoint } => self.pause(&endpoint),
             Request::Resume { endpoint } => self.resume(&endpoint),
             Request::Forget { endpoint } => places::forget(self, &endpoint),
+            Request::ForgetSource { source } => sources::forget(self, &source),
             Request::Adopt { old, new } => places::adopt(self, &old, &new),
             Request::Reload => self.reload().map(|changes| json!({ "changes": changes })),
             Request::Apply { text } => apply::take_on(self, &text),

@@ -50,6 +50,11 @@ pub enum Request {
         /// The endpoint.
         endpoint: String,
     },
+    /// Gives up what is kept of a source that is not configured any more.
+    ForgetSource {
+        /// The source.
+        source: String,
+    },
     /// Gives up what is queued for an endpoint that is not configured any more.
     Forget {
         /// The endpoint.

@@ -1,9 +1,9 @@
 //! Sources: every file that is remembered, and how far it has been read.
 
-use super::desk::{Desk, Replies};
+use super::desk::{Desk, Replies, store};
 use super::protocol::{Code, Refusal, Reply};
 use crate::clock::UnixMs;
-use crate::ingest::SourceStatus;
+use crate::ingest::{self, SourceStatus};
 use crate::source::FileStatus;
 use crate::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -64,4 +64,23 @@ fn item(standing: &SourceStatus, file: &FileStatus, now: UnixMs) -> Value {
         "partial_bytes": file.partial.map(|partial| partial.bytes),
         "taken_at": Timestamp::from_millis(standing.taken_at.0).to_string(),
     })
+}
+
+/// Gives up what is kept of a source that is not configured any more.
+pub(super) fn forget(desk: &Desk, name: &str) -> Result<Value, Refusal> {
+    let in_force = desk.in_force();
+    let mut configured = in_force.config.sources.iter();
+    if configured.any(|it| *it.files.name == *name) {
+        let message =
+            format!("source {name} is configured; take its table out of the configuration first");
+        return Err(Refusal::new(Code::Usage, message));
+    }
+    let forgotten = ingest::forget(&desk.queue, name).map_err(|error| store(&error))?;
+    let Some(forgotten) = forgotten else {
+        let message = format!("the queue knows no source {name}; `switchhook status` lists them");
+        return Err(Refusal::new(Code::Usage, message));
+    };
+    log::warn!("source forgotten by the operator source={name} what=\"{forgotten}\"");
+    let told = format!("source {name} forgotten: {forgotten} given up; its counts and events stay");
+    Ok(json!({ "source": name, "told": told }))
 }

@@ -178,6 +178,19 @@ pub struct EndpointStatus {
     pub latency_ms: Option<LatencyStatus>,
     /// The last attempt that did not deliver.
     pub last_error: Option<ErrorStatus>,
+    /// Two secrets are in force, and both signatures are sent.
+    pub rotation: Option<RotationStatus>,
+}
+
+/// Since when two secrets are in force.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RotationStatus {
+    /// When the younger of the two was written, at the latest the agent's start.
+    pub since: String,
+    /// How long ago that is.
+    pub age_secs: u64,
+    /// What tells it: `secret file`, `configuration file` or `agent's start`.
+    pub told_by: String,
 }
 
 /// Percentiles in milliseconds; each at most a quarter above the true one.
@@ -252,6 +265,7 @@ impl Status {
                 let counts = counted.iter().find(|(counted, _)| *counted == name);
                 let mut endpoint = endpoint(&name, config, totals, counts.map(|(_, it)| it), now);
                 endpoint.per_sec = rates.delivered(&name);
+                endpoint.rotation = config.and_then(|it| rotation(it, desk.started_at, now));
                 if endpoint.oldest_secs.is_none() && endpoint.queued > 0 {
                     endpoint.oldest_secs = oldest_queued(desk, &name, now);
                 }
@@ -459,6 +473,16 @@ fn endpoint(
         at: counts.last_error_at.map(time),
     });
     status
+}
+
+fn rotation(config: &EndpointConfig, started_at: UnixMs, now: UnixMs) -> Option<RotationStatus> {
+    let rotation = config.rotation?;
+    let since = rotation.since.unwrap_or(started_at);
+    Some(RotationStatus {
+        since: time(since),
+        age_secs: now.since(since).as_secs(),
+        told_by: rotation.told_by.word().to_string(),
+    })
 }
 
 fn host(config: &EndpointConfig) -> String {

@@ -10,6 +10,7 @@ use super::link::Link;
 use super::memory::Share;
 use super::order::{OnRefused, Order};
 use super::outcome::SuccessRule;
+use super::packing::Packing;
 use super::profile::{Body, Profile, Redaction};
 use super::rate::RateLimit;
 use super::retry::RetrySchedule;
@@ -59,6 +60,8 @@ pub struct Endpoint {
     pub profile: Profile,
     /// The shape of the body.
     pub body: Body,
+    /// How requests carry it.
+    pub packing: Packing,
     /// Which events it is told.
     pub events: EventFilter,
     /// Which of these are for it.
@@ -126,6 +129,7 @@ impl Endpoint {
             fallback_urls: Vec::new(),
             profile,
             body: Body::Of(profile),
+            packing: Packing::default(),
             events: EventFilter::All,
             route: Route::default(),
             redaction: Redaction::default(),

@@ -29,6 +29,7 @@ pub mod memory;
 pub mod notice;
 pub mod order;
 pub mod outcome;
+pub mod packing;
 pub mod profile;
 pub mod rate;
 pub mod request;

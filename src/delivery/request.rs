@@ -3,6 +3,7 @@
 use super::batch;
 use super::endpoint::Endpoint;
 use super::entry::Entry;
+use super::packing::{Content, FORM, Method, SignedOver};
 use super::signer::{Header, Message, Signer};
 use crate::clock::UnixMs;
 use crate::queue::Queued;
@@ -11,10 +12,7 @@ use std::borrow::Cow;
 /// What every request says about its sender.
 pub const USER_AGENT: &str = concat!("switchhook/", env!("CARGO_PKG_VERSION"));
 
-/// The method of every request.
-pub const METHOD: &str = "POST";
-
-/// A `POST` to the endpoint's address as it goes out. Only what the transfer itself needs is
+/// A request to the endpoint's address as it goes out. Only what the transfer itself needs is
 /// added: `Host` and `Content-Length`.
 ///
 /// No header's value can be built from what a switch wrote. Names are fixed or the operator's; values
@@ -26,8 +24,12 @@ pub const METHOD: &str = "POST";
 pub struct SignedRequest<'a> {
     /// Names and values in the order they are sent.
     pub headers: Vec<Header<'a>>,
-    /// What the signature is over.
-    pub body: &'a [u8],
+    /// The method.
+    pub method: Method,
+    /// The whole address, where it is not the endpoint's own: a `GET` has its fields there.
+    pub url: Option<String>,
+    /// The body; of a `GET` empty.
+    pub body: Cow<'a, [u8]>,
 }
 
 /// Headers of the agent and of the longest signature scheme together, so that the list is
@@ -35,7 +37,7 @@ pub struct SignedRequest<'a> {
 const HEADERS_CAPACITY: usize = 12;
 
 impl<'a> SignedRequest<'a> {
-    /// Signs `body` for `endpoint` as request number `attempt` (from 1), made at `wall`.
+    /// Packs and signs the JSON `body` for `endpoint` as request number `attempt` (from 1), made at `wall`.
     pub fn new(
         endpoint: &'a Endpoint,
         signer: &'a Signer,
@@ -72,19 +74,30 @@ impl<'a> SignedRequest<'a> {
     ) -> SignedRequest<'a> {
         let mut headers: Vec<Header<'a>> =
             Vec::with_capacity(HEADERS_CAPACITY + endpoint.headers.len());
-        let content_type = match endpoint.batch {
-            None => endpoint.body.content_type(),
-            Some(_) => batch::content_type(&endpoint.body),
+        let packing = endpoint.packing;
+        let packed = packing.pack(endpoint.url.as_str(), body);
+        let content_type = match packing.content {
+            Content::Form => FORM,
+            Content::Json if endpoint.batch.is_some() => batch::content_type(&endpoint.body),
+            Content::Json => endpoint.body.content_type(),
         };
-        headers.push(("Content-Type", Cow::Borrowed(content_type)));
+        if packing.method != Method::Get {
+            headers.push(("Content-Type", Cow::Borrowed(content_type)));
+        }
+        if packed.content.is_some() {
+            headers.push(("Content-Encoding", Cow::Borrowed("gzip")));
+        }
         headers.push(("User-Agent", Cow::Borrowed(USER_AGENT)));
         headers.push(("Accept-Encoding", Cow::Borrowed("identity")));
         let message = Message {
             id: &id,
             unix_secs: wall.unix_secs(),
-            method: METHOD,
-            url: endpoint.url.as_str(),
-            body,
+            method: packing.method.as_str(),
+            url: packed.url.as_deref().unwrap_or(endpoint.url.as_str()),
+            body: match &packed.content {
+                Some(content) if packing.signed == SignedOver::Content => content,
+                _ => &packed.body,
+            },
         };
         signer.sign(message, &mut headers);
         if endpoint.agent_headers {
@@ -102,7 +115,12 @@ impl<'a> SignedRequest<'a> {
                 .iter()
                 .map(|own| (own.name(), Cow::Borrowed(own.value()))),
         );
-        SignedRequest { headers, body }
+        SignedRequest {
+            headers,
+            method: packing.method,
+            url: packed.url,
+            body: packed.body,
+        }
     }
 }
 

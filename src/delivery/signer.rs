@@ -199,7 +199,7 @@ pub enum Part {
     Timestamp,
     /// The body, byte for byte.
     Body,
-    /// The address the request goes to, as it is configured.
+    /// The address the request goes to, as it is configured; of a `GET` with the fields behind it.
     Url,
     /// The request's method.
     Method,
@@ -276,6 +276,16 @@ impl SignatureScheme {
             prefix: "sha256=".to_string(),
             ..SignatureScheme::plain("X-Hub-Signature-256")
         }
+    }
+
+    /// The same for requests without a body: the address, which carries what is told, in its place.
+    pub fn over_url(mut self) -> SignatureScheme {
+        if !self.signed.contains(&Part::Url) {
+            for part in self.signed.iter_mut().filter(|part| **part == Part::Body) {
+                *part = Part::Url;
+            }
+        }
+        self
     }
 
     /// The built-in scheme called `name` in the configuration.

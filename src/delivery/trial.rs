@@ -16,8 +16,10 @@ use std::sync::Arc;
 pub struct Trial {
     /// The headers as they went out, the signature among them.
     pub headers: Vec<(String, String)>,
-    /// The body as it went out.
-    pub body: Vec<u8>,
+    /// The whole address, where it is not the endpoint's own.
+    pub url: Option<String>,
+    /// The body as it was before it was compressed, if it was.
+    pub content: Vec<u8>,
     /// What each phase took.
     pub phases: Phases,
     /// What came back.
@@ -55,6 +57,7 @@ pub fn try_out(
         .collect();
     let answer = transport.send(&request);
     drop(request);
+    let packed = endpoint.packing.pack(endpoint.url.as_str(), &body);
     let outcome = Outcome::of(
         answer.clone(),
         &endpoint.success,
@@ -63,7 +66,8 @@ pub fn try_out(
     );
     Ok(Trial {
         headers,
-        body,
+        url: packed.url,
+        content: packed.content.unwrap_or(packed.body).into_owned(),
         phases: journal.phases(),
         answer,
         outcome,

@@ -24,6 +24,7 @@ use crate::event::balance::{BALANCE_ALERT, BalanceAlert};
 use crate::event::cdr::Call;
 use crate::event::filter::Filter;
 use crate::event::json::Object;
+use crate::event::own;
 use crate::event::report::{self, Alarm, BALANCE_ALARM, Outcome};
 use crate::event::{Event, Labels, Maker, Origin, amount::Amount, raw_base64};
 use crate::parser::encoding::Decoder;
@@ -714,7 +715,7 @@ impl Derive {
         let (from, to) = (UnixMs(cell.start), UnixMs(cell.start).after(summary.every));
         let whole = |count: u64| i64::try_from(count).ok();
         let of = Some(cell.of.as_str()).filter(|of| !of.is_empty());
-        let mut data = Object::with_capacity(384);
+        let mut data = Object::shaped(&own::SUMMARY, 384);
         data.text("source", Some(self.maker.source()));
         data.text("from", Some(&instant(from).to_string()));
         data.text("to", Some(&instant(to).to_string()));
@@ -739,13 +740,9 @@ impl Derive {
         }
         let (start, number) = (cell.start.to_string(), number.to_string());
         let key = [start.as_str(), &cell.of, &number];
-        let event = self.maker.derived(
-            "switchhook.summary",
-            key,
-            instant(to),
-            labels,
-            data.finish(),
-        );
+        let event = self
+            .maker
+            .derived(own::SUMMARY_KIND, key, instant(to), labels, data.finish());
         told.push(event);
     }
 
@@ -797,7 +794,7 @@ impl Derive {
         let after = self.settings.silent_after.unwrap_or_default();
         let since = UnixMs(since);
         let state = if ended.is_some() { "cleared" } else { "raised" };
-        let mut data = Object::with_capacity(192);
+        let mut data = Object::shaped(&own::SOURCE_SILENT, 192);
         data.text("source", Some(self.maker.source()));
         data.text("state", Some(state));
         data.text("silent_since", Some(&instant(since).to_string()));
@@ -808,7 +805,7 @@ impl Derive {
         );
         let since_text = since.0.to_string();
         self.maker.derived(
-            "switchhook.source_silent",
+            own::SOURCE_SILENT_KIND,
             [state, &since_text],
             instant(ended.unwrap_or(since.after(after))),
             Labels::default(),
@@ -825,7 +822,7 @@ impl Derive {
         if sundry.beat == Some(slot.0) {
             return;
         }
-        let mut data = Object::with_capacity(160);
+        let mut data = Object::shaped(&own::HEARTBEAT, 160);
         let seen_at = sundry.seen_at.map(|at| instant(UnixMs(at)).to_string());
         data.text("source", Some(self.maker.source()));
         data.whole("every", i64::try_from(every.as_secs()).ok());
@@ -833,7 +830,7 @@ impl Derive {
         data.truth("silent", sundry.silent);
         let key = slot.0.to_string();
         told.push(self.maker.derived(
-            "switchhook.heartbeat",
+            own::HEARTBEAT_KIND,
             [key.as_str()],
             instant(slot),
             Labels::default(),

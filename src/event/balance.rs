@@ -1,9 +1,30 @@
 //! What is told of a balance: the `data` of a `balance_alert`, keys and order fixed.
 
 use super::json::Object;
+use super::shape::Field;
 
 /// The type of events about balances.
 pub use crate::parser::format::BALANCE as BALANCE_ALERT;
+
+/// The members of a balance alert's `data`, in order.
+pub const FIELDS: [Field; 8] = [
+    Field::text("account_id", "The account.").always(),
+    Field::text("account_type", "prepaid or postpaid, as the switch wrote it."),
+    Field::amount(
+        "current_balance",
+        "The balance as the switch wrote it; null where only the switch knows it.",
+    ),
+    Field::text("currency", "Its currency."),
+    Field::amount("alert_threshold", "The threshold as it was configured.").always(),
+    Field::word(
+        "alert_type",
+        &["low_balance", "recovered"],
+        "low_balance when the balance fell below the threshold, recovered when it rose above it again.",
+    )
+    .always(),
+    Field::amount("credit_limit", "How far below zero the balance may go."),
+    Field::whole("level", "The threshold's place among the account's: 1 is the highest."),
+];
 
 /// What a balance alert says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +55,7 @@ impl BalanceAlert<'_> {
 
     /// The `data` object.
     pub fn data(&self) -> Box<[u8]> {
-        let mut data = Object::with_capacity(256);
+        let mut data = Object::shaped(&FIELDS, 256);
         data.text("account_id", Some(self.account));
         data.text("account_type", self.account_type);
         data.text("current_balance", self.balance);

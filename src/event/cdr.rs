@@ -1,6 +1,7 @@
 //! What is told of a call: the `data` of a `cdr`, keys and order fixed.
 
 use super::json::Object;
+use super::shape::{Field, RAW_BASE64};
 use super::{CallSettings, Labels};
 use crate::clock::UnixMs;
 use crate::parser::format::{Format, Kind, StartIs};
@@ -10,31 +11,46 @@ use crate::timestamp::{Precision, Timestamp};
 /// Digits after the point that a computed rate has at most.
 const RATE_DIGITS: u32 = 6;
 
-/// The keys of a call's `data`, in order; `extra` and `raw_base64` follow where they are wanted.
-pub const KEYS: [&str; 23] = [
-    "call_id",
-    "caller_id",
-    "called_id",
-    "start_time",
-    "answer_time",
-    "end_time",
-    "duration",
-    "bill_duration",
-    "rate",
-    "cost",
-    "currency",
-    "account_id",
-    "gateway_id",
-    "disconnect_reason",
-    "codec",
-    "callee_gateway_id",
-    "end_reason",
-    "end_direction",
-    "dialled_id",
-    "caller_ip",
-    "callee_ip",
-    "pdd_ms",
-    "connected",
+/// The members of a call's `data`, in order.
+pub const FIELDS: [Field; 25] = [
+    Field::text("call_id", "The call's identifier on the switch."),
+    Field::text("caller_id", "The caller's number."),
+    Field::text("called_id", "The called number."),
+    Field::time("start_time", "When the call was set up."),
+    Field::time("answer_time", "When it was answered; null when it was not."),
+    Field::time("end_time", "When it ended."),
+    Field::whole("duration", "Seconds from set-up to end, ringing included."),
+    Field::whole(
+        "bill_duration",
+        "Seconds billed; 0 when the call was not answered.",
+    ),
+    Field::amount(
+        "rate",
+        "The price of a minute: the switch's own, else computed from cost and billed seconds; null where it cannot be.",
+    ),
+    Field::amount("cost", "The fee, exactly as the switch wrote it."),
+    Field::text("currency", "Currency of rate and cost, from the configuration."),
+    Field::text("account_id", "The customer's account."),
+    Field::text("gateway_id", "The gateway (trunk) the call came from."),
+    Field::text(
+        "disconnect_reason",
+        "Why it ended: the operator's text for the switch's number, else the switch's text or number.",
+    ),
+    Field::text("codec", "The codec."),
+    Field::text("callee_gateway_id", "The gateway (trunk) the call went to."),
+    Field::whole("end_reason", "The switch's number for why it ended, unchanged."),
+    Field::whole("end_direction", "The switch's number for which side ended it, unchanged."),
+    Field::text("dialled_id", "The number as it was dialled."),
+    Field::text("caller_ip", "The caller's address."),
+    Field::text("callee_ip", "The called side's address."),
+    Field::whole("pdd_ms", "The post-dial delay in milliseconds."),
+    Field::truth("connected", "Whether the call was answered."),
+    Field::columns(
+        "extra",
+        "Every further column of the switch's row, under its own name; only where the source has extra = true.",
+    )
+    .optional(),
+    RAW_BASE64,
 ];
 
 /// A call, as its row tells it.
@@ -111,7 +127,7 @@ impl<'r> Call<'r> {
 
     /// The `data` object, with `raw_base64` where the row's bytes were not text.
     pub fn data(&self, raw_base64: Option<&str>) -> Box<[u8]> {
-        let mut data = Object::with_capacity(640);
+        let mut data = Object::shaped(&FIELDS, 640);
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
         data.text("call_id", self.text(Meaning::CallId));
         data.text("caller_id", self.text(Meaning::CallerId));

@@ -1,6 +1,7 @@
 //! What is told of rows that may have been lost before they could be read.
 
 use super::json::Object;
+use super::own;
 use super::{Event, Labels, id};
 use crate::clock::UnixMs;
 use crate::source::Gap;
@@ -18,7 +19,7 @@ const SAFE_MAX: i64 = (1 << 53) - 1;
 /// Its id is made of the file and of the position it was read to, so it is the same when a crash
 /// has the gap noticed again; what is known of its size may then be less.
 pub fn event(node: &Arc<str>, source: &str, gap: &Gap, now: UnixMs) -> Event {
-    let mut data = Object::with_capacity(256);
+    let mut data = Object::shaped(&own::SOURCE_GAP, 256);
     data.text("source", Some(source));
     data.text("file", Some(&gap.path.to_string_lossy()));
     data.text("cause", Some(gap.cause.word()));

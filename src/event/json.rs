@@ -5,6 +5,7 @@
 //! and no number that changes when it is printed again. Some receivers verify over a body they have
 //! parsed and printed.
 
+use super::shape::{Field, Holds};
 use crate::parser::record::INTEGER_MAX;
 use serde::Serialize;
 
@@ -12,6 +13,8 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct Object {
     text: Vec<u8>,
+    /// The members that are to come, where a table says which.
+    shape: Option<std::slice::Iter<'static, Field>>,
 }
 
 impl Object {
@@ -19,16 +22,34 @@ impl Object {
     pub fn with_capacity(bytes: usize) -> Object {
         let mut text = Vec::with_capacity(bytes);
         text.push(b'{');
-        Object { text }
+        Object { text, shape: None }
+    }
+
+    /// An object whose members are those of `fields`, in their order, and after them what has no
+    /// table: with room for about `bytes` bytes.
+    ///
+    /// The table is what receivers are told of the object. That each member is the table's next one
+    /// is checked wherever debug assertions are on, so by every test; what is shipped trusts it.
+    pub fn shaped(fields: &'static [Field], bytes: usize) -> Object {
+        Object {
+            shape: Some(fields.iter()),
+            ..Object::with_capacity(bytes)
+        }
     }
 
     /// Adds text, or `null`.
     pub fn text(&mut self, key: &str, value: Option<&str>) {
+        self.expect(key, value.is_none(), |holds| match holds {
+            Holds::Word(words) => value.is_none_or(|value| words.contains(&value)),
+            Holds::Text | Holds::Amount | Holds::Time => true,
+            _ => false,
+        });
         self.put(key, &value);
     }
 
     /// Adds a whole number, or `null`; one beyond what JavaScript holds exactly becomes text.
     pub fn whole(&mut self, key: &str, value: Option<i64>) {
+        self.expect(key, value.is_none(), |holds| holds == Holds::Whole);
         match value.filter(|number| number.unsigned_abs() > INTEGER_MAX.unsigned_abs()) {
             Some(number) => self.put(key, &number.to_string()),
             None => self.put(key, &value),
@@ -37,24 +58,54 @@ impl Object {
 
     /// Adds true or false.
     pub fn truth(&mut self, key: &str, value: bool) {
+        self.expect(key, false, |holds| holds == Holds::Truth);
         self.put(key, &value);
     }
 
     /// Adds a list of texts.
     pub fn texts(&mut self, key: &str, values: &[String]) {
+        self.expect(key, false, |holds| holds == Holds::Texts);
         self.put(key, &values);
     }
 
     /// Adds an object.
     pub fn object(&mut self, key: &str, value: Object) {
+        self.expect(key, false, |holds| holds == Holds::Columns);
         self.key(key);
         self.text.extend_from_slice(&value.finish());
     }
 
     /// The object's bytes.
     pub fn finish(mut self) -> Box<[u8]> {
+        debug_assert!(
+            self.shape
+                .as_ref()
+                .is_none_or(|rest| rest.clone().all(|field| field.is_optional)),
+            "members are missing: {:?}",
+            self.shape
+        );
         self.text.push(b'}');
         self.text.into_boxed_slice()
+    }
+
+    /// Takes the next member off the table.
+    #[inline]
+    fn expect(&mut self, key: &str, is_null: bool, may_be: impl Fn(Holds) -> bool) {
+        let Some(shape) = self.shape.as_mut().filter(|_| cfg!(debug_assertions)) else {
+            return;
+        };
+        let field = shape.find(|field| field.key == key || !field.is_optional);
+        // Behind the table stands what the configuration adds.
+        let Some(field) = field else { return };
+        assert_eq!(field.key, key, "the table has another member here");
+        assert!(
+            if is_null {
+                field.is_nullable
+            } else {
+                may_be(field.holds)
+            },
+            "{key} is not what the table says"
+        );
     }
 
     fn put(&mut self, key: &str, value: &impl Serialize) {

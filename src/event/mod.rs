@@ -9,9 +9,11 @@ pub mod gap;
 pub mod general;
 pub mod id;
 pub mod json;
+pub mod own;
 pub mod recording;
 pub mod report;
 pub mod sample;
+pub mod shape;
 pub mod vos3000_push;
 
 pub use id::Origin;

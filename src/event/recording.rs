@@ -1,6 +1,7 @@
 //! What is told of a recording: where it is, how long it is, and what its name says.
 
 use super::json::{self, Object};
+use super::shape::Field;
 use super::{Event, Labels, id};
 use crate::clock::UnixMs;
 use crate::timestamp::Timestamp;
@@ -80,7 +81,9 @@ impl FromStr for NameParts {
             if !is_name || !json::keeps_its_place(name) {
                 return Err(format!("{name:?} is no name of a part; {LIKE}"));
             }
-            if OWN_KEYS.contains(&name) || parts.iter().any(|(known, _)| known == name) {
+            if FIELDS.iter().any(|field| field.key == name)
+                || parts.iter().any(|(known, _)| known == name)
+            {
                 return Err(format!("{name:?} stands in the event already; {LIKE}"));
             }
             parts.push((name.to_string(), behind.to_string()));
@@ -108,8 +111,17 @@ impl fmt::Display for NameParts {
     }
 }
 
-/// The keys of every recording's `data`.
-const OWN_KEYS: [&str; 5] = ["path", "file", "size", "duration", "ended_at"];
+/// The members of every recording's `data`, in order; the parts of the file's name follow.
+pub const FIELDS: [Field; 5] = [
+    Field::text("path", "Its path from the source's directory on.").always(),
+    Field::text("file", "The file's name.").always(),
+    Field::whole("size", "Its bytes.").always(),
+    Field::whole(
+        "duration",
+        "Whole seconds that it plays, of WAV files; null for others.",
+    ),
+    Field::time("ended_at", "When it was written to last.").always(),
+];
 
 /// The keys of the data of every recording's event.
 pub const KEYS: [&str; 5] = ["path", "file", "size", "duration", "ended_at"];
@@ -132,7 +144,7 @@ impl RecordingMaker {
         let ended = Timestamp::from_millis(recording.ended.0);
         let file = recording.path.rsplit('/').next().unwrap_or_default();
         let size = i64::try_from(recording.size).unwrap_or(i64::MAX);
-        let mut data = Object::with_capacity(256);
+        let mut data = Object::shaped(&FIELDS, 256);
         data.text("path", Some(&recording.path));
         data.text("file", Some(file));
         data.whole("size", Some(size));

@@ -1,8 +1,11 @@
 //! What is told of something that begins and ends: the `data` of an `alarm`, and of the kinds that
 //! an operator's own patterns name.
 
+use super::general::{self, put_column};
 use super::json::Object;
-use crate::parser::{Meaning, Record, Value};
+use super::shape::{self, Field, RAW_BASE64};
+use crate::parser::format::{Column, Layout};
+use crate::parser::{Meaning, Record};
 use crate::timestamp::Timestamp;
 
 /// What VOS3000 calls its types of alarms (the vendor's web interface manual, 3.46).
@@ -109,6 +112,70 @@ pub struct Outcome {
     pub repeats: u64,
 }
 
+/// The members of an alarm's `data`, in order; columns that mean nothing for it follow.
+pub const ALARM_FIELDS: [Field; 12] = [
+    Field::text("alarm_type", "The type, as the switch's number or name.").always(),
+    Field::text("alarm_name", "The type in words."),
+    Field::text(
+        "level",
+        "normal, minor, major or critical for the switch's numbers 0 to 3; else as written.",
+    ),
+    Field::text("object", "What it is about: a gateway, an account, a disk."),
+    Field::text("value", "The value that caused it, as written."),
+    Field::text("upper", "The bound it went above."),
+    Field::text("lower", "The bound it went below."),
+    STATE,
+    STARTED_AT,
+    CLEARED_AT,
+    Field::text("message", "What the report says, for people."),
+    REPEATS,
+];
+
+const STATE: Field = Field::text(
+    "state",
+    "raised, cleared or repeated; of an operator's own pattern also another word.",
+)
+.always();
+const STARTED_AT: Field = Field::time("started_at", "When it began, where that is known.");
+const CLEARED_AT: Field = Field::time("cleared_at", "When it ended; null while it lasts.");
+const REPEATS: Field = Field::whole(
+    "repeats",
+    "Reports since it began that said nothing new and were counted instead of told.",
+);
+
+/// The members of the `data` of reports whose rows have `layout`.
+pub fn fields(layout: &Layout) -> Vec<Field<String>> {
+    let told = |column: &&Column, is_alarm: bool| match is_alarm {
+        true => !is_of_alarm(column),
+        false => column.meaning != Some(Meaning::State),
+    };
+    let is_alarm = &*layout.event == "alarm";
+    let columns = layout.columns.iter();
+    let columns = columns.filter(|column| told(column, is_alarm));
+    let columns = columns
+        .map(|column| shape::of_column(general::key(column), column.kind, general::about(column)));
+    let mut fields = Vec::new();
+    if is_alarm {
+        fields.extend(ALARM_FIELDS.map(Field::owned));
+        fields.extend(columns);
+    } else {
+        fields.extend(columns);
+        fields.extend([STATE, STARTED_AT, CLEARED_AT, REPEATS].map(Field::owned));
+    }
+    fields.push(RAW_BASE64.owned());
+    fields
+}
+
+/// Whether a column is told among the alarm's own members, if at all.
+fn is_of_alarm(column: &Column) -> bool {
+    column.meaning.is_some_and(|meaning| {
+        !matches!(
+            meaning,
+            Meaning::AccountId | Meaning::GatewayId | Meaning::CalleeGatewayId
+        )
+    })
+}
+
 /// The `data` of an `alarm`; `record` adds what its columns say beside the alarm.
 pub fn alarm(
     alarm: &Alarm<'_>,
@@ -116,7 +183,7 @@ pub fn alarm(
     record: Option<&Record<'_>>,
     raw_base64: Option<&str>,
 ) -> Box<[u8]> {
-    let mut data = Object::with_capacity(384);
+    let mut data = Object::shaped(&ALARM_FIELDS, 384);
     let level = alarm
         .level
         .map(|level| named(&LEVELS, level).unwrap_or(level));
@@ -131,12 +198,7 @@ pub fn alarm(
     data.text("message", alarm.message);
     data.whole("repeats", i64::try_from(outcome.repeats).ok());
     if let Some(record) = record {
-        put_columns(&mut data, record, |meaning| {
-            !matches!(
-                meaning,
-                Meaning::AccountId | Meaning::GatewayId | Meaning::CalleeGatewayId
-            )
-        });
+        put_columns(&mut data, record, is_of_alarm);
     }
     if let Some(raw) = raw_base64 {
         data.text("raw_base64", Some(raw));
@@ -147,7 +209,9 @@ pub fn alarm(
 /// The `data` of another kind: the record's columns, with the outcome in the place of its state.
 pub fn other(record: &Record<'_>, outcome: Outcome, raw_base64: Option<&str>) -> Box<[u8]> {
     let mut data = Object::with_capacity(384);
-    put_columns(&mut data, record, |meaning| meaning == Meaning::State);
+    put_columns(&mut data, record, |column| {
+        column.meaning == Some(Meaning::State)
+    });
     put_outcome(&mut data, outcome);
     data.whole("repeats", i64::try_from(outcome.repeats).ok());
     if let Some(raw) = raw_base64 {
@@ -163,20 +227,10 @@ fn put_outcome(data: &mut Object, outcome: Outcome) {
     data.text("cleared_at", time(outcome.cleared_at).as_deref());
 }
 
-/// Every column but those of a meaning to be left out.
-fn put_columns(data: &mut Object, record: &Record<'_>, leave_out: impl Fn(Meaning) -> bool) {
-    for (index, column) in record.layout().columns.iter().enumerate() {
-        if column.meaning.is_some_and(&leave_out) {
-            continue;
-        }
-        let key = column
-            .meaning
-            .map_or(column.name.as_str(), |meaning| meaning.word());
-        match record.value(index) {
-            Value::Nothing => data.text(key, None),
-            Value::Text => data.text(key, Some(record.text(index).trim())),
-            Value::Whole(number) => data.whole(key, Some(number)),
-            Value::Time(at) => data.text(key, Some(&at.to_string())),
-        }
+/// Every column but those to be left out.
+fn put_columns(data: &mut Object, record: &Record<'_>, leave_out: impl Fn(&Column) -> bool) {
+    let columns = record.layout().columns.iter().enumerate();
+    for (index, column) in columns.filter(|(_, column)| !leave_out(column)) {
+        put_column(data, record, index, column);
     }
 }

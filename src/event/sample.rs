@@ -1,6 +1,7 @@
 //! Sample: an event made by hand, to try out a receiver.
 
 use super::json::{self, Object};
+use super::shape::Field;
 use super::{Event, EventId, Labels, is_kind};
 use crate::clock::UnixMs;
 use crate::timestamp::Timestamp;
@@ -9,6 +10,9 @@ use std::sync::Arc;
 
 /// The type of the agent's own trial event.
 pub const TEST_KIND: &str = "switchhook.test";
+
+/// The members of a trial event's `data`, in order; those set by hand follow.
+pub const TEST_FIELDS: [Field; 1] = [Field::text("message", "What it is, for people.").always()];
 
 /// Longest text of a field set by hand, in bytes.
 const VALUE_BYTES_MAX: usize = 4 << 10;
@@ -132,7 +136,7 @@ fn fields_of(kind: &str, end_secs: i64) -> Vec<(String, Value)> {
         ],
         "balance_alert" => vec![
             ("account_id", text("SAMPLE")),
-            ("account_type", text("customer")),
+            ("account_type", text("prepaid")),
             ("current_balance", text("9.50")),
             ("currency", text("USD")),
             ("alert_threshold", text("10")),
@@ -152,6 +156,7 @@ fn fields_of(kind: &str, end_secs: i64) -> Vec<(String, Value)> {
             ("started_at", at(0)),
             ("cleared_at", Value::Null),
             ("message", text("an alarm made by hand")),
+            ("repeats", Value::Whole(0)),
         ],
         TEST_KIND => vec![("message", text("a test by the operator of the switch"))],
         _ => Vec::new(),

@@ -21,6 +21,7 @@
 
 use super::json::Object;
 use super::report::{self, Outcome};
+use super::shape::Field;
 use super::{CallSettings, Event, Labels, id};
 use crate::clock::UnixMs;
 use crate::parser::record::is_amount;
@@ -346,6 +347,56 @@ impl CallState {
     }
 }
 
+/// The members of the `data` of a pushed balance, in order.
+pub const MONEY_FIELDS: [Field; 4] = [
+    Field::text("account_id", "The account.").always(),
+    Field::amount(
+        "current_balance",
+        "Its balance, exactly as the switch wrote it.",
+    )
+    .always(),
+    Field::text("currency", "Its currency, from the configuration."),
+    Field::word("change", &["balance"], "What changed.").always(),
+];
+
+/// The members of the `data` of a pushed call state, in order.
+pub const CALL_FIELDS: [Field; 13] = [
+    Field::text("call_id", "The call's identifier on the switch.").always(),
+    Field::word(
+        "state",
+        &["ringing", "answered", "hangup"],
+        "What the call does.",
+    )
+    .always(),
+    Field::time("time", "Since when.").always(),
+    Field::text("caller_id", "The caller's number."),
+    Field::text("called_id", "The called number."),
+    Field::text("account_id", "The customer's account."),
+    Field::text("gateway_id", "The gateway (trunk) the call comes from."),
+    Field::text("callee_gateway_id", "The gateway (trunk) the call goes to."),
+    Field::text("caller_ip", "The caller's address."),
+    Field::text("callee_ip", "The called side's address."),
+    Field::text("sip_call_id", "The SIP Call-ID."),
+    Field::text("transaction_id", "The switch's number of the transaction."),
+    Field::whole(
+        "call_state",
+        "The switch's number for the state, unchanged.",
+    )
+    .always(),
+];
+
+/// The members of the `data` of a pushed telephone, in order.
+pub const PHONE_FIELDS: [Field; 8] = [
+    Field::text("phone_id", "The telephone's number.").always(),
+    Field::truth("online", "Whether it is registered."),
+    Field::time("time", "Since when.").always(),
+    Field::texts("dids", "Numbers that lead to it."),
+    Field::text("local_ip", "The switch's address it is registered at."),
+    Field::whole("local_port", "The port there."),
+    Field::text("remote_ip", "Its own address."),
+    Field::text("product_id", "What it says it is."),
+];
+
 /// Makes the events of one source of pushes.
 #[derive(Debug)]
 pub struct PushMaker {
@@ -398,7 +449,7 @@ impl PushMaker {
     /// The event of a balance that first came at `first`.
     pub fn money(&self, money: &Money, first: UnixMs) -> Event {
         let arrival = first.0.to_string();
-        let mut data = Object::with_capacity(128);
+        let mut data = Object::shaped(&MONEY_FIELDS, 128);
         data.text("account_id", Some(&money.account));
         data.text("current_balance", Some(&money.money));
         data.text("currency", self.settings.currency.as_deref());
@@ -423,7 +474,7 @@ impl PushMaker {
         let gateway = field("callerGatewayId");
         let account = gateway.and_then(|gateway| self.settings.accounts.get(gateway));
         let time = Timestamp::from_millis(call.time_ms);
-        let mut data = Object::with_capacity(384);
+        let mut data = Object::shaped(&CALL_FIELDS, 384);
         data.text("call_id", Some(&call.call));
         data.text("state", Some(word));
         data.text("time", Some(&time.to_string()));
@@ -453,7 +504,7 @@ impl PushMaker {
     pub fn phone(&self, phone: &Phone) -> Event {
         let field = |name: &str| phone.fields.get(name).map(String::as_str);
         let time = Timestamp::from_millis(phone.time_ms);
-        let mut data = Object::with_capacity(256);
+        let mut data = Object::shaped(&PHONE_FIELDS, 256);
         data.text("phone_id", Some(&phone.number));
         data.truth("online", phone.online);
         data.text("time", Some(&time.to_string()));

@@ -10,6 +10,7 @@
 mod again;
 mod alerts;
 mod documents;
+mod forget;
 mod intake;
 mod looks;
 mod mailbox;
@@ -23,6 +24,7 @@ mod status;
 
 pub use alerts::{ALERTS_MAX, AlertBox, Alerts};
 pub use documents::{After, Documents, watermark_name, watermark_of};
+pub use forget::{Forgotten, forget, is_known};
 pub use intake::Intake;
 pub use mailbox::{Exchange, Mailbox, MakeFeed, SourceStanding, Standing};
 pub use pushed::{Pushed, Reading};
@@ -238,7 +240,8 @@ impl Following {
             look_at: now,
             looks: Looks::none(now),
             shown: None,
-            seen: queue.seen(&feed.name),
+            // Taken for known when that cannot be read: nothing is passed over then.
+            seen: is_known(queue, &feed.name).unwrap_or(true),
             caught_up: false,
             waiting_since: None,
             waited_enough: false,
@@ -294,6 +297,7 @@ impl Following {
                     // Even with no file there: files that appear from now on are new ones.
                     self.seen = true;
                     group.batch(&self.feed.name);
+                    group.state.push(forget::known(&self.feed.name));
                 }
                 if self.feed.source.is_in_doubt() {
                     self.look_at = self.look_at.min(now + LOOK_PAUSE);

@@ -40,6 +40,11 @@ const REFUSALS_PAUSE: Duration = Duration::from_secs(600);
 /// Time between two calls when nothing is pushed: for what is said in the log.
 const IDLE_PAUSE: Duration = Duration::from_secs(5);
 
+/// Under this the queue keeps what is remembered of the pushes of `source`.
+pub(super) fn prefix(source: &str) -> String {
+    format!("push/{source}/")
+}
+
 /// A source of pushes.
 #[derive(Debug)]
 pub struct Pushed {

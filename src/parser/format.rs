@@ -310,14 +310,19 @@ const KINDS: [(&str, Kind); 6] = [
 
 /// Declares [`Meaning`] with the words for it in one place.
 macro_rules! meanings {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $word:literal,)*) => {
         /// What a column means for an event.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Meaning { $($(#[$doc])* $name,)* }
+        pub enum Meaning { $($(#[doc = $doc])* $name,)* }
 
         impl Meaning {
             /// All of them, each with its word in the configuration, in the order of the enum.
             pub const ALL: &'static [(&'static str, Meaning)] = &[$(($word, Meaning::$name),)*];
+
+            /// What it is, for people.
+            pub fn about(self) -> &'static str {
+                match self { $(Meaning::$name => concat!($($doc),*).trim_ascii(),)* }
+            }
         }
     };
 }
@@ -825,10 +830,7 @@ fn check_choice(
 /// An event needs something that says when it happened, and no key of its `data` may stand twice.
 pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static str, String)) {
     for layout in layouts {
-        // In a call's data, the columns' own names stand apart, in `extra`.
-        if &*layout.event != CALL {
-            check_keys(layout, problem);
-        }
+        check_keys(layout, problem);
         let lacks = |meaning: Meaning| layout.column_of(meaning).is_none();
         let wanted: &[Meaning] = match &*layout.event {
             ALARM => &[Meaning::AlarmType],
@@ -862,28 +864,67 @@ pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static 
     }
 }
 
-/// Of an event that is no call, each column is a key: its meaning's word, else its name.
+/// Of an event that is no call, each column is a key: its meaning's word, else its name. In a call's
+/// data, the columns' own names stand apart, in `extra`. Some receivers do not tell cases apart, so
+/// no two keys may differ in that alone.
 fn check_keys(layout: &Layout, problem: &mut impl FnMut(&'static str, String)) {
-    let meant = layout.columns.iter().filter_map(|column| column.meaning);
-    let mut taken: HashSet<&str> = meant.map(Meaning::word).collect();
-    taken.insert("raw_base64");
-    if layout.state.is_some() {
-        taken.insert("state");
+    let mut taken: HashSet<String> = HashSet::new();
+    if &*layout.event != CALL {
+        let meant = layout.columns.iter().filter_map(|column| column.meaning);
+        taken.extend(meant.map(|meaning| meaning.word().to_string()));
+        taken.insert("raw_base64".to_string());
+        let is_alarm = &*layout.event == ALARM;
+        if layout.state.is_some() {
+            taken.insert("state".to_string());
+        }
+        if is_alarm || layout.pairing.is_some() {
+            taken.extend(OF_REPORTS.map(str::to_string));
+        }
+        if is_alarm {
+            taken.extend(OF_ALARMS.map(|meaning| meaning.word().to_string()));
+        }
     }
-    let plain = layout
-        .columns
-        .iter()
-        .filter(|column| column.meaning.is_none() && !column.drop);
-    for column in plain.filter(|column| taken.contains(column.name.as_str())) {
-        problem(
-            "columns",
-            format!(
-                "{:?} is a key of data already; give the column another name",
-                column.name
-            ),
-        );
+    let is_plain = |column: &&Column| column.meaning.is_none() && !column.drop;
+    let plain: Vec<&Column> = layout.columns.iter().filter(is_plain).collect();
+    for (index, column) in plain.iter().enumerate() {
+        // The same name twice is said by itself.
+        let is_twin = plain.iter().take(index).any(|other| {
+            other.name != column.name && other.name.eq_ignore_ascii_case(&column.name)
+        });
+        if taken.contains(&column.name.to_ascii_lowercase()) {
+            problem(
+                "columns",
+                format!(
+                    "{:?} is a key of data already; give the column another name",
+                    column.name
+                ),
+            );
+        } else if is_twin {
+            problem(
+                "columns",
+                format!(
+                    "another column differs from {:?} only in case, and some receivers do not tell the two apart; give one another name",
+                    column.name
+                ),
+            );
+        }
     }
 }
+
+/// The keys that every report of something that begins and ends has beside its columns.
+const OF_REPORTS: [&str; 4] = ["state", "started_at", "cleared_at", "repeats"];
+
+/// What every alarm tells, whether it has a column for it or not.
+const OF_ALARMS: [Meaning; 8] = [
+    Meaning::AlarmType,
+    Meaning::AlarmName,
+    Meaning::AlarmLevel,
+    Meaning::AlarmObject,
+    Meaning::AlarmValue,
+    Meaning::AlarmUpper,
+    Meaning::AlarmLower,
+    Meaning::Message,
+];
 
 /// The meanings of which a row must have at least one.
 fn timed_by(event: &str) -> &'static [Meaning] {
@@ -989,6 +1030,11 @@ mod tests {
             &columns("{ name = \"raw_base64\" }"),
             "is a key of data already",
         );
+        check_table(
+            &columns("{ name = \"Sum\" }, { name = \"sum\" }"),
+            "only in case",
+        );
+        check_table(&columns("{ name = \"Raw_Base64\" }"), "key of data already");
         check_table(&columns("{ name = \"12\" }"), "looks like a number");
     }
 

@@ -466,8 +466,6 @@ fn text_of<'b>(bytes: &'b [u8], decoder: &Decoder) -> (Cow<'b, str>, bool) {
 #[cfg(test)]
 mod document_tests;
 #[cfg(test)]
-mod figure_tests;
-#[cfg(test)]
 mod sample_tests;
 #[cfg(test)]
 mod tests;

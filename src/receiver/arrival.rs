@@ -36,7 +36,7 @@ pub struct Arrival {
     pub answer: Answer,
     /// All headers of the request.
     pub headers: HeaderMap,
-    /// The raw body.
+    /// The body as it was written: unpacked where it came compressed; of a GET the query.
     pub body: Bytes,
 }
 

@@ -1,7 +1,7 @@
 //! Callback: what a verified body says about itself.
 
 use super::verify::Profile;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -124,6 +124,21 @@ impl<'a> Callback<'a> {
     }
 }
 
+/// A sequence as JSON has it, or as a form field does.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written<'a> {
+        Number(u64),
+        Text(#[serde(borrow)] Cow<'a, str>),
+    }
+    Ok(match Option::<Written<'_>>::deserialize(deserializer)? {
+        Some(Written::Number(number)) => Some(number),
+        Some(Written::Text(text)) => text.parse().ok(),
+        None => None,
+    })
+}
+
 #[derive(Deserialize)]
 struct StandardBody<'a> {
     #[serde(rename = "type", borrow)]
@@ -136,6 +151,7 @@ struct StandardBody<'a> {
 struct StandardData<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(default, deserialize_with = "number")]
     sequence: Option<u64>,
 }
 
@@ -146,6 +162,7 @@ struct FlatBody<'a> {
     event: Cow<'a, str>,
     #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(default, deserialize_with = "number")]
     sequence: Option<u64>,
 }
 
@@ -161,6 +178,7 @@ struct VoipbinBody<'a> {
 struct VoipbinData<'a> {
     #[serde(borrow)]
     event_id: Cow<'a, str>,
+    #[serde(default, deserialize_with = "number")]
     sequence: Option<u64>,
 }
 

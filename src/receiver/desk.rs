@@ -3,6 +3,7 @@
 use super::account::{Account, Books, Claim};
 use super::arrival::{self, Answer, Arrival, Entered, Onlooker};
 use super::callback::Callback;
+use super::content::{Content, Unreadable};
 use super::diagnosis::Diagnosis;
 use super::fault::{ConnectionFault, Dice, Fault, FaultKind, REDIRECT_PATH};
 use super::misanswer::Misanswer;
@@ -14,7 +15,9 @@ use super::verify::{Reject, Verifier};
 use crate::clock::{Clock, UnixMs};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use std::fmt;
 use std::future;
@@ -114,7 +117,10 @@ struct Received<'a> {
     number: u64,
     at: UnixMs,
     headers: &'a HeaderMap,
+    /// The body as it was signed; of a GET the address.
     body: &'a Bytes,
+    /// What it says, as JSON.
+    json: &'a Bytes,
 }
 
 /// The ids of one request, held while it is kept. Whatever ends that, a sender that breaks off
@@ -200,16 +206,19 @@ impl Desk {
             let hint = format!("nothing here; callbacks are taken at {PATH}");
             return Ok(self.refuse_misaddressed(StatusCode::NOT_FOUND, &hint));
         }
-        if head.method != Method::POST {
-            let mut reply =
-                self.refuse_misaddressed(StatusCode::METHOD_NOT_ALLOWED, "callbacks come by POST");
+        if ![Method::POST, Method::PUT, Method::GET].contains(&head.method) {
+            let hint = "callbacks come by POST, PUT or GET";
+            let mut reply = self.refuse_misaddressed(StatusCode::METHOD_NOT_ALLOWED, hint);
             reply
                 .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("POST"));
+                .insert(ALLOW, HeaderValue::from_static("POST, PUT, GET"));
             return Ok(reply);
         }
         match Limited::new(body, BODY_BYTES_MAX).collect().await {
-            Ok(body) => self.take(head.headers, body.to_bytes()).await,
+            Ok(body) => match Content::of(&head, body.to_bytes()) {
+                Ok(content) => self.take(head.headers, content).await,
+                Err(unreadable) => Ok(self.refuse_unreadable(unreadable)),
+            },
             Err(error) if error.is::<LengthLimitError>() => {
                 let hint = format!("the body is longer than {BODY_BYTES_MAX} bytes");
                 Ok(self.refuse_misaddressed(StatusCode::PAYLOAD_TOO_LARGE, &hint))
@@ -223,20 +232,37 @@ impl Desk {
         error_reply(status, &hint)
     }
 
-    async fn take(&self, headers: HeaderMap, body: Bytes) -> Result<Reply, Break> {
+    fn refuse_unreadable(&self, unreadable: Unreadable) -> Reply {
+        let status = match unreadable {
+            Unreadable::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Unreadable::Gzip => StatusCode::BAD_REQUEST,
+            Unreadable::Long => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        locked(&self.books).refuse_malformed();
+        error_reply(status, &unreadable)
+    }
+
+    async fn take(&self, mut headers: HeaderMap, content: Content) -> Result<Reply, Break> {
+        let at = self.clock.wall();
+        let (body, signature) = self.verifier.choose(&headers, &content.signed, at);
+        let body = body.unwrap_or(&content.text);
+        if content.packed.as_ref() != Some(body) {
+            // What is kept and handed on is the body that was signed.
+            headers.remove(CONTENT_ENCODING);
+        }
         let received = Received {
             number: self.count.fetch_add(1, Ordering::Relaxed) + 1,
-            at: self.clock.wall(),
+            at,
             headers: &headers,
-            body: &body,
+            body,
+            json: &content.json,
         };
-        let (number, at) = (received.number, received.at);
-        let signature = self.verifier.verify(&headers, &body, at);
+        let number = received.number;
         let verdict = self.decide(&signature, &received).await;
         let ending = verdict.ending;
         if self.is_watched.load(Ordering::Relaxed) {
             let has_believed = self.has_believed.load(Ordering::Relaxed);
-            let diagnosis = Diagnosis::of(&self.verifier, &headers, &body, at, has_believed);
+            let diagnosis = Diagnosis::of(&self.verifier, &headers, body, at, has_believed);
             let batch = verdict.callbacks.len();
             let first = verdict.callbacks.into_iter().next();
             self.show(Arrival {
@@ -250,7 +276,7 @@ impl Desk {
                 entered: verdict.entered,
                 answer: ending.answer(),
                 headers: headers.clone(),
-                body: body.clone(),
+                body: content.text.clone(),
             });
         }
         match ending {
@@ -273,7 +299,7 @@ impl Desk {
             return Verdict::refused(StatusCode::UNAUTHORIZED, reject);
         }
         self.has_believed.store(true, Ordering::Relaxed);
-        let callbacks = match Callback::parse_all(self.verifier.profile(), received.body) {
+        let callbacks = match Callback::parse_all(self.verifier.profile(), received.json) {
             Ok(callbacks) => callbacks,
             Err(malformed) => {
                 locked(&self.books).refuse_malformed();

@@ -16,6 +16,7 @@ mod account;
 mod arrival;
 mod bad_tls;
 mod callback;
+mod content;
 mod desk;
 mod diagnosis;
 mod fault;

@@ -224,7 +224,7 @@ fn what_is_no_callback_is_refused_with_its_reason() {
     );
     check_refused(&signed("{}"), 400, "profile's shape");
     check_refused(&signed(&body).replace("/webhook", "/hook"), 404, "/webhook");
-    check_refused(&request("GET /webhook", "", ""), 405, "POST");
+    check_refused(&request("DELETE /webhook", "", ""), 405, "POST, PUT or GET");
     let long = signed(&" ".repeat(BODY_BYTES_MAX + 1));
     check_refused(&long, 413, "longer than 1048576 bytes");
 }

@@ -219,6 +219,24 @@ impl Verifier {
         self.signer(&claim, body).map(drop).ok_or(Reject::Mismatch)
     }
 
+    /// Which of `contents`, all of them ways to read the same request, the headers prove to come from
+    /// a holder of a secret, and the verdict; where that is none, the first. See [`Verifier::verify`].
+    pub fn choose<'c, B: AsRef<[u8]>>(
+        &self,
+        headers: &HeaderMap,
+        contents: &'c [B],
+        now: UnixMs,
+    ) -> (Option<&'c B>, Result<(), Reject>) {
+        let judged = contents
+            .iter()
+            .map(|content| (content, self.verify(headers, content.as_ref(), now)));
+        let mut judged = judged.filter(|(_, verdict)| *verdict != Err(Reject::Mismatch));
+        match judged.next() {
+            Some((content, verdict)) => (Some(content), verdict),
+            None => (contents.first(), Err(Reject::Mismatch)),
+        }
+    }
+
     /// Which secret signed `body` as `claim` says, from 0, whatever its age.
     pub(super) fn signer(&self, claim: &Claim<'_>, body: &[u8]) -> Option<usize> {
         self.keys

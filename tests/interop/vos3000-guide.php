@@ -15,7 +15,7 @@ if (!hash_equals($expected, $signature)) {
     die('Invalid signature');
 }
 
-$data = json_decode($payload, true);
+$data = $_POST ?: json_decode($payload, true);
 $line = $data['id'] . ' ' . $data['event'] . ' ' . $data['data']['cost'] . "\n";
 file_put_contents(getenv('ARRIVALS'), $line, FILE_APPEND | LOCK_EX);
 http_response_code(200);

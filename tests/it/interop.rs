@@ -1,9 +1,11 @@
 //! Receivers nobody here wrote accept every delivery.
 
+use crate::contracts::{has_npm, script};
 use crate::support::{Bench, PATIENCE, SECRET, has, row, skip, wait_until};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -15,6 +17,13 @@ fn the_php_check_of_the_vos3000_guide_accepts_every_delivery() {
     if !has("php", "--version") {
         return skip(TEST, "php is not installed");
     }
+    // What the guide prints, and the same check where PHP itself takes form fields apart.
+    for content in ["json", "form"] {
+        php(content);
+    }
+}
+
+fn php(content: &str) {
     let bench = Bench::new();
     let arrivals = bench.path("arrivals");
     File::create(&arrivals).unwrap();
@@ -35,7 +44,7 @@ fn the_php_check_of_the_vos3000_guide_accepts_every_delivery() {
     deliver(
         &bench,
         &format!(
-            "url = \"http://127.0.0.1:{port}/\"\nprofile = \"vos3000\"\nprobe_max = \"200ms\""
+            "url = \"http://127.0.0.1:{port}/\"\nprofile = \"vos3000\"\nprobe_max = \"200ms\"\ncontent = \"{content}\""
         ),
         &arrivals,
     );
@@ -124,10 +133,159 @@ fn a_javascript_engine_prints_every_body_as_it_came_and_the_guides_checks_pass()
     }
 }
 
+/// Receivers made of published libraries, in one program: which, the endpoint's keys beside its url,
+/// what it calls the event.
+fn library(test: &str, receiver: &str, packages: &[&str], endpoint: &str, kind: &str) {
+    let test = format!("interop::{test}");
+    let missing = packages
+        .iter()
+        .chain(&["express"])
+        .find(|package| !has_npm(package));
+    if let Some(package) = missing {
+        return skip(
+            &test,
+            &format!("node with the package {package} is not installed"),
+        );
+    }
+    let bench = Bench::new();
+    let arrivals = bench.path("arrivals");
+    File::create(&arrivals).unwrap();
+    let encoding = if endpoint.contains("gzip") {
+        "gzip"
+    } else {
+        "none"
+    };
+    let mut node = Command::new("node");
+    let mut node = Other::start(
+        node.arg(script("libraries.js"))
+            .env("WEBHOOK_SECRET", SECRET)
+            .env("ARRIVALS", &arrivals)
+            .env("RECEIVER", receiver)
+            .env("EXPECT_ENCODING", encoding)
+            .stdout(Stdio::piped()),
+    );
+    let mut port = String::new();
+    BufReader::new(node.0.stdout.take().unwrap())
+        .read_line(&mut port)
+        .unwrap();
+    let endpoint = format!(
+        "url = \"http://127.0.0.1:{}/hook\"\n{endpoint}",
+        port.trim()
+    );
+    deliver_as(&bench, &endpoint, &arrivals, kind);
+}
+
+/// The receiver of the Vobiz guide on Express itself: `JSON.stringify(req.body)`, the window of five
+/// minutes, `timingSafeEqual`.
+#[test]
+fn the_express_receiver_of_the_vobiz_guide_accepts_every_delivery() {
+    const TEST: &str = "the_express_receiver_of_the_vobiz_guide_accepts_every_delivery";
+    library(
+        TEST,
+        "express-vobiz",
+        &[],
+        "profile = \"vobiz\"",
+        "call.completed",
+    );
+    library(
+        TEST,
+        "express-vobiz",
+        &[],
+        "profile = \"vobiz-voice\"",
+        "Hangup",
+    );
+    // Express unpacks the body before the receiver sees it.
+    let packed = "profile = \"vobiz\"\ncompress = \"gzip\"";
+    library(TEST, "express-vobiz", &[], packed, "call.completed");
+}
+
+#[test]
+fn express_reads_form_fields_the_query_and_packed_bodies_and_their_signatures_fit() {
+    const TEST: &str =
+        "express_reads_form_fields_the_query_and_packed_bodies_and_their_signatures_fit";
+    let as_vos3000 = |keys: &str| format!("profile = \"vos3000\"\n{keys}");
+    let gzip = as_vos3000("compress = \"gzip\"\nmethod = \"PUT\"");
+    library(TEST, "express-json", &[], &gzip, "cdr");
+    let form = as_vos3000("content = \"form\"");
+    library(TEST, "express-form", &[], &form, "cdr");
+    let form = as_vos3000("content = \"form\"\ncompress = \"gzip\"");
+    library(TEST, "express-form", &[], &form, "cdr");
+    let get = as_vos3000("method = \"GET\"");
+    library(TEST, "express-get", &["qs"], &get, "cdr");
+}
+
+/// With the secret in force, and with the one before during a rotation.
+#[test]
+fn the_official_standard_webhooks_library_for_javascript_accepts_every_delivery() {
+    const TEST: &str =
+        "the_official_standard_webhooks_library_for_javascript_accepts_every_delivery";
+    let packages = ["standardwebhooks"];
+    library(
+        TEST,
+        "standardwebhooks",
+        &packages,
+        "profile = \"standard\"",
+        "cdr",
+    );
+    let rotating = format!("profile = \"standard\"\n{ROTATING}");
+    library(TEST, "standardwebhooks", &packages, &rotating, "cdr");
+}
+
+/// `secret_file` is the new secret then; the receiver knows the one before.
+const ROTATING: &str = "previous_secret_file = \"previous\"";
+
+#[test]
+fn stripe_s_own_library_accepts_every_delivery() {
+    const TEST: &str = "stripe_s_own_library_accepts_every_delivery";
+    let custom = "profile = \"custom\"\nsignature = \"stripe\"";
+    library(TEST, "stripe", &["stripe"], custom, "cdr");
+    let rotating = format!("{custom}\n{ROTATING}");
+    library(TEST, "stripe", &["stripe"], &rotating, "cdr");
+}
+
+#[test]
+fn the_library_for_github_s_webhooks_accepts_every_delivery() {
+    const TEST: &str = "the_library_for_github_s_webhooks_accepts_every_delivery";
+    let custom = "profile = \"custom\"\nsignature = \"github\"\nbody = \"vos3000\"";
+    library(
+        TEST,
+        "github",
+        &["@octokit/webhooks-methods"],
+        custom,
+        "cdr",
+    );
+}
+
+#[test]
+fn the_sdk_of_cloudevents_reads_every_delivery_as_a_valid_event() {
+    const TEST: &str = "the_sdk_of_cloudevents_reads_every_delivery_as_a_valid_event";
+    let keys = "profile = \"cloudevents\"";
+    library(TEST, "cloudevents", &["cloudevents"], keys, "cdr");
+}
+
 /// Delivers some rows and compares what the receiver wrote down.
 #[track_caller]
 fn deliver(bench: &Bench, endpoint: &str, arrivals: &Path) {
+    deliver_as(bench, endpoint, arrivals, "cdr");
+}
+
+/// The same where the receiver calls the event `kind`.
+#[track_caller]
+fn deliver_as(bench: &Bench, endpoint: &str, arrivals: &Path, kind: &str) {
     bench.configure(endpoint);
+    if endpoint.contains(ROTATING) {
+        fs::rename(bench.path("secret"), bench.path("previous")).unwrap();
+        let new = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+        let mut file = OpenOptions::new();
+        let file = file.write(true).create_new(true).mode(0o600);
+        writeln!(file.open(bench.path("secret")).unwrap(), "{new}").unwrap();
+    }
+    if endpoint.contains("compress") {
+        // Bodies that are worth it.
+        let config = fs::read_to_string(bench.path("switchhook.toml")).unwrap();
+        let longer = config.replace("currency = ", "columns = \"52\"\nextra = true\ncurrency = ");
+        fs::write(bench.path("switchhook.toml"), longer).unwrap();
+    }
     // A name that must reach the receiver as it is: quotes, Chinese, a control character.
     let rows: String = (0..ROWS)
         .map(|number| row(number).replace("CLIENT002", "百融 \"\"A\"\"\\/\u{1}é"))
@@ -143,7 +301,7 @@ fn deliver(bench: &Bench, endpoint: &str, arrivals: &Path) {
     assert!(!lines.contains("refused"), "{lines}");
     let ids: std::collections::BTreeSet<&str> = lines
         .lines()
-        .filter_map(|line| line.strip_suffix(" cdr 0.0368"))
+        .filter_map(|line| line.strip_suffix(&format!(" {kind} 0.0368")))
         .collect();
     assert_eq!(ids.len() as u64, ROWS, "{lines}");
     assert_eq!(bench.ledger().endpoint("billing").unwrap().delivered, ROWS);

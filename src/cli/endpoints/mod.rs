@@ -2,6 +2,8 @@
 
 mod stopped;
 
+pub(super) use stopped::with_queue;
+
 use super::ask::{AgentArgument, complain};
 use super::status::{cut, span};
 use super::{Exit, screen};
@@ -100,7 +102,11 @@ pub fn endpoints(command: &EndpointsCommand) -> Exit {
 }
 
 /// Asks the agent and prints its `told`; without one, does `without` on the queue itself.
-fn or_stopped(agent: &AgentArgument, request: &Request, without: impl FnOnce() -> Exit) -> Exit {
+pub(super) fn or_stopped(
+    agent: &AgentArgument,
+    request: &Request,
+    without: impl FnOnce() -> Exit,
+) -> Exit {
     match done(agent, request) {
         Ok(answer) => {
             screen::line(answer.get("told").and_then(Value::as_str).unwrap_or("done"));

@@ -23,7 +23,10 @@ pub fn adopt(path: &Path, old: &str, new: &str) -> Exit {
 }
 
 /// Opens the queue that the configuration at `path` names, where there is one.
-fn with_queue(path: &Path, work: impl FnOnce(&Queue, &Config) -> Result<Exit, QueueError>) -> Exit {
+pub fn with_queue(
+    path: &Path,
+    work: impl FnOnce(&Queue, &Config) -> Result<Exit, QueueError>,
+) -> Exit {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(problems) => {

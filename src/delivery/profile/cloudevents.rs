@@ -1,9 +1,7 @@
 //! `cloudevents`: CloudEvents 1.0 in structured JSON mode, signed as Standard Webhooks are.
 
-use super::members::Writer;
+use super::layout::{Member, Value, always};
 use super::{Defaults, standard};
-use crate::queue::Queued;
-use std::fmt::Write as _;
 
 /// The media type of the structured mode (CloudEvents 1.0, JSON format, section 3).
 pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -13,37 +11,40 @@ pub(super) fn defaults() -> Defaults {
     standard::defaults()
 }
 
-pub(super) fn render(queued: &Queued, body: &mut Vec<u8>) {
-    let event = &queued.event;
-    let mut out = Writer::begin(body);
-    out.text("specversion", Some("1.0"));
-    out.text("id", Some(&event.id.to_string()));
-    out.text("source", Some(&source(&event.node)));
-    out.text("type", Some(&event.kind));
-    out.text("time", Some(&event.time.to_string()));
-    out.text("datacontenttype", Some("application/json"));
-    // The extension "sequence" is text.
-    out.text("sequence", Some(&queued.sequence.to_string()));
-    out.raw("data", std::str::from_utf8(&event.data).unwrap_or("null"));
-    out.end();
-}
-
-/// The node as a URI reference: what no path segment may hold is percent-encoded.
-fn source(node: &str) -> String {
-    let mut source = String::from("/switchhook/");
-    for byte in node.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            source.push(char::from(byte));
-        } else {
-            let _infallible = write!(source, "%{byte:02X}");
-        }
-    }
-    source
-}
+/// The body: the attributes of the specification, then one extension, `sequence`, which is text.
+pub(super) const LAYOUT: &[Member] = &[
+    always(
+        "specversion",
+        Value::Literal("1.0"),
+        "The version of CloudEvents.",
+    ),
+    always(
+        "id",
+        Value::Id,
+        "The event's lasting id: the same in every repeat.",
+    ),
+    always("source", Value::Source, "The node, as a URI reference."),
+    always("type", Value::Kind, "What kind of event it is."),
+    always(
+        "time",
+        Value::Time,
+        "When it happened; not when it was sent.",
+    ),
+    always(
+        "datacontenttype",
+        Value::Literal("application/json"),
+        "What data is.",
+    ),
+    always(
+        "sequence",
+        Value::SequenceText,
+        "Grows with every event of the node, never used twice.",
+    ),
+    always("data", Value::Whole, "What happened."),
+];
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::delivery::profile::Profile;
     use crate::delivery::profile::samples::queued;
 
@@ -55,10 +56,5 @@ mod tests {
             String::from_utf8(body).unwrap(),
             r#"{"specversion":"1.0","id":"evt_00000000000000000000000000000007","source":"/switchhook/switch-1","type":"cdr","time":"2026-04-09T14:30:45Z","datacontenttype":"application/json","sequence":"7","data":{"call_id":"12345678"}}"#
         );
-    }
-
-    #[test]
-    fn a_node_of_any_name_is_a_uri_reference() {
-        assert_eq!(source("vos 1/é"), "/switchhook/vos%201%2F%C3%A9");
     }
 }

@@ -10,7 +10,7 @@ pub const FIELDS_MAX: usize = 128;
 
 /// What stands under one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Field {
+pub(super) enum Field {
     /// A member of the event's data, `null` where it has none.
     Data(String),
     /// This text.
@@ -94,6 +94,11 @@ impl FieldMap {
         self.0
             .iter()
             .map(|(key, field)| (key.as_str(), field.shown()))
+    }
+
+    /// The keys and what stands under them, in order.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &Field)> {
+        self.0.iter().map(|(key, field)| (key.as_str(), field))
     }
 
     /// Appends the body for `queued`.

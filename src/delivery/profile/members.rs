@@ -7,6 +7,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Write as _;
 
 /// The members of an event's data, in their order.
 #[derive(Debug, Default)]
@@ -72,52 +73,71 @@ struct Key<'d>(#[serde(borrow)] Cow<'d, str>);
 pub(super) struct Writer<'b> {
     body: &'b mut Vec<u8>,
     empty: bool,
-    /// Keys written so far, in lower case: some receivers do not tell cases apart.
-    keys: Vec<String>,
 }
 
 impl<'b> Writer<'b> {
     /// Begins an object at the end of `body`.
     pub(super) fn begin(body: &'b mut Vec<u8>) -> Writer<'b> {
         body.push(b'{');
-        Writer {
-            body,
-            empty: true,
-            keys: Vec::new(),
-        }
+        Writer { body, empty: true }
     }
 
     /// Adds a value that is JSON as it stands.
     pub(super) fn raw(&mut self, key: &str, json: &str) {
-        if !std::mem::replace(&mut self.empty, false) {
-            self.body.push(b',');
-        }
-        self.keys.push(key.to_ascii_lowercase());
-        put_text(self.body, key);
-        self.body.push(b':');
-        self.body.extend_from_slice(json.as_bytes());
+        self.bytes(key, json.as_bytes());
+    }
+
+    /// Adds a value that is JSON as it stands.
+    pub(super) fn bytes(&mut self, key: &str, json: &[u8]) {
+        self.key(key);
+        self.body.extend_from_slice(json);
     }
 
     /// Adds text, or `null`.
     pub(super) fn text(&mut self, key: &str, text: Option<&str>) {
-        let json = text.map_or_else(
-            || "null".to_string(),
-            |text| serde_json::Value::from(text).to_string(),
-        );
-        self.raw(key, &json);
+        self.key(key);
+        match text {
+            Some(text) => put_text(self.body, text),
+            None => self.body.extend_from_slice(b"null"),
+        }
     }
 
-    /// Adds the members that are not in `taken` and whose keys are not there yet, in any case.
-    pub(super) fn rest(&mut self, members: &Members<'_>, taken: &[&str]) {
-        for (key, json) in members.iter() {
-            let is_there = self
-                .keys
-                .iter()
-                .any(|other| other.eq_ignore_ascii_case(key));
-            if !is_there && !taken.contains(&key) {
-                self.raw(key, json);
-            }
+    /// Adds text whose characters need no escaping: an id, an instant, digits.
+    pub(super) fn shown(&mut self, key: &str, plain: &impl fmt::Display) {
+        self.key(key);
+        let _infallible = write!(self.body, "\"{plain}\"");
+    }
+
+    /// Adds a whole number.
+    pub(super) fn number(&mut self, key: &str, number: u64) {
+        self.key(key);
+        let _infallible = write!(self.body, "{number}");
+    }
+
+    /// Adds members that are JSON as they stand, with commas between them.
+    pub(super) fn members(&mut self, members: &[u8]) {
+        self.comma();
+        self.body.extend_from_slice(members);
+    }
+
+    /// Adds the members that are not in `taken` and whose keys are not in `own`, nor there twice,
+    /// in any case: some receivers do not tell cases apart.
+    pub(super) fn rest(&mut self, members: &Members<'_>, taken: &[&str], own: &[&str]) {
+        for key in rest_of(members.iter().map(|(key, _)| key), taken, own) {
+            self.raw(key, members.raw(key));
         }
+    }
+
+    fn comma(&mut self) {
+        if !std::mem::replace(&mut self.empty, false) {
+            self.body.push(b',');
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        self.comma();
+        put_text(self.body, key);
+        self.body.push(b':');
     }
 
     /// Adds an object whose members `fill` writes.
@@ -132,6 +152,23 @@ impl<'b> Writer<'b> {
     pub(super) fn end(self) {
         self.body.push(b'}');
     }
+}
+
+/// Those of `keys` that are not in `taken`, and that no key of `own` or before them equals, in any
+/// case.
+pub(super) fn rest_of<'k>(
+    keys: impl Iterator<Item = &'k str>,
+    taken: &[&str],
+    own: &[&str],
+) -> Vec<&'k str> {
+    let mut rest: Vec<&str> = Vec::new();
+    for key in keys.filter(|key| !taken.contains(key)) {
+        let mut there = own.iter().chain(&rest);
+        if !there.any(|other| other.eq_ignore_ascii_case(key)) {
+            rest.push(key);
+        }
+    }
+    rest
 }
 
 fn put_text(body: &mut Vec<u8>, text: &str) {
@@ -162,7 +199,7 @@ mod tests {
         let mut body = Vec::new();
         let mut writer = Writer::begin(&mut body);
         writer.raw("From", "0");
-        writer.rest(&members, &["used"]);
+        writer.rest(&members, &["used"], &["From"]);
         writer.end();
         assert_eq!(
             String::from_utf8(body).unwrap(),

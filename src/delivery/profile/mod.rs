@@ -5,18 +5,25 @@
 
 mod cloudevents;
 mod fields;
+mod form;
+mod layout;
 mod members;
 mod names;
 mod redact;
+mod schema;
 mod standard;
+mod tree;
 mod vobiz;
 mod vobiz_voice;
 mod voipbin;
 mod vos3000;
 
 pub use fields::{FIELDS_MAX, FieldError, FieldMap};
+pub use form::urlencoded;
 pub use redact::Redaction;
+pub use schema::{kinds, redacted, schema, schema_of};
 
+use self::layout::Member;
 use super::outcome::SuccessRule;
 use super::signer::{Secret, SecretError, SignatureScheme};
 use crate::queue::Queued;
@@ -162,20 +169,21 @@ impl Profile {
     /// are what `JSON.stringify(JSON.parse(body))` gives, because some published receivers
     /// verify a signature over the body as they printed it again.
     pub fn render(self, queued: &Queued, body: &mut Vec<u8>) {
+        layout::render(self.layout(), queued, body);
+    }
+
+    /// The members of its bodies.
+    fn layout(self) -> &'static [Member] {
         match self {
-            Profile::Standard => standard::render(queued, body),
-            Profile::Vos3000 => vos3000::render(queued, body),
-            Profile::Vobiz => vobiz::render(queued, body),
-            Profile::VobizVoice => vobiz_voice::render(queued, body),
-            Profile::Voipbin => voipbin::render(queued, body),
-            Profile::CloudEvents => cloudevents::render(queued, body),
+            Profile::Standard => standard::LAYOUT,
+            Profile::Vos3000 => vos3000::LAYOUT,
+            Profile::Vobiz => vobiz::LAYOUT,
+            Profile::VobizVoice => vobiz_voice::LAYOUT,
+            Profile::Voipbin => voipbin::LAYOUT,
+            Profile::CloudEvents => cloudevents::LAYOUT,
         }
     }
 }
-
-/// Bytes around the data of an event: names, id, time, sequence. Measured 150 at most, for the
-/// longest kind; the body is allocated once.
-const FRAME_BYTES: usize = 256;
 
 #[cfg(test)]
 pub(in crate::delivery) mod samples {

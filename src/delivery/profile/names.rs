@@ -2,56 +2,175 @@
 
 use super::members::Members;
 
-/// What the guide of the Vobiz webhooks calls an event.
-pub(super) fn vobiz<'n>(kind: &'n str, data: &Members<'_>) -> &'n str {
-    match (kind, state(data).as_str()) {
-        ("cdr", _) if is_connected(data) => "call.completed",
-        ("cdr", _) => "call.failed",
-        ("call", "ringing") => "call.initiated",
-        ("call", "answered") => "call.answered",
-        ("recording", _) => "recording.completed",
-        ("conference", "started") => "conference.started",
-        ("conference", "ended") => "conference.ended",
-        _ => kind,
+/// Our name of a finished call.
+pub(super) const CALL: &str = "cdr";
+
+/// A guide with names of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guide {
+    /// The Vobiz webhooks.
+    Vobiz,
+    /// The Vobiz voice callbacks.
+    VobizVoice,
+    /// VoIPBIN.
+    Voipbin,
+}
+
+/// Which events of a type a row of [`NAMES`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    /// All that no row above is about.
+    Any,
+    /// Calls that were connected.
+    Connected,
+    /// Those with this `state`.
+    State(&'static str),
+}
+
+/// Our type of event; which of them; what the guides, in the order of [`Guide`], call it: nothing
+/// where they have no name for it. The first row that fits counts.
+const NAMES: [(&str, Case, [&str; 3]); 16] = [
+    (
+        CALL,
+        Case::Connected,
+        ["call.completed", "Hangup", "call_hangup"],
+    ),
+    (CALL, Case::Any, ["call.failed", "Hangup", "call_hangup"]),
+    (
+        "call",
+        Case::State("ringing"),
+        ["call.initiated", "Ring", "call_ringing"],
+    ),
+    (
+        "call",
+        Case::State("answered"),
+        ["call.answered", "StartApp", "call_progressing"],
+    ),
+    ("call", Case::State("hangup"), ["", "Hangup", "call_hangup"]),
+    (
+        "recording",
+        Case::Any,
+        [
+            "recording.completed",
+            "recording.completed",
+            "recording_finished",
+        ],
+    ),
+    (
+        "conference",
+        Case::State("started"),
+        [
+            "conference.started",
+            "conference.started",
+            "conference_created",
+        ],
+    ),
+    (
+        "conference",
+        Case::State("ended"),
+        ["conference.ended", "conference.ended", "conference_deleted"],
+    ),
+    (
+        "conference",
+        Case::State("join"),
+        ["", "", "confbridge_joined"],
+    ),
+    (
+        "conference",
+        Case::State("leave"),
+        ["", "", "confbridge_leaved"],
+    ),
+    ("queue", Case::State("join"), ["", "", "queuecall_waiting"]),
+    (
+        "queue",
+        Case::State("connect"),
+        ["", "", "queuecall_serviced"],
+    ),
+    (
+        "queue",
+        Case::State("abandon"),
+        ["", "", "queuecall_abandoned"],
+    ),
+    (
+        "queue",
+        Case::State("timeout"),
+        ["", "", "queuecall_abandoned"],
+    ),
+    (
+        "agent_state",
+        Case::State("pause"),
+        ["", "", "agent_status_updated"],
+    ),
+    (
+        "agent_state",
+        Case::State("unpause"),
+        ["", "", "agent_status_updated"],
+    ),
+];
+
+/// The same for types that only VoIPBIN names, whatever happened.
+const ACCOUNT: (&str, &str) = ("account", "account_updated");
+
+impl Guide {
+    /// What it calls an event of `kind` with `data`.
+    pub(super) fn name<'n>(self, kind: &'n str, data: &Members<'_>) -> &'n str {
+        self.of(kind, is_connected(data), &state(data))
+    }
+
+    fn of<'n>(self, kind: &'n str, is_connected: bool, state: &str) -> &'n str {
+        if kind == ACCOUNT.0 && self == Guide::Voipbin {
+            return ACCOUNT.1;
+        }
+        let row = NAMES.iter().find(|(known, case, _)| {
+            *known == kind
+                && match case {
+                    Case::Any => true,
+                    Case::Connected => is_connected,
+                    Case::State(known) => *known == state,
+                }
+        });
+        let [vobiz, vobiz_voice, voipbin] = row.map_or([""; 3], |(_, _, names)| *names);
+        let name = match self {
+            Guide::Vobiz => vobiz,
+            Guide::VobizVoice => vobiz_voice,
+            Guide::Voipbin => voipbin,
+        };
+        if name.is_empty() { kind } else { name }
+    }
+
+    /// Every name an event of `kind` can have, whose `state` is one of `states`, or anything.
+    pub(super) fn all<'n>(self, kind: &'n str, states: Option<&[&str]>) -> Vec<&'n str> {
+        let known = NAMES.iter().filter_map(|(_, case, _)| match case {
+            Case::State(state) => Some(*state),
+            _ => None,
+        });
+        let states = match states {
+            Some(states) => states.to_vec(),
+            None => known.chain([""]).collect(),
+        };
+        let mut names = Vec::new();
+        for state in states {
+            for is_connected in [true, false] {
+                let name = self.of(kind, is_connected, state);
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
     }
 }
 
-/// What the guide of the Vobiz voice callbacks calls an event.
-pub(super) fn vobiz_voice<'n>(kind: &'n str, data: &Members<'_>) -> &'n str {
-    match (kind, state(data).as_str()) {
-        ("cdr", _) | ("call", "hangup") => "Hangup",
-        ("call", "ringing") => "Ring",
-        ("call", "answered") => "StartApp",
-        _ => vobiz(kind, data),
-    }
-}
+/// What the Vobiz guides call the end of a call, whether it was connected or not.
+pub(super) const CALL_STATUSES: [&str; 2] = ["completed", "failed"];
 
-/// What the VoIPBIN guide calls an event.
-pub(super) fn voipbin<'n>(kind: &'n str, data: &Members<'_>) -> &'n str {
-    match (kind, state(data).as_str()) {
-        ("cdr", _) | ("call", "hangup") => "call_hangup",
-        ("call", "ringing") => "call_ringing",
-        ("call", "answered") => "call_progressing",
-        ("recording", _) => "recording_finished",
-        ("conference", "started") => "conference_created",
-        ("conference", "ended") => "conference_deleted",
-        ("conference", "join") => "confbridge_joined",
-        ("conference", "leave") => "confbridge_leaved",
-        ("queue", "join") => "queuecall_waiting",
-        ("queue", "connect") => "queuecall_serviced",
-        ("queue", "abandon" | "timeout") => "queuecall_abandoned",
-        ("agent_state", "pause" | "unpause") => "agent_status_updated",
-        ("account", _) => "account_updated",
-        _ => kind,
-    }
-}
-
-/// What the Vobiz guides call the end of a call.
+/// What the Vobiz guides call the end of this call.
 pub(super) fn call_status(data: &Members<'_>) -> &'static str {
+    let [completed, failed] = CALL_STATUSES;
     if is_connected(data) {
-        "completed"
+        completed
     } else {
-        "failed"
+        failed
     }
 }
 
@@ -68,84 +187,118 @@ fn state(data: &Members<'_>) -> String {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(kind: &str, data: &str, expected: [&str; 3]) {
+        let members = Members::of(data.as_bytes());
+        let guides = [Guide::Vobiz, Guide::VobizVoice, Guide::Voipbin];
+        let names = guides.map(|guide| guide.name(kind, &members));
+        assert_eq!(names, expected, "{kind} {data}");
+        let listed =
+            guides.map(|guide| guide.all(kind, None).contains(&guide.name(kind, &members)));
+        assert_eq!(listed, [true; 3], "{kind} {data}");
+    }
+
     /// The table of the contract, a row each: kind, data, then the names of the three guides.
     #[test]
     fn the_guides_names_are_used_and_ours_where_they_have_none() {
-        for (kind, data, expected) in [
-            (
-                "cdr",
-                r#"{"connected":true}"#,
-                ["call.completed", "Hangup", "call_hangup"],
-            ),
-            (
-                "cdr",
-                r#"{"connected":false}"#,
-                ["call.failed", "Hangup", "call_hangup"],
-            ),
-            (
-                "call",
-                r#"{"state":"ringing"}"#,
-                ["call.initiated", "Ring", "call_ringing"],
-            ),
-            (
-                "call",
-                r#"{"state":"answered"}"#,
-                ["call.answered", "StartApp", "call_progressing"],
-            ),
-            (
-                "recording",
-                "{}",
-                [
-                    "recording.completed",
-                    "recording.completed",
-                    "recording_finished",
-                ],
-            ),
-            (
-                "conference",
-                r#"{"state":"started"}"#,
-                [
-                    "conference.started",
-                    "conference.started",
-                    "conference_created",
-                ],
-            ),
-            (
-                "conference",
-                r#"{"state":"ended"}"#,
-                ["conference.ended", "conference.ended", "conference_deleted"],
-            ),
-            (
-                "conference",
-                r#"{"state":"leave"}"#,
-                ["conference", "conference", "confbridge_leaved"],
-            ),
-            (
-                "queue",
-                r#"{"state":"join"}"#,
-                ["queue", "queue", "queuecall_waiting"],
-            ),
-            (
-                "queue",
-                r#"{"state":"connect"}"#,
-                ["queue", "queue", "queuecall_serviced"],
-            ),
-            (
-                "queue",
-                r#"{"state":"timeout"}"#,
-                ["queue", "queue", "queuecall_abandoned"],
-            ),
-            (
-                "agent_state",
-                r#"{"state":"pause"}"#,
-                ["agent_state", "agent_state", "agent_status_updated"],
-            ),
-            ("alarm", "{}", ["alarm", "alarm", "alarm"]),
-            ("account", "{}", ["account", "account", "account_updated"]),
+        let own = |kind: &'static str| [kind; 3];
+        let state = |state: &str| format!("{{\"state\":\"{state}\"}}");
+        check(
+            "cdr",
+            "{\"connected\":true}",
+            ["call.completed", "Hangup", "call_hangup"],
+        );
+        check(
+            "cdr",
+            "{\"connected\":false}",
+            ["call.failed", "Hangup", "call_hangup"],
+        );
+        check(
+            "call",
+            &state("ringing"),
+            ["call.initiated", "Ring", "call_ringing"],
+        );
+        check(
+            "call",
+            &state("answered"),
+            ["call.answered", "StartApp", "call_progressing"],
+        );
+        check("call", &state("hangup"), ["call", "Hangup", "call_hangup"]);
+        check("call", &state("bridged"), own("call"));
+        check(
+            "recording",
+            "{}",
+            [
+                "recording.completed",
+                "recording.completed",
+                "recording_finished",
+            ],
+        );
+        check(
+            "conference",
+            &state("started"),
+            [
+                "conference.started",
+                "conference.started",
+                "conference_created",
+            ],
+        );
+        check(
+            "conference",
+            &state("ended"),
+            ["conference.ended", "conference.ended", "conference_deleted"],
+        );
+        check(
+            "conference",
+            &state("join"),
+            ["conference", "conference", "confbridge_joined"],
+        );
+        check(
+            "conference",
+            &state("leave"),
+            ["conference", "conference", "confbridge_leaved"],
+        );
+        check(
+            "queue",
+            &state("join"),
+            ["queue", "queue", "queuecall_waiting"],
+        );
+        check(
+            "queue",
+            &state("connect"),
+            ["queue", "queue", "queuecall_serviced"],
+        );
+        check(
+            "queue",
+            &state("abandon"),
+            ["queue", "queue", "queuecall_abandoned"],
+        );
+        check(
+            "queue",
+            &state("timeout"),
+            ["queue", "queue", "queuecall_abandoned"],
+        );
+        check("queue", &state("complete"), own("queue"));
+        check(
+            "agent_state",
+            &state("pause"),
+            ["agent_state", "agent_state", "agent_status_updated"],
+        );
+        check(
+            "agent_state",
+            &state("unpause"),
+            ["agent_state", "agent_state", "agent_status_updated"],
+        );
+        check("agent_state", &state("login"), own("agent_state"));
+        check("account", "{}", ["account", "account", "account_updated"]);
+        for kind in [
+            "alarm",
+            "balance_alert",
+            "payment",
+            "phone",
+            "switchhook.test",
         ] {
-            let members = Members::of(data.as_bytes());
-            let names = [vobiz, vobiz_voice, voipbin].map(|name| name(kind, &members));
-            assert_eq!(names, expected, "{kind} {data}");
+            check(kind, "{}", own(kind));
         }
     }
 }

@@ -3,11 +3,10 @@
 //! The id travels in `webhook-id`; it is repeated first in `data`, with the sequence, for
 //! receivers that keep only the body.
 
-use super::{Defaults, FRAME_BYTES};
+use super::Defaults;
+use super::layout::{Member, Value, always};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::signer::SignatureScheme;
-use crate::queue::Queued;
-use std::io::Write as _;
 use std::time::Duration;
 
 /// Ten attempts over three days: with a factor of 8 the waits are at most 1, 8, 64, 512, 4,096
@@ -24,23 +23,31 @@ pub(super) fn defaults() -> Defaults {
     }
 }
 
-pub(super) fn render(queued: &Queued, body: &mut Vec<u8>) {
-    let event = &queued.event;
-    body.reserve(event.data.len() + FRAME_BYTES);
-    let _infallible = write!(
-        body,
-        r#"{{"type":"{}","timestamp":"{}","data":{{"id":"{}","sequence":{}"#,
-        event.kind, event.time, event.id, queued.sequence
-    );
-    match event.data.strip_prefix(b"{") {
-        Some(b"}") | None => body.push(b'}'),
-        Some(members) => {
-            body.push(b',');
-            body.extend_from_slice(members);
-        }
-    }
-    body.push(b'}');
-}
+/// The body.
+pub(super) const LAYOUT: &[Member] = &[
+    always("type", Value::Kind, "What kind of event it is."),
+    always(
+        "timestamp",
+        Value::Time,
+        "When it happened; not when it was sent.",
+    ),
+    always(
+        "data",
+        Value::WholeAfter(&[
+            always(
+                "id",
+                Value::Id,
+                "The event's lasting id: the same in every repeat. Also in webhook-id.",
+            ),
+            always(
+                "sequence",
+                Value::Sequence,
+                "Grows with every event of the node, never used twice.",
+            ),
+        ]),
+        "What happened.",
+    ),
+];
 
 #[cfg(test)]
 mod tests {

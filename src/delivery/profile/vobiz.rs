@@ -1,14 +1,11 @@
 //! `vobiz`: the flat body of the Vobiz webhook guide, `{"event","timestamp","call_id","from","to",…}`.
 
-use super::members::{Members, Writer};
-use super::{Defaults, names};
+use super::Defaults;
+use super::layout::{Member, Value, When, always, when};
+use super::names::Guide;
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::signer::SignatureScheme;
-use crate::queue::Queued;
 use std::time::Duration;
-
-/// What the guide's members are made of; the others follow under their own names.
-const TAKEN: [&str; 3] = ["caller_id", "called_id", "call_id"];
 
 /// The guide asks for an answer within 3 s, for 200 and nothing else, and tries 3 times with
 /// exponential backoff. The two waits are at most 1 and 8 s.
@@ -23,31 +20,57 @@ pub(super) fn defaults() -> Defaults {
     }
 }
 
-pub(super) fn render(queued: &Queued, body: &mut Vec<u8>) {
-    let event = &queued.event;
-    let data = Members::of(&event.data);
-    let mut out = Writer::begin(body);
-    out.text("event", Some(names::vobiz(&event.kind, &data)));
-    out.text("timestamp", Some(&event.time.to_string()));
-    if data.has("call_id") {
-        out.raw("call_id", data.raw("call_id"));
-    }
-    if &*event.kind == "cdr" {
-        out.raw("from", data.raw("caller_id"));
-        out.raw("to", data.raw("called_id"));
-        out.text("status", Some(names::call_status(&data)));
-        out.raw("duration", data.raw("duration"));
-        out.raw("bill_duration", data.raw("bill_duration"));
-        out.raw("account_id", data.raw("account_id"));
-    } else if data.has("caller_id") {
-        out.raw("from", data.raw("caller_id"));
-        out.raw("to", data.raw("called_id"));
-    }
-    out.text("id", Some(&event.id.to_string()));
-    out.raw("sequence", &queued.sequence.to_string());
-    out.rest(&data, &TAKEN);
-    out.end();
-}
+/// The body: the guide's members first; the others follow under their own names.
+pub(super) const LAYOUT: &[Member] = &[
+    always(
+        "event",
+        Value::Name(Guide::Vobiz),
+        "What the guide calls this kind of event; ours where it has no name for it.",
+    ),
+    always(
+        "timestamp",
+        Value::Time,
+        "When it happened; not when it was sent.",
+    ),
+    when(When::Has("call_id"), "call_id", Value::Data("call_id"), ""),
+    when(
+        When::CallOrHas("caller_id"),
+        "from",
+        Value::Data("caller_id"),
+        "",
+    ),
+    when(
+        When::CallOrHas("caller_id"),
+        "to",
+        Value::Data("called_id"),
+        "",
+    ),
+    when(
+        When::Call,
+        "status",
+        Value::CallStatus,
+        "completed when the call was answered, else failed.",
+    ),
+    when(When::Call, "duration", Value::Data("duration"), ""),
+    when(
+        When::Call,
+        "bill_duration",
+        Value::Data("bill_duration"),
+        "",
+    ),
+    when(When::Call, "account_id", Value::Data("account_id"), ""),
+    always(
+        "id",
+        Value::Id,
+        "The event's lasting id: the same in every repeat.",
+    ),
+    always(
+        "sequence",
+        Value::Sequence,
+        "Grows with every event of the node, never used twice.",
+    ),
+    always("", Value::Rest(&["caller_id", "called_id", "call_id"]), ""),
+];
 
 #[cfg(test)]
 mod tests {

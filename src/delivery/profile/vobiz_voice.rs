@@ -1,51 +1,73 @@
 //! `vobiz-voice`: the flat body of the Vobiz voice callbacks, `{"Event":"Hangup","timestamp",…}`.
 
-use super::members::{Members, Writer};
-use super::{Defaults, names};
-use crate::queue::Queued;
-
-/// What the guide's members are made of; the others follow under their own names, unless they
-/// differ from one of the guide's only in case.
-const TAKEN: [&str; 5] = [
-    "call_id",
-    "caller_id",
-    "called_id",
-    "account_id",
-    "disconnect_reason",
-];
+use super::Defaults;
+use super::layout::{Member, Value, When, always, when};
+use super::names::Guide;
 
 /// As for `vobiz`: the guide gives one set of rules for both.
 pub(super) fn defaults() -> Defaults {
     super::vobiz::defaults()
 }
 
-pub(super) fn render(queued: &Queued, body: &mut Vec<u8>) {
-    let event = &queued.event;
-    let data = Members::of(&event.data);
-    let mut out = Writer::begin(body);
-    out.text("Event", Some(names::vobiz_voice(&event.kind, &data)));
-    out.text("timestamp", Some(&event.time.to_string()));
-    out.raw("auth_id", data.raw("account_id"));
-    if data.has("call_id") {
-        out.raw("CallUUID", data.raw("call_id"));
-    }
-    if data.has("caller_id") {
-        out.raw("From", data.raw("caller_id"));
-        out.raw("To", data.raw("called_id"));
-        // A switch between carriers has no direction of its own.
-        out.raw("Direction", "null");
-    }
-    if &*event.kind == "cdr" {
-        out.text("CallStatus", Some(names::call_status(&data)));
-        out.raw("Duration", data.raw("duration"));
-        out.raw("BillDuration", data.raw("bill_duration"));
-        out.raw("HangupCause", data.raw("disconnect_reason"));
-    }
-    out.text("id", Some(&event.id.to_string()));
-    out.raw("sequence", &queued.sequence.to_string());
-    out.rest(&data, &TAKEN);
-    out.end();
-}
+/// The body: the guide's members first; the others follow under their own names, unless they
+/// differ from one of the guide's only in case.
+pub(super) const LAYOUT: &[Member] = &[
+    always(
+        "Event",
+        Value::Name(Guide::VobizVoice),
+        "What the guide calls this kind of event; ours where it has no name for it.",
+    ),
+    always(
+        "timestamp",
+        Value::Time,
+        "When it happened; not when it was sent.",
+    ),
+    always("auth_id", Value::Data("account_id"), ""),
+    when(When::Has("call_id"), "CallUUID", Value::Data("call_id"), ""),
+    when(When::Has("caller_id"), "From", Value::Data("caller_id"), ""),
+    when(When::Has("caller_id"), "To", Value::Data("called_id"), ""),
+    when(
+        When::Has("caller_id"),
+        "Direction",
+        Value::Nothing,
+        "Always null: a switch between carriers has no direction of its own.",
+    ),
+    when(
+        When::Call,
+        "CallStatus",
+        Value::CallStatus,
+        "completed when the call was answered, else failed.",
+    ),
+    when(When::Call, "Duration", Value::Data("duration"), ""),
+    when(When::Call, "BillDuration", Value::Data("bill_duration"), ""),
+    when(
+        When::Call,
+        "HangupCause",
+        Value::Data("disconnect_reason"),
+        "",
+    ),
+    always(
+        "id",
+        Value::Id,
+        "The event's lasting id: the same in every repeat.",
+    ),
+    always(
+        "sequence",
+        Value::Sequence,
+        "Grows with every event of the node, never used twice.",
+    ),
+    always(
+        "",
+        Value::Rest(&[
+            "call_id",
+            "caller_id",
+            "called_id",
+            "account_id",
+            "disconnect_reason",
+        ]),
+        "",
+    ),
+];
 
 #[cfg(test)]
 mod tests {

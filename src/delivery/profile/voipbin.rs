@@ -1,22 +1,11 @@
 //! `voipbin`: the body of the VoIPBIN webhook guide, `{"type":"call_hangup","data":{…}}`.
 
-use super::members::{Members, Writer};
-use super::{Defaults, names};
+use super::Defaults;
+use super::layout::{Member, Value, When, always, when};
+use super::names::Guide;
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::signer::SignatureScheme;
-use crate::queue::Queued;
 use std::time::Duration;
-
-/// What the guide's members are made of; the others follow under their own names.
-const TAKEN: [&str; 7] = [
-    "call_id",
-    "caller_id",
-    "called_id",
-    "disconnect_reason",
-    "start_time",
-    "answer_time",
-    "end_time",
-];
 
 /// The guide asks for 200 within 5 s. It gives no number of attempts; three, as in the guides
 /// beside it.
@@ -31,45 +20,90 @@ pub(super) fn defaults() -> Defaults {
     }
 }
 
-pub(super) fn render(queued: &Queued, body: &mut Vec<u8>) {
-    let event = &queued.event;
-    let data = Members::of(&event.data);
-    let mut out = Writer::begin(body);
-    out.text("type", Some(names::voipbin(&event.kind, &data)));
-    out.object("data", |out| {
-        // Receivers tell repeats by the type and the id of the resource.
-        if data.has("call_id") {
-            out.raw("id", data.raw("call_id"));
-        } else {
-            out.text("id", Some(&event.id.to_string()));
-        }
-        if &*event.kind == "cdr" {
-            call(&data, out);
-        }
-        out.text("event_id", Some(&event.id.to_string()));
-        out.text("timestamp", Some(&event.time.to_string()));
-        out.raw("sequence", &queued.sequence.to_string());
-        let taken: &[&str] = if &*event.kind == "cdr" { &TAKEN } else { &[] };
-        out.rest(&data, taken);
-    });
-    out.end();
-}
+/// The body.
+pub(super) const LAYOUT: &[Member] = &[
+    always(
+        "type",
+        Value::Name(Guide::Voipbin),
+        "What the guide calls this kind of event; ours where it has no name for it.",
+    ),
+    always(
+        "data",
+        Value::Object(DATA),
+        "The resource, and what happened to it.",
+    ),
+];
 
-fn call(data: &Members<'_>, out: &mut Writer<'_>) {
-    out.text("status", Some("hangup"));
-    out.raw("hangup_reason", data.raw("disconnect_reason"));
+/// The resource: the guide's members first; the others follow under their own names. Receivers tell
+/// repeats by the type and the id of the resource.
+const DATA: &[Member] = &[
+    always(
+        "id",
+        Value::DataOrId("call_id"),
+        "The call's identifier on the switch; of what is no call, the event's id.",
+    ),
+    when(
+        When::Call,
+        "status",
+        Value::Literal("hangup"),
+        "The state of the call.",
+    ),
+    when(
+        When::Call,
+        "hangup_reason",
+        Value::Data("disconnect_reason"),
+        "",
+    ),
     // Who ended a call is told by the switch as a number, if at all.
-    out.raw("hangup_by", data.raw("end_direction"));
-    for (key, number) in [("source", "caller_id"), ("destination", "called_id")] {
-        out.object(key, |out| {
-            out.text("type", Some("tel"));
-            out.raw("target", data.raw(number));
-        });
-    }
-    out.raw("tm_create", data.raw("start_time"));
-    out.raw("tm_progressing", data.raw("answer_time"));
-    out.raw("tm_hangup", data.raw("end_time"));
-}
+    when(When::Call, "hangup_by", Value::Data("end_direction"), ""),
+    when(
+        When::Call,
+        "source",
+        Value::Object(&[TEL, always("target", Value::Data("caller_id"), "")]),
+        "Who called.",
+    ),
+    when(
+        When::Call,
+        "destination",
+        Value::Object(&[TEL, always("target", Value::Data("called_id"), "")]),
+        "Who was called.",
+    ),
+    when(When::Call, "tm_create", Value::Data("start_time"), ""),
+    when(When::Call, "tm_progressing", Value::Data("answer_time"), ""),
+    when(When::Call, "tm_hangup", Value::Data("end_time"), ""),
+    always(
+        "event_id",
+        Value::Id,
+        "The event's lasting id: the same in every repeat.",
+    ),
+    always(
+        "timestamp",
+        Value::Time,
+        "When it happened; not when it was sent.",
+    ),
+    always(
+        "sequence",
+        Value::Sequence,
+        "Grows with every event of the node, never used twice.",
+    ),
+    when(
+        When::Call,
+        "",
+        Value::Rest(&[
+            "call_id",
+            "caller_id",
+            "called_id",
+            "disconnect_reason",
+            "start_time",
+            "answer_time",
+            "end_time",
+        ]),
+        "",
+    ),
+    when(When::NoCall, "", Value::Rest(&[]), ""),
+];
+
+const TEL: Member = always("type", Value::Literal("tel"), "What kind of address it is.");
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,10 @@
 //! `vos3000`: the body of the VOS3000 callback guide, `{"event","timestamp","data"}`, and after
 //! it the id and the sequence, which a receiver written from the guide does not look at.
 
-use super::{Defaults, FRAME_BYTES};
+use super::Defaults;
+use super::layout::{Member, Value, always};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::signer::SignatureScheme;
-use crate::queue::Queued;
-use std::io::Write as _;
 use std::time::Duration;
 
 /// The guide asks for a 30 s timeout, for 200 and nothing else, and for 3 to 5 attempts with
@@ -21,21 +20,26 @@ pub(super) fn defaults() -> Defaults {
     }
 }
 
-pub(super) fn render(queued: &Queued, body: &mut Vec<u8>) {
-    let event = &queued.event;
-    body.reserve(event.data.len() + FRAME_BYTES);
-    let _infallible = write!(
-        body,
-        r#"{{"event":"{}","timestamp":"{}","data":"#,
-        event.kind, event.time
-    );
-    body.extend_from_slice(&event.data);
-    let _infallible = write!(
-        body,
-        r#","id":"{}","sequence":{}}}"#,
-        event.id, queued.sequence
-    );
-}
+/// The body.
+pub(super) const LAYOUT: &[Member] = &[
+    always("event", Value::Kind, "What kind of event it is."),
+    always(
+        "timestamp",
+        Value::Time,
+        "When it happened; not when it was sent.",
+    ),
+    always("data", Value::Whole, "What happened."),
+    always(
+        "id",
+        Value::Id,
+        "The event's lasting id: the same in every repeat.",
+    ),
+    always(
+        "sequence",
+        Value::Sequence,
+        "Grows with every event of the node, never used twice.",
+    ),
+];
 
 #[cfg(test)]
 mod tests {

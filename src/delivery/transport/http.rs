@@ -23,6 +23,7 @@ use super::{
 use crate::clock::{Clock, UnixMs};
 use crate::delivery::endpoint::Endpoint;
 use crate::delivery::link::Proxy;
+use crate::delivery::packing;
 use crate::delivery::request::SignedRequest;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -149,9 +150,16 @@ impl HttpTransport {
         agent: &Agent,
         request: &SignedRequest<'_>,
     ) -> Result<Response, ureq::Error> {
-        let mut outgoing = http::Request::new(request.body);
-        *outgoing.uri_mut() = self.home.clone();
-        *outgoing.method_mut() = Method::POST;
+        let mut outgoing = http::Request::new(());
+        *outgoing.uri_mut() = match &request.url {
+            None => self.home.clone(),
+            Some(url) => parsed(url.parse::<Uri>())?,
+        };
+        *outgoing.method_mut() = match request.method {
+            packing::Method::Post => Method::POST,
+            packing::Method::Put => Method::PUT,
+            packing::Method::Get => Method::GET,
+        };
         let headers = outgoing.headers_mut();
         headers.reserve(request.headers.len() + 1);
         for (name, value) in &request.headers {
@@ -165,7 +173,10 @@ impl HttpTransport {
             headers.insert(http::header::PROXY_AUTHORIZATION, value);
         }
         let started = self.clock.now();
-        let incoming = agent.run(outgoing)?;
+        let incoming = match request.method {
+            packing::Method::Get => agent.run(outgoing)?,
+            _ => agent.run(outgoing.map(|()| &*request.body))?,
+        };
         if let Some(journal) = &self.journal {
             let elapsed = self.clock.now().since(started);
             journal.note(|phases| phases.answered = Some(elapsed));

@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::delivery::STACK_BYTES;
 use crate::delivery::endpoint::Endpoint;
+use crate::delivery::packing::Method;
 use crate::delivery::profile::Profile;
 use crate::delivery::url::Url;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -97,7 +98,12 @@ fn send_body(transport: &HttpTransport, body: &[u8]) -> Answer {
         ("Content-Type", Cow::Borrowed("application/json")),
         ("X-Two", Cow::Borrowed("2")),
     ];
-    transport.send(&SignedRequest { headers, body })
+    transport.send(&SignedRequest {
+        headers,
+        method: Method::Post,
+        url: None,
+        body: body.into(),
+    })
 }
 
 fn send(transport: &HttpTransport) -> Answer {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-/// Rotations of one run; `SWITCHHOOK_CUTS` asks for more, `SWITCHHOOK_SEED` repeats a run.
+/// Rotations of one run; `SWITCHHOOK_TRUNCATIONS` asks for more, `SWITCHHOOK_SEED` repeats a run.
 const CUTS: u64 = 12;
 
 /// Rows a second: five in a millisecond, as in T5.
@@ -114,9 +114,8 @@ fn run(seed: u64, cuts: u64) -> Run {
 fn rows_written_while_a_file_is_copied_and_cut_off_are_read_or_told_as_about_so_many() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seed = number("SWITCHHOOK_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
-    let cuts = number("SWITCHHOOK_CUTS").unwrap_or(CUTS);
+    let cuts = number("SWITCHHOOK_TRUNCATIONS").unwrap_or(CUTS);
     let run = run(seed, cuts);
-    println!("repeat with SWITCHHOOK_SEED={seed}: {run:?}");
     assert_eq!(run.repeated, 0, "seed {seed}: {run:?}");
     let lost: u64 = run.lost.iter().map(|(_, count)| count).sum();
     let told: u64 = run.told.iter().sum();

@@ -330,7 +330,6 @@ fn four_hundred_days_of_hourly_files_cost_a_start_one_look() {
     scene.restart();
     scene.look();
     let took = began.elapsed();
-    println!("the first look took {took:?}");
     // One in each file to know it again; it takes 0.14 s in a debug build.
     assert_eq!(scene.source.opens(), 400 * 24);
     assert!(took < Duration::from_secs(10), "{took:?}");
