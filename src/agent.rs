@@ -18,7 +18,7 @@ use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
 use crate::derive::Derive;
 use crate::event::Maker;
-use crate::ingest::{self, Feed, Hint, Ingest, IngestError, Mailbox};
+use crate::ingest::{self, AlertBox, Alerts, Feed, Hint, Ingest, IngestError, Mailbox};
 use crate::listen;
 use crate::logging::LoggingHandle;
 use crate::parser::Parser;
@@ -142,6 +142,9 @@ impl Agent {
             };
             added.map_err(AgentError::Queue)?;
         }
+        let alerts = AlertBox::new(bell.clone());
+        let own = Alerts::new(Arc::clone(&config.node), alerts.clone(), queue.clone());
+        live.intakes.push(Box::new(own));
         let mut ingest = Ingest::new(
             feeds,
             queue.clone(),
@@ -173,7 +176,7 @@ impl Agent {
             Arc::clone(&clock),
             &mut make_transport,
             &shutdown,
-            fastrand::u64(..),
+            (fastrand::u64(..), Some(alerts)),
         )
         .map(Arc::new)
         .map_err(AgentError::Delivery)?;

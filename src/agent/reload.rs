@@ -16,9 +16,10 @@ use crate::config::{Config, EndpointConfig, SourceConfig};
 use crate::control::protocol::{Code, Refusal};
 use crate::control::{Desk, Reload};
 use crate::delivery::endpoint::Endpoint;
+use crate::delivery::fallback;
 use crate::delivery::route::RouteTable;
 use crate::delivery::route::standing::Standing;
-use crate::delivery::transport::{HttpTransport, Transport};
+use crate::delivery::transport::Transport;
 use crate::ingest::{Exchange, MakeFeed};
 use crate::queue::Queue;
 use std::collections::BTreeSet;
@@ -235,15 +236,13 @@ impl Plan {
         }
     }
 
-    /// The transports of the endpoints that are put up.
-    fn transports(&self, desk: &Desk) -> Result<Vec<Arc<dyn Transport>>, Refusal> {
+    /// The transports of the endpoints that are put up, one for each address.
+    fn transports(&self, desk: &Desk) -> Result<Vec<Vec<Arc<dyn Transport>>>, Refusal> {
         let make = |endpoint: &Endpoint| {
-            let transport = HttpTransport::new(endpoint, Arc::clone(&desk.clock));
-            let transport = transport.map_err(|error| {
+            fallback::transports(endpoint, &desk.clock).map_err(|error| {
                 let message = format!("endpoint {:?}: ca_file: {error}", endpoint.name);
                 Refusal::new(Code::Configuration, message)
-            })?;
-            Ok(Arc::new(transport) as Arc<dyn Transport>)
+            })
         };
         self.endpoints_added.iter().map(make).collect()
     }
@@ -252,14 +251,14 @@ impl Plan {
     ///
     /// A system without threads left can keep one from being put up: its events then wait in the
     /// queue, which is said; the next reload tries again, as the endpoint is not among the posted.
-    fn post(&self, desk: &Desk, transports: Vec<Arc<dyn Transport>>, new: &Config) {
+    fn post(&self, desk: &Desk, transports: Vec<Vec<Arc<dyn Transport>>>, new: &Config) {
         for name in &self.endpoints_removed {
             desk.delivery.remove(name, STOP_GRACE);
         }
         desk.delivery.reroute(routes(desk, new));
-        for (endpoint, transport) in self.endpoints_added.iter().zip(transports) {
+        for (endpoint, transports) in self.endpoints_added.iter().zip(transports) {
             let is_held = Desk::is_paused(&desk.queue, &endpoint.name);
-            if let Err(error) = desk.delivery.add(endpoint.clone(), transport, is_held) {
+            if let Err(error) = desk.delivery.add(endpoint.clone(), transports, is_held) {
                 log::error!(
                     "endpoint not started, its events wait; restart the agent endpoint={} error=\"{error}\"",
                     endpoint.name

@@ -122,15 +122,24 @@ impl Shown {
 fn url(table: &EndpointTable, place: &mut Place<'_>) -> Option<(Url, Option<Login>)> {
     let text = place.required("url", &table.url, "\"https://api.example.com/webhook\"")?;
     let plain_allowed = place.truth("allow_plain_http", &table.allow_plain_http, false);
-    let refused = match Url::parse_with_login(text) {
-        Ok((url, login)) if url.is_tls() || plain_allowed || is_loopback(url.host()) => {
-            return Some((url, login));
+    match checked_url(text, plain_allowed) {
+        Ok(found) => Some(found),
+        Err(refused) => {
+            place.problem("url", &table.url, refused);
+            None
         }
-        Ok(_) => "http:// would send call records in the clear; write https://, or allow_plain_http = true if you must".to_string(),
-        Err(error) => format!("{error}; write it like \"https://api.example.com/webhook\""),
-    };
-    place.problem("url", &table.url, refused);
-    None
+    }
+}
+
+/// An address that may be sent to, or why not and what to write.
+pub fn checked_url(text: &str, plain_allowed: bool) -> Result<(Url, Option<Login>), String> {
+    match Url::parse_with_login(text) {
+        Ok((url, login)) if url.is_tls() || plain_allowed || is_loopback(url.host()) => {
+            Ok((url, login))
+        }
+        Ok(_) => Err("http:// would send call records in the clear; write https://, or allow_plain_http = true if you must".to_string()),
+        Err(error) => Err(format!("{error}; write it like \"https://api.example.com/webhook\"")),
+    }
 }
 
 fn is_loopback(host: &Host) -> bool {

@@ -4,6 +4,7 @@ use super::access::{self, Access};
 use super::file::EndpointTable;
 use super::link::{self, IdentityFiles};
 use super::order;
+use super::pace;
 use super::packing;
 use super::place::{self, Place};
 use super::rotation::{self, Rotation};
@@ -12,7 +13,7 @@ use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
 use super::value;
 use super::written::Key;
-use crate::delivery::endpoint::{CONCURRENCY_MAX, Endpoint, EventFilter};
+use crate::delivery::endpoint::{Endpoint, EventFilter};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::profile::{Body, FieldMap, Profile};
 use crate::delivery::signer::{Algorithm, Secret, SecretError, SignatureScheme};
@@ -21,7 +22,6 @@ use crate::queue::AttachFrom;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -69,9 +69,9 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
     let fields = fields(table, place);
     let Access {
         url,
+        token,
         headers,
         shown: access,
-        ..
     } = access::access(table, place);
     // A mirror gets what the other endpoint gets.
     let events = match table.mirror {
@@ -148,17 +148,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         1..=ATTEMPTS_MAX,
     );
     endpoint.retries.attempts = u32::try_from(attempts).unwrap_or(endpoint.retries.attempts);
-    let most = i64::try_from(CONCURRENCY_MAX).unwrap_or(i64::MAX);
-    let concurrency = place.number(
-        "concurrency",
-        &table.concurrency,
-        i64::try_from(endpoint.concurrency.get()).unwrap_or(1),
-        1..=most,
-    );
-    endpoint.concurrency = usize::try_from(concurrency)
-        .ok()
-        .and_then(NonZeroUsize::new)
-        .unwrap_or(endpoint.concurrency);
+    pace::apply(table, token.as_ref(), &mut endpoint, place);
     endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
     endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
     order::order(table, &mut endpoint, place);
@@ -513,12 +503,9 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
         "retry_after_max",
         value::show_duration(endpoint.retry_after_max).into(),
     );
-    put(
-        "concurrency",
-        i64::try_from(endpoint.concurrency.get())
-            .unwrap_or(i64::MAX)
-            .into(),
-    );
+    pace::show(endpoint, |key, value| {
+        put(key, value);
+    });
     order::show(endpoint, &mut |key, value| _ = put(key, value));
     put("agent_headers", endpoint.agent_headers.into());
     if let Some(path) = &config.ca_file {

@@ -362,8 +362,17 @@ pub struct EndpointTable {
     pub probe_max: Key<String>,
     /// The longest wait a receiver may ask for, with its unit.
     pub retry_after_max: Key<String>,
-    /// Attempts under way at once, 1 to 64.
-    pub concurrency: Key<i64>,
+    /// Attempts under way at once: `auto`, which is learned, or 1 to 64 (default: `auto`).
+    pub concurrency: Key<toml::Value>,
+    /// Requests per second, or a text like `"30/m"` (default: no limit).
+    pub rate_max: Key<toml::Value>,
+    /// Where requests go while `url` is failing, in this order.
+    pub fallback_urls: Key<Vec<String>>,
+    /// Age at which an event is given up while the endpoint is failing, with its unit (default:
+    /// `"72h"`).
+    pub max_age: Key<String>,
+    /// The endpoint that is told when this one is failing, or about to.
+    pub alert_to: Key<String>,
     /// `none`, `key` or `strict`: in which order it is told events (default: `none`).
     pub order: Key<String>,
     /// With `order = "key"`: a key of `data`, or `account`, `gateway`, `callee_gateway` or

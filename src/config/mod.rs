@@ -14,6 +14,7 @@ mod limits;
 pub mod link;
 pub mod live;
 pub mod order;
+mod pace;
 mod packing;
 pub mod place;
 pub mod problem;
@@ -351,6 +352,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         }
     }
     divide(memory_max, limits, &mut endpoints, path, problems);
+    pace::route_alerts(&mut endpoints, path, problems);
     check_names(loaded, problems);
     if problems.is_empty() {
         check_whole(routing, &sources, &endpoints, path, problems);
@@ -585,9 +587,11 @@ fn check_whole(
             );
         }
         if let EventFilter::Kinds(kinds) = &endpoint.endpoint.events
-            && !kinds
-                .iter()
-                .any(|kind| possible.contains(&**kind) || **kind == *crate::event::gap::SOURCE_GAP)
+            && !kinds.iter().any(|kind| {
+                possible.contains(&**kind)
+                    || **kind == *crate::event::gap::SOURCE_GAP
+                    || crate::event::alert::is_alert(kind)
+            })
         {
             let key = format!("endpoint {:?}: events", endpoint.endpoint.name);
             problems.add(

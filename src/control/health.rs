@@ -55,6 +55,9 @@ fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
             "endpoint {name} is paused; `switchhook endpoints resume {name}`"
         )),
         "paused" => Some(format!("endpoint {name} asked for a pause{}", error())),
+        "working" if endpoint.fallback_host.is_some() => {
+            Some(format!("endpoint {name} uses its fallback{}", error()))
+        }
         "forgotten" if endpoint.queued + endpoint.waiting > 0 => Some(format!(
             "endpoint {name} is not configured any more and {} events are kept for it",
             endpoint.queued + endpoint.waiting

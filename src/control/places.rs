@@ -2,10 +2,9 @@
 
 use super::desk::{Desk, store};
 use super::protocol::{Code, Refusal};
-use crate::delivery::transport::HttpTransport;
+use crate::delivery::fallback;
 use crate::queue::Adopted;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long attempts of the endpoint that takes over may take to finish.
@@ -72,11 +71,11 @@ fn put_up(desk: &Desk, name: &str) -> Result<(), Refusal> {
         return Ok(());
     };
     let endpoint = config.endpoint.clone();
-    let transport = HttpTransport::new(&endpoint, Arc::clone(&desk.clock))
+    let transports = fallback::transports(&endpoint, &desk.clock)
         .map_err(|error| Refusal::new(Code::Configuration, error.to_string()))?;
     let is_held = Desk::is_paused(&desk.queue, name);
     desk.delivery
-        .add(endpoint, Arc::new(transport), is_held)
+        .add(endpoint, transports, is_held)
         .map_err(|error| Refusal::new(Code::Store, error.to_string()))
 }
 

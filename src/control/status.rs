@@ -122,6 +122,21 @@ pub struct EndpointStatus {
     pub name: String,
     /// The host it sends to; `null` when it is not in the configuration any more.
     pub host: Option<String>,
+    /// The host of the fallback that is used, when one is.
+    #[serde(default)]
+    pub fallback_host: Option<String>,
+    /// Times that another address came into use, since the agent started.
+    #[serde(default)]
+    pub switches: u64,
+    /// Attempts under way.
+    #[serde(default)]
+    pub under_way: u64,
+    /// How many may be: configured, or learned.
+    #[serde(default)]
+    pub concurrency: u64,
+    /// Events given up since the agent started because they were too old.
+    #[serde(default)]
+    pub expired: u64,
     /// `working`, `failing`, `paused`, `stopped` (it answered 410 twice), `disabled` (by the
     /// configuration) or `forgotten` (its backlog is kept, and it is not configured).
     pub state: String,
@@ -321,6 +336,7 @@ fn sources<'a>(
         .iter()
         .map(|(name, _)| Arc::clone(name))
         .filter(|name| !configured.iter().any(|(known, _)| known == name))
+        .filter(|name| **name != *crate::event::alert::SOURCE)
         .collect();
     let configured = configured
         .into_iter()
@@ -430,6 +446,14 @@ fn endpoint(
         EndpointState::Paused => Some("receiver".to_string()),
         _ => None,
     };
+    let fallback = counts.address.checked_sub(1);
+    let fallbacks = config.map(|config| &config.endpoint.fallback_urls);
+    let used = fallback.and_then(|place| fallbacks?.get(place));
+    status.fallback_host = used.map(|url| url.host().to_string());
+    status.switches = counts.switches;
+    status.under_way = counts.under_way;
+    status.concurrency = counts.concurrency;
+    status.expired = counts.expired;
     status.failing_secs = counts.failing_for.map(|span| span.as_secs());
     status.next_try_secs = counts
         .next_try

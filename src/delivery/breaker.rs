@@ -199,6 +199,32 @@ impl Breaker {
             }
         }
     }
+
+    /// Whoever knows that the endpoint is back says so: it may be asked at once.
+    pub fn resume(&mut self, now: Moment) {
+        self.paused_until = Moment::default();
+        if let State::Failing {
+            probe_at,
+            probing_since,
+            ..
+        } = &mut self.state
+        {
+            (*probe_at, *probing_since) = (now, None);
+        }
+    }
+
+    /// The endpoint has shown that it takes nothing at all: no further answer is waited for.
+    pub fn failed_at_once(
+        &mut self,
+        now: Moment,
+        was_probe: bool,
+        rng: &mut fastrand::Rng,
+    ) -> Unavailable {
+        if let State::Working { run } = &mut self.state {
+            *run = OPEN_AFTER - 1;
+        }
+        self.unavailable(now, was_probe, None, rng)
+    }
 }
 
 #[cfg(test)]

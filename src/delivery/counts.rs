@@ -44,6 +44,16 @@ pub struct Counts {
     pub latency_sum: Duration,
     /// Time of the longest attempt.
     pub latency_max: Duration,
+    /// The address in use, by its place: 0 is the endpoint's own, the fallbacks follow.
+    pub address: usize,
+    /// Times that another address came into use.
+    pub switches: u64,
+    /// Events given up because they were older than the endpoint's longest age.
+    pub expired: u64,
+    /// Attempts under way now.
+    pub under_way: u64,
+    /// How many may be.
+    pub concurrency: u64,
 }
 
 /// How things stand with an endpoint.

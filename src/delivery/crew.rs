@@ -4,7 +4,12 @@
 //! the others wait to be called, and the one that waited least is called first. So an event that
 //! arrives wakes two threads and not all of them, and at a low rate the same few connections
 //! stay warm.
+//!
+//! Workers are taken on when they are needed: when one leaves to send, somebody must stay to look,
+//! up to as many as may send at once. One that nobody has called for [`IDLE_WAIT`] goes home, so a
+//! crew is as large as its endpoint was busy of late.
 
+use super::alert::Raiser;
 use super::counts::Counts;
 use super::entry::Entry;
 use super::lane::{IDLE_WAIT, Lane, Turn};
@@ -29,6 +34,10 @@ pub(super) struct Crew {
     /// Rung when settlements have become durable.
     settled: Bell,
     roster: Mutex<Roster>,
+    /// Hears of what is to be said.
+    raiser: Option<Raiser>,
+    /// How long a worker stays that nobody calls for.
+    stays_for: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +47,10 @@ struct Roster {
     /// The idle others with their bells, the one that waited least last. At most all workers.
     idle: Vec<(usize, Bell)>,
     is_stopping: bool,
+    /// Workers that are there, or on their way.
+    staff: usize,
+    /// Nobody is left to look, and there may be one more.
+    is_short: bool,
 }
 
 impl Crew {
@@ -57,7 +70,39 @@ impl Crew {
             bell,
             settled: Bell::default(),
             roster,
+            raiser: None,
+            stays_for: IDLE_WAIT,
         }
+    }
+
+    /// The same, which raises alerts.
+    pub(super) fn with_raiser(self, raiser: Raiser) -> Crew {
+        let raiser = Some(raiser);
+        Crew { raiser, ..self }
+    }
+
+    /// Where alerts are raised.
+    pub(super) fn raiser(&self) -> Option<&Raiser> {
+        self.raiser.as_ref()
+    }
+
+    /// Whether one more worker is to be taken on; it counts as there from now on.
+    pub(super) fn takes_on(&self) -> bool {
+        let mut roster = self.roster();
+        let takes = std::mem::take(&mut roster.is_short) && !roster.is_stopping;
+        roster.staff += usize::from(takes);
+        takes
+    }
+
+    /// The first worker is there.
+    pub(super) fn begin(&self) {
+        self.roster().staff += 1;
+    }
+
+    /// A worker that was to be taken on could not be had.
+    pub(super) fn has_not_come(&self) {
+        let mut roster = self.roster();
+        roster.staff = roster.staff.saturating_sub(1);
     }
 
     /// To be rung when the lane may have something to do.
@@ -65,29 +110,32 @@ impl Crew {
         &self.bell
     }
 
-    /// Waits for something to send; none when there is nothing any more. `bell` is the worker's
+    /// Waits for something to send; none when there is nothing any more, or for long was not. `bell` is the worker's
     /// own, and so is `pulse`, which tells that it goes on.
     pub(super) fn next(&self, worker: usize, bell: &Bell, pulse: &Pulse) -> Option<Entry> {
         while !self.shutdown.is_requested() {
             let now = self.clock.now();
             pulse.due(now);
-            let (turn, has_more, next_look, notices) = {
+            let (turn, has_more, next_look, notices, staff_max) = {
                 let mut lane = self.lane();
                 let turn = lane.take(now, self.clock.wall());
                 let (has_more, next_look) = (lane.has_more(now), lane.next_look(now));
-                (turn, has_more, next_look, lane.notices())
+                let staff_max = lane.staff_max();
+                (turn, has_more, next_look, lane.notices(), staff_max)
             };
             self.log(&notices);
             match turn {
                 Turn::Stopped => return None,
                 Turn::Attempt(entry) => {
-                    self.call(has_more, next_look);
+                    self.call(has_more, next_look, staff_max);
                     return Some(*entry);
                 }
                 Turn::Wait(span) => {
                     // Whoever is not on the lookout waits this long.
                     pulse.due(now + span.max(IDLE_WAIT));
-                    self.wait(worker, bell, now + span);
+                    if !self.wait(worker, bell, now + span) {
+                        return None;
+                    }
                 }
             }
         }
@@ -139,7 +187,7 @@ impl Crew {
 
     /// Sends again to an endpoint that was gone or held.
     pub(super) fn resume(&self) {
-        self.lane().resume();
+        self.lane().resume(self.clock.now());
         self.bell.ring();
     }
 
@@ -182,7 +230,7 @@ impl Crew {
     /// A worker leaves to send. If there is more to send, someone else is called for it; if there
     /// will be at `next_look`, the lookout is called when it does not know of that yet; if nobody is on the lookout, someone is called to be. When nobody is idle either, the bell
     /// keeps the call for a worker that has looked already and is about to wait.
-    fn call(&self, has_more: bool, next_look: Option<Moment>) {
+    fn call(&self, has_more: bool, next_look: Option<Moment>, staff_max: usize) {
         let called = {
             let mut roster = self.roster();
             match roster.lookout_until {
@@ -192,7 +240,10 @@ impl Crew {
                 Some(_) => None,
                 None => match roster.idle.pop() {
                     Some((_, bell)) => Some(bell),
-                    None => has_more.then(|| self.bell.clone()),
+                    None => {
+                        roster.is_short = roster.staff < staff_max;
+                        has_more.then(|| self.bell.clone())
+                    }
                 },
             }
         };
@@ -201,11 +252,12 @@ impl Crew {
         }
     }
 
-    fn wait(&self, worker: usize, bell: &Bell, until: Moment) {
+    /// Waits to be called, or on the lookout; false when nobody has called for long.
+    fn wait(&self, worker: usize, bell: &Bell, until: Moment) -> bool {
         let is_lookout = {
             let mut roster = self.roster();
             match roster.lookout_until {
-                _ if roster.is_stopping => return,
+                _ if roster.is_stopping => return true,
                 None => {
                     roster.lookout_until = Some(until);
                     true
@@ -223,14 +275,25 @@ impl Crew {
         if is_lookout {
             self.bell.wait(until.since(self.clock.now()));
             self.roster().lookout_until = None;
-        } else {
-            bell.wait(IDLE_WAIT);
-            self.roster().idle.retain(|(idle, _)| *idle != worker);
+            return true;
         }
+        let is_called = bell.wait(self.stays_for);
+        let mut roster = self.roster();
+        let before = roster.idle.len();
+        roster.idle.retain(|(idle, _)| *idle != worker);
+        // Who is not on the list any more is being called.
+        let goes = !is_called && roster.idle.len() < before && !roster.is_stopping;
+        roster.staff -= usize::from(goes);
+        !goes
     }
 
     fn log(&self, notices: &[Notice]) {
-        notices.iter().for_each(|notice| notice.log(&self.name));
+        for notice in notices {
+            match &self.raiser {
+                Some(raiser) => raiser.notice(notice),
+                None => notice.log(&self.name),
+            }
+        }
     }
 
     fn lane(&self) -> MutexGuard<'_, Lane> {
@@ -255,6 +318,40 @@ mod tests {
     use crate::progress::Progress;
     use std::sync::mpsc;
     use std::thread;
+
+    #[test]
+    fn a_worker_is_taken_on_when_nobody_is_left_to_look_and_goes_home_when_nobody_calls() {
+        let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+        let url = Url::parse("https://a/").unwrap();
+        let endpoint = Arc::new(Endpoint::new("a", url, Profile::Standard));
+        let name = Arc::clone(&endpoint.name);
+        let lane = Lane::new(endpoint, Arc::new(queue), Arc::default(), 1);
+        let clock = Arc::new(SystemClock::new());
+        let mut crew = Crew::new(name, lane, clock, Shutdown::default());
+        crew.stays_for = Duration::from_millis(20);
+        let crew = Arc::new(crew);
+        let progress = Progress::default();
+        crew.begin();
+        assert!(!crew.takes_on());
+        let bell = Bell::default();
+        crew.next(1, &bell, &progress.pulse("1")).unwrap();
+        assert!(
+            crew.takes_on() && !crew.takes_on(),
+            "one, to be the lookout"
+        );
+        let lookout = {
+            let (crew, pulse) = (Arc::clone(&crew), progress.pulse("2"));
+            thread::spawn(move || crew.next(2, &Bell::default(), &pulse))
+        };
+        while crew.roster().lookout_until.is_none() {
+            bell.wait(Duration::from_millis(1));
+        }
+        // The first has come back: there is nothing to do, and somebody looks already.
+        assert_eq!(crew.next(1, &bell, &progress.pulse("1")), None);
+        assert_eq!(crew.roster().staff, 1);
+        crew.stop();
+        assert_eq!(lookout.join().unwrap(), None);
+    }
 
     #[test]
     fn the_lookout_does_not_sleep_past_a_retry_of_a_worker_that_is_sending() {

@@ -3,20 +3,22 @@
 //! The configuration builds it with [`Endpoint::new`], which fills in what the profile takes for
 //! granted, and then changes only what the operator wrote.
 
+use super::alert::AlertRoutes;
 use super::batch::Batch;
+use super::concurrency::Concurrency;
 use super::link::Link;
 use super::memory::Share;
 use super::order::{OnRefused, Order};
 use super::outcome::SuccessRule;
 use super::packing::Packing;
 use super::profile::{Body, Profile, Redaction};
+use super::rate::RateLimit;
 use super::retry::RetrySchedule;
 use super::route::Route;
 use super::signer::{Secret, SignatureScheme};
 use super::url::Url;
 use crate::queue::Queued;
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,12 +38,9 @@ pub const PROBE_MAX: Duration = Duration::from_secs(5);
 /// Longest pause an endpoint may ask for with `Retry-After`, unless configured.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Attempts under way at once, unless configured: enough to hide a round trip of 1 ms at 16,000
-/// events a second.
-pub const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not zero");
-
-/// Most attempts under way at once: each has a thread and a connection.
-pub const CONCURRENCY_MAX: usize = 64;
+/// Age at which an event is given up while its endpoint is failing, unless configured: a long
+/// weekend.
+pub const MAX_AGE: Duration = Duration::from_secs(72 * 60 * 60);
 
 /// Types of events that go out before what waits, unless configured: those for which the queue
 /// keeps room when it is full, and which are of no use hours later.
@@ -54,6 +53,9 @@ pub struct Endpoint {
     pub name: Arc<str>,
     /// Where requests go.
     pub url: Url,
+    /// Where they go while that is failing, in this order: at most
+    /// [`FALLBACKS_MAX`](super::fallback::FALLBACKS_MAX).
+    pub fallback_urls: Vec<Url>,
     /// Whose customs it has where the configuration says nothing else.
     pub profile: Profile,
     /// The shape of the body.
@@ -89,8 +91,14 @@ pub struct Endpoint {
     pub probe_max: Duration,
     /// Longest pause it may ask for with `Retry-After`.
     pub retry_after_max: Duration,
-    /// Attempts under way at once: 1 to [`CONCURRENCY_MAX`].
-    pub concurrency: NonZeroUsize,
+    /// Attempts under way at once.
+    pub concurrency: Concurrency,
+    /// Requests in a stretch of time, at most.
+    pub rate_max: Option<RateLimit>,
+    /// Age at which an event is given up while the endpoint is failing.
+    pub max_age: Duration,
+    /// What is told of the endpoint, and what it is told of others.
+    pub alerts: AlertRoutes,
     /// Headers of its own, after those of the agent.
     pub headers: Vec<OwnHeader>,
     /// Whether requests say what the agent knows: `X-Switchhook-Id` and its like.
@@ -118,6 +126,7 @@ impl Endpoint {
         Endpoint {
             name: name.into(),
             url,
+            fallback_urls: Vec::new(),
             profile,
             body: Body::Of(profile),
             packing: Packing::default(),
@@ -139,7 +148,10 @@ impl Endpoint {
             ),
             probe_max: PROBE_MAX,
             retry_after_max: RETRY_AFTER_MAX,
-            concurrency: CONCURRENCY,
+            concurrency: Concurrency::default(),
+            rate_max: None,
+            max_age: MAX_AGE,
+            alerts: AlertRoutes::default(),
             headers: Vec::new(),
             agent_headers: true,
             extra_roots: Vec::new(),

@@ -1,5 +1,6 @@
 //! Entry: one event on its way to one endpoint.
 
+use super::blanket::Mark;
 use super::order::Line;
 use super::outcome::Failure;
 use crate::event::Event;
@@ -23,6 +24,12 @@ pub struct Entry {
     pub is_doubtful: bool,
     /// What came of the last attempt.
     pub last: Failure,
+    /// The address it is, or was last, sent to: its place among the endpoint's.
+    pub address: usize,
+    /// The round of learning the concurrency in which the attempt began.
+    pub round: u32,
+    /// What had passed when it was first refused in a way that may mean everything.
+    pub mark: Option<Mark>,
     /// The further events of the same request, in order, when the endpoint takes several.
     pub others: Vec<Entry>,
     /// The line it stands in, when the endpoint asks for order.
@@ -42,6 +49,9 @@ impl Entry {
             was_probe: false,
             is_doubtful: false,
             last: Failure::default(),
+            address: 0,
+            round: 0,
+            mark: None,
             others: Vec::new(),
             line: None,
             is_alone: false,

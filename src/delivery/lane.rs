@@ -27,17 +27,21 @@ mod company;
 mod express;
 mod mirror;
 
+use super::alert::Wanted;
 use super::batch::Gathering;
-use super::breaker::{Breaker, Gate, OPEN_AFTER, Unavailable};
+use super::breaker::{Gate, OPEN_AFTER, Unavailable};
+use super::concurrency::{Limit, Sign};
 use super::counts::{Counts, EndpointState};
 use super::endpoint::Endpoint;
 use super::entry::Entry;
 use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement};
+use super::fallback::Addresses;
 use super::latency::Latencies;
 use super::memory::Memory;
 use super::notice::Notice;
 use super::order::Lines;
 use super::outcome::{Failure, Outcome};
+use super::rate::Rate;
 use super::retry::{Next, draw};
 use super::route::{Chooser, Routes};
 use super::settler::Outbox;
@@ -45,7 +49,9 @@ use super::window::{WINDOW_EVENTS, Window};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
 use crate::queue::Queued;
+use expiry::{EXPIRE_PAUSE, Expiry};
 use mirror::Mirroring;
+use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +114,11 @@ pub struct Lane {
     queue: Arc<dyn EventQueue>,
     outbox: Arc<Outbox>,
     rng: fastrand::Rng,
-    breaker: Breaker,
+    breaker: Addresses,
+    limit: Limit,
+    rate: Rate,
+    expiry: Expiry,
+    standing: Standing,
     chooser: Chooser,
     mirroring: Mirroring,
     window: Window,
@@ -178,10 +188,15 @@ impl Lane {
         queue.mark_urgent(&endpoint.priority);
         Lane {
             rng: fastrand::Rng::with_seed(seed),
-            breaker: Breaker::new(endpoint.probe_max),
+            breaker: Addresses::new(1 + endpoint.fallback_urls.len(), endpoint.probe_max),
+            limit: Limit::new(endpoint.concurrency),
+            rate: Rate::new(endpoint.rate_max),
+            expiry: Expiry::default(),
+            standing: Standing::default(),
             chooser: Chooser::alone(&endpoint),
             mirroring: Mirroring::default(),
-            window: Window::new(Arc::clone(&queue), &endpoint.name),
+            window: Window::new(Arc::clone(&queue), &endpoint.name)
+                .with_alerts(Wanted::of(&endpoint)),
             endpoint,
             queue,
             outbox,
@@ -237,19 +252,29 @@ impl Lane {
         if self.is_held || self.is_gone || self.unsettled >= WINDOW_EVENTS {
             return Turn::Wait(IDLE_WAIT);
         }
-        let is_probe = match self.breaker.gate(now) {
+        if self.expire(now, wall) {
+            return Turn::Wait(EXPIRE_PAUSE);
+        }
+        let (gate, address) = self.breaker.gate(now);
+        let is_probe = match gate {
             Gate::Open => false,
             Gate::Probe => true,
             Gate::ShutUntil(moment) => return Turn::Wait(self.look_by(moment).since(now)),
         };
+        if let Some(open) = self.rate.shut_until(now) {
+            return Turn::Wait(self.look_by(open).since(now));
+        }
+        if !is_probe && self.is_at_limit() {
+            return Turn::Wait(IDLE_WAIT); // Whoever finishes looks again.
+        }
         let picked = self
             .load_stored(now, wall)
             .and_then(|()| {
                 self.reroute(wall);
-                self.pick(now, is_probe)
+                self.pick(now, is_probe, address)
             })
             .and_then(|picked| match picked {
-                None if self.let_go(now)? => self.pick(now, is_probe),
+                None if self.let_go(now)? => self.pick(now, is_probe, address),
                 picked => Ok(picked),
             });
         match self.heard(picked) {
@@ -270,8 +295,12 @@ impl Lane {
                 for other in &entry.others {
                     self.goes_out(other, now);
                 }
+                self.rate.sent(now);
+                self.standing.under_way += 1;
+                entry.address = address;
+                entry.round = self.limit.begun(self.standing.under_way);
                 if is_probe {
-                    self.breaker.probe_sent(now);
+                    self.breaker.probe_sent(address, now);
                     entry.was_probe = true;
                 }
                 entry.is_probe = is_probe;
@@ -298,20 +327,26 @@ impl Lane {
         for queued in entry.members() {
             self.out.remove(&queued.sequence);
         }
+        self.standing.under_way = self.standing.under_way.saturating_sub(1);
         self.observe(now);
         self.counts.attempts += 1;
         self.counts.latency_sum += elapsed;
         self.counts.latency_max = self.counts.latency_max.max(elapsed);
         self.latencies.note(elapsed, now);
+        self.limit.ended(entry.round, Sign::of(&outcome), elapsed);
         match outcome {
             Outcome::Delivered => {
                 self.counts.delivered += 1;
-                self.answered(now, wall);
+                self.breaker.taken(entry.address);
+                self.answered(entry.address, now, wall);
                 self.delivered(entry, now);
             }
             Outcome::Refused(failure) => {
                 self.counts.refused += 1;
-                self.answered(now, wall);
+                if self.is_refusing(&mut entry, &failure) {
+                    return self.refuses_everything(entry, failure, now, wall);
+                }
+                self.answered(entry.address, now, wall);
                 let entry = self.failed(entry, failure, wall);
                 let Some(entry) = self.split(entry, now) else {
                     return;
@@ -347,8 +382,14 @@ impl Lane {
 
     /// Whether another worker would find something to send at `now`.
     pub fn has_more(&self, now: Moment) -> bool {
+        self.rate.shut_until(now).is_none() && self.has_work(now)
+    }
+
+    /// The same, were it not for the rate.
+    fn has_work(&self, now: Moment) -> bool {
         !self.is_held
-            && self.breaker.gate(now) == Gate::Open
+            && self.breaker.gate(now).0 == Gate::Open
+            && !self.is_at_limit()
             && !self.is_one_out()
             && (!self.first.is_empty() && !self.is_doubt_out
                 || !self.ready.is_empty()
@@ -362,7 +403,10 @@ impl Lane {
         if self.is_stopping || self.is_gone || self.is_held {
             return None;
         }
-        match self.breaker.gate(now) {
+        if let Some(open) = self.rate.shut_until(now).filter(|_| self.has_work(now)) {
+            return Some(open);
+        }
+        match self.breaker.gate(now).0 {
             Gate::ShutUntil(moment) => Some(self.look_by(moment)),
             Gate::Open | Gate::Probe => self.next_due().into_iter().chain(self.next_park()).min(),
         }
@@ -375,10 +419,13 @@ impl Lane {
         self.tell_buried(Moment::default());
     }
 
-    /// Sends again to an endpoint that was gone or held.
-    pub fn resume(&mut self) {
+    /// Sends again to an endpoint that was gone or held, or asked for a pause, without waiting any
+    /// longer.
+    pub fn resume(&mut self, now: Moment) {
         (self.is_gone, self.gone_since) = (false, None);
         self.is_held = false;
+        self.paused_until = Moment::default();
+        self.breaker.resume(now);
     }
 
     /// Sends nothing until it is resumed; attempts under way go on.
@@ -419,8 +466,8 @@ impl Lane {
         let state = match () {
             () if self.is_held => EndpointState::Held,
             () if self.is_gone => EndpointState::Stopped,
-            () if self.paused_until > now => EndpointState::Paused,
-            () if self.breaker.is_failing() => EndpointState::Failing,
+            () if self.is_paused(now) => EndpointState::Paused,
+            () if self.breaker.failing_since().is_some() => EndpointState::Failing,
             () => EndpointState::Working,
         };
         Counts {
@@ -430,6 +477,9 @@ impl Lane {
             next_try: self.next_try(now),
             oldest: self.oldest(),
             latency: self.latencies.percentiles(),
+            address: self.standing.address,
+            under_way: self.standing.under_way as u64,
+            concurrency: self.limit.now() as u64,
             ..self.counts.clone()
         }
     }
@@ -438,7 +488,7 @@ impl Lane {
         if self.is_held || self.is_gone {
             return None;
         }
-        match self.breaker.gate(now) {
+        match self.breaker.gate(now).0 {
             Gate::ShutUntil(moment) => Some(moment.since(now)),
             Gate::Open | Gate::Probe => None,
         }
@@ -483,6 +533,7 @@ impl Lane {
             }
         }
         self.tell_buried(now);
+        self.observe_address(now);
     }
 
     /// `moment`, or earlier when there is something to say before.
@@ -493,7 +544,12 @@ impl Lane {
         }
     }
 
-    fn pick(&mut self, now: Moment, is_probe: bool) -> Result<Option<Entry>, QueueTrouble> {
+    fn pick(
+        &mut self,
+        now: Moment,
+        is_probe: bool,
+        address: usize,
+    ) -> Result<Option<Entry>, QueueTrouble> {
         if self.is_one_out() {
             return Ok(None);
         }
@@ -505,7 +561,7 @@ impl Lane {
         }
         // What has failed before goes first, but not right after a failure: the answer to an event
         // that has not failed yet says more.
-        if !self.breaker.is_sound()
+        if !self.breaker.is_sound(address)
             && let Some(entry) = self.fresh(now, false)?
         {
             return Ok(Some(entry));
@@ -730,11 +786,12 @@ impl Lane {
 
     /// The endpoint said yes or no to an event: it works, and what it had no answer for stands
     /// alone.
-    fn answered(&mut self, now: Moment, wall: UnixMs) {
+    fn answered(&mut self, address: usize, now: Moment, wall: UnixMs) {
         self.gone_since = None;
-        if let Some(recovered) = self.breaker.answered(now) {
+        if let Some(recovered) = self.breaker.answered(address, now) {
             let (failing_for, probes) = (recovered.failing_for, recovered.probes);
             if std::mem::take(&mut self.is_failing_said) {
+                self.limit.restart();
                 self.notices.push(Notice::Recovered {
                     failing_for,
                     probes,
@@ -750,7 +807,12 @@ impl Lane {
                 .iter_mut()
                 .for_each(|entry| entry.was_probe = false);
         }
-        for (_, entry) in std::mem::take(&mut self.suspects) {
+        let (here, elsewhere) = std::mem::take(&mut self.suspects)
+            .into_iter()
+            .partition(|(_, entry)| entry.address == address);
+        self.suspects = elsewhere;
+        let here: Vec<(Moment, Entry)> = here;
+        for (_, entry) in here {
             let next =
                 self.endpoint
                     .retries
@@ -775,10 +837,16 @@ impl Lane {
             }
             self.paused_until = self.paused_until.max(now + after);
         }
-        match self
-            .breaker
-            .unavailable(now, entry.is_probe, after, &mut self.rng)
-        {
+        self.expiry.failed(now);
+        let found =
+            self.breaker
+                .unavailable(entry.address, now, entry.is_probe, after, &mut self.rng);
+        self.met(entry, found, now);
+    }
+
+    /// Where an event goes that met an address in this state.
+    fn met(&mut self, entry: Entry, found: Unavailable, now: Moment) {
+        match found {
             Unavailable::Suspected => self
                 .suspects
                 .push((now + draw(SUSPECT_WAIT, &mut self.rng), entry)),
@@ -908,5 +976,11 @@ impl Lane {
     }
 }
 
+mod expiry;
+mod refusing;
+mod standing;
+
+#[cfg(test)]
+mod pace_tests;
 #[cfg(test)]
 mod tests;

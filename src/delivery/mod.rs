@@ -1,6 +1,7 @@
 //! Pump 2: entry → signed request → outcome → settlement.
 //!
-//! Each endpoint has a lane (what is tried next), a transport, and a few threads that share both.
+//! Each endpoint has a lane (what is tried next), a transport for each of its addresses, and a few
+//! threads that share them.
 //! Each pass of a thread is five named steps: take, render, sign, send, settle. One thread more
 //! writes down what became of the events of all endpoints.
 //!
@@ -8,14 +9,18 @@
 //! letter after its attempts; a repeat has the same id. Order only where an endpoint asks for it;
 //! see [`order`].
 
+pub mod alert;
 mod attempt;
 pub mod batch;
+pub mod blanket;
 pub mod breaker;
+pub mod concurrency;
 pub mod counts;
 mod crew;
 pub mod endpoint;
 pub mod entry;
 pub mod event_queue;
+pub mod fallback;
 pub mod lane;
 pub mod latency;
 pub mod link;
@@ -26,21 +31,26 @@ pub mod order;
 pub mod outcome;
 pub mod packing;
 pub mod profile;
+pub mod rate;
 pub mod request;
 pub mod retry;
 pub mod route;
 pub mod settler;
 pub mod signer;
+mod staff;
 pub mod transport;
 pub mod trial;
 pub mod url;
+mod watch;
 mod window;
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::Sequence;
+use crate::ingest::AlertBox;
 use crate::progress::{Progress, Pulse};
 use crate::shutdown::{Bell, Shutdown};
 use crate::tap::{Attempt, Seen, Tap};
+use alert::Raiser;
 use counts::Counts;
 use crew::Crew;
 use endpoint::Endpoint;
@@ -53,15 +63,17 @@ use route::standing::Standing;
 use route::{Competitor, Mode, RouteTable, Routes};
 use settler::{Outbox, Settler};
 use signer::Signer;
+use staff::{Alarm, Panicked, Present, Staff, spawn};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use transport::{Answer, Transport};
+use watch::Watch;
 
 /// Stack of a sending thread, in bytes.
 ///
@@ -96,14 +108,13 @@ pub struct Delivery {
     shutdown: Shutdown,
     tap: Arc<Tap>,
     progress: Progress,
+    alerts: Option<AlertBox>,
 }
 
 /// One endpoint with those who work for it.
 #[derive(Debug)]
 struct Post {
     mates: Arc<Mates>,
-    leaving: Arc<Leaving>,
-    workers: Vec<JoinHandle<()>>,
 }
 
 /// Delivery could not be started. Nothing runs.
@@ -149,7 +160,8 @@ impl std::error::Error for StartError {
 impl Delivery {
     /// Starts sending what `queue` holds for `endpoints`, except to those that are held. When `shutdown` is requested, no new
     /// attempt begins; [`stop`](Delivery::stop) waits for those under way. A thread that panics
-    /// requests it. `seed` decides all jitter.
+    /// requests it. `seed` decides all jitter. What there is to tell of the endpoints is left in
+    /// `alerts`.
     ///
     /// # Errors
     ///
@@ -161,6 +173,7 @@ impl Delivery {
         make_transport: &mut MakeTransport<'_>,
         shutdown: &Shutdown,
         seed: u64,
+        alerts: Option<AlertBox>,
     ) -> Result<Delivery, StartError> {
         let seats = endpoints.iter().map(|(endpoint, _)| Competitor {
             endpoint,
@@ -174,7 +187,7 @@ impl Delivery {
             clock,
             make_transport,
             shutdown,
-            seed,
+            (seed, alerts),
         )
     }
 
@@ -190,7 +203,7 @@ impl Delivery {
         clock: Arc<dyn Clock>,
         make_transport: &mut MakeTransport<'_>,
         shutdown: &Shutdown,
-        seed: u64,
+        (seed, alerts): (u64, Option<AlertBox>),
     ) -> Result<Delivery, StartError> {
         let delivery = Delivery {
             posts: Mutex::default(),
@@ -204,15 +217,19 @@ impl Delivery {
             shutdown: shutdown.clone(),
             tap: Arc::default(),
             progress: Progress::default(),
+            alerts,
         };
         let started = delivery.start_settler().and_then(|()| {
             endpoints.into_iter().try_for_each(|(endpoint, is_held)| {
-                let transport =
-                    make_transport(&endpoint).map_err(|source| StartError::Transport {
-                        endpoint: Arc::clone(&endpoint.name),
-                        source,
-                    })?;
-                delivery.add(endpoint, transport, is_held)
+                let made: Result<_, _> = fallback::addresses(&endpoint)
+                    .iter()
+                    .map(|at| make_transport(at))
+                    .collect();
+                let transports = made.map_err(|source| StartError::Transport {
+                    endpoint: Arc::clone(&endpoint.name),
+                    source,
+                })?;
+                delivery.add(endpoint, transports, is_held)
             })
         });
         match started {
@@ -224,7 +241,8 @@ impl Delivery {
         }
     }
 
-    /// Begins to send to one more endpoint; not before it is [resumed](Delivery::resume) when it
+    /// Begins to send to one more endpoint, with a transport for each of its
+    /// [addresses](fallback::addresses); not before it is [resumed](Delivery::resume) when it
     /// `is_held`. There must be none of its name.
     ///
     /// # Errors
@@ -233,21 +251,19 @@ impl Delivery {
     pub fn add(
         &self,
         endpoint: Endpoint,
-        transport: Arc<dyn Transport>,
+        transports: Vec<Arc<dyn Transport>>,
         is_held: bool,
     ) -> Result<(), StartError> {
-        let mates = self.mates(Arc::new(endpoint), transport);
+        let mates = self.mates(Arc::new(endpoint), transports);
         if is_held {
             mates.crew.hold();
         }
         let name = Arc::clone(&mates.endpoint.name);
         write(&self.known).insert(name, Arc::clone(&mates.crew));
-        let mut post = Post {
-            leaving: Arc::default(),
-            workers: Vec::new(),
-            mates,
-        };
-        let started = post.start_workers(&self.shutdown, &self.progress);
+        // The others are taken on when there is something to do.
+        mates.crew.begin();
+        let started = mates.take_on();
+        let post = Post { mates };
         if started.is_err() {
             self.take_down(post, Duration::ZERO);
         } else {
@@ -299,8 +315,8 @@ impl Delivery {
         }
         posts.iter().for_each(Post::abandon);
         let mut panicked = None;
-        for worker in posts.into_iter().flat_map(|post| post.workers) {
-            panicked = worker.join().err().or(panicked);
+        for post in posts {
+            panicked = post.join().or(panicked);
         }
         self.outbox.close();
         if let Some(settler) = lock(&self.settler).take() {
@@ -328,11 +344,8 @@ impl Delivery {
         // The order matters: threads end right after the stop was asked for.
         let posts = lock(&self.posts);
         let settler = lock(&self.settler);
-        posts
-            .iter()
-            .flat_map(|post| &post.workers)
-            .chain(settler.as_ref())
-            .any(JoinHandle::is_finished)
+        (posts.iter().any(|post| post.mates.staff.has_ended())
+            || settler.as_ref().is_some_and(JoinHandle::is_finished))
             && !self.shutdown.is_requested()
     }
 
@@ -405,7 +418,7 @@ impl Delivery {
     }
 
     /// Makes what the workers of `endpoint` share.
-    fn mates(&self, endpoint: Arc<Endpoint>, transport: Arc<dyn Transport>) -> Arc<Mates> {
+    fn mates(&self, endpoint: Arc<Endpoint>, transports: Vec<Arc<dyn Transport>>) -> Arc<Mates> {
         let (queue, outbox) = (Arc::clone(&self.queue), Arc::clone(&self.outbox));
         let seed = lock(&self.rng).u64(..);
         let lane = Lane::new(Arc::clone(&endpoint), queue, outbox, seed).routed(&self.routes);
@@ -414,32 +427,44 @@ impl Delivery {
             lane,
             Arc::clone(&self.clock),
             self.shutdown.clone(),
-        );
+        )
+        .with_raiser(Raiser::new(
+            Arc::clone(&endpoint),
+            self.alerts.clone(),
+            Arc::clone(&self.clock),
+        ));
         self.queue.subscribe(crew.bell());
         self.shutdown.ring_at_stop(crew.bell());
         Arc::new(Mates {
+            addresses: fallback::addresses(&endpoint)
+                .into_iter()
+                .zip(transports)
+                .map(|(endpoint, transport)| Address {
+                    endpoint,
+                    transport,
+                    watch: Watch::default(),
+                })
+                .collect(),
             endpoint,
             crew: Arc::new(crew),
-            transport,
             clock: Arc::clone(&self.clock),
             shutdown: self.shutdown.clone(),
             tap: Arc::clone(&self.tap),
+            staff: Staff::new(self.progress.clone()),
         })
     }
 
     /// Ends a post whose name is free afterwards.
     fn take_down(&self, post: Post, grace: Duration) {
-        let (name, crew) = (&post.mates.endpoint.name, &post.mates.crew);
+        let mates = Arc::clone(&post.mates);
+        let (name, crew) = (&mates.endpoint.name, &mates.crew);
         crew.stop();
         let abandoned = post.wait_left(self.clock.now() + grace, &*self.clock);
         if abandoned > 0 {
             log::warn!("attempts abandoned endpoint={name} count={abandoned}");
         }
         post.abandon();
-        let mut panicked = None;
-        for worker in post.workers {
-            panicked = worker.join().err().or(panicked);
-        }
+        let panicked = post.join();
         // Whoever takes the endpoint over begins at what the queue says of it.
         if !crew.wait_settled(SETTLE_GRACE) {
             log::warn!("settlements not written in time, events may be repeated endpoint={name}");
@@ -452,41 +477,34 @@ impl Delivery {
 }
 
 impl Post {
-    fn start_workers(
-        &mut self,
-        shutdown: &Shutdown,
-        progress: &Progress,
-    ) -> Result<(), StartError> {
-        for worker in 1..=self.mates.endpoint.concurrency.get() {
-            let mates = Arc::clone(&self.mates);
-            let present = Present::enter(&self.leaving, shutdown);
-            let name = format!("send-{}-{worker}", mates.endpoint.name);
-            let pulse = progress.pulse(name.clone());
-            self.workers.push(spawn(name, move || {
-                mates.work(worker, &present, &pulse);
-            })?);
-        }
-        Ok(())
-    }
-
     /// Waits for those who leave, until `deadline`; how many have not.
     fn wait_left(&self, deadline: Moment, clock: &dyn Clock) -> usize {
         loop {
             let left = deadline.since(clock.now());
-            let count = self.leaving.count();
+            let leaving = &self.mates.staff.leaving;
+            let count = leaving.count();
             if count == 0 || left.is_zero() {
                 return count;
             }
-            self.leaving.bell.wait(left);
+            leaving.bell.wait(left);
         }
     }
 
     /// Ends the attempts of those who have not left.
     fn abandon(&self) {
-        if self.leaving.count() > 0 {
-            self.leaving.is_abandoned.store(true, Ordering::SeqCst);
-            self.mates.transport.abandon();
+        let leaving = &self.mates.staff.leaving;
+        if leaving.count() > 0 {
+            leaving.is_abandoned.store(true, Ordering::SeqCst);
+            let addresses = &self.mates.addresses;
+            addresses
+                .iter()
+                .for_each(|address| address.transport.abandon());
         }
+    }
+
+    /// Waits for the end of all workers; what one of them panicked with, if one did.
+    fn join(self) -> Option<Panicked> {
+        self.mates.staff.join()
     }
 }
 
@@ -501,82 +519,42 @@ fn write(crews: &Crews) -> RwLockWriteGuard<'_, HashMap<Arc<str>, Arc<Crew>>> {
     crews.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    let builder = thread::Builder::new()
-        .name(name.clone())
-        .stack_size(STACK_BYTES);
-    builder
-        .spawn(run)
-        .map_err(|source| StartError::Thread { name, source })
-}
-
-/// Who has not left yet.
-#[derive(Debug, Default)]
-struct Leaving {
-    present: AtomicUsize,
-    is_abandoned: AtomicBool,
-    /// Rung by each who leaves.
-    bell: Bell,
-}
-
-impl Leaving {
-    fn count(&self) -> usize {
-        self.present.load(Ordering::SeqCst)
-    }
-}
-
-/// Has the agent stop when the thread that holds it panics: with a worker missing, its event is
-/// not sent again; without the settler, nothing is written down any more.
-struct Alarm(Shutdown);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            log::error!(
-                "thread of delivery panicked, stopping thread={}",
-                thread::current().name().unwrap_or_default()
-            );
-            self.0.request();
-        }
-    }
-}
-
-/// A worker counts as present while it holds this, also when it panics.
-struct Present {
-    leaving: Arc<Leaving>,
-    _alarm: Alarm,
-}
-
-impl Present {
-    fn enter(leaving: &Arc<Leaving>, shutdown: &Shutdown) -> Present {
-        leaving.present.fetch_add(1, Ordering::SeqCst);
-        Present {
-            leaving: Arc::clone(leaving),
-            _alarm: Alarm(shutdown.clone()),
-        }
-    }
-}
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        self.leaving.present.fetch_sub(1, Ordering::SeqCst);
-        self.leaving.bell.ring();
-    }
-}
-
 /// What the workers of one endpoint share.
 #[derive(Debug)]
 struct Mates {
     endpoint: Arc<Endpoint>,
     crew: Arc<Crew>,
-    transport: Arc<dyn Transport>,
+    /// In the order in which they are tried.
+    addresses: Vec<Address>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     tap: Arc<Tap>,
+    staff: Staff,
+}
+
+/// One address of an endpoint.
+#[derive(Debug)]
+struct Address {
+    /// The endpoint as it is there.
+    endpoint: Arc<Endpoint>,
+    transport: Arc<dyn Transport>,
+    watch: Watch,
 }
 
 impl Mates {
-    fn work(&self, worker: usize, present: &Present, pulse: &Pulse) {
+    /// Takes on a worker that counts already.
+    fn take_on(self: &Arc<Mates>) -> Result<(), StartError> {
+        let mates = Arc::clone(self);
+        let started = self.staff.take_on(&self.endpoint.name, &self.shutdown, {
+            move |worker, present: &Present, pulse: &Pulse| mates.work(worker, present, pulse)
+        });
+        if started.is_err() {
+            self.crew.has_not_come();
+        }
+        started
+    }
+
+    fn work(self: &Arc<Mates>, worker: usize, present: &Present, pulse: &Pulse) {
         let secrets = self
             .endpoint
             .secret
@@ -587,6 +565,15 @@ impl Mates {
         self.shutdown.ring_at_stop(&bell);
         let mut body = Vec::new();
         while let Some(entry) = self.crew.next(worker, &bell, pulse) {
+            if self.crew.takes_on()
+                && let Err(error) = self.take_on()
+            {
+                // Those that are there do its work; a flood of lines would help nobody.
+                log::debug!(
+                    "worker not started endpoint={} error={error}",
+                    self.endpoint.name
+                );
+            }
             // An attempt may take its time; only one that outlives it hangs.
             pulse.due(self.clock.now() + self.endpoint.timeout);
             self.pass(entry, &signer, &mut body, present);
@@ -597,10 +584,13 @@ impl Mates {
     fn pass(&self, mut entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
         body.clear();
         body.shrink_to(BODY_BYTES_KEPT);
+        let Some(address) = self.addresses.get(entry.address) else {
+            return; // There is a transport for each address.
+        };
         self.render(&mut entry, body);
         let wall = self.clock.wall();
-        let request = SignedRequest::of(&self.endpoint, signer, &entry, wall, body);
-        let answer = self.transport.send(&request);
+        let request = SignedRequest::of(&address.endpoint, signer, &entry, wall, body);
+        let answer = address.transport.send(&request);
         drop(request);
         let is_abandoned = present.leaving.is_abandoned.load(Ordering::SeqCst);
         if is_abandoned && matches!(answer, Answer::Trouble(_)) {
@@ -609,6 +599,7 @@ impl Mates {
             return;
         }
         let elapsed = answer.elapsed();
+        self.watch(address, &answer);
         let outcome = Outcome::of(
             answer,
             &self.endpoint.success,
@@ -631,6 +622,19 @@ impl Mates {
             }
         }
         self.crew.finish(entry, outcome, elapsed);
+    }
+
+    /// Says what an answer tells beside its status.
+    fn watch(&self, address: &Address, answer: &Answer) {
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let until = address.transport.valid_until();
+        for what in address.watch.heard(answer, until, now, wall) {
+            let host = address.endpoint.url.host().to_string();
+            watch::log(&self.endpoint.name, &host, &what, wall);
+            if let Some(raiser) = self.crew.raiser() {
+                raiser.raise(host, what, wall);
+            }
+        }
     }
 
     /// Renders the body of `entry`; what does not fit into it goes back.

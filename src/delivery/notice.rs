@@ -19,6 +19,15 @@ pub enum Notice {
         /// Probes sent meanwhile.
         probes: u32,
     },
+    /// Another of its addresses is in use.
+    Switched {
+        /// Its place: 0 is the endpoint's own, the fallbacks follow.
+        to: usize,
+        /// The host there.
+        host: String,
+        /// What came of the last attempt that was not delivered.
+        error: String,
+    },
     /// It asked for a pause, longer than the time between probes.
     Paused {
         /// How long.
@@ -78,6 +87,14 @@ impl Notice {
                 let secs = failing_for.as_secs_f64();
                 log::info!(
                     "endpoint recovered endpoint={endpoint} failing_secs={secs:.1} probes={probes}"
+                );
+            }
+            Notice::Switched { to: 0, host, .. } => {
+                log::info!("endpoint back at its own address endpoint={endpoint} host={host}");
+            }
+            Notice::Switched { to, host, error } => {
+                log::warn!(
+                    "endpoint uses a fallback endpoint={endpoint} fallback={to} host={host} error={error:?}"
                 );
             }
             Notice::Paused { after, error } => {

@@ -151,11 +151,25 @@ fn retry_after(text: &str, wall: UnixMs) -> Option<Duration> {
         // More digits than 64 bits hold is still a wish for a long pause.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()?;
-    let span = UnixMs(date.as_millisecond()).since(wall);
+    let span = http_date(text)?.since(wall);
     (!span.is_zero()).then_some(span)
+}
+
+/// Reads a date in any of the three forms a receiver may write (RFC 9110 section 5.6.7), the two
+/// of old included.
+pub(super) fn http_date(text: &str) -> Option<UnixMs> {
+    let modern = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+    let date = modern.or_else(|error| {
+        let old = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+        let mut read = old
+            .iter()
+            .map(|form| jiff::civil::DateTime::strptime(form, text));
+        let found = read.find_map(Result::ok).ok_or(error)?;
+        found
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .map(|at| at.timestamp())
+    });
+    Some(UnixMs(date.ok()?.as_millisecond()))
 }
 
 #[cfg(test)]
@@ -265,6 +279,8 @@ mod tests {
         check_pause("99999999999999999999999", Some(3_600));
         check_pause("Thu, 09 Apr 2026 14:32:45 GMT", Some(120));
         check_pause("Fri, 10 Apr 2026 14:30:45 GMT", Some(3_600));
+        check_pause("Thursday, 09-Apr-26 14:32:45 GMT", Some(120));
+        check_pause("Thu Apr  9 14:32:45 2026", Some(120));
     }
 
     #[test]

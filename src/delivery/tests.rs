@@ -1,5 +1,6 @@
 //! The pump with its threads, against an endpoint that the test holds in its hand.
 
+use super::concurrency::Concurrency;
 use super::event_queue::memory::MemoryQueue;
 use super::profile::Profile;
 use super::profile::samples::queued;
@@ -10,6 +11,7 @@ use crate::clock::SystemClock;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, mpsc};
+use std::thread;
 use std::time::Instant;
 
 /// Answers each request with what `answer` says, given its sequence.
@@ -48,7 +50,7 @@ fn endpoint(name: &str, concurrency: usize) -> Endpoint {
         Url::parse("http://127.0.0.1:9/").unwrap(),
         Profile::Standard,
     );
-    endpoint.concurrency = NonZeroUsize::new(concurrency).unwrap();
+    endpoint.concurrency = Concurrency::Fixed(NonZeroUsize::new(concurrency).unwrap());
     endpoint
 }
 
@@ -68,6 +70,7 @@ fn start(
         &mut |_| Ok(Arc::clone(&transport)),
         shutdown,
         1,
+        None,
     )
     .unwrap()
 }
@@ -224,6 +227,7 @@ fn an_attempt_that_outlasts_the_grace_is_abandoned_and_its_event_stays_queued() 
         make,
         &shutdown,
         1,
+        None,
     )
     .unwrap();
     hanging.begun.wait(Duration::from_secs(60));
@@ -367,7 +371,7 @@ fn an_endpoint_taken_down_and_put_up_again_gets_the_rest_and_nothing_twice() {
             "all that was sent is settled"
         );
         delivery
-            .add(endpoint("a", 3), Arc::new(transport()), false)
+            .add(endpoint("a", 3), vec![Arc::new(transport())], false)
             .unwrap();
     }
     drained(&queue);
@@ -392,6 +396,7 @@ fn a_held_endpoint_is_sent_nothing_until_it_is_resumed() {
         &mut |_| Ok(Arc::clone(&transport)),
         &Shutdown::default(),
         1,
+        None,
     )
     .unwrap();
     queue.add(queued(11, "cdr", "{}"));

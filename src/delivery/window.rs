@@ -4,6 +4,7 @@ mod overtake;
 
 pub(super) use overtake::Overtaken;
 
+use super::alert::Wanted;
 use super::event_queue::{EventQueue, QueueTrouble};
 use super::memory::Memory;
 use super::route::Chooser;
@@ -52,6 +53,8 @@ pub(super) struct Window {
     full_at: Option<Sequence>,
     /// Decoded and wanted, in order. At most [`PREFETCH_EVENTS`] and a block.
     fresh: VecDeque<Queued>,
+    /// Which alerts are wanted.
+    alerts: Wanted,
 }
 
 impl Window {
@@ -68,6 +71,15 @@ impl Window {
             looked: cursor,
             full_at: None,
             fresh: VecDeque::new(),
+            alerts: Wanted::default(),
+        }
+    }
+
+    /// The same, with the alerts that are `wanted`.
+    pub(super) fn with_alerts(self, wanted: Wanted) -> Window {
+        Window {
+            alerts: wanted,
+            ..self
         }
     }
 
@@ -130,7 +142,7 @@ impl Window {
             }
             if self.settled_before.contains(&sequence) {
                 self.settled_before.remove(&sequence);
-            } else if !wanted.wants(&queued) {
+            } else if !self.alerts.wants(wanted, &queued) {
                 skip(sequence);
             } else if memory.take(&queued.event) {
                 self.fresh.push_back(queued);
@@ -149,7 +161,7 @@ impl Window {
         mut skip: impl FnMut(Sequence),
     ) {
         self.fresh.retain(|queued| {
-            let stays = wanted.wants(queued);
+            let stays = self.alerts.wants(wanted, queued);
             if !stays {
                 memory.give_back(&queued.event);
                 skip(queued.sequence);

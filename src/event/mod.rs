@@ -1,5 +1,6 @@
 //! Event: what a receiver is told about one line, and its lasting id.
 
+pub mod alert;
 pub mod amount;
 pub mod balance;
 pub mod cdr;

@@ -8,6 +8,7 @@
 //! is; nothing further is read meanwhile, so the files are the backlog.
 
 mod again;
+mod alerts;
 mod documents;
 mod forget;
 mod intake;
@@ -21,6 +22,7 @@ mod report;
 mod set_aside;
 mod status;
 
+pub use alerts::{ALERTS_MAX, AlertBox, Alerts};
 pub use documents::{After, Documents, watermark_name, watermark_of};
 pub use forget::{Forgotten, forget, is_known};
 pub use intake::Intake;

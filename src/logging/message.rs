@@ -187,6 +187,12 @@ pub static MESSAGES: &[Message] = messages! {
     SH318 Warn Operator "mirror over, nothing more is sent" "Its time is up: take its table out of the configuration";
     SH319 Error Operator "routes not noted, they count as new" "Which events an endpoint had before the change is not on disk: look at the disk of state_dir";
     SH320 Info Receiver "attempt" "One attempt and what came of it: [log] attempts says which are told";
+    SH321 Warn Receiver "endpoint uses a fallback" "Its own address fails, or asked for a pause: see what is wrong there. It is probed, and used again as soon as it answers";
+    SH322 Info Nobody "endpoint back at its own address" "It is sent to there again";
+    SH323 Warn Receiver "certificate expires soon" "In the days named no request will go there any more: have the receiver's certificate renewed";
+    SH324 Warn Operator "clock skew" "This machine's clock and the receiver's differ by more than a minute: set both by NTP, signatures carry the time";
+    SH325 Warn Operator "alert not queued, too many wait" "The queue cannot be written, or endpoints flap: this alert is in the log alone";
+    SH326 Debug Nobody "worker not started" "The system gave no thread; those that are there do the work";
 
     // What operators do.
     SH401 Warn Operator "endpoint paused by the operator" "Until `switchhook endpoints resume NAME`, also after a restart";

@@ -30,6 +30,7 @@ mod inspector;
 mod interop;
 mod live;
 mod ordering;
+mod pace;
 mod packaging;
 mod power;
 mod quiet;

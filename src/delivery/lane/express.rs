@@ -7,6 +7,7 @@
 
 use super::*;
 use crate::delivery::window::Overtaken;
+use crate::event::alert::is_alert;
 
 /// How many more events than others leave room for may wait while these still go out.
 const KEPT_MORE: usize = KEPT_MAX / 4;
@@ -22,7 +23,8 @@ impl Lane {
             let may = |queued: &Queued| {
                 let kind = &*queued.event.kind;
                 let is_urgent = endpoint.priority.iter().any(|urgent| **urgent == *kind);
-                is_urgent && chooser.gets(queued) && endpoint.order.line(&queued.event).is_none()
+                let is_routed = !is_alert(kind) && chooser.gets(queued);
+                is_urgent && is_routed && endpoint.order.line(&queued.event).is_none()
             };
             match self.window.overtake(sequence, may, &mut self.memory)? {
                 Overtaken::Stays => {}

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::clock::{Clock, ManualClock};
+use crate::delivery::concurrency::Concurrency;
 use crate::delivery::event_queue::memory::MemoryQueue;
 use crate::delivery::profile::Profile;
 use crate::delivery::profile::samples::queued;
@@ -10,6 +11,7 @@ use crate::delivery::url::Url;
 use crate::queue::Queued;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::num::NonZeroUsize;
 
 mod ordering;
 
@@ -19,34 +21,39 @@ const ROUND_TRIP: Duration = Duration::from_millis(1);
 /// An endpoint that answers each sequence, at each moment, as the script says.
 type Script<'s> = Box<dyn FnMut(u64, Moment) -> Outcome + 's>;
 
+/// What an address answers.
+type ByAddress<'s> = Box<dyn FnMut(usize, Moment) -> Outcome + 's>;
+
 /// A lane with `concurrency` attempts under way, and the time they take.
-struct Scene<'s> {
+pub(super) struct Scene<'s> {
     lane: Lane,
     queue: MemoryQueue,
     outbox: Arc<Outbox>,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
     script: Script<'s>,
-    concurrency: usize,
+    /// What each address answers, where there is more than one.
+    pub(super) by_address: Option<ByAddress<'s>>,
+    pub(super) concurrency: usize,
     under_way: BinaryHeap<Reverse<(Moment, u64)>>,
     entries: BTreeMap<u64, Entry>,
     /// Sequences in the order they were sent.
-    sent: Vec<u64>,
-    notices: Vec<Notice>,
+    pub(super) sent: Vec<u64>,
+    pub(super) notices: Vec<Notice>,
 }
 
-fn endpoint(profile: Profile) -> Endpoint {
-    Endpoint::new(
-        "billing",
-        Url::parse("https://api.example.com/").unwrap(),
-        profile,
-    )
+pub(super) fn endpoint(profile: Profile) -> Endpoint {
+    let url = Url::parse("https://api.example.com/").unwrap();
+    let mut endpoint = Endpoint::new("billing", url, profile);
+    // The scene says how many are under way.
+    endpoint.concurrency = Concurrency::Fixed(NonZeroUsize::new(64).unwrap());
+    endpoint
 }
 
-fn events(count: u64) -> Vec<Queued> {
+pub(super) fn events(count: u64) -> Vec<Queued> {
     (1..=count).map(|n| queued(n, "cdr", "{}")).collect()
 }
 
-fn busy() -> Outcome {
+pub(super) fn busy() -> Outcome {
     let failure = Failure {
         reason: "status 503".into(),
         class: "http",
@@ -59,7 +66,7 @@ fn busy() -> Outcome {
     }
 }
 
-fn refused() -> Outcome {
+pub(super) fn refused() -> Outcome {
     Outcome::Refused(Failure {
         reason: "status 422".into(),
         class: "http",
@@ -69,7 +76,7 @@ fn refused() -> Outcome {
 }
 
 impl<'s> Scene<'s> {
-    fn new(
+    pub(super) fn new(
         endpoint: Endpoint,
         queue: &MemoryQueue,
         seed: u64,
@@ -88,6 +95,7 @@ impl<'s> Scene<'s> {
             outbox,
             clock: Arc::new(ManualClock::at(START)),
             script: Box::new(script),
+            by_address: None,
             concurrency: 16,
             under_way: BinaryHeap::new(),
             entries: BTreeMap::new(),
@@ -96,16 +104,16 @@ impl<'s> Scene<'s> {
         }
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         self.clock.now()
     }
 
-    fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         self.lane.counts(self.now())
     }
 
     /// Sends until `span` has passed.
-    fn run(&mut self, span: Duration) {
+    pub(super) fn run(&mut self, span: Duration) {
         let end = self.now() + span;
         while self.now() < end {
             self.step(end);
@@ -113,7 +121,7 @@ impl<'s> Scene<'s> {
     }
 
     /// Sends until every event is settled and none waits; panics after `at_most`.
-    fn drain(&mut self, at_most: Duration) {
+    pub(super) fn drain(&mut self, at_most: Duration) {
         let end = self.now() + at_most;
         while !self.is_drained() {
             assert!(self.now() < end, "not drained: {:?}", self.counts());
@@ -159,7 +167,10 @@ impl<'s> Scene<'s> {
             self.under_way.pop();
             let entry = self.entries.remove(&sequence).unwrap();
             let now = self.now();
-            let outcome = (self.script)(sequence, now);
+            let outcome = match &mut self.by_address {
+                Some(answer) => answer(entry.address, now),
+                None => (self.script)(sequence, now),
+            };
             self.lane
                 .finish(entry, outcome, ROUND_TRIP, self.now(), self.clock.wall());
         }
@@ -186,11 +197,11 @@ impl<'s> Scene<'s> {
     }
 }
 
-fn hours(count: u64) -> Duration {
+pub(super) fn hours(count: u64) -> Duration {
     Duration::from_secs(count * 3_600)
 }
 
-fn at_secs(secs: u64) -> Moment {
+pub(super) fn at_secs(secs: u64) -> Moment {
     Moment(Duration::from_secs(secs))
 }
 
@@ -473,7 +484,8 @@ fn an_endpoint_that_says_gone_twice_is_left_alone_until_it_is_resumed() {
     assert_eq!(scene.sent.len(), 17, "sixteen at first and one to be sure");
     assert!(scene.notices.contains(&Notice::Stopped));
     is_gone.set(false);
-    scene.lane.resume();
+    let now = scene.now();
+    scene.lane.resume(now);
     scene.drain(Duration::from_secs(120));
     assert!(queue.contents().dead.is_empty());
 }

@@ -5,6 +5,7 @@ use super::journal::{Agreed, Journal};
 use super::limits::Limits;
 use super::names::{LookUp, Names};
 use super::tls::{self, TlsError};
+use super::validity::Validity;
 use super::wire::{Socket, Wire};
 use super::{Phase, Trouble, TroubleClass, tunnel};
 use crate::clock::{Clock, UnixMs};
@@ -37,6 +38,8 @@ struct Target {
     source: Option<IpAddr>,
     proxy: Option<Proxy>,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    validity: Validity,
+    extra_roots: Vec<Vec<u8>>,
     /// Where phases are written down, and the extra roots to look into certificates with.
     journal: Option<(Journal, Vec<Vec<u8>>)>,
 }
@@ -75,8 +78,17 @@ impl Dialler {
             source: link.source_address,
             proxy: link.proxy.clone(),
             tls,
+            validity: Validity::default(),
+            extra_roots: endpoint.extra_roots.clone(),
             journal: journal.map(|journal| (journal, endpoint.extra_roots.clone())),
         })))
+    }
+}
+
+impl Dialler {
+    /// Until when the receiver's certificate will verify, as far as that is known.
+    pub(super) fn valid_until(&self) -> Option<UnixMs> {
+        self.0.validity.until()
     }
 }
 
@@ -166,6 +178,10 @@ impl Connector<()> for Dialler {
             let agreed = agreed(&connection, name, extra_roots, lap(), target.clock.wall());
             journal.note(|phases| phases.agreed = Some(agreed));
         }
+        let clocks = (target.clock.now(), target.clock.wall());
+        target
+            .validity
+            .look(&connection, name, &target.extra_roots, clocks);
         Ok(Some(Wire::new(
             socket,
             Some(connection),

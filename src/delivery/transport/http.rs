@@ -20,7 +20,7 @@ use super::{
     ANSWER_BODY_BYTES_MAX, ANSWER_HEADER_BYTES_MAX, ANSWER_START_BYTES, Answer, Phase, Response,
     TlsError, Transport, Trouble, TroubleClass, tls, tunnel,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMs};
 use crate::delivery::endpoint::Endpoint;
 use crate::delivery::link::Proxy;
 use crate::delivery::packing;
@@ -241,6 +241,10 @@ impl Transport for HttpTransport {
                 ..trouble(error)
             }),
         }
+    }
+
+    fn valid_until(&self) -> Option<UnixMs> {
+        self.dialler.valid_until()
     }
 
     fn abandon(&self) {

@@ -11,6 +11,7 @@ mod limits;
 mod names;
 mod tls;
 mod tunnel;
+mod validity;
 mod wire;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use names::{LookUp, SystemLookUp};
 pub use tls::TlsError;
 
 use super::request::SignedRequest;
+use crate::clock::UnixMs;
 use std::fmt;
 use std::time::Duration;
 
@@ -47,6 +49,11 @@ pub trait Transport: Send + Sync + fmt::Debug {
 
     /// Ends every attempt under way and refuses new ones: the attempts come back as trouble.
     fn abandon(&self);
+
+    /// Until when the receiver's certificate will verify, as far as that is known.
+    fn valid_until(&self) -> Option<UnixMs> {
+        None
+    }
 }
 
 /// What came back.

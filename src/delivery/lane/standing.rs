@@ -1,0 +1,71 @@
+//! How much of the endpoint is used: attempts under way, and which of its addresses.
+
+use super::super::breaker::Gate;
+use super::super::concurrency::Concurrency;
+use super::super::notice::Notice;
+use super::Lane;
+use crate::clock::Moment;
+use std::time::Duration;
+
+/// Shortest time between two notices about the address in use: a flapping network must not fill
+/// the log. What is in use then is said when the time is over.
+const SWITCH_NOTICE_EVERY: Duration = Duration::from_secs(10);
+
+/// What was said of the address in use.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// Requests under way.
+    pub(super) under_way: usize,
+    /// The address in use.
+    pub(super) address: usize,
+    /// The one that was said to be.
+    said: usize,
+    said_at: Option<Moment>,
+}
+
+impl Lane {
+    /// Whether as many attempts are under way as may be.
+    pub(super) fn is_at_limit(&self) -> bool {
+        self.standing.under_way >= self.limit.now()
+    }
+
+    /// Most workers that can be of use: one for each attempt that may be under way, and one to look
+    /// out where that is learned and may be one alone.
+    pub(in crate::delivery) fn staff_max(&self) -> usize {
+        match self.endpoint.concurrency {
+            Concurrency::Learned => self.limit.now().max(2),
+            Concurrency::Fixed(limit) => limit.get(),
+        }
+    }
+
+    /// Whether the endpoint has asked to be left alone for long, and there is no other address.
+    pub(super) fn is_paused(&self, now: Moment) -> bool {
+        let is_shut = || matches!(self.breaker.gate(now).0, Gate::ShutUntil(_));
+        self.paused_until > now && (self.breaker.is_single() || is_shut())
+    }
+
+    /// Notes and says which address is in use.
+    pub(super) fn observe_address(&mut self, now: Moment) {
+        let Some(address) = self.breaker.in_use(now) else {
+            return;
+        };
+        if address != self.standing.address {
+            self.standing.address = address;
+            self.counts.switches += 1;
+        }
+        let lately = |at: Moment| now.since(at) < SWITCH_NOTICE_EVERY;
+        if address == self.standing.said || self.standing.said_at.is_some_and(lately) {
+            return;
+        }
+        (self.standing.said, self.standing.said_at) = (address, Some(now));
+        let fallbacks = &self.endpoint.fallback_urls;
+        let fallback = address
+            .checked_sub(1)
+            .and_then(|place| fallbacks.get(place));
+        self.notices.push(Notice::Switched {
+            to: address,
+            host: fallback.unwrap_or(&self.endpoint.url).host().to_string(),
+            error: self.counts.last_error.clone().unwrap_or_default(),
+        });
+    }
+}
