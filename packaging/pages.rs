@@ -129,11 +129,14 @@ mod tests {
     fn every_key_of_the_configuration_is_in_its_reference() {
         let reference = reference::configuration().unwrap();
         let code = include_str!("../src/config/file.rs");
-        let keys = code.lines().filter(|line| line.contains(": Key<"));
-        let named: Vec<&str> = keys
-            .filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next())
-            .map(|name| if name == "expression" { "match" } else { name })
-            .collect();
+        let lines: Vec<&str> = code.lines().map(str::trim).collect();
+        let name = |two: &[&'static str]| {
+            let field = two.last()?.strip_prefix("pub ")?;
+            let (name, _) = field.split_once(": Key<")?;
+            let renamed = two.first()?.strip_prefix("#[serde(rename = \"");
+            Some(renamed.and_then(|it| it.split('"').next()).unwrap_or(name))
+        };
+        let named: Vec<&str> = lines.windows(2).filter_map(name).collect();
         assert!(named.len() > 100, "{named:?}");
         for name in named {
             assert!(reference.contains(&format!("| `{name}` | ")), "{name}");

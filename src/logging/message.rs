@@ -201,6 +201,7 @@ pub static MESSAGES: &[Message] = messages! {
     SH410 Error Operator "configuration not reloaded, the old one stays" "Correct what is named, `switchhook check`, then reload";
     SH411 Warn Operator "control refused" "Somebody who is neither root nor the agent's user asked";
     SH412 Debug Nobody "control connection refused by the system" "Tried again";
+    SH413 Warn Nobody "source forgotten by the operator" "What was kept of it is given up; its counts stay";
 
     // The log itself.
     SH901 Warn Operator "log lines dropped" "More than the bound, or syslog did not take them: mend syslog, or look at what repeats";

@@ -515,7 +515,9 @@ impl Verdict<'_> {
             FaultKind::TooLong(_) => Ending::Reply(fault_reply(413, None)),
             FaultKind::Answer(kind, pause) => Ending::Answer(kind, pause),
             FaultKind::Hang => Ending::Hang,
-            _ => Ending::Reset,
+            FaultKind::Reset | FaultKind::Flap(_) => Ending::Reset,
+            // These do not come here: they strike what is accepted, or what is no request yet.
+            FaultKind::Lost | FaultKind::Delay(_) | FaultKind::Tls(_) => Ending::Reset,
         };
         Verdict {
             callbacks: Vec::new(),

@@ -126,13 +126,15 @@ impl Lane {
         let is_passed = |entry: &Entry| entry.queued.sequence < until;
         let (passed, first): (Vec<_>, Vec<_>) = self.first.drain(..).partition(is_passed);
         self.first = first.into();
+        let (ready, kept): (Vec<_>, Vec<_>) = self.ready.drain(..).partition(is_passed);
+        self.ready = kept.into();
         let suspects = std::mem::take(&mut self.suspects);
         let (suspects, kept): (Vec<_>, Vec<_>) = suspects
             .into_iter()
             .partition(|(_, entry)| is_passed(entry));
         self.suspects = kept;
         let suspects = suspects.into_iter().map(|(_, entry)| entry);
-        for entry in passed.into_iter().chain(suspects) {
+        for entry in passed.into_iter().chain(suspects).chain(ready) {
             self.give_up(&entry);
         }
         let mut skipped = Vec::new();
