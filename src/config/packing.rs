@@ -47,10 +47,6 @@ pub fn packing(table: &EndpointTable, endpoint: &mut Endpoint, place: &mut Place
         place.problem("signature_over", &table.signature_over, what);
     }
     let is_form = packing.content == Content::Form;
-    if (is_get || is_form) && table.batch.is_some() {
-        let what = "several events have no names of their own in a form or an address; leave batch out, or send JSON";
-        place.problem("batch", &table.batch, what);
-    }
     if (is_get || is_form) && endpoint.body == Body::Of(Profile::CloudEvents) {
         let (key, written) = match is_form {
             true => ("content", &table.content),

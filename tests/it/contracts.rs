@@ -826,7 +826,7 @@ fn a_packing_that_makes_no_sense_is_refused_with_what_to_write() {
         ),
         (
             "content = \"form\"\nbatch = { max_events = 10 }",
-            "batch: several events have no names",
+            "batch: a batch is a list in JSON",
         ),
         ("signature_over = \"sent\"", "write compress = \"gzip\" too"),
         (
