@@ -143,7 +143,7 @@ mod tests {
         }
         // What the reader says of a key is in there: type, range, default.
         for written in [
-            "| `concurrency` | Attempts under way at once, 1 to 64. | 1 to 64; default `",
+            "| `line_max` | Longest line, with its unit (default: `\"64KiB\"`). | 1KiB to 96KiB; default `",
             "one of `\"pause\"`, `\"drop_oldest\"` |",
             "32MiB to 1024GiB; default `\"512MiB\"` |",
         ] {

@@ -269,7 +269,7 @@ impl Probe {
                 &["-9223372036854775808", "9223372036854775807"],
             ),
             "bool" => ("`true` or `false`", "\"wrong\"", &[]),
-            "toml::Value" => ("text or table", "1", &[]),
+            "toml::Value" => ("as described", "1", &[]),
             "Vec<String>" => ("list of texts", "1", &[]),
             "Vec<Vec<String>>" => ("list of lists of texts", "1", &[]),
             kind if kind.starts_with("Vec<") => ("list", "1", &[]),

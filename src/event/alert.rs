@@ -1,6 +1,7 @@
 //! What the agent tells of its own endpoints: the `data` of the events, keys and order fixed.
 
 use super::json::Object;
+use super::shape::Field;
 use super::{Event, Labels, id};
 use crate::clock::UnixMs;
 use crate::timestamp::Timestamp;
@@ -25,6 +26,58 @@ pub const KINDS: [&str; 4] = [
     ENDPOINT_RECOVERED,
     CERTIFICATE_EXPIRING,
     CLOCK_SKEW,
+];
+
+/// The types with the members of their `data`.
+pub const FIELDS: [(&str, &[Field]); 4] = [
+    (ENDPOINT_FAILING, &FAILING),
+    (ENDPOINT_RECOVERED, &RECOVERED),
+    (CERTIFICATE_EXPIRING, &EXPIRING),
+    (CLOCK_SKEW, &SKEW),
+];
+
+const NAME: Field = Field::text("endpoint", "The endpoint's name in the configuration.").always();
+
+const HOST: Field = Field::text("host", "The host of the address it is about.").always();
+
+const WAITING: Field = Field::whole(
+    "waiting",
+    "Events that wait for it; null where that is not known.",
+);
+
+const FAILING: [Field; 5] = [
+    NAME,
+    HOST,
+    Field::text("error", "What came of the last attempt.").always(),
+    Field::text(
+        "fallback",
+        "The host of the fallback that is used now; null without one that works.",
+    ),
+    WAITING,
+];
+
+const RECOVERED: [Field; 4] = [
+    NAME,
+    HOST,
+    Field::whole("failing_secs", "Seconds for which it did not work.").always(),
+    WAITING,
+];
+
+const EXPIRING: [Field; 4] = [
+    NAME,
+    HOST,
+    Field::time("expires_at", "When its certificate expires.").always(),
+    Field::whole("days_left", "Whole days until then.").always(),
+];
+
+const SKEW: [Field; 3] = [
+    NAME,
+    HOST,
+    Field::whole(
+        "ahead_secs",
+        "Seconds by which the agent's clock is ahead of the receiver's; negative when it is behind.",
+    )
+    .always(),
 ];
 
 /// What these events have in the place of a source; no source can be called so.
@@ -84,7 +137,13 @@ impl Alert {
     /// The event, at `node`; `waiting` is how many events wait for the endpoint.
     pub fn event(&self, node: &Arc<str>, waiting: Option<u64>) -> Event {
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let mut data = Object::with_capacity(256);
+        let fields: &[Field] = match self.what {
+            What::Failing { .. } => &FAILING,
+            What::Recovered { .. } => &RECOVERED,
+            What::CertificateExpiring { .. } => &EXPIRING,
+            What::ClockSkew { .. } => &SKEW,
+        };
+        let mut data = Object::shaped(fields, 256);
         data.text("endpoint", Some(&self.endpoint));
         data.text("host", Some(&self.host));
         match &self.what {

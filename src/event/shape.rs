@@ -216,7 +216,7 @@ pub fn all() -> Vec<Shape> {
         }
     }
     let own = "the agent itself";
-    for (kind, fields) in super::own::FIELDS {
+    for (kind, fields) in super::own::FIELDS.into_iter().chain(super::alert::FIELDS) {
         shapes.push(of(kind, own, fields));
     }
     shapes.push(Shape {
