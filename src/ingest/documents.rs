@@ -119,7 +119,7 @@ impl Documents {
     }
 
     /// Reads one file; false when it has to wait.
-    fn read(&mut self, file: Found, now: Now, group: &mut Group) {
+    fn read(&mut self, mut file: Found, now: Now, group: &mut Group) {
         let (bytes, head) = match read(&file) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -133,6 +133,12 @@ impl Documents {
                 return self.folder.put_back(file);
             }
         };
+        // It may have grown since it was listed: it is remembered as what was read of it, or it would
+        // pass for another one at the next look.
+        let read = bytes.len() as u64;
+        if read <= DOCUMENT_BYTES_MAX as u64 {
+            file.size = read;
+        }
         if self.folder.is_old(&file, head) {
             // Renamed, or its mode changed, or what was to become of it did not.
             group.remember(&self.name, self.folder.done(&file, head));

@@ -651,6 +651,8 @@ fn documents_moved_away_once_durable_are_neither_lost_nor_repeated_by_kills() {
             .sum()
     };
     wait_until("every file to be moved", || files(&cdr) == 0);
+    // All may have been done before this start: it is not asked to stop before it can hear that.
+    wait_until("the start", || agent.log().contains("started"));
     assert_eq!(files(&done), usize::try_from(DOCUMENTS).unwrap());
     assert_eq!(agent.stop(), 0);
     let ledger = live.bench.ledger();
