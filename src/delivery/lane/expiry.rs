@@ -1,8 +1,9 @@
 //! Expiry: events that are too old to be waited for any longer, while their endpoint is failing.
 //!
 //! An endpoint that works is sent everything, however old. One that has been failing for
-//! [`EXPIRE_AFTER`], or for its longest age where that is shorter, loses the events at its front
-//! that are older than that: each becomes a dead letter, from which it can be tried again. The time
+//! [`EXPIRE_AFTER`], or for its longest age where that is shorter, loses the events at its front,
+//! and those whose retry is due, that are older than that: each becomes a dead letter, from which it
+//! can be tried again. The time
 //! before is for a backlog of old files that is read while the endpoint happens to be down. And it
 //! must have failed a moment ago: one that nothing was sent to since, because nothing was left, is
 //! asked with the next event, however old that is.
@@ -64,14 +65,26 @@ impl Lane {
             let mut members = entry.members();
             members.all(|queued| steady.since(queued.event.time.unix) > max_age)
         };
-        let (mut old, first): (VecDeque<Entry>, _) = std::mem::take(&mut self.first)
+        let (old, first): (VecDeque<Entry>, _) = std::mem::take(&mut self.first)
             .into_iter()
             .partition(is_old);
         self.first = first;
-        while old.len() < EXPIRE_BATCH && self.first.len() < PROBED_MAX {
-            let fresh = self.fresh(now, true);
-            match self.heard(fresh).flatten() {
-                Some(entry) if is_old(&entry) => old.push_back(entry),
+        let mut given_up = 0;
+        for entry in old {
+            given_up += entry.count();
+            self.expire_one(entry, now, wall);
+        }
+        // Each is given up before the next is looked for: that may stand behind it.
+        while given_up < EXPIRE_BATCH && self.first.len() < PROBED_MAX {
+            let next = match self.fresh(now, true) {
+                Ok(None) => self.due_retry(now),
+                fresh => fresh,
+            };
+            match self.heard(next).flatten() {
+                Some(entry) if is_old(&entry) => {
+                    given_up += entry.count();
+                    self.expire_one(entry, now, wall);
+                }
                 // It is the next to be tried.
                 Some(entry) => {
                     self.first.push_back(entry);
@@ -80,12 +93,13 @@ impl Lane {
                 None => break,
             }
         }
-        let is_full = old.len() >= EXPIRE_BATCH;
-        let each = |mut entry: Entry| {
-            let others = std::mem::take(&mut entry.others);
-            std::iter::once(entry).chain(others)
-        };
-        for entry in old.into_iter().flat_map(each) {
+        given_up >= EXPIRE_BATCH
+    }
+
+    /// Gives up the events of one entry, in their order.
+    fn expire_one(&mut self, mut entry: Entry, now: Moment, wall: UnixMs) {
+        let others = std::mem::take(&mut entry.others);
+        for entry in std::iter::once(entry).chain(others) {
             self.counts.expired += 1;
             let last_error = self.counts.last_error.as_deref().unwrap_or_default();
             let reason = match &*entry.last.reason {
@@ -98,6 +112,5 @@ impl Lane {
             };
             self.bury(Entry { last, ..entry }, now, wall);
         }
-        is_full
     }
 }
