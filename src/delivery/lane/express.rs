@@ -6,11 +6,19 @@
 //! in its place.
 
 use super::*;
-use crate::delivery::window::Overtaken;
-use crate::event::alert::is_alert;
+use crate::delivery::window::{Overtaken, Wants};
 
 /// How many more events than others leave room for may wait while these still go out.
 const KEPT_MORE: usize = KEPT_MAX / 4;
+
+/// Asks who gets an event that is looked at ahead of its turn.
+struct BeforeItsTurn<'c>(&'c Chooser);
+
+impl Wants for BeforeItsTurn<'_> {
+    fn wants(&self, queued: &Queued) -> bool {
+        self.0.gets(queued)
+    }
+}
 
 impl Lane {
     /// The next event that may overtake what waits.
@@ -20,11 +28,11 @@ impl Lane {
         }
         while let Some(sequence) = self.window.urgent(&self.endpoint.priority) {
             let (endpoint, chooser) = (&self.endpoint, &self.chooser);
-            let may = |queued: &Queued| {
+            let may = |queued: &Queued, alerts: &Wanted| {
                 let kind = &*queued.event.kind;
                 let is_urgent = endpoint.priority.iter().any(|urgent| **urgent == *kind);
-                let is_routed = !is_alert(kind) && chooser.gets(queued);
-                is_urgent && is_routed && endpoint.order.line(&queued.event).is_none()
+                let is_wanted = alerts.wants(&BeforeItsTurn(chooser), queued);
+                is_urgent && is_wanted && endpoint.order.line(&queued.event).is_none()
             };
             match self.window.overtake(sequence, may, &mut self.memory)? {
                 Overtaken::Stays => {}

@@ -1,6 +1,6 @@
 //! Overtake: taking an event out of the window before its turn, or from beyond it.
 
-use super::{Memory, QueueTrouble, Window};
+use super::{Memory, QueueTrouble, Wanted, Window};
 use crate::event::Sequence;
 use crate::queue::{PASSED_MAX, Queued};
 
@@ -21,7 +21,8 @@ impl Window {
         self.queue.urgent(self.looked, kinds)
     }
 
-    /// Takes the event at `sequence` out of its turn, if it `may` overtake what is before it.
+    /// Takes the event at `sequence` out of its turn, if it `may` overtake what is before it,
+    /// which is asked with the alerts that are wanted.
     ///
     /// Beyond the window the queue keeps what is settled one by one, so no more than
     /// [`PASSED_MAX`] are given out there.
@@ -32,7 +33,7 @@ impl Window {
     pub(in crate::delivery) fn overtake(
         &mut self,
         sequence: Sequence,
-        may: impl Fn(&Queued) -> bool,
+        may: impl Fn(&Queued, &Wanted) -> bool,
         memory: &mut Memory,
     ) -> Result<Overtaken, QueueTrouble> {
         let overtaken = if self.settled_before.contains(&sequence) {
@@ -48,11 +49,15 @@ impl Window {
         Ok(overtaken)
     }
 
-    fn pull_decoded(&mut self, sequence: Sequence, may: impl Fn(&Queued) -> bool) -> Overtaken {
+    fn pull_decoded(
+        &mut self,
+        sequence: Sequence,
+        may: impl Fn(&Queued, &Wanted) -> bool,
+    ) -> Overtaken {
         let place = self.fresh.binary_search_by_key(&sequence, |it| it.sequence);
         let place = place.ok().filter(|place| {
             let found = self.fresh.get(*place);
-            found.is_some_and(may)
+            found.is_some_and(|found| may(found, &self.alerts))
         });
         let taken = place.and_then(|place| self.fresh.remove(place));
         taken.map_or(Overtaken::Stays, Overtaken::Event)
@@ -61,7 +66,7 @@ impl Window {
     fn pull_beyond(
         &mut self,
         sequence: Sequence,
-        may: impl Fn(&Queued) -> bool,
+        may: impl Fn(&Queued, &Wanted) -> bool,
         memory: &mut Memory,
     ) -> Result<Overtaken, QueueTrouble> {
         if memory.is_short() || sequence >= self.end() && self.is_full_beyond() {
@@ -71,7 +76,7 @@ impl Window {
         let Some(queued) = read.into_iter().next().filter(|it| it.sequence == sequence) else {
             return Ok(Overtaken::Stays);
         };
-        if !may(&queued) {
+        if !may(&queued, &self.alerts) {
             return Ok(Overtaken::Stays);
         }
         if !memory.take(&queued.event) {
