@@ -281,7 +281,7 @@ impl Lane {
             None => Turn::Wait(UNREADABLE_WAIT),
             Some(None) => {
                 self.park(now, wall);
-                self.write_down(wall);
+                self.write_down(now, wall);
                 let next = self.next_due().into_iter().chain(self.next_park()).min();
                 let most = if self.memory.was_refused() {
                     MEMORY_WAIT
@@ -813,6 +813,12 @@ impl Lane {
         self.suspects = elsewhere;
         let here: Vec<(Moment, Entry)> = here;
         for (_, entry) in here {
+            // What may be tried once only is not tried again.
+            let entry = match self.endpoint.retries.attempts {
+                1 => Some(entry),
+                _ => self.split(entry, now),
+            };
+            let Some(entry) = entry else { continue };
             let next =
                 self.endpoint
                     .retries

@@ -173,6 +173,8 @@ pub(super) struct Lines {
 struct Queue {
     /// The one that is tried.
     first: Sequence,
+    /// It waits in the queue too, as far as is known.
+    is_first_written: bool,
     behind: BTreeMap<Sequence, Behind>,
 }
 
@@ -224,6 +226,7 @@ impl Lines {
         };
         let sequence = entry.queued.sequence;
         if self.is_first(line, sequence) {
+            self.note_written(line, is_written);
             return Some(entry);
         }
         self.insert(
@@ -241,7 +244,9 @@ impl Lines {
     /// The same for one that waits in the queue, due there at `due`: whether it is the first.
     pub(super) fn admit_stored(&mut self, line: Line, sequence: Sequence, due: UnixMs) -> bool {
         let is_first = self.is_first(line, sequence);
-        if !is_first {
+        if is_first {
+            self.note_written(line, true);
+        } else {
             self.insert(line, sequence, Behind::Stored(due));
         }
         is_first
@@ -280,6 +285,7 @@ impl Lines {
             return None;
         };
         queue.first = next.0;
+        queue.is_first_written = !is_unwritten(&next.1);
         self.left(&next.1);
         Some(next)
     }
@@ -305,6 +311,24 @@ impl Lines {
             Behind::Held { entry, .. } => Some(entry),
             Behind::Stored(_) => None,
         }
+    }
+
+    /// The events in front of those that [`write_down`](Lines::write_down) hands out, that are not
+    /// written down as waiting either; they are from now on.
+    pub(super) fn write_down_firsts(&mut self) -> Vec<Sequence> {
+        if self.unwritten == 0 {
+            return Vec::new();
+        }
+        let lines = self
+            .busy
+            .values_mut()
+            .filter(|line| !line.is_first_written && line.behind.values().any(is_unwritten));
+        lines
+            .map(|line| {
+                line.is_first_written = true;
+                line.first
+            })
+            .collect()
     }
 
     /// The events in hand that are not written down as waiting; they are from now on.
@@ -370,9 +394,16 @@ impl Lines {
     fn is_first(&mut self, line: Line, sequence: Sequence) -> bool {
         let queue = self.busy.entry(line).or_insert_with(|| Queue {
             first: sequence,
+            is_first_written: false,
             behind: BTreeMap::new(),
         });
         queue.first == sequence
+    }
+
+    fn note_written(&mut self, line: Line, is_written: bool) {
+        if let Some(queue) = self.busy.get_mut(&line) {
+            queue.is_first_written |= is_written;
+        }
     }
 
     fn insert(&mut self, line: Line, sequence: Sequence, behind: Behind) {

@@ -150,7 +150,7 @@ impl Lane {
         self.goes_next(rest, now);
     }
 
-    fn goes_next(&mut self, entry: Entry, now: Moment) {
+    pub(super) fn goes_next(&mut self, entry: Entry, now: Moment) {
         match entry.line {
             Some(line) => self.lines.follow(line, entry, now, false),
             None => self.ready.push_front(entry),
@@ -208,13 +208,19 @@ impl Lane {
     /// memory for, moves on.
     ///
     /// A crash before that is durable means that they are read again from the queue, and stand
-    /// behind the same ones.
-    pub(super) fn write_down(&mut self, wall: UnixMs) {
+    /// behind the same ones. Those are written down before them, where they were not: what waits in
+    /// the queue goes out before what is read again, and would overtake them.
+    pub(super) fn write_down(&mut self, now: Moment, wall: UnixMs) {
         let is_stuck = self.window.is_at_end() || self.memory.is_short();
         if self.endpoint.order.is_strict() || !is_stuck {
             return;
         }
-        let mut written = Vec::new();
+        let mut written: Vec<_> = self
+            .lines
+            .write_down_firsts()
+            .into_iter()
+            .filter_map(|sequence| Some((sequence, self.kept_first(sequence, now, wall)?)))
+            .collect();
         self.lines.write_down(|entry| {
             let keep = Settlement::Keep {
                 due: wall,
@@ -227,6 +233,31 @@ impl Lane {
         for (sequence, keep) in written {
             self.settle(sequence, keep);
         }
+    }
+
+    /// The first of a line, as waiting.
+    fn kept_first(&mut self, sequence: Sequence, now: Moment, wall: UnixMs) -> Option<Settlement> {
+        if let Some(out) = self.out.get_mut(&sequence) {
+            out.is_parked = true;
+            return Some(Settlement::Keep {
+                due: wall.after(self.endpoint.timeout),
+                attempts: out.attempts,
+                reason: "still under way".to_string(),
+                event: out.queued.clone(),
+            });
+        }
+        let suspects = self.suspects.iter().map(|(_, entry)| entry);
+        let soon = self.first.iter().chain(&self.ready).chain(suspects);
+        let soon = soon.map(|entry| (now, entry));
+        let later = self.retries.iter().map(|((due, _), entry)| (*due, entry));
+        let mut all = soon.chain(later);
+        let (due, entry) = all.find(|(_, entry)| entry.queued.sequence == sequence)?;
+        Some(Settlement::Keep {
+            due: wall.after(due.since(now)),
+            attempts: entry.attempts,
+            reason: entry.last.reason.clone(),
+            event: entry.queued.clone(),
+        })
     }
 
     /// The endpoint has everything that went out together.
@@ -255,8 +286,12 @@ impl Lane {
 
     /// Halves what was refused for something in it, so that this comes to stand alone; what is
     /// alone, or was refused for another reason, comes back.
+    ///
+    /// Whatever the reason, nothing is given up for the company it was in: what would be is halved
+    /// before, without another attempt being counted.
     pub(super) fn split(&mut self, mut entry: Entry, now: Moment) -> Option<Entry> {
-        if self.endpoint.batch.is_none() || !batch::is_split_by(&entry.last) {
+        let is_over = entry.count() > 1 && self.is_last_attempt(&entry);
+        if self.endpoint.batch.is_none() || !(is_over || batch::is_split_by(&entry.last)) {
             return Some(entry);
         }
         let Some(second) = batch::second_half(&mut entry) else {

@@ -749,3 +749,5 @@ fn what_has_a_key_of_the_order_keeps_its_place() {
     assert!(stage.taken[&90] < 3);
     stage.check_order(|n| u64::from(n == 90));
 }
+
+mod together;
