@@ -176,12 +176,13 @@ impl Crew {
             lane.notices()
         };
         self.log(&notices);
-        self.bell.ring();
         let idle = {
             let mut roster = self.roster();
             roster.is_stopping = true;
             std::mem::take(&mut roster.idle)
         };
+        // Nobody goes on the lookout any more: this is heard by the last who did.
+        self.bell.ring();
         idle.iter().for_each(|(_, bell)| bell.ring());
     }
 
@@ -351,6 +352,28 @@ mod tests {
         assert_eq!(crew.roster().staff, 1);
         crew.stop();
         assert_eq!(lookout.join().unwrap(), None);
+    }
+
+    #[test]
+    fn a_stop_is_rung_when_nobody_goes_on_the_lookout_any_more() {
+        let url = Url::parse("https://a/").unwrap();
+        let endpoint = Arc::new(Endpoint::new("a", url, Profile::Standard));
+        let name = Arc::clone(&endpoint.name);
+        let queue = Arc::new(MemoryQueue::default());
+        let lane = Lane::new(endpoint, queue, Arc::default(), 1);
+        let clock = Arc::new(SystemClock::new());
+        let crew = Arc::new(Crew::new(name, lane, clock, Shutdown::default()));
+        let roster = crew.roster();
+        let stopping = {
+            let crew = Arc::clone(&crew);
+            thread::spawn(move || crew.stop())
+        };
+        // A ring before that would be taken by one, and another take its place.
+        assert!(!crew.bell.wait(Duration::from_millis(100)));
+        drop(roster);
+        assert!(crew.bell.wait(Duration::from_secs(10)));
+        assert!(crew.wait(1, &Bell::default(), crew.clock.now() + IDLE_WAIT));
+        stopping.join().unwrap();
     }
 
     #[test]
