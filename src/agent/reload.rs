@@ -252,9 +252,9 @@ impl Plan {
     /// A system without threads left can keep one from being put up: its events then wait in the
     /// queue, which is said; the next reload tries again, as the endpoint is not among the posted.
     fn post(&self, desk: &Desk, transports: Vec<Vec<Arc<dyn Transport>>>, new: &Config) {
-        for name in &self.endpoints_removed {
-            desk.delivery.remove(name, STOP_GRACE);
-        }
+        // Together: where one has an attempt that takes long, all others would else wait for it in turn.
+        desk.delivery
+            .remove_all(&self.endpoints_removed, STOP_GRACE);
         desk.delivery.reroute(routes(desk, new));
         for (endpoint, transports) in self.endpoints_added.iter().zip(transports) {
             let is_held = Desk::is_paused(&desk.queue, &endpoint.name);

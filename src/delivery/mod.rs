@@ -294,6 +294,28 @@ impl Delivery {
         })
     }
 
+    /// The same for several at once: they share the `grace`. Names of no endpoint are left out.
+    ///
+    /// # Panics
+    ///
+    /// When a thread of one of them has panicked: that is a bug, and this passes it on.
+    pub fn remove_all(&self, endpoints: &[Arc<str>], grace: Duration) {
+        let removed = {
+            let mut posts = lock(&self.posts);
+            let is_removed = |post: &Post| endpoints.contains(&post.mates.endpoint.name);
+            let (removed, stay): (Vec<Post>, _) = std::mem::take(&mut *posts)
+                .into_iter()
+                .partition(is_removed);
+            *posts = stay;
+            removed
+        };
+        removed.iter().for_each(|post| post.mates.crew.stop());
+        let deadline = self.clock.now() + grace;
+        for post in removed {
+            self.take_down(post, deadline.since(self.clock.now()));
+        }
+    }
+
     /// Stops: no new attempt begins, those under way have `grace` to finish, and what became of
     /// them is committed. Attempts that take longer are abandoned; their events go out again
     /// after the restart, with the same ids. An attempt that is still connecting ends with its

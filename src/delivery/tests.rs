@@ -381,6 +381,41 @@ fn an_endpoint_taken_down_and_put_up_again_gets_the_rest_and_nothing_twice() {
 }
 
 #[test]
+fn endpoints_that_are_taken_down_together_share_their_grace() {
+    const GRACE: Duration = Duration::from_millis(500);
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+    let hanging: Vec<Arc<Hanging>> = names.iter().map(|_| Arc::default()).collect();
+    let mut transports = hanging
+        .iter()
+        .map(|it| Arc::clone(it) as Arc<dyn Transport>);
+    let make: &mut MakeTransport<'_> = &mut |_| Ok(transports.next().unwrap());
+    let delivery = Delivery::start(
+        names
+            .iter()
+            .map(|name| (endpoint(name, 1), false))
+            .collect(),
+        Arc::new(queue),
+        Arc::new(SystemClock::new()),
+        make,
+        &Shutdown::default(),
+        1,
+        None,
+    )
+    .unwrap();
+    for transport in &hanging {
+        assert!(transport.begun.wait(Duration::from_secs(60)));
+    }
+    let started = Instant::now();
+    let all: Vec<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();
+    delivery.remove_all(&all[..5], GRACE);
+    let took = started.elapsed();
+    assert!((GRACE..GRACE * 4).contains(&took), "{took:?}");
+    assert_eq!(delivery.counts().len(), 1);
+    delivery.stop(Duration::ZERO);
+}
+
+#[test]
 fn a_held_endpoint_is_sent_nothing_until_it_is_resumed() {
     let queue = MemoryQueue::with((1..=10).map(|n| queued(n, "cdr", "{}")).collect());
     let (tell, told) = mpsc::channel();
