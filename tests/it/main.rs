@@ -43,3 +43,4 @@ mod shape;
 mod strace;
 mod support;
 mod syslog;
+mod together;
