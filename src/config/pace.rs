@@ -205,7 +205,15 @@ pub fn show(endpoint: &Endpoint, mut put: impl FnMut(&str, toml::Value)) {
 mod tests {
     use super::super::Config;
     use super::*;
+    use crate::clock::UnixMs;
+    use crate::delivery::fallback::addresses;
+    use crate::delivery::request::SignedRequest;
+    use crate::delivery::signer::Signer;
+    use crate::event::sample::{TEST_KIND, sample};
+    use crate::event::{EventId, Sequence};
+    use crate::queue::Queued;
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     /// The configuration with these keys for `billing`, and beside it the endpoint `pager`.
     fn load(keys: &str, pager: &str) -> Result<Config, Problems> {
@@ -232,6 +240,54 @@ mod tests {
     }
 
     const ALL: &str = "events = [\"*\"]";
+
+    #[test]
+    fn a_fallback_is_shown_the_token_and_signed_for_as_the_address_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = dir.path().join("token");
+        fs::write(&token, "hush\n").unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+        let of = |urls: &str| {
+            let keys = "profile = \"vos3000\"\nevents = [\"cdr\"]\nmethod = \"GET\"\nsecret = \"hush\"\n\
+                        signature = { header = \"X-Sign\", signed = [\"url\", \"body\"] }\nproxy = \"http://127.0.0.1:3128\"";
+            let token = token.display();
+            let text = format!(
+                "[[source]]\nname = \"cdr\"\nformat = \"vos3000-csv\"\nfiles = [\"/var/cdr/*.csv\"]\nstart = \"now\"\n\
+                 [[endpoint]]\nname = \"billing\"\ntoken_file = \"{token}\"\n{keys}\n{urls}\n"
+            );
+            let path = dir.path().join("switchhook.toml");
+            fs::write(&path, text).unwrap();
+            let config = Config::load(&path).unwrap();
+            addresses(&config.endpoints[0].endpoint)
+        };
+        let request = |endpoint: &Endpoint| {
+            let signer = Signer::new(endpoint.signature.clone(), &endpoint.secret);
+            let event = sample(TEST_KIND, &"vos-1".into(), EventId([7; 16]), UnixMs(0), &[]);
+            let queued = Queued {
+                sequence: Sequence(1),
+                event: Arc::new(event.unwrap()),
+            };
+            let body = br#"{"a":1}"#;
+            let request = SignedRequest::new(
+                endpoint,
+                &signer,
+                &queued,
+                1,
+                UnixMs(1_614_265_330_999),
+                body,
+            );
+            let sign = request.headers.iter().find(|(name, _)| *name == "X-Sign");
+            (request.url.clone(), sign.unwrap().1.to_string())
+        };
+        let both =
+            of("url = \"https://a.example/\"\nfallback_urls = [\"https://b.example/x?y=1\"]");
+        let alone = of("url = \"https://b.example/x?y=1\"");
+        assert_eq!(request(&both[1]), request(&alone[0]));
+        let url = "https://b.example/x?y=1&token=hush&a=1";
+        assert_eq!(request(&both[1]).0.as_deref(), Some(url));
+        assert_ne!(request(&both[0]).1, request(&both[1]).1);
+        assert_eq!(both[1].link, both[0].link);
+    }
 
     #[test]
     fn the_keys_are_read_and_shown_with_their_defaults() {
