@@ -41,7 +41,7 @@ def main():
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="length of each of wrk's rounds")
-    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--concurrency", default="auto", help="of the endpoint; wrk has as many connections, and 16 beside auto")
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--sweep", action="store_true", help="all of 1, 16, 64 connections with and without TLS")
     parser.add_argument("--batch", type=int, default=0, help="events in one request; wrk still sends one")
@@ -110,12 +110,13 @@ def drain(arguments, directory, secret_file):
     shutil.rmtree(state, ignore_errors=True)
     receiving, url = receiver(arguments, directory, secret_file)
     config = os.path.join(directory, "switchhook.toml")
+    concurrency = '"auto"' if arguments.concurrency == "auto" else arguments.concurrency
     with open(config, "w") as file:
         file.write(
             f'node = "bench"\nstate_dir = "{state}"\n[log]\nto = "stderr"\nsummary_every = "1s"\n'
             f'[[source]]\nname = "cdr"\nformat = "vos3000-csv"\nfiles = ["{directory}/cdr/*.csv"]\nstart = "beginning"\n'
             f'[[endpoint]]\nname = "billing"\nurl = "{url}"\nprofile = "{arguments.profile}"\nevents = ["cdr"]\n'
-            f'secret_file = "{secret_file}"\nconcurrency = {arguments.concurrency}\n'
+            f'secret_file = "{secret_file}"\nconcurrency = {concurrency}\n'
         )
         if arguments.batch:
             file.write(f'batch = {{ max_events = {arguments.batch} }}\n')
@@ -196,7 +197,7 @@ def wrk(arguments, directory, secret, secret_file):
         file.write(f"wrk.method = 'POST'\nwrk.body = '{body}'\n")
         for name, value in headers.items():
             file.write(f"wrk.headers['{name}'] = '{value}'\n")
-    connections = str(arguments.concurrency)
+    connections = "16" if arguments.concurrency == "auto" else str(arguments.concurrency)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{arguments.seconds}s", "-s", script, url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     counted = account(receiving)
