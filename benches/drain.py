@@ -3,6 +3,7 @@
 same receiver with the same body, in one run: rounds of both in turn, medians and their ratio.
 
     cargo build --release && python3 benches/drain.py [--rows 200000] [--rounds 3] [--tls] [--profile standard] [--batch N]
+    python3 benches/drain.py --sweep                 1, 16 and 64 connections, on plain HTTP and on TLS, in one run
 
 Needs wrk on the path. Prints one line per round and a summary; judges nothing.
 """
@@ -40,8 +41,9 @@ def main():
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5, help="length of each of wrk's rounds")
-    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--concurrency", default="auto", help="of the endpoint; wrk has as many connections, and 16 beside auto")
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--sweep", action="store_true", help="all of 1, 16, 64 connections with and without TLS")
     parser.add_argument("--batch", type=int, default=0, help="events in one request; wrk still sends one")
     parser.add_argument("--profile", default="standard", choices=["standard", "vos3000"])
     arguments = parser.parse_args()
@@ -49,8 +51,14 @@ def main():
         sys.exit("wrk is not on the path; it is the yardstick of this measurement")
     if not os.path.exists(BINARY):
         sys.exit(f"{BINARY} is not there; run cargo build --release first")
-    with tempfile.TemporaryDirectory(prefix="switchhook-drain-") as directory:
-        bench(arguments, directory)
+    kinds = [(arguments.concurrency, arguments.tls)]
+    if arguments.sweep:
+        kinds = [(connections, tls) for tls in (False, True) for connections in (1, 16, 64)]
+    for arguments.concurrency, arguments.tls in kinds:
+        if arguments.sweep:
+            print(f"{arguments.concurrency} connections, {'TLS' if arguments.tls else 'plain HTTP'}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="switchhook-drain-") as directory:
+            bench(arguments, directory)
 
 
 def bench(arguments, directory):
@@ -63,12 +71,13 @@ def bench(arguments, directory):
         for row in range(arguments.rows):
             start = 1_775_800_888_533 + row
             file.write(ROW.format(start=start, stop=start + 147_000, flowno=330_000_000 + row))
-    drains, yards = [], []
+    drains, yards, cpus = [], [], []
     for number in range(1, arguments.rounds + 1):
         drained = drain(arguments, directory, secret_file)
         yard = wrk(arguments, directory, secret, secret_file)
         drains.append(drained["rate"])
         yards.append(yard)
+        cpus.append(drained["cpu"])
         print(
             f"round {number}: drain {drained['rate']:,.0f}/s, cpu {drained['cpu']:.2f} s per 100,000,"
             f" peak {drained['peak_mib']:.1f} MiB, receiver {drained['account']}; wrk {yard:,.0f}/s;"
@@ -76,7 +85,7 @@ def bench(arguments, directory):
             flush=True,
         )
     ratio = statistics.median(drain / yard for drain, yard in zip(drains, yards))
-    print(f"median: drain {statistics.median(drains):,.0f}/s, wrk {statistics.median(yards):,.0f}/s, ratio {ratio:.2f}")
+    print(f"median: cpu {statistics.median(cpus):.2f} s per 100,000, drain {statistics.median(drains):,.0f}/s, wrk {statistics.median(yards):,.0f}/s, ratio {ratio:.2f}")
 
 
 def receiver(arguments, directory, secret_file):
@@ -101,12 +110,13 @@ def drain(arguments, directory, secret_file):
     shutil.rmtree(state, ignore_errors=True)
     receiving, url = receiver(arguments, directory, secret_file)
     config = os.path.join(directory, "switchhook.toml")
+    concurrency = '"auto"' if arguments.concurrency == "auto" else arguments.concurrency
     with open(config, "w") as file:
         file.write(
             f'node = "bench"\nstate_dir = "{state}"\n[log]\nto = "stderr"\nsummary_every = "1s"\n'
             f'[[source]]\nname = "cdr"\nformat = "vos3000-csv"\nfiles = ["{directory}/cdr/*.csv"]\nstart = "beginning"\n'
             f'[[endpoint]]\nname = "billing"\nurl = "{url}"\nprofile = "{arguments.profile}"\nevents = ["cdr"]\n'
-            f'secret_file = "{secret_file}"\nconcurrency = {arguments.concurrency}\n'
+            f'secret_file = "{secret_file}"\nconcurrency = {concurrency}\n'
         )
         if arguments.batch:
             file.write(f'batch = {{ max_events = {arguments.batch} }}\n')
@@ -187,7 +197,7 @@ def wrk(arguments, directory, secret, secret_file):
         file.write(f"wrk.method = 'POST'\nwrk.body = '{body}'\n")
         for name, value in headers.items():
             file.write(f"wrk.headers['{name}'] = '{value}'\n")
-    connections = str(arguments.concurrency)
+    connections = "16" if arguments.concurrency == "auto" else str(arguments.concurrency)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{arguments.seconds}s", "-s", script, url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     counted = account(receiving)

@@ -4,14 +4,14 @@
 //!
 //! Additive increase, multiplicative decrease, on two signs: how long answers take, and answers
 //! that say "too much". Attempts are looked at in *rounds*: those that began under one limit, as
-//! many as the limit allows and at least [`ROUND_MIN`]. What began under an earlier limit says
+//! many as the limit allows and at least `ROUND_MIN`. What began under an earlier limit says
 //! nothing about this one and is left out. A round has the *median* of the times of its delivered
 //! attempts, so that a pause of the receiver now and then is no sign.
 //!
 //! * The **base** is what an answer takes when nothing waits for anything: the best round so far,
 //!   until it is measured again.
 //! * A round **suffers** when its median is more than seven quarters of the base. Of a median below
-//!   [`HARMLESS`] most is threads and wires: that is a sign only above [`ENOUGH_FROM`].
+//!   `HARMLESS` most is threads and wires: that is a sign only above `ENOUGH_FROM`.
 //! * A round that does not suffer, and in which the limit was reached, raises the limit: it is
 //!   doubled until the first sign, and grows by a quarter, at least by one, from then on. A limit
 //!   that was not reached tells nothing and stays.
@@ -20,7 +20,7 @@
 //!   twice `c`, where it is never idle and nothing waits for longer than it is worked on.
 //! * 429, 503 and timeouts lower the limit by a quarter as soon as there are two of them and an
 //!   eighth of the limit in one round. Fewer are no sign: receivers fail at random.
-//! * **Ebb**: when a round suffers and the base has not been measured for [`EBB_APART`] rounds, the
+//! * **Ebb**: when a round suffers and the base has not been measured for `EBB_APART` rounds, the
 //!   limit is lowered to a quarter for one round, and the base is what that takes. So a base that
 //!   was measured while the receiver was faster, or already too busy, is not believed for long: with
 //!   each ebb a wrong one is at most a quarter as wrong. At a limit of one nothing waits for

@@ -97,7 +97,7 @@ pub enum LoginError {
     Colon,
     /// A line end or another control character.
     Control,
-    /// Longer than [`LOGIN_BYTES_MAX`].
+    /// Longer than `LOGIN_BYTES_MAX`.
     Long,
     /// A `%` without two hexadecimal digits, or what they stand for is not UTF-8.
     Encoding,

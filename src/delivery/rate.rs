@@ -2,7 +2,7 @@
 //!
 //! Two rules, both of which a request has to meet:
 //!
-//! * a **bucket**: one token each [`interval`](RateLimit::interval), and at most a twentieth of
+//! * a **bucket**: one token each interval, and at most a twentieth of
 //!   the count saved up, so that a thread that wakes late is made up for and a quiet minute is not
 //!   followed by a whole minute's requests in one burst;
 //! * a **log** of the last `count` requests: the one that goes out now and the one `count` before

@@ -52,7 +52,7 @@ pub trait Intake: fmt::Debug + Send {
     fn is_source(&self, name: &str) -> bool;
 
     /// Whether some of what it takes makes only events that still fit when reading pauses for the
-    /// others; see [`At::reserved_only`].
+    /// others; see `At::reserved_only`.
     fn has_reserved(&self) -> bool {
         false
     }
