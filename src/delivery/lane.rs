@@ -439,8 +439,11 @@ impl Lane {
         if !self.has_loaded_stored {
             return; // They are found with the others.
         }
-        let held = self.retries.keys().chain(self.stored.keys());
-        let known: BTreeSet<Sequence> = held.map(|(_, sequence)| *sequence).collect();
+        // One may have been read with the others before this is heard.
+        let in_hand = self.entries().flat_map(Entry::members);
+        let in_hand = in_hand.map(|queued| queued.sequence);
+        let stored = self.stored.keys().map(|(_, sequence)| *sequence);
+        let known: BTreeSet<Sequence> = in_hand.chain(stored).collect();
         for &(due, sequence) in recalled {
             if !known.contains(&sequence)
                 && !self.out.contains_key(&sequence)
@@ -494,16 +497,19 @@ impl Lane {
         }
     }
 
-    fn oldest(&self) -> Option<UnixMs> {
-        let entries = self
-            .first
+    /// What is in hand, neither with a worker nor behind another.
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let suspects = self.suspects.iter().map(|(_, entry)| entry);
+        self.first
             .iter()
-            .chain(self.suspects.iter().map(|(_, entry)| entry));
-        let entries = entries
+            .chain(suspects)
             .chain(self.retries.values())
             .chain(&self.ready)
             .chain(self.gathering.iter())
-            .map(|entry| &entry.queued);
+    }
+
+    fn oldest(&self) -> Option<UnixMs> {
+        let entries = self.entries().map(|entry| &entry.queued);
         let out = self.out.values().map(|out| &out.queued);
         let all = entries.chain(out).chain(self.window.first_fresh());
         all.map(|queued| queued.event.time.unix).min()

@@ -202,3 +202,30 @@ fn an_alert_that_is_a_priority_overtakes_the_backlog_and_none_about_itself_does(
     assert_eq!(stage.requests[0], [2_002]);
     assert!(!stage.taken.contains_key(&2_001));
 }
+
+#[test]
+fn a_dead_letter_that_was_found_before_it_is_recalled_is_sent_once() {
+    let queue = MemoryQueue::with(events(1));
+    let refuses = std::cell::Cell::new(true);
+    let deed = |_: &[u64], _| match refuses.get() {
+        true => Deed::Refuses,
+        false => Deed::Takes,
+    };
+    let mut stage = Stage::new(ordered(Order::None), &queue, 1, deed);
+    stage.run(Duration::from_millis(20));
+    assert!(queue.contents().waiting.contains_key(&Sequence(1)));
+    stage.crash(2);
+    // It finds the event among those that wait, is due with it, and meets a busy endpoint.
+    stage.clock.advance(hours(1));
+    let (now, wall) = (stage.now(), stage.clock.wall());
+    let Turn::Attempt(entry) = stage.lane.take(now, wall) else {
+        panic!("it waits in the queue");
+    };
+    stage.lane.finish(*entry, busy(), ROUND_TRIP, now, wall);
+    let places = queue.waiting_places("billing").unwrap();
+    stage.lane.recall(&places, now);
+    stage.requests.clear();
+    refuses.set(false);
+    stage.drain(hours(1));
+    assert_eq!(stage.requests, [[1]]);
+}
