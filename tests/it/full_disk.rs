@@ -3,7 +3,9 @@
 //!
 //! On real small file systems, mounted for the test.
 
-use crate::support::{Agent, Bench, receiver, run, skip, switch, text, wait_until, wide_row};
+use crate::support::{
+    Agent, Bench, PATIENCE, receiver, run, skip, switch, text, wait_until, wide_row,
+};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -155,7 +157,16 @@ fn survives_a_full_partition(bench: &Bench) {
     wait_until_quiet(&state);
     let filler = Filler::all_of(&state);
     append(bench, FIRST + SECOND..FIRST + SECOND + 100);
-    wait_until("reading to pause", || said(&agent, "reading paused") == 1);
+    let deadline = Instant::now() + PATIENCE;
+    while said(&agent, "reading paused") != 1 {
+        let free = Partition::of(&state).unwrap().free_bytes;
+        assert!(
+            Instant::now() < deadline,
+            "reading did not pause once, {free} bytes are free: {}",
+            agent.log()
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
     receiver.listen().unwrap();
     wait_until("the backlog to be delivered on a full disk", || {
         receiver.account().distinct == FIRST + SECOND
