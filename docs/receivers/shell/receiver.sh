@@ -1,4 +1,4 @@
-#!/usr/bin/env bash
+#!/bin/bash
 # A receiver for switchhook's callbacks: bash, socat, openssl and coreutils.
 #
 #   SECRET_FILE  a file with the secret; during a rotation two, one a line
