@@ -961,7 +961,7 @@ fn the_schema_of_an_endpoint_is_that_of_its_own_body_and_of_formats_of_the_opera
     let standard = crate::support::receiver(receiver::Profile::Standard, &[], 0);
     let vobiz = crate::support::receiver(receiver::Profile::Vobiz, &[], 0);
     let config = format!(
-        "node = \"vos-1\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\n\n\
+        "node = \"vos-1\"\nstate_dir = \"state\"\ncontrol_socket = \"control.sock\"\n[log]\nto = \"stderr\"\n\n\
          [[source]]\nname = \"tickets\"\nformat = \"json-lines\"\nevent = \"ticket\"\nfiles = [\"{}/cdr/*.json\"]\nstart = \"beginning\"\npoll = \"200ms\"\n\
          columns = [{{ name = \"at\", type = \"time\", as = \"event_time\" }}, {{ name = \"id\" }}, {{ name = \"Sum\", type = \"money\" }}, {{ name = \"n\", type = \"integer\" }}]\n\n\
          [[endpoint]]\nname = \"standard\"\nevents = [\"ticket\"]\nmask = [\"Sum\"]\nomit = [\"n\"]\nsecret_file = \"secret\"\nurl = \"{}\"\n\n\

@@ -22,7 +22,7 @@ fn write(bench: &Bench, text: &str) {
 /// Writes a configuration with one source of `keys` and an endpoint for everything.
 fn configure(bench: &Bench, keys: &str, url: &str) {
     let config = format!(
-        "node = \"vos-1\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\n\n[[source]]\nname = \"log\"\n\
+        "node = \"vos-1\"\nstate_dir = \"state\"\ncontrol_socket = \"control.sock\"\n[log]\nto = \"stderr\"\n\n[[source]]\nname = \"log\"\n\
          files = [\"{}/cdr/*.log\"]\nstart = \"beginning\"\npoll = \"50ms\"\ntimezone = \"UTC\"\ncurrency = \"USD\"\n{keys}\n\n\
          [[endpoint]]\nname = \"desk\"\nevents = [\"*\"]\nsecret_file = \"secret\"\nurl = \"{url}\"\nprofile = \"vos3000\"\n",
         bench.dir.path().display()

@@ -168,7 +168,7 @@ fn a_log_that_tells_calls_twice_is_pointed_out_by_try_and_check() {
 /// Writes a configuration with one source of `format` over `files`, and whatever else it needs.
 fn configure(bench: &Bench, format: &str, files: &Path, more: &str, endpoint: &str) {
     let config = format!(
-        "node = \"n\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\n[[source]]\nname = \"cdr\"\nformat = \"{format}\"\nfiles = [\"{}\"]\nstart = \"beginning\"\npoll = \"200ms\"\n{more}\n\
+        "node = \"n\"\nstate_dir = \"state\"\ncontrol_socket = \"control.sock\"\n[log]\nto = \"stderr\"\n[[source]]\nname = \"cdr\"\nformat = \"{format}\"\nfiles = [\"{}\"]\nstart = \"beginning\"\npoll = \"200ms\"\n{more}\n\
          [[endpoint]]\nname = \"e\"\nevents = [\"*\"]\nsecret_file = \"secret\"\n{endpoint}\n",
         files.display()
     );

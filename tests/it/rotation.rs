@@ -208,7 +208,7 @@ fn switch(directory: PathBuf, rotations: u64, seed: u64) -> thread::JoinHandle<(
 }
 
 fn configure(bench: &Bench, url: &str) {
-    let mut config = "node = \"vos-1\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\n".to_owned();
+    let mut config = "node = \"vos-1\"\nstate_dir = \"state\"\ncontrol_socket = \"control.sock\"\n[log]\nto = \"stderr\"\n".to_owned();
     for (n, style) in (0..).zip(STYLES) {
         let directory = bench.path(&format!("cdr/{n}")).display().to_string();
         let files = match style {
