@@ -1,6 +1,6 @@
 //! `cloudevents`: CloudEvents 1.0 in structured JSON mode, signed as Standard Webhooks are.
 
-use super::layout::{Member, Value, always};
+use super::layout::{Member, Value, always, id, time};
 use super::{Defaults, standard};
 
 /// The media type of the structured mode (CloudEvents 1.0, JSON format, section 3).
@@ -18,18 +18,10 @@ pub(super) const LAYOUT: &[Member] = &[
         Value::Literal("1.0"),
         "The version of CloudEvents.",
     ),
-    always(
-        "id",
-        Value::Id,
-        "The event's lasting id: the same in every repeat.",
-    ),
+    id("id"),
     always("source", Value::Source, "The node, as a URI reference."),
     always("type", Value::Kind, "What kind of event it is."),
-    always(
-        "time",
-        Value::Time,
-        "When it happened; not when it was sent.",
-    ),
+    time("time"),
     always(
         "datacontenttype",
         Value::Literal("application/json"),

@@ -84,6 +84,24 @@ pub(super) const fn always(key: &'static str, value: Value, about: &'static str)
     }
 }
 
+/// The event's id, under `key`.
+pub(super) const fn id(key: &'static str) -> Member {
+    let about = "The event's lasting id: the same in every repeat.";
+    always(key, Value::Id, about)
+}
+
+/// The event's place in the sequence of its node, under `key`.
+pub(super) const fn sequence(key: &'static str) -> Member {
+    let about = "Grows with every event of the node, never used twice.";
+    always(key, Value::Sequence, about)
+}
+
+/// The event's time, under `key`.
+pub(super) const fn time(key: &'static str) -> Member {
+    let about = "When it happened; not when it was sent.";
+    always(key, Value::Time, about)
+}
+
 /// A member that some events have.
 pub(super) const fn when(
     when: When,

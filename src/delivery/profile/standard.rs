@@ -4,7 +4,7 @@
 //! receivers that keep only the body.
 
 use super::Defaults;
-use super::layout::{Member, Value, always};
+use super::layout::{Member, Value, always, sequence, time};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::signer::SignatureScheme;
 use std::time::Duration;
@@ -26,11 +26,7 @@ pub(super) fn defaults() -> Defaults {
 /// The body.
 pub(super) const LAYOUT: &[Member] = &[
     always("type", Value::Kind, "What kind of event it is."),
-    always(
-        "timestamp",
-        Value::Time,
-        "When it happened; not when it was sent.",
-    ),
+    time("timestamp"),
     always(
         "data",
         Value::WholeAfter(&[
@@ -39,11 +35,7 @@ pub(super) const LAYOUT: &[Member] = &[
                 Value::Id,
                 "The event's lasting id: the same in every repeat. Also in webhook-id.",
             ),
-            always(
-                "sequence",
-                Value::Sequence,
-                "Grows with every event of the node, never used twice.",
-            ),
+            sequence("sequence"),
         ]),
         "What happened.",
     ),

@@ -1,7 +1,7 @@
 //! `vobiz`: the flat body of the Vobiz webhook guide, `{"event","timestamp","call_id","from","to",…}`.
 
 use super::Defaults;
-use super::layout::{Member, Value, When, always, when};
+use super::layout::{Member, Value, When, always, id, sequence, time, when};
 use super::names::Guide;
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::signer::SignatureScheme;
@@ -27,11 +27,7 @@ pub(super) const LAYOUT: &[Member] = &[
         Value::Name(Guide::Vobiz),
         "What the guide calls this kind of event; ours where it has no name for it.",
     ),
-    always(
-        "timestamp",
-        Value::Time,
-        "When it happened; not when it was sent.",
-    ),
+    time("timestamp"),
     when(When::Has("call_id"), "call_id", Value::Data("call_id"), ""),
     when(
         When::CallOrHas("caller_id"),
@@ -59,16 +55,8 @@ pub(super) const LAYOUT: &[Member] = &[
         "",
     ),
     when(When::Call, "account_id", Value::Data("account_id"), ""),
-    always(
-        "id",
-        Value::Id,
-        "The event's lasting id: the same in every repeat.",
-    ),
-    always(
-        "sequence",
-        Value::Sequence,
-        "Grows with every event of the node, never used twice.",
-    ),
+    id("id"),
+    sequence("sequence"),
     always("", Value::Rest(&["caller_id", "called_id", "call_id"]), ""),
 ];
 

@@ -1,7 +1,7 @@
 //! `vobiz-voice`: the flat body of the Vobiz voice callbacks, `{"Event":"Hangup","timestamp",…}`.
 
 use super::Defaults;
-use super::layout::{Member, Value, When, always, when};
+use super::layout::{Member, Value, When, always, id, sequence, time, when};
 use super::names::Guide;
 
 /// As for `vobiz`: the guide gives one set of rules for both.
@@ -17,11 +17,7 @@ pub(super) const LAYOUT: &[Member] = &[
         Value::Name(Guide::VobizVoice),
         "What the guide calls this kind of event; ours where it has no name for it.",
     ),
-    always(
-        "timestamp",
-        Value::Time,
-        "When it happened; not when it was sent.",
-    ),
+    time("timestamp"),
     always("auth_id", Value::Data("account_id"), ""),
     when(When::Has("call_id"), "CallUUID", Value::Data("call_id"), ""),
     when(When::Has("caller_id"), "From", Value::Data("caller_id"), ""),
@@ -46,16 +42,8 @@ pub(super) const LAYOUT: &[Member] = &[
         Value::Data("disconnect_reason"),
         "",
     ),
-    always(
-        "id",
-        Value::Id,
-        "The event's lasting id: the same in every repeat.",
-    ),
-    always(
-        "sequence",
-        Value::Sequence,
-        "Grows with every event of the node, never used twice.",
-    ),
+    id("id"),
+    sequence("sequence"),
     always(
         "",
         Value::Rest(&[

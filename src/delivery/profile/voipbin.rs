@@ -1,7 +1,7 @@
 //! `voipbin`: the body of the VoIPBIN webhook guide, `{"type":"call_hangup","data":{…}}`.
 
 use super::Defaults;
-use super::layout::{Member, Value, When, always, when};
+use super::layout::{Member, Value, When, always, id, sequence, time, when};
 use super::names::Guide;
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::signer::SignatureScheme;
@@ -71,21 +71,9 @@ const DATA: &[Member] = &[
     when(When::Call, "tm_create", Value::Data("start_time"), ""),
     when(When::Call, "tm_progressing", Value::Data("answer_time"), ""),
     when(When::Call, "tm_hangup", Value::Data("end_time"), ""),
-    always(
-        "event_id",
-        Value::Id,
-        "The event's lasting id: the same in every repeat.",
-    ),
-    always(
-        "timestamp",
-        Value::Time,
-        "When it happened; not when it was sent.",
-    ),
-    always(
-        "sequence",
-        Value::Sequence,
-        "Grows with every event of the node, never used twice.",
-    ),
+    id("event_id"),
+    time("timestamp"),
+    sequence("sequence"),
     when(
         When::Call,
         "",

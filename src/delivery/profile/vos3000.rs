@@ -2,7 +2,7 @@
 //! it the id and the sequence, which a receiver written from the guide does not look at.
 
 use super::Defaults;
-use super::layout::{Member, Value, always};
+use super::layout::{Member, Value, always, id, sequence, time};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::signer::SignatureScheme;
 use std::time::Duration;
@@ -23,22 +23,10 @@ pub(super) fn defaults() -> Defaults {
 /// The body.
 pub(super) const LAYOUT: &[Member] = &[
     always("event", Value::Kind, "What kind of event it is."),
-    always(
-        "timestamp",
-        Value::Time,
-        "When it happened; not when it was sent.",
-    ),
+    time("timestamp"),
     always("data", Value::Whole, "What happened."),
-    always(
-        "id",
-        Value::Id,
-        "The event's lasting id: the same in every repeat.",
-    ),
-    always(
-        "sequence",
-        Value::Sequence,
-        "Grows with every event of the node, never used twice.",
-    ),
+    id("id"),
+    sequence("sequence"),
 ];
 
 #[cfg(test)]
