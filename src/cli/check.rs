@@ -3,16 +3,16 @@
 
 mod live;
 
+use super::reading::{self, Seen};
 use super::{CONFIG_DEFAULT, Exit, deep, routes, screen};
-use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, SourceConfig, order, value};
-use crate::derive::{self, Derive, Fate};
+use crate::derive::Fate;
+use crate::event::Event;
 use crate::event::filter::Filter;
-use crate::event::{Event, Maker, Origin};
 use crate::parser::guess::CallForms;
-use crate::parser::{Parser, Record, Reject, Step};
+use crate::parser::{Record, Reject};
 use crate::queue::Partition;
-use crate::source::{FirstRow, HeaderTest, listing};
+use crate::source::listing;
 use clap::Args;
 use std::fs::File;
 use std::io::Read;
@@ -242,11 +242,7 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
         for row in rows {
             screen::line(row);
         }
-        screen::line(format_args!(
-            "event {} {} at {}",
-            event.kind, event.id, event.time
-        ));
-        screen::line(String::from_utf8_lossy(&event.data));
+        show(&event);
     }
     screen::line(format_args!(
         "of the first rows {} fit, {} do not",
@@ -263,6 +259,15 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
     } else {
         Sample::Misfits
     }
+}
+
+/// Shows the event that a row makes, below its columns.
+fn show(event: &Event) {
+    screen::line(format_args!(
+        "event {} {} at {}",
+        event.kind, event.id, event.time
+    ));
+    screen::line(String::from_utf8_lossy(&event.data));
 }
 
 /// How the rows of a sample fit.
@@ -284,48 +289,19 @@ impl Tally {
         bytes: &[u8],
         is_whole: bool,
     ) -> Option<(Vec<String>, Event)> {
-        let format = &source.parser.format;
-        let mut parser = Parser::new(source.parser.clone());
-        let maker = Maker::new(
-            node.clone(),
-            source.files.name.clone(),
-            source.calls.clone(),
-        );
+        let mut shown = None;
         // A row is shown whether or not it would be told.
-        let settings = derive::Settings {
-            start: None,
-            keep: Filter::default(),
-            ..source.derive.clone()
-        };
-        let mut derive = Derive::new(settings, maker, format, &[]);
-        let clock = SystemClock::new();
-        let now = derive::Now {
-            moment: clock.now(),
-            wall: clock.wall(),
-        };
-        parser.set_circumstances(now.wall, true);
-        // The same first row as the agent's, so that the id shown is the one delivered.
-        let headers = Parser::new(source.parser.clone());
-        let is_header: HeaderTest =
-            Arc::new(move |line: &[u8], at_start: bool| headers.is_header(line, at_start));
-        let first_row = FirstRow::among(bytes, 0, &is_header).map_or([0; 32], |first| first.hash);
-        let (mut at, mut line, mut shown) = (0, 1_u64, None);
-        while at < bytes.len() {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let (taken, lines) = match parser.next(rest, at == 0, is_whole) {
-                Step::Record {
-                    record,
-                    bytes,
-                    lines,
-                } => {
-                    let origin = Origin {
-                        first_row: &first_row,
-                        offset: at as u64,
-                        raw: rest.get(..bytes).unwrap_or_default(),
-                    };
-                    self.calls.add(&record);
-                    let mut told = Vec::new();
-                    match derive.take(&record, format, origin, now, &mut told) {
+        let keep = Filter::default();
+        reading::rows(
+            source,
+            node,
+            keep,
+            bytes,
+            is_whole,
+            |line, seen| match seen {
+                Seen::Record(record, fate, told) => {
+                    self.calls.add(record);
+                    match fate {
                         Fate::Misfit(reject) => self.misfit(line, &reject),
                         _ => self.good += 1,
                     }
@@ -333,24 +309,13 @@ impl Tally {
                     if let Some(event) = told.into_iter().next()
                         && shown.is_none()
                     {
-                        shown = Some((columns(&record), event));
+                        shown = Some((columns(record), event));
                     }
-                    (bytes, lines)
                 }
-                Step::Rejected {
-                    reject,
-                    bytes,
-                    lines,
-                } => {
-                    self.misfit(line, &reject);
-                    (bytes, lines)
-                }
-                Step::Skipped { bytes, lines } | Step::Unwanted { bytes, lines } => (bytes, lines),
-                Step::More => break,
-            };
-            at += taken;
-            line += u64::from(lines);
-        }
+                Seen::Rejected(reject) => self.misfit(line, &reject),
+                Seen::Unwanted | Seen::Incomplete => {}
+            },
+        );
         shown
     }
 

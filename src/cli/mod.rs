@@ -11,6 +11,7 @@ mod endpoints;
 mod formats;
 mod formats_try;
 mod messages;
+mod reading;
 mod receive;
 mod reload;
 mod replay;

@@ -569,3 +569,28 @@ fn a_body_is_made_in_one_place_so_that_nothing_hidden_is_told() {
         }
     }
 }
+
+#[test]
+fn a_document_that_keep_leaves_out_goes_nowhere() {
+    let bench = Bench::new();
+    let fixtures = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/freeswitch/json_cdr"
+    );
+    let file = format!("{fixtures}/5f6a1c3e-0001-4f11-9a01-000000000001.cdr.json");
+    let ask_with = |keep: &str| {
+        let config = format!(
+            "node = \"n\"\nstate_dir = \"state\"\n[log]\nto = \"stderr\"\n[[source]]\nname = \"calls\"\nformat = \"freeswitch-json\"\n\
+             directory = \"{}/cdr\"\nstart = \"beginning\"\n{keep}\n\
+             [[endpoint]]\nname = \"all\"\nurl = \"https://example.com/\"\nevents = [\"cdr\"]\nsignature = \"none\"\n",
+            bench.dir.path().display()
+        );
+        fs::write(bench.path("switchhook.toml"), config).unwrap();
+        text(&ask(&bench, &["routes", "try", "--file", &file]).stdout)
+    };
+    let told = ask_with("");
+    assert!(told.contains("evt_") && told.contains("all"), "{told}");
+    let left_out = ask_with("keep = { account_id = \"nobody's\" }");
+    assert!(left_out.contains("keep leaves it out"), "{left_out}");
+    assert!(!left_out.contains("evt_"), "{left_out}");
+}

@@ -1,15 +1,14 @@
 //! What `check` shows of a source that is not lines of files.
 
-use super::{Sample, columns, screen};
+use super::{Sample, Seen, columns, reading, screen, show};
 use crate::clock::SystemClock;
 use crate::config::live::{Folder as FolderConfig, Kind};
 use crate::config::{Config, SourceConfig};
-use crate::event::{Maker, Origin};
+use crate::derive::Fate;
+use crate::event::filter::Filter;
 use crate::folder::{Folder, Found};
 use crate::listen::Protocol;
-use crate::parser::{DocumentStep, Parser};
 use crate::source::Start;
-use sha2::{Digest, Sha256};
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -104,35 +103,29 @@ fn document(found: &Found, count: usize, source: &SourceConfig, config: &Config)
             return Sample::Unreadable;
         }
     };
-    let mut parser = Parser::new(source.parser.clone());
     let name = found.path.file_name().unwrap_or_default().to_string_lossy();
-    match parser.document(&bytes, &name, true) {
-        DocumentStep::Record(record) => {
-            for row in columns(&record) {
-                screen::line(row);
+    let mut sample = Sample::Fits;
+    // A document is shown whether or not it would be told.
+    let keep = Filter::default();
+    reading::document(
+        source,
+        &config.node,
+        keep,
+        &bytes,
+        &name,
+        |seen| match seen {
+            Seen::Record(_, Fate::Misfit(reject), _) | Seen::Rejected(reject) => {
+                screen::line(screen::styled(screen::BAD, reject));
+                sample = Sample::Misfits;
             }
-            let maker = Maker::new(
-                Arc::clone(&config.node),
-                Arc::clone(&source.files.name),
-                source.calls.clone(),
-            );
-            let origin = Origin {
-                first_row: &Sha256::digest(&bytes).into(),
-                offset: 0,
-                raw: &bytes,
-            };
-            let event = maker.make(&record, &source.parser.format, origin);
-            screen::line(format_args!(
-                "event {} {} at {}",
-                event.kind, event.id, event.time
-            ));
-            screen::line(String::from_utf8_lossy(&event.data));
-            Sample::Fits
-        }
-        DocumentStep::Incomplete => Sample::Fits,
-        DocumentStep::Rejected(reject) => {
-            screen::line(screen::styled(screen::BAD, reject));
-            Sample::Misfits
-        }
-    }
+            Seen::Record(record, _, told) => {
+                for row in columns(record) {
+                    screen::line(row);
+                }
+                told.iter().take(1).for_each(show);
+            }
+            Seen::Unwanted | Seen::Incomplete => {}
+        },
+    );
+    sample
 }
