@@ -11,7 +11,8 @@
 //!   endpoint works, and the suspect has lost an attempt; one more failure, and the endpoint is
 //!   failing;
 //! * **retries**: has lost attempts and waits for its own time. What waits longer than a moment
-//!   is also kept on disk;
+//!   is also kept on disk, and where many do only its place is kept here; those that wait for
+//!   long are [put off](later), and are not kept here at all;
 //! * **ready**: was put back, or waited behind another that is done: goes out next;
 //! * **gathering**: waits for company, where an endpoint takes several events in one request;
 //! * behind another event of its [line](super::order), where the endpoint asks for order;
@@ -25,6 +26,7 @@
 
 mod company;
 mod express;
+mod later;
 mod mirror;
 
 use super::alert::Wanted;
@@ -50,13 +52,15 @@ use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
 use crate::queue::Queued;
 use expiry::{EXPIRE_PAUSE, Expiry};
+use later::Later;
 use mirror::Mirroring;
 use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most events that wait for their own retry before nothing new is taken.
+/// Most events that wait for their own retry, those that are [put off](later) aside, before
+/// nothing new is taken.
 ///
 /// Each is a copy beside the queue and about 1 KiB here. An endpoint that refuses everything
 /// would else turn the whole backlog into copies; with this it is stopped after so many until
@@ -130,10 +134,11 @@ pub struct Lane {
     suspects: Vec<(Moment, Entry)>,
     /// At most [`KEPT_MAX`] and what was under way.
     retries: BTreeMap<(Moment, Sequence), Entry>,
-    /// What waited in the queue at the start and was not tried since: when, and its due time there.
-    /// The events themselves stay there until then. At most what the queue lets wait.
+    /// What waits in the queue only: when, and its due time there. The events themselves stay there
+    /// until then. At most what the queue lets wait.
     stored: BTreeMap<(Moment, Sequence), UnixMs>,
     has_loaded_stored: bool,
+    later: Later,
     /// At most what was put back by those under way, and stepped forward since.
     ready: VecDeque<Entry>,
     gathering: Gathering,
@@ -206,6 +211,7 @@ impl Lane {
             retries: BTreeMap::new(),
             stored: BTreeMap::new(),
             has_loaded_stored: false,
+            later: Later::default(),
             ready: VecDeque::new(),
             gathering: Gathering::default(),
             lines: Lines::default(),
@@ -271,6 +277,8 @@ impl Lane {
             .load_stored(now, wall)
             .and_then(|()| {
                 self.reroute(wall);
+                self.bring_back(now, wall)?;
+                self.put_off(now, wall);
                 self.pick(now, is_probe, address)
             })
             .and_then(|picked| match picked {
@@ -474,7 +482,7 @@ impl Lane {
             () => EndpointState::Working,
         };
         Counts {
-            retrying: self.kept() as u64,
+            retrying: self.kept() as u64 + self.later.count,
             state,
             failing_for: self.breaker.failing_since().map(|since| now.since(since)),
             next_try: self.next_try(now),
@@ -613,7 +621,7 @@ impl Lane {
                 Ok(Some(held.remove()))
             }
             (_, Some((key, due))) if key.0 <= now && !self.memory.is_short() => {
-                self.fetch(key, due)
+                self.fetch(key, due, now)
             }
             _ => Ok(None),
         }
@@ -624,10 +632,16 @@ impl Lane {
         &mut self,
         key: (Moment, Sequence),
         due: UnixMs,
+        now: Moment,
     ) -> Result<Option<Entry>, QueueTrouble> {
         let name = &self.endpoint.name;
         let Some(waiting) = self.queue.waiting_event(name, due, key.1)? else {
             self.stored.remove(&key);
+            if self.unsettled > 0 {
+                // That it is to wait may not be on disk yet.
+                self.stored.insert((now + MEMORY_WAIT, key.1), due);
+                return Ok(None);
+            }
             let line = self.lines.line_of(key.1);
             self.step_forward(line, key.1, key.0);
             return Ok(None);
@@ -751,6 +765,7 @@ impl Lane {
         let stored = stored.filter(|_| !self.memory.was_refused());
         let suspect = self.suspects.iter().map(|(due, _)| *due).min();
         let due = retry.into_iter().chain(stored).chain(suspect);
+        let due = due.chain(self.next_brought_back());
         due.chain(self.gathering_due()).min()
     }
 
@@ -763,10 +778,12 @@ impl Lane {
             return Ok(());
         }
         let places = self.queue.waiting_places(&self.endpoint.name)?;
+        let put_off = self.queue.put_off_now(&self.endpoint.name)?;
         for (due, sequence) in self.queue_up(places)? {
             let wait = due.since(wall).min(self.endpoint.retries.max);
             self.stored.insert((now + wait, sequence), due);
         }
+        self.note_put_off(put_off, now, wall);
         self.has_loaded_stored = true;
         Ok(())
     }
@@ -917,7 +934,7 @@ impl Lane {
                     event: entry.queued.clone(),
                 };
                 self.settle(sequence, keep);
-                self.set_aside(entry, now + wait, now);
+                self.set_aside(entry, now + wait, wall.after(wait), now);
             }
             Next::Bury => {
                 entry.attempts = entry.attempt();

@@ -17,6 +17,7 @@
 //! for their copies they are not written ([`Queue::has_room_to_keep`]).
 
 use super::ballast;
+use super::later;
 use super::row::{self, bytes_of};
 use super::{Queue, locked};
 use crate::clock::Moment;
@@ -413,6 +414,7 @@ impl Disk {
                         *part += bytes_of(&entry);
                     }
                 }
+                Some(later::DIRECTORY) => measured.older += bytes_of(&entry),
                 Some(ballast::NAME) => measured.ballast = bytes_of(&entry),
                 Some(name) if is_quarantine(name) => measured.quarantine += bytes_of(&entry),
                 _ => measured.others += bytes_of(&entry),
