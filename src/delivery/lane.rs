@@ -50,6 +50,7 @@ use super::settler::Outbox;
 use super::window::{WINDOW_EVENTS, Window};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
+use crate::ingest::Told;
 use crate::queue::Queued;
 use expiry::{EXPIRE_PAUSE, Expiry};
 use later::Later;
@@ -157,6 +158,8 @@ pub struct Lane {
     is_stopping: bool,
     is_unreadable: bool,
     is_failing_said: bool,
+    /// What was told of the endpoint before this lane was made, and is not known to be over.
+    told: Told,
     /// The end of a pause, asked for by the endpoint, that is longer than its time between probes.
     paused_until: Moment,
     /// Nothing new is taken since then, because of [`KEPT_MAX`].
@@ -225,6 +228,7 @@ impl Lane {
             is_stopping: false,
             is_unreadable: false,
             is_failing_said: false,
+            told: Told::default(),
             paused_until: Moment::default(),
             held_since: None,
             is_held_said: false,
@@ -241,6 +245,11 @@ impl Lane {
     pub fn routed(mut self, routes: &Routes) -> Lane {
         self.chooser.follow(routes.clone());
         self
+    }
+
+    /// The same lane, of whose endpoint this was told before: that it is over will be said.
+    pub fn told(self, told: Told) -> Lane {
+        Lane { told, ..self }
     }
 
     /// What to do at `now`.
@@ -811,7 +820,9 @@ impl Lane {
     /// alone.
     fn answered(&mut self, address: usize, now: Moment, wall: UnixMs) {
         self.gone_since = None;
-        if let Some(recovered) = self.breaker.answered(address, now) {
+        let recovered = self.breaker.answered(address, now);
+        self.said_before(address, recovered, wall);
+        if let Some(recovered) = recovered {
             let (failing_for, probes) = (recovered.failing_for, recovered.probes);
             if std::mem::take(&mut self.is_failing_said) {
                 self.limit.restart();

@@ -21,6 +21,7 @@ mod recordings;
 mod report;
 mod set_aside;
 mod status;
+mod told;
 
 pub use alerts::{ALERTS_MAX, AlertBox, Alerts};
 pub use documents::{After, Documents, watermark_name, watermark_of};
@@ -31,6 +32,7 @@ pub use pushed::{Pushed, Reading};
 pub use recordings::Recordings;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 pub use status::{SourceStatus, SourcesStatus};
+pub use told::Told;
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};

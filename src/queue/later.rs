@@ -601,7 +601,7 @@ mod tests {
     #[test]
     fn what_is_put_off_pins_no_generation_and_is_not_carried() {
         let directory = tempfile::tempdir().unwrap();
-        let queue = queue(&directory, 2_000, 600, 1);
+        let queue = queue(&directory, 1_000, 600, 1);
         let generations = || {
             fs::read_dir(directory.path().join("queue"))
                 .unwrap()
@@ -613,7 +613,7 @@ mod tests {
         let work = super::super::probe::work_of(|| queue.roll_now().unwrap());
         assert!(work.bytes < 20_000, "{work:?}");
         assert!(generations() <= 2, "{}", generations());
-        assert_eq!(waiting(&queue), 2_000);
+        assert_eq!(waiting(&queue), 1_000);
     }
 
     #[test]
@@ -628,7 +628,7 @@ mod tests {
         assert_eq!(more.len(), 5);
         // Numbers are not given twice.
         assert_eq!(queue.put_off("billing", &more).unwrap().len(), 5);
-        assert!(directory.path().join("later/00000002").exists());
+        assert!(directory.path().join("later/00000008").exists());
         assert_eq!(queue.put_off("billing", &more).unwrap(), []);
     }
 
