@@ -286,8 +286,12 @@ impl Source {
             .is_some_and(|ending| ending != Ending::Complete);
         if let Some(at) = compared.matched
             && let Some(parent) = related.get(at)
-            && !parent.is_alive
+            && (!parent.is_alive || *parent.path == *path)
         {
+            // Another file has taken its name, and it has none: what was added to it is in both.
+            if self.has_unread(parent) {
+                return Ok(Verdict::Wait);
+            }
             let mark = Mark::of(&parent.position);
             return Ok(Verdict::Heir(
                 Box::new(parent.clone()),
@@ -312,6 +316,60 @@ impl Source {
             Some((parent, mark)) => Verdict::Heir(Box::new(parent), mark, compared.length),
             None => Verdict::New,
         })
+    }
+
+    fn has_unread(&self, parent: &Parent) -> bool {
+        let Of::File(key) = parent.of else {
+            return false;
+        };
+        self.files.get(&key).is_some_and(Known::has_unread)
+    }
+
+    /// Has files that were cut off and then written again as they were, as `ed` saves one, go on
+    /// where they were: their last life is not over. Only while they wait for a copy of it; later
+    /// they are read from their start, with the same ids.
+    pub(super) fn take_back_lives(&mut self) -> Result<(), SourceError> {
+        for at in (0..self.pasts.len()).rev() {
+            let Some(past) = self.pasts.get(at).filter(|past| past.is_awaited) else {
+                continue;
+            };
+            let (key, position) = (past.position.key, &past.position);
+            let is_next = |known: &&Known| {
+                let is_plain = known.packed_bytes.is_none();
+                let can_be = known.is_held && known.is_here() && known.size >= position.offset;
+                let is_it = known.position.life == position.life.saturating_add(1);
+                is_plain && can_be && is_it && known.position.offset == 0
+            };
+            let Some(known) = self.files.get(&key).filter(is_next) else {
+                continue;
+            };
+            if position.first_row.is_none() || *known.path != *past.path {
+                continue;
+            }
+            let path = Arc::clone(&known.path);
+            let likeness = self
+                .tails
+                .with_content(key, &path, |content| identity::compare(content, position));
+            match likeness {
+                Ok(Likeness::Same) => {}
+                Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
+                // Whoever reads it will find out what is wrong with it.
+                Ok(_) | Err(TailError::Moved | TailError::Unreadable(_)) => continue,
+            }
+            let past = self.pasts.swap_remove(at);
+            self.distrust(key);
+            self.supersede(key);
+            let offset = past.position.offset;
+            if let Some(known) = self.files.get_mut(&key) {
+                known.take_back(past);
+            }
+            self.untold.changes.push(Change::Continued {
+                from: Arc::clone(&path),
+                path,
+                offset,
+            });
+        }
+        Ok(())
     }
 
     /// What a file is whose end stands at the same place in `parent`, which is there to be read;
@@ -699,7 +757,11 @@ const MARKS_COMPARED_MAX: usize = 64;
 pub const RECENT_BYTES_MAX: usize = 4 << 10;
 
 /// Whether the bytes before `mark` stand in `content` too.
-fn holds(content: &mut Content<'_>, mark: Mark) -> io::Result<bool> {
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn holds(content: &mut Content<'_>, mark: Mark) -> io::Result<bool> {
     let count = u64::from(mark.tail_bytes);
     let tail = identity::bytes_at(content, mark.offset.saturating_sub(count), count)?;
     Ok(tail.len() as u64 == count && (count == 0 || identity::short_hash(&tail) == mark.tail))
