@@ -212,9 +212,10 @@ impl Source {
         if new.is_empty() {
             return;
         }
-        let is_gone = |known: &&Known| {
-            let has_no_name = matches!(known.presence, Presence::Gone { .. } | Presence::Unlisted);
-            has_no_name && known.position.first_row.is_some()
+        let is_gone = |known: &&Known| match known.presence {
+            Presence::Gone { .. } => known.position.first_row.is_some(),
+            Presence::Unlisted => true,
+            Presence::Remembered | Presence::Listed => false,
         };
         let gone: HashSet<Arc<Path>> = self
             .files

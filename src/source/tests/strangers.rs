@@ -156,3 +156,50 @@ fn a_file_renamed_by_a_rotation_and_deleted_by_the_next_is_no_file_cut_off_under
     let gap = changes.iter().find(|change| change.starts_with("gap"));
     assert_eq!(gap, None);
 }
+
+#[test]
+fn copies_that_replace_a_file_at_any_moment_give_every_row_once_and_no_gap() {
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut scene = Scene::new();
+        let whole = rows(0..300);
+        let (mut end, mut seen) = (0, Vec::new());
+        for _ in 0..60 {
+            match random.u8(..8) {
+                0..3 => {
+                    end = (end + random.usize(..200)).min(whole.len());
+                    scene.append("elsewhere", &whole[..end]);
+                    scene.rename("elsewhere", "cdr.txt");
+                }
+                3..6 => {
+                    scene.look();
+                    scene.now = scene.now.after(Duration::from_millis(random.u64(..700)));
+                }
+                6 => seen.extend(scene.drain()),
+                _ => seen.extend(scene.follow()),
+            }
+        }
+        scene.append("elsewhere", &whole);
+        scene.rename("elsewhere", "cdr.txt");
+        for _ in 0..10 {
+            seen.extend(scene.follow());
+            scene.wait(5);
+        }
+        let expected: Vec<String> = whole
+            .lines()
+            .map(|line| format!("cdr.txt: {line}"))
+            .collect();
+        let changes = scene.changes();
+        assert!(
+            seen == expected,
+            "seed {seed}: {} rows instead of {}, the first other one {:?}\n{changes:#?}",
+            seen.len(),
+            expected.len(),
+            seen.iter()
+                .zip(&expected)
+                .find(|(left, right)| left != right)
+        );
+        let gap = changes.iter().find(|change| change.starts_with("gap"));
+        assert_eq!(gap, None, "seed {seed}: {changes:#?}");
+    }
+}
