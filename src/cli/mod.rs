@@ -20,6 +20,7 @@ mod run;
 mod schema;
 mod screen;
 mod secret;
+mod signing;
 mod sources;
 mod status;
 mod store;

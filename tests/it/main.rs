@@ -40,6 +40,7 @@ mod routing;
 mod rsyslog;
 mod service;
 mod shape;
+mod signatures;
 mod strace;
 mod support;
 mod syslog;
