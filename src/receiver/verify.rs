@@ -658,9 +658,12 @@ impl fmt::Display for Verifier {
         let Some(scheme) = &self.scheme else {
             return f.write_str("none, as the endpoint does not sign");
         };
-        match scheme.name() {
-            Some(name) => write!(f, "scheme {name}")?,
-            None => f.write_str("a scheme of its own")?,
+        let mut named = SignatureScheme::NAMED.into_iter();
+        let of_url = named.find(|(_, named)| named().over_url() == *scheme);
+        match (scheme.name(), of_url) {
+            (Some(name), _) => write!(f, "scheme {name}")?,
+            (None, Some((name, _))) => write!(f, "scheme {name} over the address")?,
+            (None, None) => f.write_str("a scheme of its own")?,
         }
         write!(f, " ({}), ", scheme.header)?;
         match self.keys.len() {

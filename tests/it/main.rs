@@ -32,6 +32,7 @@ mod live;
 mod ordering;
 mod pace;
 mod packaging;
+mod pages;
 mod power;
 mod quiet;
 mod receivers;
