@@ -22,7 +22,7 @@ pub mod queue;
 pub mod rotation;
 pub mod route;
 pub mod secret;
-mod signature;
+pub mod signature;
 pub mod source;
 pub mod value;
 pub mod written;
