@@ -231,8 +231,11 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
         };
     };
     screen::line(format_args!(
-        "{} matched; sample from {}",
-        screen::counted(listing.found.len(), "file"),
+        "{}; sample from {}",
+        match listing.found.len() {
+            1 => "1 file matches".to_string(),
+            many => format!("{many} files match"),
+        },
         newest.path.display()
     ));
     let mut bytes = Vec::new();
@@ -286,7 +289,11 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
 /// The first directory on the way to the files of `glob` that is not there.
 fn missing(glob: &str) -> Option<PathBuf> {
     let is_plain = |path: &&Path| !path.to_string_lossy().contains(['*', '?', '[']);
-    let directories: Vec<&Path> = Path::new(glob).ancestors().skip(1).filter(is_plain).collect();
+    let directories: Vec<&Path> = Path::new(glob)
+        .ancestors()
+        .skip(1)
+        .filter(is_plain)
+        .collect();
     let missing = directories.into_iter().rev().find(|path| !path.exists())?;
     (!missing.as_os_str().is_empty()).then(|| missing.to_owned())
 }

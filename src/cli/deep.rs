@@ -159,7 +159,7 @@ fn files(config: &Config, user: &str) -> Exit {
 fn settings(config: &Config, reader: &Reader) -> Exit {
     let endpoints = config.endpoints.iter().flat_map(|endpoint| {
         let files = endpoint.secret_files.iter().chain(&endpoint.ca_file);
-        files.chain(&endpoint.identity.cert).chain(&endpoint.identity.key)
+        files.chain(endpoint.identity.paths())
     });
     let mut exit = Exit::Success;
     for path in config.files.iter().chain(endpoints) {

@@ -274,7 +274,12 @@ impl View<'_> {
             true => CALL,
             false => &format.name,
         };
-        self.source(name, &format.name, format.local_times, format.reader.is_document());
+        self.source(
+            name,
+            &format.name,
+            format.local_times,
+            format.reader.is_document(),
+        );
         if let Some(columns) = &fit.columns {
             screen::line(format_args!("columns = {columns:?}"));
         } else if fit.tally.calls.warning().is_some() {
@@ -346,7 +351,9 @@ impl View<'_> {
             screen::line("header = \"present\"");
         }
         if format.id_keys.is_empty() {
-            screen::line("# id_keys = [[\"…\"]]: a column, or several, that no two rows share; without it a row is known by its place in the file");
+            screen::line(
+                "# id_keys = [[\"…\"]]: a column, or several, that no two rows share; without it a row is known by its place in the file",
+            );
         }
         let words = Meaning::ALL.iter().map(|(word, _)| *word);
         let words: Vec<&str> = words.collect();

@@ -12,7 +12,7 @@ use super::route;
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
 use super::value;
-use super::written::Key;
+use super::written::{Key, Written};
 use crate::delivery::endpoint::{Endpoint, EventFilter};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::profile::{Body, FieldMap, Profile};
@@ -337,8 +337,10 @@ fn secrets(
 fn secret_files(table: &EndpointTable, place: &Place<'_>) -> Vec<PathBuf> {
     [&table.secret_file, &table.previous_secret_file]
         .into_iter()
-        .filter_map(|written| written.as_ref())
-        .map(|written| place.resolve(written.get_ref()))
+        .filter_map(|written| match written.as_ref()?.get_ref() {
+            Written::As(text) => Some(place.resolve(text)),
+            Written::Not(_) => None,
+        })
         .collect()
 }
 

@@ -48,7 +48,10 @@ fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
             .map_or(String::new(), |error| format!(": {}", error.text))
     };
     match endpoint.state.as_str() {
-        "failing" => Some(format!("endpoint {name} is failing{}", error())),
+        "failing" => Some(format!(
+            "endpoint {name} is failing{}; `switchhook test {name}` shows each step of an attempt",
+            error()
+        )),
         "stopped" => Some(format!(
             "endpoint {name} answered 410 twice and is sent nothing; `switchhook endpoints resume {name}` when it is back"
         )),

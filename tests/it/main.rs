@@ -44,3 +44,4 @@ mod strace;
 mod support;
 mod syslog;
 mod together;
+mod walk;

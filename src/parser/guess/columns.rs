@@ -276,13 +276,20 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let is_counted = |text: &str| {
         let parts = text.rsplit('-').next().and_then(|id| id.split_once('.'));
         parts.is_some_and(|(secs, count)| {
-            let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            let digits =
+                |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
             secs.len() >= 9 && digits(secs) && digits(count)
         })
     };
-    let mut known = guesses.iter().any(|guess| guess.meaning == Some(Meaning::CallId));
+    let mut known = guesses
+        .iter()
+        .any(|guess| guess.meaning == Some(Meaning::CallId));
     for (index, guess) in guesses.iter_mut().enumerate() {
-        let mut filled = rows.iter().map(|row| field(row, index).trim()).filter(|text| !text.is_empty()).peekable();
+        let mut filled = rows
+            .iter()
+            .map(|row| field(row, index).trim())
+            .filter(|text| !text.is_empty())
+            .peekable();
         if guess.meaning.is_some() || filled.peek().is_none() || !filled.all(is_counted) {
             continue;
         }
@@ -395,14 +402,20 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     // Switches tell the caller's number in several forms before they come to the called one.
     let caller = meant(guesses, Meaning::CallerId);
     let differs = |index: &usize| {
-        let same = |row: &&Vec<String>| caller.is_some_and(|caller| field(row, caller) == field(row, *index));
+        let same = |row: &&Vec<String>| {
+            caller.is_some_and(|caller| field(row, caller) == field(row, *index))
+        };
         rows.iter().filter(same).count() * 2 < rows.len()
     };
     if let Some(next) = numbers(guesses).into_iter().find(differs) {
         give(guesses, next, Meaning::CalledId, Kind::Text);
     }
     let tells_how = |index: &usize| {
-        let mut filled = rows.iter().map(|row| field(row, *index).trim()).filter(|text| !text.is_empty()).peekable();
+        let mut filled = rows
+            .iter()
+            .map(|row| field(row, *index).trim())
+            .filter(|text| !text.is_empty())
+            .peekable();
         filled.peek().is_some() && filled.all(is_disposition)
     };
     if let Some(index) = (0..guesses.len()).find(tells_how) {
