@@ -19,6 +19,7 @@
 use super::ballast;
 use super::later;
 use super::row::{self, bytes_of};
+use super::size::Size;
 use super::{Queue, locked};
 use crate::clock::Moment;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -193,11 +194,15 @@ impl fmt::Display for Shortage {
         match self {
             Self::DiskMax { taken, disk_max } => write!(
                 f,
-                "the state directory takes {taken} of {disk_max} bytes, counting what its parts may still grow; delivery frees it: look at the endpoint with the most events queued, or raise disk_max"
+                "the state directory takes {} of {}, counting what its parts may still grow; delivery frees it: look at the endpoint with the most events queued, or raise disk_max",
+                Size(*taken),
+                Size(*disk_max)
             ),
             Self::FreeMin { free, free_min } => write!(
                 f,
-                "the partition has {free} bytes free and {free_min} are to stay free for the switch; make room there, or lower free_min"
+                "the partition has {} free and {} are to stay free for the switch; make room there, or lower free_min",
+                Size(*free),
+                Size(*free_min)
             ),
             Self::FreeInodes {
                 free,

@@ -98,6 +98,7 @@ mod salvage;
 #[cfg(test)]
 mod seen;
 mod settle;
+mod size;
 mod state;
 mod survey;
 #[cfg(test)]
@@ -125,6 +126,7 @@ pub use overflow::Dropped;
 pub use quarantine::QUARANTINE_BYTES_DEFAULT;
 pub use recall::RECALLED_MAX;
 pub use settle::{AttachFrom, Settled, Settlement};
+pub use size::Size;
 pub use survey::{Survey, Surveyed, Whole};
 pub use urgent::URGENT_MAX;
 pub use void::{Void, VoidCause};
