@@ -21,7 +21,7 @@ mod schema;
 mod screen;
 mod secret;
 mod sources;
-mod status;
+pub(crate) mod status;
 mod store;
 mod tail;
 mod test;

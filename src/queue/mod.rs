@@ -62,7 +62,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 mod figures;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod generation;
