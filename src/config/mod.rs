@@ -128,6 +128,22 @@ impl Config {
         }
     }
 
+    /// Reads `text` as that of a file at `path`, alone.
+    ///
+    /// # Errors
+    ///
+    /// Everything that stands in the way.
+    #[cfg(any(test, fuzzing))]
+    pub fn of_text(path: &Path, text: &str) -> Result<Config, Problems> {
+        let mut problems = Problems::default();
+        let loaded = Vec::from_iter(Loaded::parse(path, text, &mut problems));
+        let config = build(&loaded, path, &mut problems);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(problems.sorted()),
+        }
+    }
+
     /// Nothing is to be followed and nothing delivered: what a fresh installation has. The agent
     /// runs and waits for a configuration.
     pub fn is_idle(&self) -> bool {

@@ -65,7 +65,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 mod figures;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod generation;
