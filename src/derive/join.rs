@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn the_time_of_a_held_line_is_read_back_whatever_year_it_is() {
         for secs in [
-            -62_135_596_800,
+            -62_135_596_800_i64,
             -1,
             0,
             1,

@@ -65,7 +65,7 @@ impl FromStr for Network {
             .map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| NotANetwork)?;
+        let bits: u8 = bits.map_or(Ok(most), str::parse).map_err(|_| NotANetwork)?;
         if bits > most {
             return Err(NotANetwork);
         }
