@@ -23,7 +23,7 @@ mod screen;
 mod secret;
 mod signing;
 mod sources;
-mod status;
+pub(crate) mod status;
 mod store;
 mod tail;
 mod test;

@@ -1,5 +1,6 @@
 //! `switchhook secret`: makes signing secrets.
 
+use super::deep::SERVICE_USER;
 use super::{Exit, screen};
 use crate::delivery::signer::Secret;
 use base64::Engine;
@@ -7,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Random bytes of a new secret: as many as HMAC-SHA256 can use.
@@ -29,7 +30,7 @@ pub enum SecretCommand {
 /// The arguments of `secret generate`.
 #[derive(Debug, Args)]
 pub struct GenerateArguments {
-    /// Write it to this new file (mode 0640) instead of the terminal.
+    /// Write it to this new file (mode 0640, readable for the service's group) instead of the terminal.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Make an Ed25519 key instead, for profiles standard and cloudevents and for a template with
@@ -95,10 +96,15 @@ fn generate(arguments: &GenerateArguments) -> Exit {
     };
     match write(path, &text) {
         Ok(()) => {
+            let shared = match share(path) {
+                Some(group) => format!(", which the group {group} can read"),
+                None => String::new(),
+            };
+            // Written as it is, it would be sought beside the configuration.
+            let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             screen::line(format_args!(
-                "wrote {}; name it in the configuration: secret_file = {:?}",
+                "wrote {}{shared}; name it in the configuration: secret_file = {whole:?}",
                 path.display(),
-                path
             ));
             if let Some(public) = public {
                 screen::line(format_args!("its receivers verify with {public}"));
@@ -113,6 +119,18 @@ fn generate(arguments: &GenerateArguments) -> Exit {
             Exit::Usage
         }
     }
+}
+
+/// Gives a file that root has made for itself to the service's group, if there is one: the agent
+/// could not read it. Returns the group.
+fn share(path: &Path) -> Option<&'static str> {
+    let metadata = std::fs::metadata(path).ok()?;
+    if metadata.uid() != 0 || metadata.gid() != 0 {
+        return None;
+    }
+    let user = nix::unistd::User::from_name(SERVICE_USER).ok()??;
+    std::os::unix::fs::chown(path, None, Some(user.gid.as_raw())).ok()?;
+    Some(SERVICE_USER)
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {

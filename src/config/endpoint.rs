@@ -12,7 +12,7 @@ use super::route;
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
 use super::value;
-use super::written::Key;
+use super::written::{Key, Written};
 use crate::delivery::endpoint::{Endpoint, EventFilter};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::profile::{Body, FieldMap, Profile};
@@ -49,6 +49,8 @@ pub struct EndpointConfig {
     pub adopt: Option<String>,
     /// Two secrets are in force.
     pub rotation: Option<Rotation>,
+    /// Files of its secrets; for `check`.
+    pub secret_files: Vec<PathBuf>,
     /// File of the extra certificate authorities; for `check`.
     pub ca_file: Option<PathBuf>,
     /// What is shown to the endpoint; for `check`.
@@ -166,6 +168,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         from,
         adopt,
         rotation: rotation::rotation(secret_keys(table), previous_keys(table), place),
+        secret_files: secret_files(table, place),
         ca_file,
         access,
         identity,
@@ -329,6 +332,16 @@ fn secrets(
     let found = secret::fetch(previous, place);
     let previous = usable(found, previous, place);
     (secret, previous)
+}
+
+fn secret_files(table: &EndpointTable, place: &Place<'_>) -> Vec<PathBuf> {
+    [&table.secret_file, &table.previous_secret_file]
+        .into_iter()
+        .filter_map(|written| match written.as_ref()?.get_ref() {
+            Written::As(text) => Some(place.resolve(text)),
+            Written::Not(_) => None,
+        })
+        .collect()
 }
 
 fn secret_keys(table: &EndpointTable) -> SecretKeys<'_> {

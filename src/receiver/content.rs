@@ -167,13 +167,10 @@ fn decoded(field: &[u8]) -> String {
     let mut rest = field;
     while let Some((first, behind)) = rest.split_first() {
         rest = behind;
-        let digits = behind
-            .get(..2)
-            .and_then(|two| std::str::from_utf8(two).ok());
-        let escaped = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-        match (first, escaped) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
+        let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
+        match (first, digit(0).zip(digit(1))) {
+            (b'%', Some((high, low))) => {
+                bytes.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
                 rest = behind.get(2..).unwrap_or_default();
             }
             (b'+', _) => bytes.push(b' '),
@@ -258,6 +255,12 @@ mod tests {
         assert_eq!(Content::of(&post, cut), Err(Unreadable::Gzip));
         let other = head("POST", PATH, &[("content-encoding", "br")]);
         assert_eq!(Content::of(&other, Bytes::new()), Err(Unreadable::Encoding));
+    }
+
+    #[test]
+    fn a_percent_sign_that_encodes_nothing_stays() {
+        assert_eq!(json_of(b"a=%+1%zz%4"), br#"{"a":"% 1%zz%4"}"#);
+        assert_eq!(json_of(b"a=%2B%E9"), "{\"a\":\"+\u{FFFD}\"}".as_bytes());
     }
 
     #[test]

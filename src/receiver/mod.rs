@@ -20,6 +20,9 @@ mod content;
 mod desk;
 mod diagnosis;
 mod fault;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod history;
 mod misanswer;
 mod page;

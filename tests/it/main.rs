@@ -46,3 +46,4 @@ mod strace;
 mod support;
 mod syslog;
 mod together;
+mod walk;
