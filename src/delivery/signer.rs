@@ -235,9 +235,12 @@ pub enum Part {
     Literal(String),
 }
 
+/// A built-in scheme: its name in the configuration, and what makes it.
+pub type NamedScheme = (&'static str, fn() -> SignatureScheme);
+
 impl SignatureScheme {
     /// Every built-in scheme, by its name in the configuration.
-    pub const NAMED: [(&'static str, fn() -> SignatureScheme); 6] = [
+    pub const NAMED: [NamedScheme; 6] = [
         ("standard", SignatureScheme::standard),
         ("vos3000", SignatureScheme::vos3000),
         ("vobiz", SignatureScheme::vobiz),

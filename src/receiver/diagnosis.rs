@@ -235,8 +235,14 @@ fn mismatch(
     if let Some(how) = altered(verifier, claim, body) {
         return (Cause::BodyAltered, how.to_string());
     }
+    if body.is_empty() {
+        let how = "it is empty, so it was lost on the way, or something before read it";
+        return (Cause::BodyAltered, how.to_string());
+    }
+    // Form fields and an address are none to begin with.
+    let was_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
     let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
-    if !is_json {
+    if was_json && !is_json {
         let how = "it is not valid JSON any more, so it was cut or changed on the way";
         return (Cause::BodyAltered, how.to_string());
     }
@@ -477,6 +483,13 @@ mod tests {
         check_vos3000(&of_longer, BODY, Cause::BodyAltered, "line end was cut");
         let cut = &BODY[..BODY.len() - 3];
         check_vos3000(&signature, cut, Cause::BodyAltered, "not valid JSON");
+        check_vos3000(&signature, "", Cause::BodyAltered, "it is empty");
+        check_vos3000(
+            &signature,
+            "event=cdr&id=evt_2",
+            Cause::SecretOrBody,
+            "no callback",
+        );
         let changed = BODY.replace("evt_1", "evt_2");
         check_vos3000(&signature, &changed, Cause::SecretOrBody, "no callback");
         let sent = [("x-vos3000-signature", signature.as_str())];
