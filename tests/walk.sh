@@ -64,6 +64,7 @@ calls() {
 }
 receive() { # further arguments of `receive`
     stop "$receiver"
+    : >receive.log
     "$program" receive --listen 127.0.0.1:$port --profile vos3000 --secret-file billing.secret "$@" >receive.log 2>&1 &
     receiver=$!
     for _ in $(seq 100); do

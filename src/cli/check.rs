@@ -378,7 +378,7 @@ fn columns(record: &Record<'_>) -> Vec<String> {
             .meaning
             .map_or(String::new(), |meaning| format!("→ {}", meaning.word()));
         let row = format!(
-            "{:>3}  {:<22} {:<31} {meaning}",
+            "{:>3}  {:<21} {:<31} {meaning}",
             index + 1,
             column.name,
             record.text(index)

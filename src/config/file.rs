@@ -171,7 +171,8 @@ pub struct SourceTable {
     pub columns: Key<toml::Value>,
     /// Layouts for rows of several kinds, each with `when`, `event`, `state` and `columns`.
     pub layout: Key<Vec<toml::Value>>,
-    /// FreeSWITCH's own template, as cdr_csv.conf.xml has it (`freeswitch-csv`).
+    /// FreeSWITCH's own template, as cdr_csv.conf.xml has it (`freeswitch-csv`); Asterisk's mapping, as
+    /// cdr_custom.conf has it (`asterisk-cdr-custom`).
     pub template: Key<String>,
     /// One character between fields (`delimited`) or pairs (`key-value`; default there: `;`).
     pub delimiter: Key<String>,

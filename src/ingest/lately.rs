@@ -51,11 +51,7 @@ impl Lately {
         self.misfits = self.misfits.saturating_add(counts.rejected);
         if self.rows > ROWS {
             // What came before weighs less and less.
-            let kept = if counts.rows >= ROWS {
-                0
-            } else {
-                ROWS - counts.rows
-            };
+            let kept = ROWS.saturating_sub(counts.rows);
             let before = (self.rows - counts.rows).max(1);
             let earlier =
                 (self.misfits - counts.rejected.min(self.misfits)).saturating_mul(kept) / before;

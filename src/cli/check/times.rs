@@ -68,7 +68,7 @@ fn odd(last: UnixMs, written: UnixMs, now: UnixMs, zone: &str) -> Option<String>
     }
     let behind = written.since(last);
     let beyond = behind.as_secs() % STEP_SECS;
-    let is_offset = beyond < 60 || beyond > STEP_SECS - 60;
+    let is_offset = beyond.min(STEP_SECS - beyond) < 60;
     (behind > CLOSE && behind <= APART_MAX && is_offset).then(|| {
         format!(
             "the file was written {} after its last row says: is timezone = {zone:?} what the switch's clock shows?",
