@@ -26,7 +26,8 @@
 //!   there with their position.
 //! * **Settle.** Cursors, waiting events and counts are one batch in the same way. A crash before
 //!   it returns means that events already sent are given out again: at least once, same id. A
-//!   dead letter is on disk before its settlement; see `dead_letter`.
+//!   dead letter is on disk before its settlement; see `dead_letter`. A few settlements may be in
+//!   the batch of a commit instead of one of their own; see `along`.
 //! * **Roll.** A new generation gets all the small state and, last, its `meta`; it is synced, as
 //!   are the directories. A crash before leaves it without meta: it is removed, the old head is
 //!   whole. Then the old head is sealed, and only then is the new one written to. A crash in
@@ -45,6 +46,7 @@
 //! urgent events, is taken last and alone.
 
 mod adopt;
+mod along;
 mod ballast;
 mod block;
 mod checkpoint;
@@ -94,6 +96,8 @@ mod salvage;
 #[cfg(test)]
 mod seen;
 mod settle;
+#[cfg(feature = "slow-syncs")]
+pub mod slow;
 mod state;
 mod survey;
 #[cfg(test)]
@@ -127,6 +131,7 @@ pub use waiting::{REASON_BYTES_MAX, Waiting};
 
 use crate::event::{Event, EventId, Sequence};
 use crate::shutdown::Bell;
+use along::Along;
 use disk::Disk;
 use lock::Lock;
 use mend::Site;
@@ -164,6 +169,8 @@ struct Parts {
     /// One for each lane of delivery.
     bells: Mutex<Vec<Bell>>,
     urgent: Mutex<Urgent>,
+    /// Settlements that wait for a commit.
+    along: Along,
     opened: Opened,
     /// Let go last, after the databases are closed.
     _lock: Lock,
@@ -238,6 +245,7 @@ impl Queue {
             disk: Mutex::new(disk),
             bells: Mutex::new(Vec::new()),
             urgent: Mutex::default(),
+            along: Along::default(),
             opened,
             _lock: lock,
         }));
