@@ -221,6 +221,9 @@ fn split_at_once(delimiter: u8, quote: u8, text: &str, fields: &mut Fields) -> b
 
 /// As [`split_plain`], where `escape` before any character takes its meaning.
 fn split_escaped(delimiter: u8, escape: u8, text: &str, fields: &mut Fields) {
+    if memchr::memchr(escape, text.as_bytes()).is_none() {
+        return split_plain(delimiter, text, fields);
+    }
     let (mut field, mut letters) = (String::new(), text.chars());
     while let Some(letter) = letters.next() {
         if letter == char::from(delimiter) {

@@ -305,10 +305,10 @@ fn no_layout(format: &Format, found: usize) -> Problem {
 
 /// Whether `text` is one of `values`, of which one that ends in `*` stands for all that begin so.
 pub(super) fn meets(values: &[String], text: &str) -> bool {
-    let text = text.trim();
-    values.iter().any(|value| match value.strip_suffix('*') {
-        Some(beginning) => text.starts_with(beginning),
-        None => text == value,
+    let text = trimmed(text).as_bytes();
+    values.iter().any(|value| match value.as_bytes() {
+        [beginning @ .., b'*'] => text.starts_with(beginning),
+        whole => text == whole,
     })
 }
 
