@@ -1,7 +1,7 @@
 //! The keys of a `[[source]]` that say what its rows are → [`Format`].
 
 use super::file::SourceTable;
-use super::place::Place;
+use super::place::{Place, nearest};
 use super::written::Key;
 use crate::event;
 use crate::parser::format::{ColumnTable, FormatProblem, FormatTable, LayoutTable};
@@ -36,11 +36,13 @@ pub(super) fn format(
         return (own_format(word, table, place), None);
     }
     let Some(mut format) = presets::find(word) else {
-        let names = presets::names()
-            .chain(GENERAL.map(|(general, _)| general))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let what = format!("{word:?} is not known; the formats are {names}");
+        let names = presets::names().chain(GENERAL.map(|(general, _)| general));
+        let names: Vec<&str> = names.collect();
+        let advice = match nearest(word, names.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("the formats are {}", names.join(", ")),
+        };
+        let what = format!("{word:?} is not known; {advice}");
         place.problem("format", &table.format, what);
         return (None, None);
     };

@@ -137,7 +137,15 @@ pub fn key_of(path: &Path) -> Result<String, String> {
 fn read(path: &Path, bytes_max: u64) -> Result<String, String> {
     let shown = path.display();
     let failed = |error: io::Error| format!("cannot read {shown}: {error}");
-    let file = File::open(path).map_err(failed)?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "{shown} is not there; name the file that holds it, or make it: `switchhook secret generate --output {shown}` for a new secret"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "cannot read {shown}: {error}; let the agent's group read it: chgrp switchhook {shown}"
+        ),
+        _ => failed(error),
+    })?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(format!("{shown} is not a file"));

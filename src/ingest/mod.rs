@@ -14,6 +14,7 @@ mod alerts;
 mod documents;
 mod forget;
 mod intake;
+mod lately;
 mod looks;
 mod mailbox;
 mod overflow;
@@ -23,16 +24,19 @@ mod recordings;
 mod report;
 mod set_aside;
 mod status;
+mod told;
 
 pub use alerts::{ALERTS_MAX, AlertBox, Alerts};
 pub use documents::{After, Documents, watermark_name, watermark_of};
 pub use forget::{Forgotten, forget, is_known};
 pub use intake::Intake;
+pub use lately::{BySource, Lately};
 pub use mailbox::{Exchange, Mailbox, MakeFeed, SourceStanding, Standing};
 pub use pushed::{Pushed, Reading};
 pub use recordings::Recordings;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 pub use status::{SourceStatus, SourcesStatus};
+pub use told::Told;
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
@@ -225,6 +229,8 @@ pub struct Ingest {
     again_asked_at: Option<Moment>,
     /// Events that were saved from damage and are not told again.
     saved: Arc<HashSet<EventId>>,
+    /// What became of each source's latest rows.
+    lately: BySource,
 }
 
 /// A feed, when it is looked at next, and what was said of it.
@@ -243,8 +249,6 @@ struct Following {
     waiting_since: Option<(FileKey, Moment)>,
     /// It has waited long enough.
     waited_enough: bool,
-    /// When a row was last made durable.
-    last_row_at: Option<UnixMs>,
     report: Report,
 }
 
@@ -259,7 +263,6 @@ impl Following {
             caught_up: false,
             waiting_since: None,
             waited_enough: false,
-            last_row_at: None,
             report: Report::new(&feed.name),
             feed,
         }
@@ -282,8 +285,8 @@ impl Following {
             files: lag.files,
             unread_bytes: lag.unread_bytes,
             partial_for: lag.partial_since.map(|since| now.since(since)),
-            last_row_at: self.last_row_at,
             trouble: self.report.trouble_now().map(str::to_string),
+            unreadable: self.report.unreadable_now(),
         }
     }
 
@@ -399,6 +402,7 @@ impl Ingest {
             again: None,
             again_asked_at: None,
             saved,
+            lately: BySource::new(),
         })
     }
 
@@ -472,6 +476,7 @@ impl Ingest {
                 .iter_mut()
                 .map(|following| following.standing(now))
                 .collect(),
+            lately: self.lately.clone(),
             paused_by: self.pause.why(),
         }
     }
@@ -483,6 +488,7 @@ impl Ingest {
         let added = added.map_err(|error| error.to_string())?;
         let now = self.clock.now();
         let removed = |name: &Arc<str>| exchange.removed.contains(name);
+        self.lately.retain(|name, _| !removed(name));
         self.feeds
             .retain(|following| !removed(&following.feed.name));
         let queue = &self.queue;
@@ -600,14 +606,9 @@ impl Ingest {
     /// What is known now of rows that are durable.
     fn note_committed(&mut self, group: Group, first: Sequence) {
         let wall = self.clock.wall();
-        for following in &mut self.feeds {
-            let batch = group
-                .batches
-                .iter()
-                .find(|batch| batch.source == following.feed.name);
-            if batch.is_some_and(|batch| batch.counts.rows > 0) {
-                following.last_row_at = Some(wall);
-            }
+        for batch in &group.batches {
+            let lately = self.lately.entry(Arc::clone(&batch.source)).or_default();
+            lately.count(&batch.counts, wall);
         }
         let Some(tap) = self.tap.as_ref().filter(|tap| tap.is_watched()) else {
             return;
@@ -798,7 +799,10 @@ impl Ingest {
     /// Step 4: keeps the rows that did not fit, before their positions are committed.
     fn keep_rejects(&mut self, group: &mut Group) -> io::Result<()> {
         self.set_aside.add(&group.set_aside)?;
-        group.set_aside.clear();
+        for entry in group.set_aside.drain(..) {
+            let lately = self.lately.entry(entry.source.as_str().into()).or_default();
+            lately.set_aside(&entry);
+        }
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! queue/00000017/  generations: small databases in sequence, each with a run of events
 //! queue/00000016.bad-1775745045/  a damaged one that was set aside
 //! queue/00000018/  the newest, the head: the only one written, holding all the small state
+//! later/00000001   events that wait for their own retry for long
 //! dead/00000001/   generations of dead letters
 //! ```
 //!
@@ -28,6 +29,8 @@
 //!   it returns means that events already sent are given out again: at least once, same id. A
 //!   dead letter is on disk before its settlement; see `dead_letter`. A few settlements may be in
 //!   the batch of a commit instead of one of their own; see `along`.
+//! * **Put off.** Events that wait for long leave the head for a file that is on disk before the
+//!   batch that names it, and come back in the batch that says so; see `later`.
 //! * **Roll.** A new generation gets all the small state and, last, its `meta`; it is synced, as
 //!   are the directories. A crash before leaves it without meta: it is removed, the old head is
 //!   whole. Then the old head is sealed, and only then is the new one written to. A crash in
@@ -64,7 +67,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 mod figures;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod generation;
@@ -74,6 +77,7 @@ mod history;
 #[path = "../../tests/it/disk.rs"]
 mod image;
 mod key;
+mod later;
 mod ledger;
 mod lock;
 mod mend;
@@ -96,6 +100,7 @@ mod salvage;
 #[cfg(test)]
 mod seen;
 mod settle;
+mod size;
 #[cfg(feature = "slow-syncs")]
 pub mod slow;
 mod state;
@@ -117,6 +122,7 @@ pub use disk::{DiskLimits, Partition, Room, Shortage, WhenFull};
 pub use endpoint::{PASSED_MAX, WAITING_MAX};
 pub use error::QueueError;
 pub use key::NAME_BYTES_MAX;
+pub use later::{PutOff, RUN_BYTES_MAX, RUNS_MAX};
 pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
 pub use mend::{MENDED_MAX, Mended, Remedy};
 pub use meta::FORMAT_VERSION;
@@ -124,6 +130,7 @@ pub use overflow::Dropped;
 pub use quarantine::QUARANTINE_BYTES_DEFAULT;
 pub use recall::RECALLED_MAX;
 pub use settle::{AttachFrom, Settled, Settlement};
+pub use size::Size;
 pub use survey::{Survey, Surveyed, Whole};
 pub use urgent::URGENT_MAX;
 pub use void::{Void, VoidCause};

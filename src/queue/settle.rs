@@ -115,10 +115,15 @@ impl Queue {
         for (sequence, place) in detached.waiting() {
             writes.remove(&key::waiting(endpoint, place.due, sequence), place.pieces);
         }
+        for &number in detached.runs.keys() {
+            writes.remove(&key::run(endpoint, number), 0);
+        }
         if let Some(recalls) = writer.state.recalls.remove(endpoint) {
             recalls.forget(endpoint, &mut writes);
         }
-        self.write(&mut writer, writes)
+        self.write(&mut writer, writes)?;
+        writer.runs_over.extend(detached.runs.into_keys());
+        Ok(())
     }
 
     /// Decides what becomes of events, in any order, of any endpoints: together or not at all.

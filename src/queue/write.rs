@@ -45,6 +45,10 @@ pub(super) struct Writer {
     /// Ids of events that were saved from damage since the start: as many as the damaged
     /// generations held, some thousand of 16 bytes each.
     pub(super) saved: Arc<HashSet<EventId>>,
+    /// Number of the latest run of events that are put off.
+    pub(super) last_run: u32,
+    /// Runs that the head knows no more. A checkpoint may, until the next one is written.
+    pub(super) runs_over: Vec<u32>,
     /// Rolling on failed; not before the head's file has this length, in bytes.
     roll_again_at: u64,
 }
@@ -61,6 +65,8 @@ impl Writer {
             opened_again: None,
             mended: Vec::new(),
             saved: Arc::default(),
+            last_run: 0,
+            runs_over: Vec::new(),
             roll_again_at: 0,
         }
     }
@@ -170,6 +176,7 @@ impl Writer {
         self.dead.remove_before(self.state.dead_first)?;
         self.head = Some(Arc::new(head.generation));
         self.set_strays_aside(site)?;
+        self.remove_stray_runs(&site.directory)?;
         Ok(Opened {
             clean: head.meta.standing == Standing::Closed,
             half_made: head.half_made,

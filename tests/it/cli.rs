@@ -240,7 +240,7 @@ fn a_second_agent_on_the_same_state_names_the_first() {
     });
     let pid = first.pid();
     let second = bench.agent();
-    assert_eq!(second.wait(), 74);
+    assert_eq!(second.wait(), 75);
     assert!(
         first
             .log()
