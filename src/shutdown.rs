@@ -79,8 +79,13 @@ struct BellState {
 impl Bell {
     /// Wakes the thread that waits, or lets its next wait return at once.
     pub fn ring(&self) {
-        *self.0.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.changed.notify_all();
+        let mut rung = self.0.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_rung = std::mem::replace(&mut *rung, true);
+        drop(rung);
+        // Whoever waits was woken by the ring before and has yet to take it: waking asks the system.
+        if !was_rung {
+            self.0.changed.notify_all();
+        }
     }
 
     /// Whether this is its only handle: nobody would hear it.

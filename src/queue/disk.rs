@@ -506,6 +506,23 @@ impl Queue {
         disk.own_shortage(&limits, head)
     }
 
+    /// Whether there is room for two commits, when [`room`](Queue::room) has just found enough for one.
+    pub fn has_room_ahead(&self) -> bool {
+        let head = self.head_growth();
+        let disk = locked(&self.0.disk);
+        let Some(limits) = disk.limits() else {
+            return true;
+        };
+        let needed = disk.taken(head) + disk.to_come(limits, head) + 2 * COMMIT_BYTES;
+        let is_free = |partition: Partition| {
+            partition
+                .shortage(limits, 2 * COMMIT_BYTES, false)
+                .is_none()
+        };
+        needed <= limits.disk_max - limits.disk_max / RESERVE_SHARE
+            && Partition::of(&disk.directory).is_ok_and(is_free)
+    }
+
     /// Whether there is room for more copies of events that wait for their own retry.
     pub(super) fn has_room_to_keep(&self) -> bool {
         let head = self.head_growth();
