@@ -82,8 +82,9 @@ use watch::Watch;
 /// take more, so four times that. Only what is touched takes memory.
 pub const STACK_BYTES: usize = 256 << 10;
 
-/// Most bytes a thread keeps of its body's buffer: an event of the usual size fits many times.
-const BODY_BYTES_KEPT: usize = 16 << 10;
+/// Most bytes a thread keeps of its body's buffer: a batch of a hundred events of the usual size, in a
+/// buffer that grew by doubling. Only what is touched takes memory.
+const BODY_BYTES_KEPT: usize = 128 << 10;
 
 /// Makes the transport of an endpoint.
 pub type MakeTransport<'m> =
@@ -617,7 +618,9 @@ impl Mates {
         let address = self.addresses.get(entry.address)?;
         self.render(&mut entry, body);
         let wall = self.clock.wall();
-        let request = SignedRequest::of(&address.endpoint, signer, &entry, wall, body);
+        let id = batch::RequestId(&self.endpoint, &entry).to_string();
+        let subject = (&*id, &entry);
+        let request = SignedRequest::of(&address.endpoint, signer, subject, wall, body);
         let answer = address.transport.send(&request);
         drop(request);
         let is_abandoned = present.leaving.is_abandoned.load(Ordering::SeqCst);
@@ -638,7 +641,7 @@ impl Mates {
         let event = &entry.queued.event;
         attempt::log(
             &self.endpoint.name,
-            batch::RequestId(&self.endpoint, &entry),
+            &id,
             &event.kind,
             entry.request(),
             &outcome,
