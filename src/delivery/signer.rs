@@ -413,9 +413,9 @@ fn dot() -> Part {
 
 /// What a signature is made of, beside the key.
 #[derive(Debug, Clone, Copy)]
-pub struct Message<'m> {
+pub struct Message<'m, 'i> {
     /// The event's id.
-    pub id: &'m str,
+    pub id: &'m Cow<'i, str>,
     /// The time of the attempt, in seconds since 1970.
     pub unix_secs: i64,
     /// The request's method.
@@ -463,7 +463,7 @@ impl Signer {
     ///
     /// With two secrets the header carries both signatures (Standard Webhooks, "Multiple
     /// signatures"), so a receiver that knows either accepts the request.
-    pub fn sign<'a>(&'a self, message: Message<'_>, headers: &mut Vec<Header<'a>>) {
+    pub fn sign<'a>(&'a self, message: Message<'_, 'a>, headers: &mut Vec<Header<'a>>) {
         if self.keys.is_empty() {
             return;
         }
@@ -479,7 +479,7 @@ impl Signer {
             key.write(scheme, message, seconds, &mut value);
         }
         if let Some(name) = &scheme.id_header {
-            headers.push((name, Cow::Owned(message.id.to_string())));
+            headers.push((name, message.id.clone()));
         }
         if let Some(name) = &scheme.timestamp_header {
             headers.push((name, Cow::Owned(seconds.to_string())));
@@ -635,7 +635,7 @@ mod tests {
         let signer = Signer::new(scheme, &secrets);
         let mut headers = Vec::new();
         let message = Message {
-            id: message.0,
+            id: &message.0.into(),
             unix_secs: message.1,
             method: "POST",
             url: "https://a.example/x",
@@ -775,7 +775,7 @@ mod tests {
         let signer = Signer::new(scheme, [&Secret::ed25519(seed).unwrap()]);
         let mut headers = Vec::new();
         let message = Message {
-            id: "",
+            id: &"".into(),
             unix_secs: 0,
             method: "POST",
             url: "",
@@ -803,7 +803,7 @@ mod tests {
         let signer = Signer::new(scheme, &keys);
         let mut headers = Vec::new();
         let message = Message {
-            id: "a",
+            id: &"a".into(),
             unix_secs: 1,
             method: "POST",
             url: "",
