@@ -2,7 +2,7 @@
 
 use super::{CONFIG_DEFAULT, Exit, screen};
 use crate::clock::{Clock, SystemClock, UnixMs};
-use crate::config::{Config, EndpointConfig};
+use crate::config::{self, Config, EndpointConfig, signature};
 use crate::control::mask::masked_text;
 use crate::delivery::blanket;
 use crate::delivery::endpoint::Endpoint;
@@ -30,18 +30,36 @@ const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 /// than five minutes.
 const SKEW_MAX: Duration = Duration::from_secs(60);
 
+/// The name of an endpoint that is in no configuration, and of the switch it hears from.
+const ALONE: &str = "test";
+
 /// The arguments of `test`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs the configuration and not the agent; the queue is not touched. The event really goes out:
+Needs the configuration and not the agent, and with --url neither; the queue is not touched. The event really goes out:
 signed with the endpoint's secret, over its own transport. Ends with 0 when it was delivered, 65
 when the receiver refused it, 69 when it could not be reached.
 
 Example: switchhook test billing
-Example: switchhook test billing --event cdr --set duration=125 --set caller_id=12025550142 --curl")]
+Example: switchhook test billing --event cdr --set duration=125 --set caller_id=12025550142 --curl
+Example: switchhook test --url http://127.0.0.1:3000/webhook --secret-file F --profile vos3000 --event cdr")]
 pub struct TestArguments {
     /// The endpoint's name.
-    endpoint: String,
+    #[arg(required_unless_present = "url", conflicts_with = "url")]
+    endpoint: Option<String>,
+    /// Send it here instead, to a receiver that is in no configuration yet.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The profile of that receiver [default: standard].
+    #[arg(long, requires = "url")]
+    profile: Option<String>,
+    /// How it expects to find requests signed, where that is not its profile's way: stripe, github,
+    /// none, or a template as in a configuration.
+    #[arg(long, value_name = "SCHEME", requires = "url")]
+    scheme: Option<String>,
+    /// The file with the secret to sign with.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    secret_file: Option<PathBuf>,
     /// Type of the event; of `cdr`, `alarm` and `balance_alert` a whole sample is sent.
     #[arg(long, value_name = "TYPE", default_value = TEST_KIND)]
     event: String,
@@ -52,7 +70,7 @@ pub struct TestArguments {
     #[arg(long)]
     curl: bool,
     /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    #[arg(short, long, value_name = "FILE", default_value = CONFIG_DEFAULT, conflicts_with = "url")]
     config: PathBuf,
 }
 
@@ -65,6 +83,16 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 /// Sends the event and shows what came of it.
 pub fn test(arguments: &TestArguments) -> Exit {
+    if let Some(url) = &arguments.url {
+        return match alone(arguments, url) {
+            Ok(endpoint) => send_and_show(arguments, &endpoint, &ALONE.into()),
+            Err(what) => {
+                screen::complaint(what);
+                Exit::Usage
+            }
+        };
+    }
+    let name = arguments.endpoint.as_deref().unwrap_or_default();
     let config = match Config::load(&arguments.config) {
         Ok(config) => config,
         Err(problems) => {
@@ -73,20 +101,49 @@ pub fn test(arguments: &TestArguments) -> Exit {
         }
     };
     let mut endpoints = config.endpoints.iter();
-    let Some(endpoint) = endpoints.find(|it| *it.endpoint.name == *arguments.endpoint) else {
+    let Some(endpoint) = endpoints.find(|it| *it.endpoint.name == *name) else {
         let names: Vec<&str> = config
             .endpoints
             .iter()
             .map(|it| &*it.endpoint.name)
             .collect();
         screen::complaint(format_args!(
-            "there is no endpoint {:?}; there are {}",
-            arguments.endpoint,
+            "there is no endpoint {name:?}; there are {}",
             names.join(", ")
         ));
         return Exit::Usage;
     };
-    match send(endpoint, &config.node, &arguments.event, &arguments.set) {
+    send_and_show(arguments, endpoint, &config.node)
+}
+
+/// An endpoint made of what the command line says.
+fn alone(arguments: &TestArguments, url: &str) -> Result<EndpointConfig, String> {
+    if arguments.secret_file.is_none() && arguments.scheme.as_deref() != Some("none") {
+        return Err(
+            "there is no secret to sign with; give --secret-file FILE, or --scheme none"
+                .to_string(),
+        );
+    }
+    let mut table = toml::Table::new();
+    let mut put = |key: &str, value: toml::Value| table.insert(key.to_string(), value);
+    put("name", ALONE.into());
+    put("url", url.into());
+    put("events", vec!["*"].into());
+    put("allow_private", true.into());
+    if let Some(profile) = &arguments.profile {
+        put("profile", profile.as_str().into());
+    }
+    if let Some(scheme) = &arguments.scheme {
+        put("signature", signature::value(scheme)?);
+    }
+    if let Some(path) = &arguments.secret_file {
+        put("secret_file", path.display().to_string().into());
+    }
+    config::endpoint_alone(table).map_err(|problems| problems.to_string())
+}
+
+fn send_and_show(arguments: &TestArguments, endpoint: &EndpointConfig, node: &Arc<str>) -> Exit {
+    match send(endpoint, node, &arguments.event, &arguments.set) {
         Ok((queued, trial)) => {
             show(endpoint, &queued, &trial);
             if arguments.curl {
