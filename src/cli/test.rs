@@ -9,13 +9,14 @@ use crate::delivery::endpoint::Endpoint;
 use crate::delivery::link::{Pin, TlsMin};
 use crate::delivery::outcome::{Failure, Outcome};
 use crate::delivery::packing::{Method, SignedOver};
-use crate::delivery::transport::{Answer, Phases};
+use crate::delivery::transport::{Answer, Phase, Phases, TroubleClass};
 use crate::delivery::trial::{Trial, try_out};
 use crate::event::sample::{TEST_KIND, sample};
 use crate::event::{EventId, Sequence};
 use crate::queue::Queued;
 use crate::timestamp::Timestamp;
 use clap::Args;
+use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,11 +271,21 @@ fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
         ),
     }
     let (style, verdict) = match &trial.outcome {
-        Outcome::Delivered => (screen::GOOD, "delivered".to_string()),
+        Outcome::Delivered => match speaks_of_failure(&trial.answer) {
+            false => (screen::GOOD, "delivered".to_string()),
+            true => (
+                screen::WAIT,
+                "delivered: its status says so, whatever its words say; where it has not stored the event it has to answer 503"
+                    .to_string(),
+            ),
+        },
         Outcome::Refused(failure) => (screen::BAD, refused(failure)),
-        Outcome::Unavailable { .. } => (
+        Outcome::Unavailable { failure, .. } => (
             screen::BAD,
-            "unavailable: events would wait, and no attempts be spent".to_string(),
+            format!(
+                "unavailable: events would wait, and no attempts be spent{}",
+                cause_of_unavailable(failure, &trial.answer)
+            ),
         ),
         Outcome::Gone(_) => (
             screen::BAD,
@@ -282,6 +293,49 @@ fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
         ),
     };
     line("verdict", screen::styled(style, verdict));
+}
+
+/// Whether an answer that counts as success says in its body that it is none, in one of the usual ways.
+fn speaks_of_failure(answer: &Answer) -> bool {
+    let Answer::Status(response) = answer else {
+        return false;
+    };
+    let Ok(Value::Object(body)) = serde_json::from_slice(&response.body_start) else {
+        return false;
+    };
+    let is_false = |key: &str| body.get(key).is_some_and(|value| *value == false);
+    let error = body.get("error").or_else(|| body.get("errors"));
+    let has_error = error.is_some_and(|error| match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    });
+    let word = body.get("status").and_then(Value::as_str);
+    let is_bad_word = word.is_some_and(|word| matches!(word, "error" | "failed" | "fail"));
+    is_false("success") || is_false("ok") || has_error || is_bad_word
+}
+
+/// What an endpoint that is not there, or not well, mostly suffers from; nothing where its own words say
+/// all there is to say.
+fn cause_of_unavailable(failure: &Failure, answer: &Answer) -> String {
+    match (failure.status, answer) {
+        (Some(300..=399), _) => format!(
+            "; {}: write the address it leads to as url",
+            failure.reason
+        ),
+        (None, Answer::Trouble(trouble)) => match trouble.class {
+            TroubleClass::Closed => {
+                "; it took the request and hung up without an answer: look at its own log"
+            }
+            TroubleClass::Timeout(Phase::Answer) => {
+                "; it has to store the event and answer, and work afterwards; a longer timeout only hides it"
+            }
+            _ => "",
+        }
+        .to_string(),
+        _ => String::new(),
+    }
 }
 
 /// What a refusal means for events, and what it mostly comes from.
@@ -293,7 +347,9 @@ fn refused(failure: &Failure) -> String {
     let cause = match failure.status {
         Some(404 | 405) => "look at the path in url",
         Some(407) => "look at the login in proxy",
-        _ => "look at the secret, and at a token or login that it may want",
+        _ => {
+            "look at the secret, at the clocks, at a token or login that it may want, and whether it verifies the raw body before it parses it: `switchhook receive --endpoint` in its place says which"
+        }
     };
     format!("refused: if it refuses everything, events wait as in an outage; {cause}")
 }
@@ -470,10 +526,46 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::transport::Response;
 
     #[test]
     fn a_word_of_a_shell_stays_one() {
         assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
+    }
+
+    #[test]
+    fn a_success_whose_words_deny_it_is_noticed() {
+        let speaks = |body: &str| {
+            let response = Response {
+                status: 200,
+                retry_after: None,
+                location_host: None,
+                body_read: 0,
+                date: None,
+                body_start: body.as_bytes().to_vec(),
+                elapsed: Duration::ZERO,
+            };
+            speaks_of_failure(&Answer::Status(response))
+        };
+        for body in [
+            r#"{"success":false}"#,
+            r#"{"ok":false,"why":"x"}"#,
+            r#"{"error":"database is down"}"#,
+            r#"{"errors":[{}]}"#,
+            r#"{"status":"error"}"#,
+        ] {
+            assert!(speaks(body), "{body}");
+        }
+        for body in [
+            "",
+            "OK",
+            "[]",
+            r#"{"status":"received"}"#,
+            r#"{"success":true,"error":null}"#,
+            r#"{"errors":[],"error":""}"#,
+        ] {
+            assert!(!speaks(body), "{body}");
+        }
     }
 
     #[test]

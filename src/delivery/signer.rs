@@ -413,9 +413,9 @@ fn dot() -> Part {
 
 /// What a signature is made of, beside the key.
 #[derive(Debug, Clone, Copy)]
-pub struct Message<'m, 'i> {
+pub struct Message<'m> {
     /// The event's id.
-    pub id: &'m Cow<'i, str>,
+    pub id: &'m str,
     /// The time of the attempt, in seconds since 1970.
     pub unix_secs: i64,
     /// The request's method.
@@ -460,10 +460,20 @@ impl Signer {
     }
 
     /// Adds the signature and what belongs to it to `headers`; nothing when there is no secret.
+    /// `id` is the message's, as a header is to keep it.
     ///
     /// With two secrets the header carries both signatures (Standard Webhooks, "Multiple
     /// signatures"), so a receiver that knows either accepts the request.
-    pub fn sign<'a>(&'a self, message: Message<'_, 'a>, headers: &mut Vec<Header<'a>>) {
+    #[expect(
+        clippy::ptr_arg,
+        reason = "a header takes over what is borrowed without copying it"
+    )]
+    pub fn sign<'a>(
+        &'a self,
+        message: Message<'_>,
+        id: &Cow<'a, str>,
+        headers: &mut Vec<Header<'a>>,
+    ) {
         if self.keys.is_empty() {
             return;
         }
@@ -479,7 +489,7 @@ impl Signer {
             key.write(scheme, message, seconds, &mut value);
         }
         if let Some(name) = &scheme.id_header {
-            headers.push((name, message.id.clone()));
+            headers.push((name, id.clone()));
         }
         if let Some(name) = &scheme.timestamp_header {
             headers.push((name, Cow::Owned(seconds.to_string())));
@@ -635,13 +645,13 @@ mod tests {
         let signer = Signer::new(scheme, &secrets);
         let mut headers = Vec::new();
         let message = Message {
-            id: &message.0.into(),
+            id: message.0,
             unix_secs: message.1,
             method: "POST",
             url: "https://a.example/x",
             body: message.2,
         };
-        signer.sign(message, &mut headers);
+        signer.sign(message, &message.id.into(), &mut headers);
         let headers: Vec<(&str, &str)> = headers
             .iter()
             .map(|(name, value)| (*name, value.as_ref()))
@@ -775,13 +785,13 @@ mod tests {
         let signer = Signer::new(scheme, [&Secret::ed25519(seed).unwrap()]);
         let mut headers = Vec::new();
         let message = Message {
-            id: &"".into(),
+            id: "",
             unix_secs: 0,
             method: "POST",
             url: "",
             body: &[0x72],
         };
-        signer.sign(message, &mut headers);
+        signer.sign(message, &message.id.into(), &mut headers);
         assert_eq!(
             headers[0].1,
             "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
@@ -803,13 +813,13 @@ mod tests {
         let signer = Signer::new(scheme, &keys);
         let mut headers = Vec::new();
         let message = Message {
-            id: &"a".into(),
+            id: "a",
             unix_secs: 1,
             method: "POST",
             url: "",
             body: b"",
         };
-        signer.sign(message, &mut headers);
+        signer.sign(message, &message.id.into(), &mut headers);
         let (_, value) = headers.last().unwrap();
         assert!(
             value.starts_with("v1a,") && value.contains(" v1,"),
