@@ -386,7 +386,7 @@ impl SignatureScheme {
     /// The parts of what is signed, as they are for `message`; `seconds` is its time in digits.
     fn parts<'m>(
         &'m self,
-        message: Message<'m, '_>,
+        message: Message<'m>,
         seconds: &'m str,
     ) -> impl Iterator<Item = &'m [u8]> {
         self.signed.iter().map(move |part| match part {
@@ -400,7 +400,7 @@ impl SignatureScheme {
     }
 
     /// What is signed of `message`, as one.
-    pub fn signed_bytes(&self, message: Message<'_, '_>) -> Vec<u8> {
+    pub fn signed_bytes(&self, message: Message<'_>) -> Vec<u8> {
         let mut seconds = [0_u8; I64_DIGITS_MAX];
         let seconds = decimal(message.unix_secs, &mut seconds);
         self.parts(message, seconds).collect::<Vec<_>>().concat()
@@ -506,7 +506,7 @@ impl Signer {
 
     /// What each key makes of `message`, in the order of the keys, as it stands in the header: the
     /// signature with what is before it.
-    pub fn signatures(&self, message: Message<'_, '_>) -> impl Iterator<Item = String> {
+    pub fn signatures(&self, message: Message<'_>) -> impl Iterator<Item = String> {
         self.keys.iter().map(move |key| {
             let mut seconds = [0_u8; I64_DIGITS_MAX];
             let seconds = decimal(message.unix_secs, &mut seconds);
@@ -550,7 +550,7 @@ impl Key {
     fn write(
         &self,
         scheme: &SignatureScheme,
-        message: Message<'_, '_>,
+        message: Message<'_>,
         seconds: &str,
         out: &mut String,
     ) {

@@ -216,7 +216,7 @@ enum Key {
 /// What a request's headers say of its signature.
 #[derive(Debug)]
 pub(super) struct Claim<'a> {
-    id: Cow<'a, str>,
+    id: &'a str,
     /// When it says it was signed, where the scheme signs a time.
     timestamp: Option<&'a str>,
     method: &'a str,
@@ -518,7 +518,7 @@ impl Verifier {
             false => vec![Cow::Borrowed("")],
         };
         Ok(Claim {
-            id: Cow::Borrowed(id),
+            id,
             timestamp: told.or(started).filter(|_| signs(&Part::Timestamp)),
             method: request.method,
             urls,
@@ -547,7 +547,7 @@ impl Verifier {
     }
 
     /// What `key` makes of `message`, as the header has it; none of a public key.
-    fn expected(&self, key: &Key, message: &Message<'_, '_>) -> Option<String> {
+    fn expected(&self, key: &Key, message: &Message<'_>) -> Option<String> {
         match key {
             Key::Secret(signer) => signer.signatures(*message).next(),
             Key::Public(_) => None,
@@ -561,7 +561,7 @@ impl Verifier {
         })
     }
 
-    fn is_signature_of(&self, key: &Key, claim: &Claim<'_>, message: &Message<'_, '_>) -> bool {
+    fn is_signature_of(&self, key: &Key, claim: &Claim<'_>, message: &Message<'_>) -> bool {
         let Some(scheme) = &self.scheme else {
             return false;
         };
@@ -598,13 +598,13 @@ impl Verifier {
 /// The agent's own header with the event's id.
 pub(super) const AGENT_ID: &str = "x-switchhook-id";
 
-impl<'a> Claim<'a> {
+impl Claim<'_> {
     /// What may have been signed: one message for each address.
-    fn messages<'m>(&'m self, body: &'m [u8]) -> Vec<Message<'m, 'a>> {
+    fn messages<'m>(&'m self, body: &'m [u8]) -> Vec<Message<'m>> {
         // A time that is none is refused before anything is compared.
         let unix_secs = self.timestamp.and_then(|text| text.parse().ok());
         let message = |url: &'m Cow<'_, str>| Message {
-            id: &self.id,
+            id: self.id,
             unix_secs: unix_secs.unwrap_or_default(),
             method: self.method,
             url,
@@ -628,7 +628,7 @@ fn started<'w>(start: &str, written: &'w str) -> Option<(Option<&'w str>, &'w st
 }
 
 /// What is signed of `message`, for somebody who computes it by hand.
-fn signed_in_words(scheme: &SignatureScheme, message: &Message<'_, '_>) -> String {
+fn signed_in_words(scheme: &SignatureScheme, message: &Message<'_>) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut text = String::new();
     for part in &scheme.signed {
