@@ -85,7 +85,7 @@ $profile = getenv('PROFILE') ?: 'vos3000';
 if (!in_array($profile, ['vos3000', 'standard'], true)) {
     answer(503, "PROFILE is vos3000 or standard, not $profile");
 }
-$secrets = @file((string) getenv('SECRET_FILE'), FILE_IGNORE_NEW_LINES | FILE_SKIP_EMPTY_LINES);
+$secrets = @file(getenv('SECRET_FILE') ?: '(nothing)', FILE_IGNORE_NEW_LINES | FILE_SKIP_EMPTY_LINES);
 if (!$secrets) {
     answer(503, 'set SECRET_FILE to a file with the secret of the endpoint');
 }
