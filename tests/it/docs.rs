@@ -71,11 +71,12 @@ const OTHERS: [&str; 19] = [
     "yum",
 ];
 
-/// Commands that wait for somebody, or for an agent that is stopped: read, not run.
-const NOT_RUN: [&str; 9] = [
+/// Commands that wait for somebody, for a receiver, or for an agent that is stopped: read, not run.
+const NOT_RUN: [&str; 10] = [
     "run",
     "tail",
     "receive",
+    "test --url",
     "demo",
     "store",
     "dead-letters show",
