@@ -96,7 +96,7 @@ mod tests {
             masked_text("no route to 447700900999, code 42"),
             "no route to …99, code 42"
         );
-        assert_eq!(masked_text("1234\0567890 x\0"), "1234\0567890 x\0");
+        assert_eq!(masked_text("1234\x00567890 x\0"), "1234\x00567890 x\0");
         assert_eq!(super::masked(b"no json"), Value::Null);
     }
 }
