@@ -299,7 +299,8 @@ pub enum Kind {
     Time,
 }
 
-const KINDS: [(&str, Kind); 6] = [
+/// The types of columns, each with its word in the configuration.
+pub const KINDS: [(&str, Kind); 6] = [
     ("text", Kind::Text),
     ("integer", Kind::Integer),
     ("money", Kind::Money),

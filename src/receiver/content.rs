@@ -25,6 +25,8 @@ pub struct Content {
     pub signed: Vec<Bytes>,
     /// What came over the wire, where the body came compressed.
     pub packed: Option<Bytes>,
+    /// Whether it came in the address: a `GET`.
+    pub is_address: bool,
     /// The content as it was written: unpacked; of a `GET` the query.
     pub text: Bytes,
     /// The same as JSON.
@@ -72,6 +74,7 @@ impl Content {
             return Ok(Content {
                 signed: signed.to_vec(),
                 packed: None,
+                is_address: true,
                 text: Bytes::copy_from_slice(query.as_bytes()),
                 json: Bytes::from(json_of(query.as_bytes())),
             });
@@ -91,9 +94,24 @@ impl Content {
                 .chain(sent.clone())
                 .collect(),
             packed: sent,
+            is_address: false,
             text: content,
             json,
         })
+    }
+}
+
+impl Content {
+    /// What may have been signed by a sender that has us under `urls`: of a `GET` these addresses, with
+    /// the query, come before what its `Host` makes likely.
+    pub fn signed_under(&self, urls: &[String]) -> Vec<Bytes> {
+        let with_query = |url: &String| {
+            let sign = if url.contains('?') { '&' } else { '?' };
+            let query = String::from_utf8_lossy(&self.text);
+            Bytes::from(format!("{url}{sign}{query}"))
+        };
+        let known = urls.iter().filter(|_| self.is_address).map(with_query);
+        known.chain(self.signed.iter().cloned()).collect()
     }
 }
 

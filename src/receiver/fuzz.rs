@@ -7,7 +7,7 @@ use super::diagnosis::Diagnosis;
 use super::fault::Fault;
 use super::relay::Target;
 use super::saved::SavedRequest;
-use super::verify::{Profile, Verifier};
+use super::verify::{Judged, Profile, Verifier};
 use crate::clock::UnixMs;
 use crate::delivery::endpoint::Endpoint;
 use crate::delivery::packing::{Compress, Content as Packed, Method, SignedOver};
@@ -72,13 +72,20 @@ pub fn request(data: &[u8]) {
 }
 
 fn look(verifier: &Verifier, head: &Parts, content: &Content) {
-    let (signed, verdict) = verifier.choose(&head.headers, &content.signed, WALL);
+    let request = Judged {
+        headers: &head.headers,
+        method: head.method.as_str(),
+        target: head.uri.path(),
+        body: &[],
+    };
+    let (signed, verdict) = verifier.choose(&request, &content.signed, WALL);
     let signed = signed.expect("there is always one");
     let is_known = verdict.is_ok();
-    let diagnosis = Diagnosis::of(verifier, &head.headers, signed, WALL, false);
+    let request = request.with_body(signed);
+    let diagnosis = Diagnosis::of(verifier, &request, WALL, false);
     assert_eq!(diagnosis.is_believed(), is_known);
     let mut told = diagnosis.to_string();
-    for line in verifier.explain(&head.headers, signed) {
+    for line in verifier.explain(&request) {
         told.push_str(&line);
     }
     assert!(!told.contains(&SECRET[6..]), "a secret was told");
@@ -187,7 +194,8 @@ pub fn body(data: &[u8]) {
             head.headers = headers(&request);
             let content = Content::of(&head, Bytes::from(request.body.to_vec()));
             let content = content.expect("what we pack can be unpacked");
-            let (_, verdict) = verifier.choose(&head.headers, &content.signed, WALL);
+            let judged = Judged::post(&head.headers, &[]);
+            let (_, verdict) = verifier.choose(&judged, &content.signed, WALL);
             assert_eq!(verdict, Ok(()), "{name}");
             if endpoint.packing.content == Packed::Json {
                 let found = Callback::parse(own, &content.json).expect("a callback");

@@ -157,7 +157,8 @@ fn delimited(lines: &[&str]) -> Option<Shape> {
     let quoted = lines.iter().any(|line| line.contains('"'));
     let mut best: Option<(usize, Shape)> = None;
     for delimiter in DELIMITERS {
-        for quote in [quoted.then_some(b'"'), None] {
+        // Where nothing is quoted yet, a comma is quoted once it is part of a value.
+        for quote in [(quoted || delimiter == b',').then_some(b'"'), None] {
             let dialect = Dialect {
                 delimiter,
                 quote,
