@@ -444,7 +444,10 @@ impl Delivery {
     fn mates(&self, endpoint: Arc<Endpoint>, transports: Vec<Arc<dyn Transport>>) -> Arc<Mates> {
         let (queue, outbox) = (Arc::clone(&self.queue), Arc::clone(&self.outbox));
         let seed = lock(&self.rng).u64(..);
-        let lane = Lane::new(Arc::clone(&endpoint), queue, outbox, seed).routed(&self.routes);
+        let told = self.alerts.as_ref().map(|it| it.told(&endpoint.name));
+        let lane = Lane::new(Arc::clone(&endpoint), queue, outbox, seed)
+            .routed(&self.routes)
+            .told(told.unwrap_or_default());
         let crew = Crew::new(
             Arc::clone(&endpoint.name),
             lane,

@@ -98,7 +98,7 @@ impl<'a> SignedRequest<'a> {
                 _ => &packed.body,
             },
         };
-        signer.sign(message, &mut headers);
+        signer.sign(message, &id, &mut headers);
         if endpoint.agent_headers {
             headers.push(("X-Switchhook-Id", id));
             headers.push((

@@ -139,10 +139,16 @@ pub(super) fn pack_one(queued: &Queued) -> Result<Vec<u8>, QueueError> {
 }
 
 /// What was sealed with the right checksum for `first`, whatever it is.
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn sealed(first: Sequence, bytes: &[u8]) -> Vec<u8> {
     let (count, bytes) = (0, bytes.to_vec());
     Unplaced { count, bytes }.place(first)
+}
+
+/// `count` events that are the bytes `raw`, whatever these are, as a block in order otherwise.
+#[cfg(any(test, fuzzing))]
+pub(super) fn sealed_events(first: Sequence, count: u8, raw: &[u8]) -> Vec<u8> {
+    compress(count, raw, &mut CompressTable::default()).place(first)
 }
 
 /// How many events the block holds, by its header alone.
