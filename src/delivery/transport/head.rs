@@ -1,9 +1,9 @@
 //! Head: the header lines of a request, on their way past the HTTP client to its connection.
 //!
 //! The client keeps headers in a hash table of names and values that are allocated one by one, and
-//! prints them with the formatter: for a dozen headers a tenth of all that a delivery costs. So
-//! it is given a request without any. It writes the request line, `Content-Length` and `Host`; the
-//! [`Wire`](super::wire::Wire) puts these lines behind them.
+//! prints them with the formatter: nineteen of the 77 allocations of an event, ingest included
+//! (measured 2026-11, eleven headers). So it is given a request without any. It writes the request
+//! line, `Content-Length` and `Host`; the [`Wire`](super::wire::Wire) puts these lines behind them.
 
 use super::dial::carried;
 use super::{Trouble, TroubleClass};
