@@ -214,6 +214,28 @@ impl Config {
     }
 }
 
+/// An endpoint by the keys of its table alone, outside any configuration: files named in it are looked
+/// for from where the program was started.
+///
+/// # Errors
+///
+/// Everything that stands in the way.
+pub fn endpoint_alone(table: toml::Table) -> Result<EndpointConfig, Problems> {
+    let tables = toml::Value::from(vec![table]);
+    let file = toml::Table::from_iter([("endpoint".to_string(), tables)]);
+    let text = toml::to_string(&file).expect("texts, numbers and tables are TOML");
+    let mut problems = Problems::default();
+    let loaded = Loaded::parse(Path::new("command line"), &text, &mut problems);
+    let endpoint = loaded.and_then(|loaded| {
+        let table = loaded.file.endpoint.first()?;
+        let mut place = Place::new(&loaded, "endpoint", &mut problems);
+        endpoint::endpoint(table, &mut place)
+    });
+    endpoint
+        .filter(|_| problems.is_empty())
+        .ok_or_else(|| problems.sorted())
+}
+
 /// The file itself, then those of `conf.d` beside it. A directory that cannot be read is a problem:
 /// the agent's user would run with half a configuration.
 fn files_of(path: &Path, problems: &mut Problems) -> Vec<PathBuf> {
