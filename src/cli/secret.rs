@@ -2,6 +2,7 @@
 
 use super::deep::SERVICE_USER;
 use super::{Exit, screen};
+use crate::delivery::signer::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
@@ -21,6 +22,9 @@ pub enum SecretCommand {
         after_help = "Example: switchhook secret generate --output /etc/switchhook/billing.secret"
     )]
     Generate(GenerateArguments),
+    /// Show the public half of an Ed25519 key, which its receivers verify with.
+    #[command(after_help = "Example: switchhook secret public /etc/switchhook/billing.secret")]
+    Public(PublicArguments),
 }
 
 /// The arguments of `secret generate`.
@@ -29,19 +33,65 @@ pub struct GenerateArguments {
     /// Write it to this new file (mode 0640, readable for the service's group) instead of the terminal.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Make an Ed25519 key instead, for profiles standard and cloudevents and for a template with
+    /// that algorithm: its receivers get the public half alone, and cannot sign.
+    #[arg(long)]
+    ed25519: bool,
+}
+
+/// The arguments of `secret public`.
+#[derive(Debug, Args)]
+pub struct PublicArguments {
+    /// The file the private key is in.
+    file: PathBuf,
 }
 
 /// Does what `command` says.
 pub fn secret(command: &SecretCommand) -> Exit {
-    let SecretCommand::Generate(arguments) = command;
+    match command {
+        SecretCommand::Generate(arguments) => generate(arguments),
+        SecretCommand::Public(arguments) => public(&arguments.file),
+    }
+}
+
+/// Shows the public half of the key in the file at `path`.
+fn public(path: &Path) -> Exit {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            screen::complaint(format_args!("cannot read {}: {error}", path.display()));
+            return Exit::Usage;
+        }
+    };
+    match Secret::ed25519(text.trim_ascii()) {
+        Ok(secret) => {
+            screen::line(secret.public().unwrap_or_default());
+            Exit::Success
+        }
+        Err(_) => {
+            screen::complaint(format_args!(
+                "{} holds no Ed25519 private key, and a secret has no public half; make a key with `switchhook secret generate --ed25519`",
+                path.display()
+            ));
+            Exit::Data
+        }
+    }
+}
+
+fn generate(arguments: &GenerateArguments) -> Exit {
     let mut bytes = [0; SECRET_BYTES];
     if let Err(error) = getrandom::fill(&mut bytes) {
         screen::complaint(format_args!("the system gives no random bytes: {error}"));
         return Exit::Bug;
     }
-    let text = format!("whsec_{}", STANDARD.encode(bytes));
+    let prefix = if arguments.ed25519 { "whsk_" } else { "whsec_" };
+    let text = format!("{prefix}{}", STANDARD.encode(bytes));
+    let public = Secret::parse(&text).ok().and_then(|secret| secret.public());
     let Some(path) = &arguments.output else {
         screen::line(text);
+        if let Some(public) = public {
+            screen::complaint(format_args!("its receivers verify with {public}"));
+        }
         return Exit::Success;
     };
     match write(path, &text) {
@@ -56,6 +106,9 @@ pub fn secret(command: &SecretCommand) -> Exit {
                 "wrote {}{shared}; name it in the configuration: secret_file = {whole:?}",
                 path.display(),
             ));
+            if let Some(public) = public {
+                screen::line(format_args!("its receivers verify with {public}"));
+            }
             Exit::Success
         }
         Err(error) => {

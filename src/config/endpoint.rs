@@ -16,7 +16,7 @@ use super::written::{Key, Written};
 use crate::delivery::endpoint::{Endpoint, EventFilter};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::profile::{Body, FieldMap, Profile};
-use crate::delivery::signer::{Algorithm, Secret, SecretError, SignatureScheme};
+use crate::delivery::signer::{Secret, SecretError};
 use crate::delivery::url::Url;
 use crate::queue::AttachFrom;
 use rustls::RootCertStore;
@@ -367,9 +367,7 @@ fn previous_keys(table: &EndpointTable) -> SecretKeys<'_> {
 /// Reads a secret as the receivers of the endpoint do.
 fn read_secret(text: &str, profile: Profile, signing: &Signing) -> Result<Secret, SecretError> {
     match signing {
-        Signing::Own(scheme) if scheme.algorithm == Algorithm::Ed25519 => Secret::ed25519(text),
-        Signing::Own(scheme) if *scheme == SignatureScheme::standard() => Secret::parse(text),
-        Signing::Own(_) => Secret::verbatim(text),
+        Signing::Own(scheme) => scheme.secret(text),
         Signing::OfProfile | Signing::Unsigned => profile.secret(text),
     }
 }

@@ -22,7 +22,7 @@ pub mod queue;
 pub mod rotation;
 pub mod route;
 pub mod secret;
-mod signature;
+pub mod signature;
 pub mod source;
 pub mod value;
 pub mod written;
@@ -121,6 +121,22 @@ impl Config {
                 Err(what) => problems.add(&path, None, "", what),
             }
         }
+        let config = build(&loaded, path, &mut problems);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(problems.sorted()),
+        }
+    }
+
+    /// Reads `text` as that of a file at `path`, alone.
+    ///
+    /// # Errors
+    ///
+    /// Everything that stands in the way.
+    #[cfg(any(test, fuzzing))]
+    pub fn of_text(path: &Path, text: &str) -> Result<Config, Problems> {
+        let mut problems = Problems::default();
+        let loaded = Vec::from_iter(Loaded::parse(path, text, &mut problems));
         let config = build(&loaded, path, &mut problems);
         match config {
             Some(config) if problems.is_empty() => Ok(config),

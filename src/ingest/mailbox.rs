@@ -134,6 +134,14 @@ impl Mailbox {
         asked.len() < before
     }
 
+    /// Whether a change of the sources waits to be made.
+    pub(super) fn is_change_asked(&self) -> bool {
+        let asked = lock(&self.asked);
+        asked
+            .iter()
+            .any(|(_, ask)| matches!(ask, Ask::Exchange(..)))
+    }
+
     /// The questions that can be answered; those for a change stay while `is_busy`.
     pub(super) fn take(&self, is_busy: bool) -> Vec<Ask> {
         let mut asked = lock(&self.asked);

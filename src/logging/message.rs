@@ -165,6 +165,9 @@ pub static MESSAGES: &[Message] = messages! {
     SH228 Debug Nobody "dead letters not removed" "Tried again";
     SH229 Info Nobody "burials cut short by a crash undone" "Those events are queued again";
     SH230 Error Operator "dead letters mended, those beside the saved ones are lost" "Check the disk; replay the files of that time";
+    SH231 Error Operator "events put off cannot be read, they are lost" "Damage under state_dir/later took events that waited for their retries; check the disk, and replay the files of that time";
+    SH232 Debug Nobody "events not put off" "Tried again";
+    SH233 Warn Nobody "events put off, done with, not removed" "Its room is not free yet; the next start removes it";
 
     // Endpoints.
     SH301 Warn Receiver "endpoint failing" "It does not take events: `switchhook test NAME`. Events wait, no attempts are spent, probes go on";

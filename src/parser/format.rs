@@ -857,7 +857,7 @@ pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static 
             problem(
                 "columns",
                 format!(
-                    "no column says when it happened; mark one with type = \"time\", as = {:?}",
+                    "no column says when it happened; mark one with type = \"time\", as = \"{}\"",
                     words.join("\" or \"")
                 ),
             );

@@ -235,7 +235,7 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
     guesses
 }
 
-/// A name that no column has yet.
+/// A name that no column has yet, in no case.
 fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
     let name = name.trim();
     let usable = !name.is_empty() && !name.bytes().all(|byte| byte.is_ascii_digit());
@@ -244,7 +244,7 @@ fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
     } else {
         format!("field{}", index + 1)
     };
-    while !taken.insert(name.clone()) {
+    while !taken.insert(name.to_ascii_lowercase()) {
         name = format!("{name}_{}", index + 1);
     }
     name

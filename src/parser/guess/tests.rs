@@ -254,3 +254,20 @@ fn an_encoding_is_found_out_by_what_cannot_be_in_others() {
     assert_eq!(encoding(b"caf\xE9\n"), "latin1");
     assert_eq!(encoding(&"é".as_bytes()[..1]), "utf-8");
 }
+
+#[test]
+fn names_that_differ_in_case_alone_are_proposed_as_a_format_wants_them() {
+    let csv = "Start,start,Caller\n2026-04-10 14:30:45,a,12025550117\n2026-04-10 14:31:45,b,12025550118\n";
+    let json = "{\"Start\":\"2026-04-10 14:30:45\",\"start\":\"a\",\"caller\":\"12025550117\"}\n";
+    let pairs = "Start=2026-04-10T14:30:45;start=a;caller=12025550117\n";
+    for text in [csv, json, pairs] {
+        let guessed = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).expect(text);
+        let format = Format::from_table(&guessed.table);
+        assert!(format.is_ok(), "{text}: {format:?}");
+    }
+}
+
+#[test]
+fn objects_without_members_are_no_rows() {
+    assert!(guess(sample(b"{}\n{}\n", "x"), &TimeZone::UTC).is_none());
+}
