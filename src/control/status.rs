@@ -137,6 +137,9 @@ pub struct EndpointStatus {
     /// Attempts under way.
     #[serde(default)]
     pub under_way: u64,
+    /// For how long the one has been under way that has been so for longest.
+    #[serde(default)]
+    pub under_way_secs: Option<u64>,
     /// How many may be: configured, or learned.
     #[serde(default)]
     pub concurrency: u64,
@@ -466,6 +469,7 @@ fn endpoint(
     status.fallback_host = used.map(|url| url.host().to_string());
     status.switches = counts.switches;
     status.under_way = counts.under_way;
+    status.under_way_secs = counts.longest.map(|span| span.as_secs());
     status.concurrency = counts.concurrency;
     status.expired = counts.expired;
     status.failing_secs = counts.failing_for.map(|span| span.as_secs());

@@ -52,6 +52,8 @@ pub struct Counts {
     pub expired: u64,
     /// It has answered 410 once, and is asked once more before it is stopped.
     pub may_be_gone: bool,
+    /// For how long the attempt has been under way that has been so for longest.
+    pub longest: Option<Duration>,
     /// Attempts under way now.
     pub under_way: u64,
     /// How many may be.

@@ -499,6 +499,7 @@ impl Lane {
             latency: self.latencies.percentiles(),
             address: self.standing.address,
             may_be_gone: self.gone_since.is_some(),
+            longest: self.out.values().map(|out| now.since(out.since)).max(),
             under_way: self.standing.under_way as u64,
             concurrency: self.limit.now() as u64,
             ..self.counts.clone()
