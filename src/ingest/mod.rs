@@ -19,6 +19,7 @@ mod pause;
 mod pushed;
 mod recordings;
 mod report;
+mod reread;
 mod set_aside;
 mod status;
 
