@@ -791,6 +791,9 @@ class Agent:
             [self.binary, "run", "--config", os.path.join(self.base, "switchhook.toml")],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log,
         )
+        if os.geteuid() == 0:
+            # Writers that get more of the machine than the agent delete files it had no chance to open.
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, 0)
 
     def live(self, until, calm):
         while time.monotonic() < until:

@@ -144,8 +144,6 @@ pub static MESSAGES: &[Message] = messages! {
     SH207 Error Operator "store mended" "The queue was damaged and was mended; the lines say what was lost and what is read again. Check the disk";
     SH208 Info Nobody "rows read again" "Rows that damage took were read from their files once more";
     SH209 Error Operator "rows lost, they cannot be read again" "Damage took them and their file is gone: ask the switch for those calls";
-    SH240 Info Nobody "files read again" "Documents or recordings whose events damage took were read once more";
-    SH241 Error Operator "files lost, they cannot be read again" "Damage took what they told, and they are gone: ask the switch for those calls";
     SH210 Warn Operator "rows read again cannot be made durable, tried again" "Look at the disk of state_dir; it goes on by itself";
     SH211 Error Operator "settlements not written" "Deliveries may be repeated after a crash: look at the disk of state_dir";
     SH212 Info Nobody "settlements written again" "What was delivered is on disk";
@@ -167,6 +165,8 @@ pub static MESSAGES: &[Message] = messages! {
     SH228 Debug Nobody "dead letters not removed" "Tried again";
     SH229 Info Nobody "burials cut short by a crash undone" "Those events are queued again";
     SH230 Error Operator "dead letters mended, those beside the saved ones are lost" "Check the disk; replay the files of that time";
+    SH231 Info Nobody "files read again" "Documents or recordings whose events damage took were read once more";
+    SH232 Error Operator "files lost, they cannot be read again" "Damage took what they told, and they are gone: ask the switch for those calls";
 
     // Endpoints.
     SH301 Warn Receiver "endpoint failing" "It does not take events: `switchhook test NAME`. Events wait, no attempts are spent, probes go on";
