@@ -34,6 +34,9 @@ import time
 # Rows a second of each scene, on average.
 RATE = 25
 
+# Seconds after a start in which a row may come a second time.
+EXCUSED = 60
+
 
 class Receiver:
     """Counts what arrives: per row its ids, and each arrival."""
@@ -865,11 +868,11 @@ def verdict(scenes, receiver, agent):
         unknown = [n for n in rows if not 0 <= n < scene.count]
         two_ids = [n for n, came in rows.items() if len({id for id, _ in came}) > 1]
         repeats = sum(len(came) - 1 for came in rows.values())
-        # A repeat is excused by a kill within a quarter of a minute before it: by then everything is read again.
+        # A repeat is excused by a kill shortly before it: until then what was not committed is read again.
         strange = [
             n for n, came in rows.items()
             for _, at in came[1:]
-            if not any(0 <= at - start < 15 for start in agent.starts[1:])
+            if not any(0 <= at - start < EXCUSED for start in agent.starts[1:])
         ]
         gaps = receiver.gaps[scene.name]
         faults = []

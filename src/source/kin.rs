@@ -494,7 +494,13 @@ impl Source {
                 }
             }
             // An editor's file has taken its name; it is read to its own end.
-            Of::File(_) if parent.is_alive => {}
+            Of::File(of) if parent.is_alive => {
+                if self.is_in_successor(of)
+                    && let Some(known) = self.files.get_mut(&of)
+                {
+                    known.saved_up_to = known.size;
+                }
+            }
             Of::File(_) => self.forget_elder(parent.of),
         }
         if parent.path == path {

@@ -41,6 +41,7 @@ mod rsyslog;
 mod service;
 mod shape;
 mod strace;
+mod strangers;
 mod support;
 mod syslog;
 mod together;
