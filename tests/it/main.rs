@@ -43,6 +43,7 @@ mod service;
 mod shape;
 mod signatures;
 mod strace;
+mod strangers;
 mod support;
 mod syslog;
 mod together;
