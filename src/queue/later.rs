@@ -514,7 +514,7 @@ fn remove(path: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{batch, events};
+    use super::super::tests::{batch, delivered, events};
     use super::*;
     use crate::queue::{AttachFrom, Settled, Settlement};
     use proptest::prelude::*;
@@ -608,6 +608,8 @@ mod tests {
                 .count()
         };
         for _ in 0..3 {
+            let more = queue.commit(&[batch(events(1, 60))]).unwrap().first.0;
+            queue.settle(delivered(more..more + 1)).unwrap();
             queue.roll_now().unwrap();
         }
         let work = super::super::probe::work_of(|| queue.roll_now().unwrap());
