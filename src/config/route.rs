@@ -109,7 +109,8 @@ pub(super) fn mode(loaded: Option<&Loaded>, problems: &mut Problems) -> Mode {
 ///
 /// So a request of the mirror differs from the other's in its address, in what its own secret signs,
 /// and in the time of the attempt. `headers`, `token` and logins are not taken over: they are
-/// secrets between the agent and the other receiver.
+/// secrets between the agent and the other receiver. Nor is `batch`: what is in which batch is a
+/// matter of milliseconds, so a mirror shows the events one by one.
 pub(super) fn with_other<'t>(
     table: &EndpointTable,
     mut others: impl Iterator<Item = &'t EndpointTable>,
@@ -141,8 +142,8 @@ pub(super) fn with_other<'t>(
         // One of these can rule out another, so they come together or not at all.
         let is_packed = [&table.method, &table.content, &table.compress];
         let is_packed = is_packed.into_iter().chain([&table.signature_over]);
-        if !is_packed.into_iter().any(Option::is_some) && table.batch.is_none() {
-            take_over!(method, content, compress, signature_over, batch);
+        if !is_packed.into_iter().any(Option::is_some) {
+            take_over!(method, content, compress, signature_over);
         }
     }
     take_over!(mask, omit, agent_headers);

@@ -130,7 +130,7 @@ fn who_was_told_of_a_failure_is_told_of_its_end_whatever_was_made_anew_meanwhile
             bench.configure(&vos3000(
                 &down,
                 &format!(
-                    "timeout = \"{timeout}\"\nprobe_max = \"1s\"\nalert_to = \"pager\"\n\n[[endpoint]]\nname = \"pager\"\nurl = \"{}\"\nsecret_file = \"secret\"\nevents = [\"switchhook.test\"]",
+                    "timeout = \"{timeout}\"\nprobe_max = \"1s\"\nalert_to = \"pager\"\n\n[[endpoint]]\nname = \"pager\"\nurl = \"{}\"\nsecret_file = \"secret\"\nevents = [\"switchhook.endpoint_failing\", \"switchhook.endpoint_recovered\"]",
                     pager.url()
                 ),
             ));

@@ -87,7 +87,7 @@ fn in_namespaces_of_its_own() {
         count_dials(Ipv4Addr::LOCALHOST, port),
     ];
     bench.configure(&format!(
-        "url = \"http://{NAME}:{port}/hook\"\nprobe_max = \"300ms\"\nconcurrency = 2"
+        "url = \"http://{NAME}:{port}/hook\"\nallow_plain_http = true\nprobe_max = \"300ms\"\nconcurrency = 2"
     ));
     let errors = fs::File::create(bench.path("agent.log")).unwrap();
     let mut agent = Command::new(&program)
@@ -105,35 +105,35 @@ fn in_namespaces_of_its_own() {
         let status: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap_or_default();
         status["endpoints"][0].clone()
     };
-    let write = |name: &str, numbers: std::ops::Range<u64>| {
-        fs::write(
-            bench.path("cdr").join(name),
-            numbers.map(row).collect::<String>(),
-        )
-        .unwrap();
+    // A further row once all before it have arrived: the answer of a moment ago still serves.
+    let mut rows = 0;
+    let mut go_on = |status: &serde_json::Value| {
+        if status["delivered"] == rows {
+            fs::write(bench.path("cdr").join(format!("{rows}.csv")), row(rows)).unwrap();
+            rows += 1;
+        }
+        rows
     };
-    write("a.csv", 0..5);
-    wait_until("the name to lead outside", || status()["delivered"] == 5);
-    for (number, (addresses, word)) in [
+    wait_until("the name to lead outside", || {
+        let status = status();
+        go_on(&status) > 1 && status["delivered"] == 1
+    });
+    for (addresses, word) in [
         (vec![INSIDE], "leads to 10.77.0.5 (private)"),
-        (vec![Ipv4Addr::LOCALHOST, INSIDE], "(loopback)"),
-        (vec![Ipv4Addr::new(169, 254, 169, 254)], "(link-local)"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+        (vec![Ipv4Addr::LOCALHOST], "(loopback)"),
+    ] {
         *answer.lock().unwrap() = addresses;
-        let first = 5 + 5 * number as u64;
-        write(&format!("b{number}.csv"), first..first + 5);
         wait_until("the change to be seen and refused", || {
-            let error = &status()["last_error"];
+            let status = status();
+            go_on(&status);
+            let error = &status["last_error"];
             error["class"] == "address" && error["text"].as_str().unwrap().contains(word)
         });
     }
     let before = asked.load(Ordering::SeqCst);
     // An answer of both leads to the one that may be dialled.
     *answer.lock().unwrap() = vec![INSIDE, OUTSIDE, Ipv4Addr::LOCALHOST];
-    wait_until("everything to arrive", || status()["delivered"] == 20);
+    wait_until("everything to arrive", || status()["delivered"] == rows);
     assert!(asked.load(Ordering::SeqCst) > before, "it was asked again");
     let dials: Vec<u64> = inside.iter().map(|it| it.load(Ordering::SeqCst)).collect();
     assert_eq!(dials, [0, 0], "an address inside was dialled");

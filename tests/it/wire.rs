@@ -300,10 +300,6 @@ fn a_mirror_s_requests_are_the_other_endpoint_s_byte_for_byte() {
             "POST /hook HTTP/1.1",
         ),
         ("method = \"GET\"", "GET /hook?"),
-        (
-            "batch = { max_events = 25, max_wait = \"2s\" }",
-            "POST /hook HTTP/1.1",
-        ),
     ] {
         let bench = Bench::new();
         let (one, other) = (
@@ -318,7 +314,7 @@ fn a_mirror_s_requests_are_the_other_endpoint_s_byte_for_byte() {
         let config = fs::read_to_string(bench.path("switchhook.toml")).unwrap();
         let config = config.replace(
             "start = \"beginning\"",
-            "start = \"beginning\"\nextra = true",
+            "start = \"beginning\"\nextra = true\ncolumns = \"52\"",
         );
         fs::write(bench.path("switchhook.toml"), config).unwrap();
         write_rows(&bench, ROWS);
@@ -341,19 +337,15 @@ fn a_mirror_s_requests_are_the_other_endpoint_s_byte_for_byte() {
         let (mut told, mirrored) = (compared(&one), compared(&other));
         for raw in &mut told {
             let before = raw.head.len();
-            raw.head.retain(|line| line != "X-Token: hush");
+            raw.head
+                .retain(|line| !line.eq_ignore_ascii_case("X-Token: hush"));
             assert_eq!(raw.head.len() + 1, before, "its own header is its own");
         }
         assert!(told[0].head[0].starts_with(first), "{:?}", told[0].head);
         if shape.contains("gzip") {
             assert_eq!(told[0].header("Content-Encoding"), Some("gzip"));
         }
-        let is_batch = shape.contains("batch");
-        assert_eq!(
-            told.len() as u64,
-            if is_batch { 1 } else { ROWS },
-            "{shape}"
-        );
+        assert_eq!(told.len() as u64, ROWS, "{shape}");
         assert_eq!(told, mirrored, "{shape}");
     }
 }
