@@ -136,7 +136,7 @@ impl EventQueue for Queue {
     }
 
     fn settle(&self, settled: Vec<Settled>) -> Result<(), QueueTrouble> {
-        Ok(Queue::settle(self, settled)?)
+        Ok(Queue::settle_along(self, settled)?)
     }
 
     fn waiting_places(&self, endpoint: &str) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble> {

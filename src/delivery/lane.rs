@@ -500,6 +500,7 @@ impl Lane {
             oldest: self.oldest(),
             latency: self.latencies.percentiles(),
             address: self.standing.address,
+            may_be_gone: self.gone_since.is_some(),
             under_way: self.standing.under_way as u64,
             concurrency: self.limit.now() as u64,
             ..self.counts.clone()

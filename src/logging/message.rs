@@ -172,7 +172,7 @@ pub static MESSAGES: &[Message] = messages! {
     // Endpoints.
     SH301 Warn Receiver "endpoint failing" "It does not take events: `switchhook test NAME`. Events wait, no attempts are spent, probes go on";
     SH302 Info Nobody "endpoint recovered" "What waited is being delivered";
-    SH303 Warn Receiver "endpoint paused" "It asked for that by Retry-After; it goes on by itself";
+    SH303 Warn Receiver "endpoint paused" "It asked for that by Retry-After, or answered 410 once; it goes on by itself";
     SH304 Warn Receiver "endpoint holds back, too many events wait for their own retry" "It refuses many single events: see `switchhook tail` for its answers";
     SH305 Info Nobody "endpoint takes new events again" "It does not refuse so many any more";
     SH306 Warn Receiver "events buried" "Given up after their attempts: `switchhook dead-letters list`, mend the receiver, then replay";

@@ -27,7 +27,8 @@
 //!   there with their position.
 //! * **Settle.** Cursors, waiting events and counts are one batch in the same way. A crash before
 //!   it returns means that events already sent are given out again: at least once, same id. A
-//!   dead letter is on disk before its settlement; see `dead_letter`.
+//!   dead letter is on disk before its settlement; see `dead_letter`. A few settlements may be in
+//!   the batch of a commit instead of one of their own; see `along`.
 //! * **Put off.** Events that wait for long leave the head for a file that is on disk before the
 //!   batch that names it, and come back in the batch that says so; see `later`.
 //! * **Roll.** A new generation gets all the small state and, last, its `meta`; it is synced, as
@@ -48,6 +49,7 @@
 //! urgent events, is taken last and alone.
 
 mod adopt;
+mod along;
 mod ballast;
 mod block;
 mod checkpoint;
@@ -65,7 +67,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 mod figures;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod generation;
@@ -98,6 +100,9 @@ mod salvage;
 #[cfg(test)]
 mod seen;
 mod settle;
+mod size;
+#[cfg(feature = "slow-syncs")]
+pub mod slow;
 mod state;
 mod survey;
 #[cfg(test)]
@@ -125,6 +130,7 @@ pub use overflow::Dropped;
 pub use quarantine::QUARANTINE_BYTES_DEFAULT;
 pub use recall::RECALLED_MAX;
 pub use settle::{AttachFrom, Settled, Settlement};
+pub use size::Size;
 pub use survey::{Survey, Surveyed, Whole};
 pub use urgent::URGENT_MAX;
 pub use void::{Void, VoidCause};
@@ -132,6 +138,7 @@ pub use waiting::{REASON_BYTES_MAX, Waiting};
 
 use crate::event::{Event, EventId, Sequence};
 use crate::shutdown::Bell;
+use along::Along;
 use disk::Disk;
 use lock::Lock;
 use mend::Site;
@@ -169,6 +176,8 @@ struct Parts {
     /// One for each lane of delivery.
     bells: Mutex<Vec<Bell>>,
     urgent: Mutex<Urgent>,
+    /// Settlements that wait for a commit.
+    along: Along,
     opened: Opened,
     /// Let go last, after the databases are closed.
     _lock: Lock,
@@ -243,6 +252,7 @@ impl Queue {
             disk: Mutex::new(disk),
             bells: Mutex::new(Vec::new()),
             urgent: Mutex::default(),
+            along: Along::default(),
             opened,
             _lock: lock,
         }));

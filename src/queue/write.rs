@@ -9,6 +9,7 @@ use super::generation::{self, Generation, Writes};
 use super::mend::{self, Mended, Site};
 use super::meta::Standing;
 use super::read::View;
+use super::settle::Settled;
 use super::state::{Irregularity, Span, State};
 use super::{Opened, Queue, ballast, key, locked, quarantine, row};
 use crate::event::EventId;
@@ -33,6 +34,8 @@ pub(super) struct Writer {
     /// State to go with the next commit. One value for each key its users have: thresholds by
     /// account, alarms by object.
     pub(super) staged: BTreeMap<String, Vec<u8>>,
+    /// Settlements to go with the next commit: at most [`ALONG_MAX`](super::along::ALONG_MAX).
+    pub(super) along: Vec<Settled>,
     /// Opened again after a write that failed, and not written since: how many half-made
     /// generations were found on the way. Said when a write succeeds: on a full disk, every try
     /// opens it again.
@@ -58,6 +61,7 @@ impl Writer {
             state: State::empty(node),
             dead: DeadLetters::at(dead, quarantine_max),
             staged: BTreeMap::new(),
+            along: Vec::new(),
             opened_again: None,
             mended: Vec::new(),
             saved: Arc::default(),

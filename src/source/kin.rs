@@ -125,8 +125,19 @@ enum Verdict {
     New,
     /// A copy of a file that is there.
     Copy(CopyOf),
-    /// What remains of `0`, which had been read up to the mark; `u64` bytes long if that is known.
-    Heir(Box<Parent>, Mark, Option<u64>),
+    /// What remains of another one.
+    Heir(Box<Heir>),
+}
+
+/// A file that goes on where another was read to.
+struct Heir {
+    parent: Parent,
+    /// Up to where that was read.
+    mark: Mark,
+    /// How long it is, if that is known.
+    length: Option<u64>,
+    /// Earlier files of the same name that it holds as well and that cannot be read any more.
+    elders: Vec<Of>,
 }
 
 impl Source {
@@ -228,12 +239,17 @@ impl Source {
                 self.newcomers.push((path, self.looks));
             }
             Verdict::Copy(copy_of) => known.copy_of = Some(copy_of),
-            Verdict::Heir(parent, mark, length) => {
+            Verdict::Heir(heir) => {
+                let parent = &heir.parent;
                 let head = (parent.position.head_bytes, parent.position.head);
                 if let Some(parents) = parents.get_mut(&head) {
                     parents.retain(|other| other.of != parent.of);
+                    parents.retain(|other| !heir.elders.contains(&other.of));
                 }
-                self.inherit(key, &parent, mark, length);
+                self.inherit(key, &heir);
+                for elder in &heir.elders {
+                    self.forget_elder(*elder);
+                }
                 let heir = self.files.get(&key).map(Parent::of);
                 parents.entry(head).or_default().extend(heir);
             }
@@ -284,16 +300,33 @@ impl Source {
         let is_unfinished = compared
             .ending
             .is_some_and(|ending| ending != Ending::Complete);
-        if let Some(at) = compared.matched
-            && let Some(parent) = related.get(at)
-            && !parent.is_alive
-        {
+        let matched = || {
+            compared
+                .matched
+                .iter()
+                .filter_map(|&at| related.get(at))
+                .filter(|parent| !parent.is_alive || *parent.path == *path)
+        };
+        // Another file has taken its name, and it has none: what was added to it is in both.
+        if matched().any(|parent| self.has_unread(parent)) {
+            return Ok(Verdict::Wait);
+        }
+        let is_last_over = |parent: &&Parent| {
+            let last = compared.matched.last().and_then(|&at| related.get(at));
+            last.is_some_and(|last| last.of == parent.of)
+        };
+        if let Some(parent) = matched().next_back().filter(is_last_over) {
             let mark = Mark::of(&parent.position);
-            return Ok(Verdict::Heir(
-                Box::new(parent.clone()),
+            let heir = Heir {
                 mark,
-                compared.length,
-            ));
+                length: compared.length,
+                parent: parent.clone(),
+                elders: matched()
+                    .filter(|elder| !elder.is_alive && *elder.path == *path)
+                    .map(|elder| elder.of)
+                    .collect(),
+            };
+            return Ok(Verdict::Heir(Box::new(heir)));
         }
         if is_unfinished && is_fresh {
             return Ok(Verdict::Wait);
@@ -309,9 +342,68 @@ impl Source {
             Some((parent, mark))
         });
         Ok(match shorter {
-            Some((parent, mark)) => Verdict::Heir(Box::new(parent), mark, compared.length),
+            Some((parent, mark)) => Verdict::Heir(Box::new(Heir {
+                mark,
+                length: compared.length,
+                parent,
+                elders: Vec::new(),
+            })),
             None => Verdict::New,
         })
+    }
+
+    fn has_unread(&self, parent: &Parent) -> bool {
+        let Of::File(key) = parent.of else {
+            return false;
+        };
+        self.files.get(&key).is_some_and(Known::has_unread)
+    }
+
+    /// Has files that were cut off and then written again as they were, as `ed` saves one, go on
+    /// where they were: their last life is not over. Only while they wait for a copy of it; later
+    /// they are read from their start, with the same ids.
+    pub(super) fn take_back_lives(&mut self) -> Result<(), SourceError> {
+        for at in (0..self.pasts.len()).rev() {
+            let Some(past) = self.pasts.get(at).filter(|past| past.is_awaited) else {
+                continue;
+            };
+            let (key, position) = (past.position.key, &past.position);
+            let is_next = |known: &&Known| {
+                let is_plain = known.packed_bytes.is_none();
+                let can_be = known.is_held && known.is_here() && known.size >= position.offset;
+                let is_it = known.position.life == position.life.saturating_add(1);
+                is_plain && can_be && is_it && known.position.offset == 0
+            };
+            let Some(known) = self.files.get(&key).filter(is_next) else {
+                continue;
+            };
+            if position.first_row.is_none() || *known.path != *past.path {
+                continue;
+            }
+            let path = Arc::clone(&known.path);
+            let likeness = self
+                .tails
+                .with_content(key, &path, |content| identity::compare(content, position));
+            match likeness {
+                Ok(Likeness::Same) => {}
+                Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
+                // Whoever reads it will find out what is wrong with it.
+                Ok(_) | Err(TailError::Moved | TailError::Unreadable(_)) => continue,
+            }
+            let past = self.pasts.swap_remove(at);
+            self.distrust(key);
+            self.supersede(key);
+            let offset = past.position.offset;
+            if let Some(known) = self.files.get_mut(&key) {
+                known.take_back(past);
+            }
+            self.untold.changes.push(Change::Continued {
+                from: Arc::clone(&path),
+                path,
+                offset,
+            });
+        }
+        Ok(())
     }
 
     /// What a file is whose end stands at the same place in `parent`, which is there to be read;
@@ -358,7 +450,8 @@ impl Source {
     }
 
     /// Has the file known as `key` go on where `parent` was read to.
-    fn inherit(&mut self, key: FileKey, parent: &Parent, mark: Mark, length: Option<u64>) {
+    fn inherit(&mut self, key: FileKey, heir: &Heir) {
+        let Heir { parent, mark, .. } = heir;
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
@@ -382,7 +475,7 @@ impl Source {
         self.supersede(key);
         self.untold.positions.push(position);
         self.untold.changes.push(Change::Continued {
-            path,
+            path: Arc::clone(&path),
             from: Arc::clone(&parent.path),
             offset: mark.offset,
         });
@@ -391,22 +484,38 @@ impl Source {
                 let is_it = |past: &Past| (past.position.key, past.position.life) == (of, life);
                 if let Some(at) = self.pasts.iter().position(is_it) {
                     let past = self.pasts.swap_remove(at);
-                    self.untold.changes.extend(past.lost_beside_copy(length));
+                    self.untold
+                        .changes
+                        .extend(past.lost_beside_copy(heir.length));
                 }
             }
-            Of::File(of) => {
-                if parent.is_alive {
-                    return; // An editor's file has taken its name; it is read to its own end.
-                }
-                if let Some(gone) = self.files.remove(&of) {
-                    if let Some(age) = gone.unread_as {
-                        self.unread.remove(&age);
-                    }
-                    self.distrust(of);
-                    self.supersede(of);
-                    self.untold.forgotten.push(of);
-                }
+            // An editor's file has taken its name; it is read to its own end.
+            Of::File(_) if parent.is_alive => {}
+            Of::File(_) => self.forget_elder(parent.of),
+        }
+        if parent.path == path {
+            // Of others that had the name between the two, and perhaps this inode, nothing was read;
+            // the last has it all.
+            let is_between = |known: &&mut Known| {
+                known.path == path && (known.position.offset == 0 || known.position.key == key)
+            };
+            let between = self.files.values_mut().filter(is_between);
+            between.for_each(|known| known.owed = None);
+        }
+    }
+
+    /// Forgets a file that is gone, and what was lost with it: another one holds it.
+    fn forget_elder(&mut self, elder: Of) {
+        let Of::File(of) = elder else {
+            return;
+        };
+        if let Some(gone) = self.files.remove(&of) {
+            if let Some(age) = gone.unread_as {
+                self.unread.remove(&age);
             }
+            self.distrust(of);
+            self.supersede(of);
+            self.untold.forgotten.push(of);
         }
     }
 
@@ -556,8 +665,8 @@ impl Parent {
 /// How the content of a file compares with those it may be a copy of.
 #[derive(Debug)]
 struct Compared {
-    /// The last of them whose position holds in it.
-    matched: Option<usize>,
+    /// Those of them whose position holds in it, the last of them last.
+    matched: Vec<usize>,
     /// How it ends, if it is packed.
     ending: Option<Ending>,
     /// Its length, unpacked; `None` while that is not known.
@@ -573,7 +682,7 @@ impl Compared {
     /// for a packed one that `may_grow` only, to learn how it ends.
     fn to(content: &mut Content<'_>, related: &[Parent], may_grow: bool) -> io::Result<Compared> {
         let mut compared = Compared {
-            matched: None,
+            matched: Vec::new(),
             ending: None,
             length: None,
             end: Vec::new(),
@@ -585,7 +694,7 @@ impl Compared {
         }
         for (at, parent) in related.iter().enumerate() {
             if holds(content, Mark::of(&parent.position))? {
-                compared.matched = Some(at);
+                compared.matched.push(at);
             }
         }
         let length = match content {
@@ -699,7 +808,11 @@ const MARKS_COMPARED_MAX: usize = 64;
 pub const RECENT_BYTES_MAX: usize = 4 << 10;
 
 /// Whether the bytes before `mark` stand in `content` too.
-fn holds(content: &mut Content<'_>, mark: Mark) -> io::Result<bool> {
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn holds(content: &mut Content<'_>, mark: Mark) -> io::Result<bool> {
     let count = u64::from(mark.tail_bytes);
     let tail = identity::bytes_at(content, mark.offset.saturating_sub(count), count)?;
     Ok(tail.len() as u64 == count && (count == 0 || identity::short_hash(&tail) == mark.tail))

@@ -2,6 +2,7 @@
 
 use super::growth::Growth;
 use super::identity::FirstRow;
+use super::kin::Past;
 use super::listing::Found;
 use super::order::Age;
 use super::{FileKey, FilePosition, Finished, GapCause, TAIL_BYTES_MAX, identity};
@@ -361,6 +362,8 @@ impl Known {
             self.observe(found.size, found.modified_ns, now);
             return;
         }
+        // What it was a copy of says nothing about another file under its inode.
+        self.copy_of = None;
         self.unread_before = None;
         self.unseen_before = 0;
         self.take_size(&found, now);
@@ -548,6 +551,19 @@ impl Known {
     pub fn forget_copies(&mut self) {
         self.marks.clear();
         self.recent = Vec::new();
+    }
+
+    /// The file holds its last life again, which `past` tells of: takes that up where it was left.
+    pub fn take_back(&mut self, past: Past) {
+        let path = std::mem::take(&mut self.position.path);
+        self.position = FilePosition {
+            path,
+            ..past.position
+        };
+        (self.marks, self.recent) = (past.marks, past.recent);
+        self.is_held = false;
+        self.standing = Standing::Sure;
+        self.rewind();
     }
 
     /// Goes back to `mark`, up to which the file is as it was.

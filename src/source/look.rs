@@ -9,9 +9,10 @@ use super::kin::{self, Lost, Past};
 use super::known::{Came, Known, Mark, Owed, Presence, Standing};
 use super::listing::{self, FILES_FOLLOWED_MAX, Found, Listing};
 use super::tail::TailError;
-use super::{Change, FileKey, Gap, GapCause, Looked, Rewrite, Source, SourceError, Start, start};
+use super::{Change, FileKey, FilePosition, Gap, GapCause, Looked};
+use super::{Rewrite, Source, SourceError, Start, start};
 use crate::clock::UnixMs;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,6 +65,7 @@ impl Source {
         self.miss(found_any, &listing.hidden, &listing.left_out);
         self.compare_successors(&new);
         self.settle_doubts()?;
+        self.take_back_lives()?;
         self.settle_strangers()?;
         self.tell_gaps(found_any);
         self.give_up_deleted();
@@ -173,10 +175,16 @@ impl Source {
                 if known.presence == Presence::Unlisted {
                     self.tails.set_unlisted(key, false);
                 }
+                let was_rotated = known.is_rotated;
                 known.listed(found, look, now);
                 if known.came == Came::Back {
                     let path = Arc::clone(&known.path);
                     self.untold.changes.push(Change::Appeared { path });
+                }
+                let was_renamed = matches!(known.came, Came::Renamed { .. });
+                if was_renamed && known.is_rotated && !was_rotated && known.position.offset > 0 {
+                    // Another file under its inode and its old name would pass for this one cut off.
+                    self.untold.positions.push(known.position.clone());
                 }
                 None
             }
@@ -204,9 +212,10 @@ impl Source {
         if new.is_empty() {
             return;
         }
-        let is_gone = |known: &&Known| {
-            let has_no_name = matches!(known.presence, Presence::Gone { .. } | Presence::Unlisted);
-            has_no_name && known.position.first_row.is_some()
+        let is_gone = |known: &&Known| match known.presence {
+            Presence::Gone { .. } => known.position.first_row.is_some(),
+            Presence::Unlisted => true,
+            Presence::Remembered | Presence::Listed => false,
         };
         let gone: HashSet<Arc<Path>> = self
             .files
@@ -302,15 +311,49 @@ impl Source {
         }
     }
 
+    /// Whether what was not read of the file, the start of a row most likely, stands at the same
+    /// place in the one that has its name now.
+    fn is_in_successor(&mut self, key: FileKey) -> bool {
+        let Some(known) = self.files.get(&key) else {
+            return false;
+        };
+        let (from, count) = (known.position.offset, known.unread_bytes());
+        let is_it = |(other, successor): &(&FileKey, &Known)| {
+            **other != key
+                && successor.path == known.path
+                && successor.presence == Presence::Listed
+                && successor.size >= known.size
+        };
+        let successor = self.files.iter().find(is_it).map(|(other, _)| *other);
+        let Some(successor) = successor.filter(|_| count <= self.settings.line_max as u64) else {
+            return false;
+        };
+        let path = Arc::clone(&known.path);
+        let mut unread = |key| {
+            let bytes = self.tails.with_content(key, &path, |content| {
+                identity::bytes_at(content, from, count)
+            });
+            bytes.ok().filter(|bytes| bytes.len() as u64 == count)
+        };
+        // The one without a name is read only while it is open.
+        let own = unread(key);
+        own.is_some() && own == unread(successor)
+    }
+
     /// The file cannot be read any more.
     fn lose(&mut self, key: FileKey, cause: GapCause) {
+        let has_unread = |known: &Known| known.is_here() && known.unread_bytes() > 0;
+        let is_saved = self.files.get(&key).is_some_and(has_unread)
+            && self.tails.open_tail(key).is_some()
+            && self.is_in_successor(key);
         self.tails.close(key);
         self.distrust(key);
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
         let unread_bytes = known.is_here().then(|| known.unread_bytes());
-        let owed = unread_bytes.filter(|bytes| *bytes > 0 && known.copy_of.is_none());
+        let is_lost = known.copy_of.is_none() && !is_saved;
+        let owed = unread_bytes.filter(|bytes| *bytes > 0 && is_lost);
         known.owed = owed.map(|bytes| Owed {
             bytes,
             look: self.looks,
@@ -355,9 +398,13 @@ impl Source {
                 }
             }
         }
+        let replaced = self.replaced(&doubtful);
         for key in doubtful {
             match self.settle(key) {
-                Ok(()) => self.tell_read(key),
+                Ok(()) => {
+                    self.prefer_further(key, &replaced);
+                    self.tell_read(key);
+                }
                 Err(TailError::Moved) => {}
                 Err(TailError::Unreadable(error)) => {
                     self.keep_unplaced(key);
@@ -367,6 +414,54 @@ impl Source {
             }
         }
         Ok(())
+    }
+
+    /// Where the files that no name leads to any more were read to, by the name and the head they
+    /// had; of those with the same the one read furthest. Only when there is a doubtful file, which may have
+    /// taken such a name.
+    fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Mark> {
+        let mut replaced = HashMap::new();
+        if doubtful.is_empty() {
+            return replaced;
+        }
+        for known in self.files.values() {
+            if known.presence != Presence::Listed && known.position.first_row.is_some() {
+                let mark = Mark::of(&known.position);
+                let furthest = replaced.entry(Replaced::of(known)).or_insert(mark);
+                if furthest.offset < mark.offset {
+                    *furthest = mark;
+                }
+            }
+        }
+        replaced
+    }
+
+    /// A file that is replaced by longer copies of itself comes to have an inode again that an
+    /// earlier copy had. What is remembered of that holds; but a later one was read further, and
+    /// this one is compared with it.
+    fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Mark>) {
+        let Some(known) = self.files.get_mut(&key) else {
+            return;
+        };
+        let further = replaced
+            .get(&Replaced::of(known))
+            .filter(|mark| mark.offset > known.position.offset);
+        let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
+        let Some(further) = further.filter(|_| is_plain && known.standing == Standing::Sure) else {
+            return;
+        };
+        let path = Arc::clone(&known.path);
+        let holds = self
+            .tails
+            .with_content(key, &path, |content| kin::holds(content, *further));
+        if holds.is_ok_and(|holds| holds) {
+            let path = std::mem::take(&mut known.position.path);
+            known.position = FilePosition::start_of(key, path, known.position.life);
+            known.forget_copies();
+            known.rewind();
+            known.standing = Standing::Stranger;
+            self.distrust(key);
+        }
     }
 
     /// Has the queue remember that it is still to be found where to start in the file, if it is:
@@ -584,6 +679,24 @@ impl Source {
                 self.files.remove(&key);
                 self.untold.forgotten.push(key);
             }
+        }
+    }
+}
+
+/// By what a file is known that another has replaced: its name and its head.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Replaced {
+    path: Arc<Path>,
+    head_bytes: u64,
+    head: u64,
+}
+
+impl Replaced {
+    fn of(known: &Known) -> Replaced {
+        Replaced {
+            path: Arc::clone(&known.path),
+            head_bytes: known.position.head_bytes,
+            head: known.position.head,
         }
     }
 }

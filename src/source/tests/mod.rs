@@ -39,6 +39,7 @@ mod partial;
 mod places;
 mod rotation;
 mod starting;
+mod strangers;
 
 use super::*;
 use crate::clock::{Clock, Moment, SystemClock};

@@ -1,0 +1,205 @@
+//! What programs that are not a rotation do to files: copies that replace a file again and again, editors
+//! that write in place, inodes used again.
+
+use super::*;
+
+/// A row of `n`, with some width.
+fn row(n: usize) -> String {
+    format!("{n}|a row of the day that is so wide\n")
+}
+
+fn rows(range: std::ops::Range<usize>) -> String {
+    range.map(row).collect()
+}
+
+#[test]
+fn a_file_replaced_by_longer_copies_of_itself_gives_every_row_once_and_no_gap() {
+    // As rsync does: each copy is a new file, and ends in the middle of a row now and then.
+    for restarted in [false, true] {
+        let mut scene = Scene::new();
+        let whole = rows(0..400);
+        let mut seen = Vec::new();
+        for step in 1..=20 {
+            let end = (whole.len() * step / 20).saturating_sub(step % 3);
+            scene.append("elsewhere", &whole[..end]);
+            scene.rename("elsewhere", "cdr.txt");
+            if restarted && step % 4 == 0 {
+                scene.restart();
+            }
+            seen.extend(scene.follow());
+            scene.wait(5);
+            seen.extend(scene.follow());
+        }
+        scene.append("cdr.txt", &whole[whole.len() - 2..]);
+        for _ in 0..30 {
+            scene.wait(5);
+            seen.extend(scene.follow());
+        }
+        let expected: Vec<String> = whole
+            .lines()
+            .map(|line| format!("cdr.txt: {line}"))
+            .collect();
+        assert!(
+            seen == expected,
+            "restarted: {restarted}: {} rows instead of {}, the first other one {:?}",
+            seen.len(),
+            expected.len(),
+            seen.iter()
+                .zip(&expected)
+                .find(|(left, right)| left != right)
+        );
+        let changes = scene.changes();
+        let gap = changes.iter().find(|change| change.starts_with("gap"));
+        assert_eq!(gap, None, "restarted: {restarted}");
+    }
+}
+
+#[test]
+fn half_a_row_in_a_file_that_another_one_has_replaced_is_lost_when_it_is_not_in_that() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3) + "half of a r");
+    scene.follow();
+    scene.append("elsewhere", rows(0..3) + "another row\n");
+    scene.rename("elsewhere", "cdr.txt");
+    assert_eq!(scene.follow(), ["cdr.txt: another row"]);
+    for _ in 0..30 {
+        scene.wait(5);
+        assert_eq!(scene.follow(), [""; 0]);
+    }
+    let changes = scene.changes();
+    assert!(
+        changes.contains(&"gap cdr.txt deleted 11".to_owned()),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn a_file_cut_off_and_written_back_as_it_was_goes_on_where_it_was() {
+    for more in ["", "a new row\n"] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..300));
+        assert_eq!(scene.follow().len(), 300);
+        scene.changes();
+        scene.rewrite("cdr.txt", "");
+        scene.look();
+        scene.rewrite("cdr.txt", &(rows(0..300) + more));
+        let expected: Vec<String> = more
+            .lines()
+            .map(|line| format!("cdr.txt: {line}"))
+            .collect();
+        assert_eq!(scene.follow(), expected);
+        scene.restart();
+        assert_eq!(scene.follow(), [""; 0]);
+        scene.append("cdr.txt", "the last\n");
+        assert_eq!(scene.follow(), ["cdr.txt: the last"]);
+        let changes = scene.changes();
+        let gap = changes.iter().find(|change| change.starts_with("gap"));
+        assert_eq!(gap, None);
+    }
+}
+
+#[test]
+fn a_file_cut_off_and_written_with_other_rows_is_read_from_its_start() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3));
+    scene.follow();
+    scene.rewrite("cdr.txt", "");
+    scene.look();
+    scene.rewrite("cdr.txt", &rows(3..9));
+    assert_eq!(scene.follow().len(), 6);
+}
+
+#[test]
+fn a_packed_file_under_the_inode_of_a_copy_is_compared_by_itself() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3));
+    scene.follow();
+    scene.pack("cdr.txt");
+    scene.follow();
+    // The copy's inode is used again at once, for a generation that nobody has seen; `cdr.txt` is still there.
+    let packed = scene.path("cdr.txt.gz");
+    fs::remove_file(&packed).unwrap();
+    scene.look();
+    let other = gzipped(rows(10..14).as_bytes());
+    fs::write(scene.path("cdr.txt.1.gz"), &other).unwrap();
+    for _ in 0..4 {
+        scene.wait(5);
+        scene.look_well();
+    }
+    assert_eq!(scene.drain().len(), 4);
+}
+
+#[test]
+fn a_file_renamed_by_a_rotation_and_deleted_by_the_next_is_no_file_cut_off_under_its_first_name() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3));
+    scene.follow();
+    scene.rename("cdr.txt", "cdr.txt.1");
+    scene.append("cdr.txt", rows(3..6));
+    scene.follow();
+    let path = |scene: &Scene| {
+        let mut paths: Vec<_> = scene.positions.values().map(|it| it.path.clone()).collect();
+        paths.sort();
+        paths
+    };
+    assert!(path(&scene)[1].ends_with("cdr.txt.1"), "{:?}", path(&scene));
+    // While the agent is down the next rotation frees the inode, and the next file gets it.
+    scene.rename("cdr.txt", "cdr.txt.1");
+    scene.append("cdr.txt", rows(6..7));
+    scene.restart();
+    scene.changes();
+    for _ in 0..5 {
+        scene.follow();
+        scene.wait(20);
+    }
+    let changes = scene.changes();
+    let gap = changes.iter().find(|change| change.starts_with("gap"));
+    assert_eq!(gap, None);
+}
+
+#[test]
+fn copies_that_replace_a_file_at_any_moment_give_every_row_once_and_no_gap() {
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut scene = Scene::new();
+        let whole = rows(0..300);
+        let (mut end, mut seen) = (0, Vec::new());
+        for _ in 0..60 {
+            match random.u8(..8) {
+                0..3 => {
+                    end = (end + random.usize(..200)).min(whole.len());
+                    scene.append("elsewhere", &whole[..end]);
+                    scene.rename("elsewhere", "cdr.txt");
+                }
+                3..6 => {
+                    scene.look();
+                    scene.now = scene.now.after(Duration::from_millis(random.u64(..700)));
+                }
+                6 => seen.extend(scene.drain()),
+                _ => seen.extend(scene.follow()),
+            }
+        }
+        scene.append("elsewhere", &whole);
+        scene.rename("elsewhere", "cdr.txt");
+        for _ in 0..10 {
+            seen.extend(scene.follow());
+            scene.wait(5);
+        }
+        let expected: Vec<String> = whole
+            .lines()
+            .map(|line| format!("cdr.txt: {line}"))
+            .collect();
+        let changes = scene.changes();
+        assert!(
+            seen == expected,
+            "seed {seed}: {} rows instead of {}, the first other one {:?}\n{changes:#?}",
+            seen.len(),
+            expected.len(),
+            seen.iter()
+                .zip(&expected)
+                .find(|(left, right)| left != right)
+        );
+        let gap = changes.iter().find(|change| change.starts_with("gap"));
+        assert_eq!(gap, None, "seed {seed}: {changes:#?}");
+    }
+}
