@@ -117,13 +117,16 @@ pub fn probe(endpoint: &EndpointConfig, node: &Arc<str>) -> Exit {
     }
 }
 
+/// What came of each of the endpoint's addresses, in their order.
+type Trials = Vec<(Arc<Endpoint>, Trial)>;
+
 /// Sends the event to each of the endpoint's addresses, its own first.
 fn send(
     endpoint: &EndpointConfig,
     node: &Arc<str>,
     kind: &str,
     set: &[(String, String)],
-) -> Result<(Queued, Vec<(Arc<Endpoint>, Trial)>), String> {
+) -> Result<(Queued, Trials), String> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| format!("no random numbers: {error}"))?;

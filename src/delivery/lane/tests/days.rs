@@ -51,7 +51,7 @@ fn check(percent: u64, fault: Fault, order: Order) {
     endpoint.order = order;
     let mut scene = Scene::new(endpoint, &queue, 1, script);
     let (mut added, mut most) = (0, 0);
-    let is_healthy = |n: u64| !offends(n) && !(is_ordered && offends(key(n)));
+    let is_healthy = |n: u64| !(offends(n) || is_ordered && offends(key(n)));
     let (mut healthy, mut seen, mut arrived) = (0, 0, 0);
     while scene.now() < Moment(3 * day) {
         while happened(added + 1) <= scene.now() {
