@@ -6,6 +6,7 @@ use crate::config::{self, Config, EndpointConfig, signature};
 use crate::control::mask::masked_text;
 use crate::delivery::blanket;
 use crate::delivery::endpoint::Endpoint;
+use crate::delivery::fallback::addresses;
 use crate::delivery::link::{Pin, TlsMin};
 use crate::delivery::outcome::{Failure, Outcome};
 use crate::delivery::packing::{Method, SignedOver};
@@ -17,7 +18,7 @@ use crate::queue::Queued;
 use crate::timestamp::Timestamp;
 use clap::Args;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +38,10 @@ const ALONE: &str = "test";
 /// The arguments of `test`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs the configuration and not the agent, and with --url neither; the queue is not touched. The event really goes out:
-signed with the endpoint's secret, over its own transport. Ends with 0 when it was delivered, 65
-when the receiver refused it, 69 when it could not be reached.
+Needs the configuration and not the agent, and with --url neither; the queue is not touched. The
+event really goes out: signed with the endpoint's secret, over its own transport; with fallback_urls
+once to each of its addresses. Ends with 0 when it was delivered everywhere; else with 65 when the
+first receiver that did not take it refused it, 69 when that could not be reached.
 
 Example: switchhook test billing
 Example: switchhook test billing --event cdr --set duration=125 --set caller_id=12025550142 --curl
@@ -145,13 +147,15 @@ fn alone(arguments: &TestArguments, url: &str) -> Result<EndpointConfig, String>
 
 fn send_and_show(arguments: &TestArguments, endpoint: &EndpointConfig, node: &Arc<str>) -> Exit {
     match send(endpoint, node, &arguments.event, &arguments.set) {
-        Ok((queued, trial)) => {
-            show(endpoint, &queued, &trial);
+        Ok((queued, trials)) => {
+            let exit = show_all(endpoint, &queued, &trials);
             if arguments.curl {
-                screen::line("");
-                screen::line(curl(endpoint, &trial));
+                for (at, trial) in &trials {
+                    screen::line("");
+                    screen::line(curl(at, endpoint.ca_file.as_deref(), trial));
+                }
             }
-            exit_of(&trial.outcome)
+            exit
         }
         Err(what) => {
             screen::complaint(what);
@@ -163,10 +167,7 @@ fn send_and_show(arguments: &TestArguments, endpoint: &EndpointConfig, node: &Ar
 /// Sends a test event to an endpoint and shows what came of it: for `check --deep`.
 pub fn probe(endpoint: &EndpointConfig, node: &Arc<str>) -> Exit {
     match send(endpoint, node, TEST_KIND, &[]) {
-        Ok((queued, trial)) => {
-            show(endpoint, &queued, &trial);
-            exit_of(&trial.outcome)
-        }
+        Ok((queued, trials)) => show_all(endpoint, &queued, &trials),
         Err(what) => {
             screen::line(screen::styled(screen::BAD, what));
             Exit::Configuration
@@ -174,12 +175,16 @@ pub fn probe(endpoint: &EndpointConfig, node: &Arc<str>) -> Exit {
     }
 }
 
+/// What came of each of the endpoint's addresses, in their order.
+type Trials = Vec<(Arc<Endpoint>, Trial)>;
+
+/// Sends the event to each of the endpoint's addresses, its own first.
 fn send(
     endpoint: &EndpointConfig,
     node: &Arc<str>,
     kind: &str,
     set: &[(String, String)],
-) -> Result<(Queued, Trial), String> {
+) -> Result<(Queued, Trials), String> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
@@ -189,8 +194,45 @@ fn send(
         sequence: Sequence(0),
         event: Arc::new(event.map_err(|error| error.to_string())?),
     };
-    let trial = try_out(&endpoint.endpoint, &queued, &clock).map_err(|error| error.to_string())?;
-    Ok((queued, trial))
+    let mut trials = Vec::new();
+    for at in addresses(&endpoint.endpoint) {
+        let trial = try_out(&at, &queued, &clock).map_err(|error| error.to_string())?;
+        trials.push((at, trial));
+    }
+    Ok((queued, trials))
+}
+
+/// Shows what came of each address; the exit of the first that does not take events.
+fn show_all(endpoint: &EndpointConfig, queued: &Queued, trials: &[(Arc<Endpoint>, Trial)]) -> Exit {
+    for (place, (at, trial)) in trials.iter().enumerate() {
+        if place > 0 {
+            screen::line("");
+        }
+        show(at, place, queued, trial);
+    }
+    let taken = trials
+        .iter()
+        .filter(|(_, it)| it.outcome == Outcome::Delivered);
+    let taken = taken.count();
+    if trials.len() > 1 {
+        let name = &endpoint.endpoint.name;
+        let style = if taken == trials.len() {
+            screen::GOOD
+        } else {
+            screen::BAD
+        };
+        let told = format_args!(
+            "{taken} of the {} addresses of {name} take events",
+            trials.len()
+        );
+        screen::line("");
+        screen::line(screen::styled(style, told));
+    }
+    let exits = trials.iter().map(|(_, trial)| exit_of(&trial.outcome));
+    exits
+        .into_iter()
+        .find(|exit| *exit != Exit::Success)
+        .unwrap_or(Exit::Success)
 }
 
 fn exit_of(outcome: &Outcome) -> Exit {
@@ -201,17 +243,17 @@ fn exit_of(outcome: &Outcome) -> Exit {
     }
 }
 
-fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
-    let settings = &endpoint.endpoint;
-    screen::line(screen::styled(
-        screen::HEAD,
-        format_args!(
-            "# endpoint {:?}, profile {}, {}",
-            settings.name,
-            settings.profile.name(),
-            settings.url
+/// Shows what came of the address at `place`: 0 is the endpoint's own.
+fn show(settings: &Endpoint, place: usize, queued: &Queued, trial: &Trial) {
+    let (name, url) = (&settings.name, &settings.url);
+    let head = match place {
+        0 => format!(
+            "# endpoint {name:?}, profile {}, {url}",
+            settings.profile.name()
         ),
-    ));
+        _ => format!("# fallback {place} of endpoint {name:?}, {url}"),
+    };
+    screen::line(screen::styled(screen::HEAD, head));
     line(
         "event",
         format_args!("{} {}", queued.event.kind, queued.event.id),
@@ -426,8 +468,7 @@ fn ms(span: Duration) -> String {
 
 /// The same request for curl. What the operator put into headers and the URL's query may be
 /// passwords: variables stand for them.
-fn curl(endpoint: &EndpointConfig, trial: &Trial) -> String {
-    let settings = &endpoint.endpoint;
+fn curl(settings: &Endpoint, ca_file: Option<&Path>, trial: &Trial) -> String {
     let mut notes = Vec::new();
     let url = settings.url.as_str();
     let url = match url.split_once('?') {
@@ -463,7 +504,7 @@ fn curl(endpoint: &EndpointConfig, trial: &Trial) -> String {
             parts.push(format!("-H {}", quoted(&format!("{name}: {value}"))));
         }
     }
-    if let Some(path) = &endpoint.ca_file {
+    if let Some(path) = ca_file {
         parts.push(format!("--cacert {}", quoted(&path.display().to_string())));
     }
     parts.extend(curl_link(settings));
