@@ -3,9 +3,11 @@
 //! A bounded ring: a watcher that is slow misses what was overwritten and is told how much. With
 //! nobody watching, nothing is put together: asking costs one read of a counter.
 
+use crate::clock::UnixMs;
 use crate::event::{Event, EventId, Sequence};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
@@ -17,6 +19,10 @@ pub const RING_MAX: usize = 512;
 /// Longest `data` of an event that is shown, in bytes; a longer one is shown without. Bounds the
 /// ring to 4 MiB.
 pub const DATA_BYTES_MAX: usize = 8 << 10;
+
+/// Attempts of an endpoint that are kept for whoever looks later: a screen of them. Their reasons are
+/// bounded as those of dead letters are; 64 endpoints keep some hundred kilobytes.
+pub const RECENT_MAX: usize = 20;
 
 /// Something that passed.
 #[derive(Debug, Clone)]
@@ -53,6 +59,29 @@ pub struct Attempt {
     pub error: String,
     /// How long it took.
     pub elapsed: Duration,
+    /// When it ended.
+    pub at: UnixMs,
+}
+
+/// The last attempts of an endpoint, watched or not.
+#[derive(Debug, Default)]
+pub struct Recent(Mutex<VecDeque<Arc<Attempt>>>);
+
+impl Recent {
+    /// Keeps one more, and forgets the oldest when there are [`RECENT_MAX`].
+    pub fn keep(&self, attempt: Arc<Attempt>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= RECENT_MAX {
+            kept.pop_front();
+        }
+        kept.push_back(attempt);
+    }
+
+    /// What is kept, oldest first.
+    pub fn kept(&self) -> Vec<Arc<Attempt>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().cloned().collect()
+    }
 }
 
 /// The ring and its watchers.
@@ -130,8 +159,8 @@ pub fn shown(event: &Event) -> Arc<Event> {
 mod tests {
     use super::*;
 
-    fn seen(number: u32) -> Seen {
-        Seen::Attempt(Arc::new(Attempt {
+    fn attempt(number: u32) -> Arc<Attempt> {
+        Arc::new(Attempt {
             endpoint: "a".into(),
             sequence: Sequence(1),
             id: EventId([0; 16]),
@@ -140,7 +169,21 @@ mod tests {
             outcome: "delivered",
             error: String::new(),
             elapsed: Duration::ZERO,
-        }))
+            at: UnixMs(0),
+        })
+    }
+
+    fn seen(number: u32) -> Seen {
+        Seen::Attempt(attempt(number))
+    }
+
+    #[test]
+    fn the_last_attempts_are_kept_and_no_more() {
+        let recent = Recent::default();
+        (1..=30).for_each(|number| recent.keep(attempt(number)));
+        let kept: Vec<u32> = recent.kept().iter().map(|it| it.number).collect();
+        assert_eq!(kept, (11..=30).collect::<Vec<u32>>());
+        assert_eq!(kept.len(), RECENT_MAX);
     }
 
     #[test]

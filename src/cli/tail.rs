@@ -34,6 +34,7 @@ pub fn tail(arguments: &TailArguments) -> Exit {
     let request = Request::Tail {
         endpoint: arguments.endpoint.clone(),
         payload: arguments.payload,
+        recent: false,
     };
     let mut client = match arguments.agent.begin(&request) {
         Ok(client) => client,

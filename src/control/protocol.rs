@@ -73,6 +73,10 @@ pub enum Request {
         endpoint: Option<String>,
         /// With the events' data, telephone numbers included.
         payload: bool,
+        /// First the last attempts of that endpoint, oldest first. One that ends meanwhile may be
+        /// told twice.
+        #[serde(default)]
+        recent: bool,
     },
     /// Replaces the configuration with what its files say now, or leaves it as it is.
     Reload,

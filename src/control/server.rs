@@ -171,9 +171,13 @@ async fn serve_one(stream: UnixStream, desk: &Arc<Desk>) {
         Err(None) => return,
     };
     match request {
-        Request::Tail { endpoint, payload } => {
+        Request::Tail {
+            endpoint,
+            payload,
+            recent,
+        } => {
             tokio::select! {
-                () = tail::tail(desk, endpoint.as_deref(), payload, &mut out) => {}
+                () = tail::tail(desk, endpoint.as_deref(), (payload, recent), &mut out) => {}
                 () = has_left(&mut read) => {}
             }
         }

@@ -5,7 +5,6 @@ use super::mask::masked;
 use super::protocol::{Code, Reply};
 use super::server::Out;
 use super::status::time;
-use crate::clock::Clock;
 use crate::delivery::endpoint::Endpoint;
 use crate::delivery::route::Verdict;
 use crate::event::Event;
@@ -14,8 +13,14 @@ use crate::tap::{Attempt, RecvError, Seen};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Sends what passes until the client is gone. A client that is slow misses some and is told.
-pub(super) async fn tail(desk: &Arc<Desk>, endpoint: Option<&str>, payload: bool, out: &mut Out) {
+/// Sends what passes until the client is gone; first, where `has_recent`, the last attempts of the
+/// endpoint. A client that is slow misses some and is told.
+pub(super) async fn tail(
+    desk: &Arc<Desk>,
+    endpoint: Option<&str>,
+    (payload, has_recent): (bool, bool),
+    out: &mut Out,
+) {
     let in_force = desk.in_force();
     let filter = match endpoint {
         None => None,
@@ -30,7 +35,15 @@ pub(super) async fn tail(desk: &Arc<Desk>, endpoint: Option<&str>, payload: bool
             }
         }
     };
+    // Watched before they are read: one that ends in between is told twice, not never.
     let mut watcher = desk.delivery.tap().watch();
+    if let Some(endpoint) = filter.filter(|_| has_recent) {
+        for attempt in desk.delivery.recent(&endpoint.name) {
+            if !out.send(&Reply::Item(attempt_item(&attempt))).await {
+                return;
+            }
+        }
+    }
     loop {
         let item = match watcher.next().await {
             Ok(Seen::Event {
@@ -51,7 +64,7 @@ pub(super) async fn tail(desk: &Arc<Desk>, endpoint: Option<&str>, payload: bool
                 if filter.is_some_and(|endpoint| endpoint.name != attempt.endpoint) {
                     continue;
                 }
-                attempt_item(&attempt, &*desk.clock)
+                attempt_item(&attempt)
             }
             Err(RecvError::Lagged(count)) => json!({"seen": "missed", "count": count}),
             Err(RecvError::Closed) => return,
@@ -92,10 +105,10 @@ fn event_item(source: &str, sequence: u64, event: &Event, payload: bool) -> Valu
     })
 }
 
-fn attempt_item(attempt: &Attempt, clock: &dyn Clock) -> Value {
+fn attempt_item(attempt: &Attempt) -> Value {
     json!({
         "seen": "attempt",
-        "at": time(clock.wall()),
+        "at": time(attempt.at),
         "endpoint": &*attempt.endpoint,
         "sequence": attempt.sequence.0,
         "id": attempt.id.to_string(),

@@ -32,6 +32,8 @@ pub struct Counts {
     pub last_error_class: &'static str,
     /// When that was.
     pub last_error_at: Option<UnixMs>,
+    /// When an event was last delivered.
+    pub last_success_at: Option<UnixMs>,
     /// For how long the endpoint has been failing, when it is.
     pub failing_for: Option<Duration>,
     /// Until something is sent again, when nothing is sent now.

@@ -31,6 +31,7 @@ mod mirror;
 
 use super::alert::Wanted;
 use super::batch::Gathering;
+use super::blanket::Mark;
 use super::breaker::{Gate, OPEN_AFTER, Unavailable};
 use super::concurrency::{Limit, Sign};
 use super::counts::{Counts, EndpointState};
@@ -354,6 +355,7 @@ impl Lane {
         match outcome {
             Outcome::Delivered => {
                 self.counts.delivered += 1;
+                self.counts.last_success_at = Some(wall);
                 self.breaker.taken(entry.address);
                 self.answered(entry.address, now, wall);
                 self.delivered(entry, now);
@@ -668,6 +670,7 @@ impl Lane {
         Ok(self.fetched(Entry {
             attempts: waiting.attempts,
             last,
+            mark: (waiting.attempts > 0).then(Mark::of_old),
             ..Entry::new(waiting.queued)
         }))
     }

@@ -49,7 +49,7 @@ use crate::event::Sequence;
 use crate::ingest::AlertBox;
 use crate::progress::{Progress, Pulse};
 use crate::shutdown::{Bell, Shutdown};
-use crate::tap::{Attempt, Seen, Tap};
+use crate::tap::{Attempt, Recent, Seen, Tap};
 use alert::Raiser;
 use counts::Counts;
 use crew::{Crew, Made};
@@ -414,6 +414,15 @@ impl Delivery {
         &self.tap
     }
 
+    /// The last attempts of an endpoint, oldest first; none of an endpoint that is not there.
+    pub fn recent(&self, endpoint: &str) -> Vec<Arc<Attempt>> {
+        let posts = lock(&self.posts);
+        let mut mates = posts.iter().map(|post| &post.mates);
+        mates
+            .find(|mates| *mates.endpoint.name == *endpoint)
+            .map_or(Vec::new(), |mates| mates.recent.kept())
+    }
+
     fn crew(&self, endpoint: &str) -> Option<Arc<Crew>> {
         let posts = lock(&self.posts);
         let mut crews = posts.iter().map(|post| &post.mates.crew);
@@ -476,6 +485,7 @@ impl Delivery {
             clock: Arc::clone(&self.clock),
             shutdown: self.shutdown.clone(),
             tap: Arc::clone(&self.tap),
+            recent: Recent::default(),
             staff: Staff::new(self.progress.clone()),
         })
     }
@@ -555,6 +565,7 @@ struct Mates {
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     tap: Arc<Tap>,
+    recent: Recent,
     staff: Staff,
 }
 
@@ -650,11 +661,9 @@ impl Mates {
             &outcome,
             elapsed,
         );
-        if self.tap.is_watched() {
-            self.show(&entry, &outcome, elapsed);
-            for other in &entry.others {
-                self.show(other, &outcome, elapsed);
-            }
+        self.show(&entry, &outcome, elapsed);
+        for other in &entry.others {
+            self.show(other, &outcome, elapsed);
         }
         Some(Made {
             entry,
@@ -687,9 +696,10 @@ impl Mates {
         }
     }
 
+    /// Keeps an attempt that has ended for whoever looks later, and shows it to those who watch.
     fn show(&self, entry: &Entry, outcome: &Outcome, elapsed: Duration) {
         let (word, error) = attempt::words(outcome);
-        self.tap.show(Seen::Attempt(Arc::new(Attempt {
+        let attempt = Arc::new(Attempt {
             endpoint: Arc::clone(&self.endpoint.name),
             sequence: entry.queued.sequence,
             id: entry.queued.event.id,
@@ -698,7 +708,12 @@ impl Mates {
             outcome: word,
             error: error.to_string(),
             elapsed,
-        })));
+            at: self.clock.wall(),
+        });
+        self.recent.keep(Arc::clone(&attempt));
+        if self.tap.is_watched() {
+            self.tap.show(Seen::Attempt(attempt));
+        }
     }
 }
 

@@ -455,6 +455,9 @@ fn attempts_can_be_watched() {
     let mut watcher = delivery.tap().watch();
     queue.add(queued(1, "cdr", "{}"));
     drained(&queue);
+    let recent = delivery.recent("a");
+    assert_eq!((recent.len(), recent[0].outcome), (1, "refused"));
+    assert!(delivery.recent("b").is_empty());
     delivery.stop(Duration::from_secs(5));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

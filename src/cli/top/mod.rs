@@ -265,6 +265,7 @@ impl Top<'_> {
         let request = Request::Tail {
             endpoint: Some(self.chosen.clone()),
             payload: false,
+            recent: false,
         };
         let asked = Client::ask(&self.agent.socket(), &request)
             .and_then(|client| Ok((client.hang_up().map_err(ClientError::Silent)?, client)));
