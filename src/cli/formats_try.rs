@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 /// Bytes of the file that are read: a document whole, and thousands of rows.
 const SAMPLE_BYTES: u64 = 1 << 20;
 
+/// Files of a directory of which one is taken: of documents none but the last is half-written.
+const NEWEST_MAX: usize = 5;
+
 /// Events shown, each of another type or state, or answered where the others were not.
 const EVENTS_MAX: usize = 4;
 
@@ -123,7 +126,8 @@ fn attempt(arguments: &TryArguments) -> Result<bool, (String, Exit)> {
     })
 }
 
-/// The file in `directory` that was written last; of several the one whose name is last.
+/// The file in `directory` that was written last, unless a preset fits only one of those before it:
+/// the last document may be half-written yet.
 fn newest(directory: &Path) -> Result<PathBuf, String> {
     let shown = directory.display();
     let entries =
@@ -132,8 +136,35 @@ fn newest(directory: &Path) -> Result<PathBuf, String> {
         let about = entry.metadata().ok().filter(fs::Metadata::is_file)?;
         Some((about.modified().ok()?, entry.path()))
     });
-    let newest = files.max().map(|(_, path)| path);
-    newest.ok_or_else(|| format!("{shown} is a directory with no file in it; name one file"))
+    let mut files: Vec<_> = files.collect();
+    files.sort_unstable();
+    let mut paths: Vec<PathBuf> = files.into_iter().rev().map(|(_, path)| path).collect();
+    paths.truncate(NEWEST_MAX);
+    let whole = paths.iter().position(|path| is_known(path)).unwrap_or(0);
+    match whole < paths.len() {
+        true => Ok(paths.swap_remove(whole)),
+        false => Err(format!(
+            "{shown} is a directory with no file in it; name one file"
+        )),
+    }
+}
+
+/// Whether a preset fits the file at `path`.
+fn is_known(path: &Path) -> bool {
+    let Ok((bytes, is_whole)) = read(path) else {
+        return false;
+    };
+    let Ok(decoder) = Decoder::for_label(guess::encoding(&bytes)) else {
+        return false;
+    };
+    let sample = Sample {
+        bytes: &bytes,
+        is_whole,
+        name: &path.file_name().unwrap_or_default().to_string_lossy(),
+        decoder,
+    };
+    let fits = guess::by_presets(sample, &TimeZone::UTC);
+    fits.first().is_some_and(guess::Fit::fits)
 }
 
 /// The beginning of the file at `path`, in complete lines, and whether that is all of it.
@@ -355,7 +386,10 @@ impl View<'_> {
                 "# id_keys = [[\"…\"]]: a column, or several, that no two rows share; without it a row is known by its place in the file",
             );
         }
-        let words = Meaning::ALL.iter().map(|(word, _)| *word);
+        // Those of a call.
+        let all = Meaning::ALL.iter();
+        let of_calls = all.take_while(|(_, meaning)| *meaning != Meaning::EventTime);
+        let words = of_calls.map(|(word, _)| *word);
         let words: Vec<&str> = words.collect();
         screen::line(format_args!("# as: {}", words.join(", ")));
         let types: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();

@@ -250,8 +250,16 @@ fn timezone(
 }
 
 /// Zones of a city called `name`, or spelled nearly so; at most three, quoted.
+///
+/// Never one with an offset in its name: `Etc/GMT+6` is six hours *behind*.
 fn zones_like(name: &str) -> Vec<String> {
-    let all = || jiff::tz::db().available().map(|zone| zone.to_string());
+    if name.contains(|letter: char| letter.is_ascii_digit()) {
+        return Vec::new();
+    }
+    let all = || {
+        let zones = jiff::tz::db().available().map(|zone| zone.to_string());
+        zones.filter(|zone| !zone.contains(|letter: char| letter.is_ascii_digit()))
+    };
     let city = |zone: &String| {
         let city = zone.rsplit('/').next().unwrap_or(zone);
         city.eq_ignore_ascii_case(name)

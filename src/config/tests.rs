@@ -84,6 +84,17 @@ fn a_key_that_is_misspelled_is_one_problem_and_not_two() {
 }
 
 #[test]
+fn a_zone_of_the_opposite_sign_is_never_proposed() {
+    for name in ["GMT+6", "UTC+06:00", "Etc/GMT+66"] {
+        let source = SOURCE.replace("Asia/Dhaka", name);
+        check(
+            &format!("{source}\n{ENDPOINT}"),
+            &["is no zone of the IANA database; write like \"Asia/Dhaka\""],
+        );
+    }
+}
+
+#[test]
 fn what_is_missing_is_named_with_what_to_write() {
     check(
         "[[source]]\n[[endpoint]]\n",

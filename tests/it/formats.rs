@@ -74,9 +74,13 @@ fn a_directory_of_documents_is_tried_by_its_newest_and_what_is_printed_can_be_pa
             let path = entry.unwrap().path();
             fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
         }
+        // The last one is still being written.
+        let half = fixture("nasty/json-truncated/5f6a1c3e-0010-4f11-9a01-000000000010.cdr.json");
+        fs::write(dir.path().join("z.cdr"), fs::read(half).unwrap()).unwrap();
         let output = attempt(dir.path(), &[]);
         let out = text(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{name}: {out}");
+        fs::remove_file(dir.path().join("z.cdr")).unwrap();
         assert!(out.contains("start = \"now\""), "{out}");
         check_pasted(&out, 0);
     }
