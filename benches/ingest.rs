@@ -3,11 +3,16 @@
 //!
 //! ```text
 //! cargo bench --bench ingest [-- --rounds 5 --rows 102400 --dir /var/tmp]
+//! cargo bench --bench ingest --features slow-syncs -- --sync-takes-us 2800
 //! ```
 //!
 //! Prints a line for each group size: medians of the rounds, and the median of their ratios. It
 //! judges nothing. The rows come from a real file through the whole of ingest; a group is what is
-//! there when a pass begins. Rows are of 350 bytes, as a VOS3000 billing server writes them.
+//! there when a pass begins, and full groups are a backlog: all of the rows are there from the start,
+//! for both. Rows are of 350 bytes, as a VOS3000 billing server writes them.
+//!
+//! With `--sync-takes-us` every sync takes at least so long, for both: a disk that is in no hurry, as
+//! those of most switches are.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "the figures are its output")]
@@ -33,6 +38,7 @@ struct Wish {
     rounds: usize,
     rows: usize,
     dir: PathBuf,
+    sync_takes: Duration,
 }
 
 fn main() {
@@ -50,7 +56,7 @@ fn main() {
             };
             for is_raw in order {
                 let took = if is_raw {
-                    append(dir.path(), &chunks)
+                    append(dir.path(), &chunks, wish.sync_takes)
                 } else {
                     ingest(dir.path(), &chunks)
                 };
@@ -84,6 +90,7 @@ fn wish() -> Wish {
         rounds: 5,
         rows: 100 * GROUP_ROWS_MAX,
         dir: std::env::temp_dir(),
+        sync_takes: Duration::ZERO,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -91,11 +98,27 @@ fn wish() -> Wish {
             "--rounds" => wish.rounds = arguments.next().unwrap().parse().unwrap(),
             "--rows" => wish.rows = arguments.next().unwrap().parse().unwrap(),
             "--dir" => wish.dir = arguments.next().unwrap().into(),
+            "--sync-takes-us" => {
+                let micros = arguments.next().unwrap().parse().unwrap();
+                wish.sync_takes = slow_syncs(Duration::from_micros(micros));
+            }
             // What cargo adds.
             _ => {}
         }
     }
     wish
+}
+
+/// Has the queue's syncs take at least `takes`, and gives that.
+#[cfg(feature = "slow-syncs")]
+fn slow_syncs(takes: Duration) -> Duration {
+    switchhook::queue::slow::let_syncs_take(takes);
+    takes
+}
+
+#[cfg(not(feature = "slow-syncs"))]
+fn slow_syncs(_: Duration) -> Duration {
+    panic!("--sync-takes-us needs --features slow-syncs");
 }
 
 /// The rows, in the pieces a switch would have written by the time of each pass.
@@ -109,12 +132,14 @@ fn chunks(group: usize, count: usize, round: usize) -> Vec<Vec<u8>> {
     (0..count).map(rows).collect()
 }
 
-fn append(dir: &Path, chunks: &[Vec<u8>]) -> Duration {
+fn append(dir: &Path, chunks: &[Vec<u8>], sync_takes: Duration) -> Duration {
     let mut file = File::create(dir.join("raw")).unwrap();
     let began = Instant::now();
     for chunk in chunks {
         file.write_all(chunk).unwrap();
+        let syncing = Instant::now();
         file.sync_data().unwrap();
+        std::thread::sleep(sync_takes.saturating_sub(syncing.elapsed()));
     }
     began.elapsed()
 }
@@ -140,24 +165,27 @@ fn ingest(dir: &Path, chunks: &[Vec<u8>]) -> Duration {
     .unwrap();
     // The file is found empty; from then on it only grows.
     ingest.pass(Changed::Names);
+    let is_backlog = chunks
+        .first()
+        .is_some_and(|chunk| rows_in(chunk) == GROUP_ROWS_MAX);
     let mut took = Duration::ZERO;
-    for chunk in chunks {
+    for (number, chunk) in (1..).zip(chunks) {
         file.write_all(chunk).unwrap();
+        if is_backlog && number < chunks.len() {
+            continue;
+        }
         let began = Instant::now();
-        while !matches!(
-            ingest.pass(Changed::Content),
-            Passed::Full | Passed::Committed
-        ) {}
+        while ingest.pass(Changed::Content) != Passed::Idle {}
         took += began.elapsed();
     }
     let read = queue.ledger().source("cdr").unwrap().events;
-    let written: usize = chunks
-        .iter()
-        .flatten()
-        .filter(|byte| **byte == b'\n')
-        .count();
+    let written: usize = chunks.iter().map(|chunk| rows_in(chunk)).sum();
     assert_eq!(read, written as u64);
     took
+}
+
+fn rows_in(chunk: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', chunk).count()
 }
 
 fn feed(cdr: &Path, queue: &Queue) -> Feed {

@@ -1,7 +1,8 @@
-//! Writes the manual pages and shell completions that packages carry, from what `--help` is made of.
+//! Writes the manual pages and shell completions, from what `--help` is made of.
 //!
-//! `cargo run --locked --example pages -- DIRECTORY` makes `man/` and `completions/` in there;
-//! `cargo run --locked --example pages -- --docs` writes those of `docs/` that come from the code.
+//! `cargo run --locked --example pages -- DIRECTORY` makes `man/` and `completions/` in there, for
+//! packages; `cargo run --locked --example pages -- --docs` writes what the repository keeps of all that
+//! comes from the code: some of `docs/`, and the pages the program itself carries (`src/cli/pages.gz`).
 
 #![allow(clippy::print_stderr, reason = "a program that packagers run by hand")]
 
@@ -10,9 +11,13 @@ mod reference;
 use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::error::Error;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use switchhook::cli::{PAGE_MARK, PAGE_VERSION};
 
 /// The manual's section: commands of whoever runs the machine.
 const SECTION: &str = "8";
@@ -33,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (path, text) in documents()? {
             fs::write(path, text)?;
         }
+        fs::write(kept(), packed(&carried()?)?)?;
         return Ok(());
     }
     let directory = Path::new(&directory);
@@ -40,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&man)?;
     fs::create_dir_all(&completions)?;
     for (name, page) in pages()? {
+        let page = page.replace(PAGE_VERSION, env!("CARGO_PKG_VERSION"));
         fs::write(man.join(format!("{name}.{SECTION}")), page)?;
     }
     for (shell, name) in COMPLETIONS {
@@ -57,9 +64,36 @@ fn documents() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
     ])
 }
 
+/// Where the pages that the program carries are kept.
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/pages.gz")
+}
+
+/// The pages and completions that the program carries, one behind the other: each with its name on a
+/// line before it. Similar ones stand together, which compresses better.
+fn carried() -> Result<String, Box<dyn Error>> {
+    let mut all = String::new();
+    for (name, page) in pages()? {
+        all += &format!("{PAGE_MARK}{name}\n{page}");
+    }
+    for (shell, name) in COMPLETIONS {
+        let completion = String::from_utf8(completion(shell))?;
+        all += &format!("{PAGE_MARK}{name}\n{completion}");
+    }
+    Ok(all)
+}
+
+fn packed(text: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(text.as_bytes())?;
+    Ok(packed.finish()?)
+}
+
 /// The program with everything clap adds to it, without its `help` command: that has no page.
 fn program() -> Command {
-    let mut program = switchhook::cli::command().disable_help_subcommand(true);
+    // The version is put in where a page is printed: the pages must not change with every release.
+    let program = switchhook::cli::command().version(PAGE_VERSION);
+    let mut program = program.disable_help_subcommand(true);
     program.build();
     program
 }
@@ -83,7 +117,7 @@ fn write(
     let page = Man::new(command.display_name(name.to_string()))
         .title(name.to_uppercase())
         .section(SECTION)
-        .source(concat!("switchhook ", env!("CARGO_PKG_VERSION")))
+        .source(format!("switchhook {PAGE_VERSION}"))
         .manual("System Manager's Manual");
     let mut text = Vec::new();
     page.render(&mut text)?;
@@ -123,6 +157,21 @@ mod tests {
                 path.display()
             );
         }
+    }
+
+    #[test]
+    fn the_pages_the_program_carries_are_those_the_code_gives() {
+        let file = fs::read(kept()).unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&file[..]), &mut text)
+            .unwrap();
+        // Too long to be shown side by side.
+        assert!(
+            text == carried().unwrap(),
+            "src/cli/pages.gz is out of date: run `cargo run --example pages -- --docs`"
+        );
+        // Every kilobyte of it is one of the program's.
+        assert!(file.len() < 40 << 10, "{} bytes", file.len());
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Agent {
             };
             added.map_err(AgentError::Queue)?;
         }
-        let alerts = AlertBox::new(bell.clone());
+        let alerts = AlertBox::of(&queue, bell.clone());
         let own = Alerts::new(Arc::clone(&config.node), alerts.clone(), queue.clone());
         live.intakes.push(Box::new(own));
         if let Some(every) = config.heartbeat_every {

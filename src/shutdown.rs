@@ -1,5 +1,6 @@
 //! The only way to wait: for time to pass, for a signal, or for the agent to stop.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ pub struct Shutdown(Arc<Stopping>);
 #[derive(Debug, Default)]
 struct Stopping {
     state: Mutex<State>,
+    /// As in the state, for those who look often.
+    requested: AtomicBool,
     changed: Condvar,
 }
 
@@ -25,6 +28,7 @@ impl Shutdown {
         let bells = {
             let mut state = self.state();
             state.requested = true;
+            self.0.requested.store(true, Ordering::SeqCst);
             std::mem::take(&mut state.bells)
         };
         self.0.changed.notify_all();
@@ -35,7 +39,7 @@ impl Shutdown {
 
     /// Whether a stop has been asked for.
     pub fn is_requested(&self) -> bool {
-        self.state().requested
+        self.0.requested.load(Ordering::SeqCst)
     }
 
     /// Waits up to `pause`; returns true, at once, when the agent is stopping.
@@ -72,15 +76,28 @@ pub struct Bell(Arc<BellState>);
 
 #[derive(Debug, Default)]
 struct BellState {
-    rung: Mutex<bool>,
+    hearing: Mutex<Hearing>,
     changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Hearing {
+    is_rung: bool,
+    /// Threads that wait: without one a ring costs no system call.
+    waiting: usize,
 }
 
 impl Bell {
     /// Wakes the thread that waits, or lets its next wait return at once.
     pub fn ring(&self) {
-        *self.0.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.changed.notify_all();
+        let is_heard = {
+            let mut hearing = self.hearing();
+            // Whoever was woken by the ring before takes this one with it.
+            !std::mem::replace(&mut hearing.is_rung, true) && hearing.waiting > 0
+        };
+        if is_heard {
+            self.0.changed.notify_one();
+        }
     }
 
     /// Whether this is its only handle: nobody would hear it.
@@ -90,13 +107,23 @@ impl Bell {
 
     /// Waits up to `pause` for a ring and takes it; returns whether there was one.
     pub fn wait(&self, pause: Duration) -> bool {
-        let rung = self.0.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut rung, _) = self
-            .0
-            .changed
-            .wait_timeout_while(rung, pause, |rung| !*rung)
-            .unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *rung, false)
+        let mut hearing = self.hearing();
+        if !hearing.is_rung && !pause.is_zero() {
+            hearing.waiting += 1;
+            let changed = &self.0.changed;
+            (hearing, _) = changed
+                .wait_timeout_while(hearing, pause, |hearing| !hearing.is_rung)
+                .unwrap_or_else(PoisonError::into_inner);
+            hearing.waiting -= 1;
+        }
+        std::mem::take(&mut hearing.is_rung)
+    }
+
+    fn hearing(&self) -> MutexGuard<'_, Hearing> {
+        self.0
+            .hearing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,5 +158,24 @@ mod tests {
         bell.ring();
         assert!(bell.wait(Duration::ZERO));
         assert!(!bell.wait(Duration::ZERO));
+    }
+
+    #[test]
+    fn every_ring_while_somebody_waits_wakes_and_none_is_lost() {
+        let (there, back) = (Bell::default(), Bell::default());
+        let other = {
+            let (there, back) = (there.clone(), back.clone());
+            std::thread::spawn(move || {
+                for _ in 0..10_000 {
+                    assert!(there.wait(Duration::from_secs(60)));
+                    back.ring();
+                }
+            })
+        };
+        for _ in 0..10_000 {
+            there.ring();
+            assert!(back.wait(Duration::from_secs(60)));
+        }
+        other.join().unwrap();
     }
 }

@@ -1,8 +1,3 @@
 #![no_main]
 
-mod drive;
-
-use libfuzzer_sys::fuzz_target;
-use switchhook::parser::reader::Reader;
-
-fuzz_target!(|data: &[u8]| drive::presets(data, |format| matches!(format.reader, Reader::KeyValue(_))));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| switchhook::fuzz::run("parser_key_value", bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| switchhook::queue::fuzz::source_totals(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| switchhook::fuzz::run("queue_source_totals", bytes));

@@ -37,7 +37,22 @@ impl AgentArgument {
 
     /// Begins a question.
     pub fn begin(&self, request: &Request) -> Result<Client, Exit> {
-        Client::ask(&self.socket(), request).map_err(|error| complain(&error))
+        Client::ask(&self.socket(), request).map_err(|error| {
+            let exit = complain(&error);
+            self.own_up();
+            exit
+        })
+    }
+
+    /// Says that the configuration named could not be read, where the usual socket was tried instead.
+    fn own_up(&self) {
+        if self.socket.is_none()
+            && self.config != Path::new(CONFIG_DEFAULT)
+            && let Err(error) = std::fs::metadata(&self.config)
+        {
+            let named = self.config.display();
+            screen::complaint(format_args!("{named} cannot be read: {error}"));
+        }
     }
 
     /// Asks, hands the parts of the answer to `item`, shows progress, and gives the end of the

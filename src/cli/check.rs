@@ -2,6 +2,7 @@
 //! of it. Reads only; a running agent is not disturbed.
 
 mod live;
+mod times;
 
 use super::reading::{self, Seen};
 use super::{CONFIG_DEFAULT, Exit, deep, routes, screen};
@@ -11,16 +12,20 @@ use crate::event::Event;
 use crate::event::filter::Filter;
 use crate::parser::guess::CallForms;
 use crate::parser::{Record, Reject};
-use crate::queue::Partition;
+use crate::queue::{Partition, Size};
 use crate::source::listing;
 use clap::Args;
+use memchr::memmem::Finder;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Bytes of a sample file that are read: the first rows are in there.
 const SAMPLE_BYTES: u64 = 256 << 10;
+
+/// What the data of a call that was answered holds.
+static ANSWERED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"connected\":true"));
 
 /// Rejected rows shown per source.
 const REJECTS_SHOWN: usize = 3;
@@ -54,8 +59,8 @@ pub fn check(arguments: &CheckArguments) -> Exit {
             screen::complaint(screen::styled(
                 screen::BAD,
                 format_args!(
-                    "{} problems; nothing was started or changed",
-                    problems.0.len()
+                    "{}; nothing was started or changed",
+                    screen::counted(problems.0.len(), "problem")
                 ),
             ));
             return Exit::Configuration;
@@ -145,7 +150,7 @@ fn disk(config: &Config) -> Exit {
     screen::line(format_args!(
         "of disk_max {} events can take {}, the rest is kept for dead letters, rows set aside and settlements",
         value::show_bytes(limits.disk_max),
-        value::show_bytes(limits.for_events())
+        Size(limits.for_events())
     ));
     let shortage = match Partition::of(there) {
         Ok(partition) => partition.shortage(limits, 0, false),
@@ -209,10 +214,16 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
     }
     let filled = listing.found.iter().filter(|found| found.size > 0);
     let Some(newest) = filled.max_by_key(|found| (found.modified_ns, &found.path)) else {
-        screen::line(format_args!(
-            "no file with rows matches {} now; the source waits for one",
-            source.files.files.join(", ")
-        ));
+        let missing = source.files.files.iter().filter_map(|glob| missing(glob));
+        let missing: Vec<String> = missing
+            .map(|directory| format!("; {} does not exist", directory.display()))
+            .collect();
+        let what = format!(
+            "no file with rows matches {} now; the source waits for one{}",
+            source.files.files.join(", "),
+            missing.concat()
+        );
+        screen::line(screen::styled(screen::WAIT, what));
         return if listing.unreadable.is_empty() {
             Sample::Fits
         } else {
@@ -220,8 +231,11 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
         };
     };
     screen::line(format_args!(
-        "{} files match; sample from {}",
-        listing.found.len(),
+        "{}; sample from {}",
+        match listing.found.len() {
+            1 => "1 file matches".to_string(),
+            many => format!("{many} files match"),
+        },
         newest.path.display()
     ));
     let mut bytes = Vec::new();
@@ -251,6 +265,17 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
     for reject in &tally.rejects {
         screen::line(screen::styled(screen::BAD, reject));
     }
+    if tally.bad > 0 {
+        screen::line(format_args!(
+            "`switchhook formats try {}` finds a format that fits, or columns to adjust",
+            newest.path.display()
+        ));
+    }
+    if format.local_times
+        && let Some(what) = times::remark(source, config, newest, &bytes)
+    {
+        screen::line(screen::styled(screen::BAD, what));
+    }
     if let Some(what) = tally.calls.warning() {
         screen::line(screen::styled(screen::WAIT, what));
     }
@@ -259,6 +284,18 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
     } else {
         Sample::Misfits
     }
+}
+
+/// The first directory on the way to the files of `glob` that is not there.
+fn missing(glob: &str) -> Option<PathBuf> {
+    let is_plain = |path: &&Path| !path.to_string_lossy().contains(['*', '?', '[']);
+    let directories: Vec<&Path> = Path::new(glob)
+        .ancestors()
+        .skip(1)
+        .filter(is_plain)
+        .collect();
+    let missing = directories.into_iter().rev().find(|path| !path.exists())?;
+    (!missing.as_os_str().is_empty()).then(|| missing.to_owned())
 }
 
 /// Shows the event that a row makes, below its columns.
@@ -281,7 +318,7 @@ struct Tally {
 
 impl Tally {
     /// Reads `bytes`, complete lines from a file's beginning; gives the first good row, a line per
-    /// column, with its event.
+    /// column, with its event: of calls the first that was answered, which has most to compare.
     fn read(
         &mut self,
         source: &SourceConfig,
@@ -290,6 +327,7 @@ impl Tally {
         is_whole: bool,
     ) -> Option<(Vec<String>, Event)> {
         let mut shown = None;
+        let mut is_answered = false;
         // A row is shown whether or not it would be told.
         let keep = Filter::default();
         reading::rows(
@@ -307,9 +345,12 @@ impl Tally {
                     }
                     // Of a call told in two lines, the second is shown.
                     if let Some(event) = told.into_iter().next()
-                        && shown.is_none()
+                        && !is_answered
                     {
-                        shown = Some((columns(record), event));
+                        is_answered = ANSWERED.find(&event.data).is_some();
+                        if is_answered || shown.is_none() {
+                            shown = Some((columns(record), event));
+                        }
                     }
                 }
                 Seen::Rejected(reject) => self.misfit(line, &reject),
@@ -337,7 +378,7 @@ fn columns(record: &Record<'_>) -> Vec<String> {
             .meaning
             .map_or(String::new(), |meaning| format!("→ {}", meaning.word()));
         let row = format!(
-            "{:>3}  {:<22}{:<32}{meaning}",
+            "{:>3}  {:<21} {:<31} {meaning}",
             index + 1,
             column.name,
             record.text(index)

@@ -103,7 +103,7 @@ fn files(config: &Config, user: &str) -> Exit {
             own
         }
     };
-    let mut exit = Exit::Success;
+    let mut exit = settings(config, &reader);
     for source in &config.sources {
         let name = &source.files.name;
         let Ok(mut listing) = listing::list(&source.files) else {
@@ -118,6 +118,11 @@ fn files(config: &Config, user: &str) -> Exit {
             .iter()
             .filter_map(|path| reader.barred_by(path))
             .collect();
+        if all.is_empty() && listing.unreadable.is_empty() {
+            let note = format!("files    none of source {name} are there yet");
+            screen::line(screen::styled(screen::WAIT, note));
+            continue;
+        }
         if barred.is_empty() && listing.unreadable.is_empty() {
             good(format_args!(
                 "files    {:?} can read the {} newest of source {name}",
@@ -144,6 +149,32 @@ fn files(config: &Config, user: &str) -> Exit {
             barred.len(),
             all.len(),
             reader.name
+        ));
+    }
+    exit
+}
+
+/// Whether the service's user can read the configuration and what it names: it does not start
+/// otherwise, though root's `check` finds nothing wrong.
+fn settings(config: &Config, reader: &Reader) -> Exit {
+    let endpoints = config.endpoints.iter().flat_map(|endpoint| {
+        let files = endpoint.secret_files.iter().chain(&endpoint.ca_file);
+        files.chain(endpoint.identity.paths())
+    });
+    let mut exit = Exit::Success;
+    for path in config.files.iter().chain(endpoints) {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let Some(barred) = reader.barred_by(&path) else {
+            continue;
+        };
+        exit = Exit::Data;
+        bad(format_args!(
+            "files    {:?} cannot read {}{}: the agent would not start; chgrp {} {}",
+            reader.name,
+            barred.display(),
+            describe(&barred),
+            reader.name,
+            path.display()
         ));
     }
     exit

@@ -4,13 +4,13 @@
 use super::{Exit, screen};
 use crate::event::{CallSettings, Event, Maker, Origin};
 use crate::parser::encoding::Decoder;
-use crate::parser::format::{Kind, word_of};
+use crate::parser::format::{CALL, KINDS, Kind, Meaning, word_of};
 use crate::parser::guess::{self, Fit, Guessed, Row, Sample};
 use crate::parser::{Format, Header, Record, Settings, presets};
 use clap::Args;
 use jiff::tz::TimeZone;
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ const NUMBER_DIGITS_MIN: usize = 7;
     after_help = "Examples:\n  switchhook formats try /var/log/asterisk/cdr-csv/Master.csv --timezone Europe/Berlin\n  switchhook formats try export.csv --encoding gbk\n\nExit code 0: a format fits, and the table printed can be pasted; 65: none does."
 )]
 pub struct TryArguments {
-    /// A file that a switch wrote.
+    /// A file that a switch wrote, or a directory: then the newest file in it.
     file: PathBuf,
     /// Try this preset only.
     #[arg(long, value_name = "NAME")]
@@ -92,16 +92,17 @@ fn attempt(arguments: &TryArguments) -> Result<bool, (String, Exit)> {
         })
     });
     let preset = preset.transpose()?;
-    let (bytes, is_whole) = read(&arguments.file).map_err(|what| (what, Exit::Data))?;
+    let path = match arguments.file.is_dir() {
+        true => newest(&arguments.file).map_err(|what| (what, Exit::Data))?,
+        false => arguments.file.clone(),
+    };
+    let (bytes, is_whole) = read(&path).map_err(|what| (what, Exit::Data))?;
     let encoding = arguments
         .encoding
         .as_deref()
         .unwrap_or_else(|| guess::encoding(&bytes));
     let decoder = Decoder::for_label(encoding).map_err(|what| (what, Exit::Usage))?;
-    let name = arguments
-        .file
-        .file_name()
-        .map(|name| name.to_string_lossy());
+    let name = path.file_name().map(|name| name.to_string_lossy());
     let name = name.unwrap_or_default();
     let view = View {
         sample: Sample {
@@ -110,7 +111,7 @@ fn attempt(arguments: &TryArguments) -> Result<bool, (String, Exit)> {
             name: &name,
             decoder,
         },
-        path: &arguments.file,
+        path: &path,
         encoding,
         zone,
         zone_name,
@@ -120,6 +121,19 @@ fn attempt(arguments: &TryArguments) -> Result<bool, (String, Exit)> {
         Some(format) => view.one(format),
         None => view.any(),
     })
+}
+
+/// The file in `directory` that was written last; of several the one whose name is last.
+fn newest(directory: &Path) -> Result<PathBuf, String> {
+    let shown = directory.display();
+    let entries =
+        fs::read_dir(directory).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let files = entries.filter_map(Result::ok).filter_map(|entry| {
+        let about = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+        Some((about.modified().ok()?, entry.path()))
+    });
+    let newest = files.max().map(|(_, path)| path);
+    newest.ok_or_else(|| format!("{shown} is a directory with no file in it; name one file"))
 }
 
 /// The beginning of the file at `path`, in complete lines, and whether that is all of it.
@@ -189,12 +203,25 @@ impl View<'_> {
         head(format_args!("no preset fits {}", self.path.display()));
         self.near(&fits);
         let Some(guessed) = guess::guess(self.sample, &self.zone) else {
-            screen::line(
-                "its lines do not come apart into columns either: for free text write patterns, with format = \"pattern\"",
-            );
+            screen::line(self.without_columns());
             return false;
         };
         self.own(&guessed)
+    }
+
+    /// What to do with a file in which nothing comes apart.
+    fn without_columns(&self) -> &'static str {
+        match self.sample.bytes.trim_ascii_start().first() {
+            Some(b'{' | b'[') => {
+                "it is JSON over several lines: with a document in each file, directory = \"…\" and format = \"json-document\" with columns of your own; what VOS3000 posts is taken by http = { listen = \"127.0.0.1:8731\" } and format = \"vos3000-push\""
+            }
+            Some(b'<') => {
+                "it is XML: with a document in each file, directory = \"…\" and format = \"xml-document\" with columns of your own"
+            }
+            _ => {
+                "its lines do not come apart into columns either: for free text write patterns, with format = \"pattern\"; `switchhook formats show vos3000-alarm` prints some to change"
+            }
+        }
     }
 
     /// Says which formats fit some of the rows.
@@ -243,17 +270,24 @@ impl View<'_> {
         self.columns_and_events(&fit.settings);
         screen::line("");
         head("to paste and adjust");
+        let name = match kinds(format).contains(&CALL) {
+            true => CALL,
+            false => &format.name,
+        };
         self.source(
+            name,
             &format.name,
             format.local_times,
             format.reader.is_document(),
         );
         if let Some(columns) = &fit.columns {
             screen::line(format_args!("columns = {columns:?}"));
+        } else if fit.tally.calls.warning().is_some() {
+            screen::line(
+                "columns = \"cdr\"   # whole calls alone; those never connected come only if the switch writes a whole one for them",
+            );
         }
-        let mut kinds: Vec<&str> = format.events().collect();
-        kinds.sort_unstable();
-        kinds.dedup();
+        let kinds = kinds(format);
         screen::line(format_args!(
             "# an endpoint gets these with events = {kinds:?}"
         ));
@@ -312,10 +346,20 @@ impl View<'_> {
         screen::line("");
         head("to paste and adjust");
         let format = &fit.settings.format;
-        self.source("", guessed.local_times, false);
+        self.source(CALL, "", guessed.local_times, false);
         if guessed.header == Header::Present {
             screen::line("header = \"present\"");
         }
+        if format.id_keys.is_empty() {
+            screen::line(
+                "# id_keys = [[\"…\"]]: a column, or several, that no two rows share; without it a row is known by its place in the file",
+            );
+        }
+        let words = Meaning::ALL.iter().map(|(word, _)| *word);
+        let words: Vec<&str> = words.collect();
+        screen::line(format_args!("# as: {}", words.join(", ")));
+        let types: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();
+        screen::line(format_args!("# type: {}", types.join(", ")));
         let pasted = presets::as_source(format, "own").unwrap_or_default();
         screen::line(pasted.trim_end());
         fit.fits()
@@ -348,6 +392,7 @@ impl View<'_> {
         let calls = CallSettings::default();
         let maker = Maker::new("node".into(), "cdr".into(), calls);
         let (mut rows, mut events, mut kinds) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut of, mut is_answered) = ("first row", false);
         guess::each_row(self.sample, settings.clone(), |row| {
             let Row::Good {
                 record,
@@ -357,9 +402,6 @@ impl View<'_> {
             else {
                 return;
             };
-            if rows.is_empty() {
-                rows = self.columns(&record);
-            }
             let layout = record.layout();
             if events.len() == EVENTS_MAX {
                 return;
@@ -373,12 +415,22 @@ impl View<'_> {
             };
             let event = maker.make(&record, &settings.format, origin);
             let answered = event.data.ends_with(b"true}");
+            // A call that was answered has a value in most of its columns.
+            if rows.is_empty() || (answered && !is_answered) {
+                if !rows.is_empty() {
+                    of = "first answered call";
+                }
+                rows = self.columns(&record);
+                is_answered = answered;
+            }
             if kinds.insert((layout.event.clone(), layout.state.clone(), answered)) {
                 events.push(event);
             }
         });
         screen::line("");
-        head("columns of the first row: name, type, value, key of the event");
+        head(format_args!(
+            "columns of the {of}: name, type, value, key of the event"
+        ));
         rows.iter().for_each(screen::line);
         screen::line("");
         head("the first events");
@@ -401,7 +453,8 @@ impl View<'_> {
             let key = match column.meaning {
                 Some(meaning) => format!("→ {}", meaning.word()),
                 None if column.drop => "(not told)".to_string(),
-                None => String::new(),
+                None if &*record.layout().event == CALL => "(with extra = true)".to_string(),
+                None => format!("→ {}", column.name),
             };
             let kind = word_of(column.kind);
             let row = format!(
@@ -424,12 +477,12 @@ impl View<'_> {
     }
 
     /// The keys of a `[[source]]` that say where its files are.
-    fn source(&self, format: &str, local_times: bool, is_document: bool) {
+    fn source(&self, name: &str, format: &str, local_times: bool, is_document: bool) {
         let path = self
             .path
             .canonicalize()
             .unwrap_or_else(|_| self.path.to_owned());
-        screen::line("[[source]]\nname = \"cdr\"");
+        screen::line(format_args!("[[source]]\nname = {name:?}"));
         if !format.is_empty() {
             screen::line(format_args!("format = {format:?}"));
         }
@@ -444,8 +497,8 @@ impl View<'_> {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let glob = format!("{}/{}", directory.trim_end_matches('/'), dated(&name));
             screen::line(format_args!("files = {}", toml::Value::from(vec![glob])));
-            screen::line("start = \"now\"");
         }
+        screen::line("start = \"now\"");
         if local_times {
             let zone = self.zone_name.unwrap_or("UTC");
             let remark = match self.zone_name {
@@ -468,6 +521,14 @@ impl View<'_> {
             masked(value)
         })
     }
+}
+
+/// The types of events that `format` makes, each once.
+fn kinds(format: &Format) -> Vec<&str> {
+    let mut kinds: Vec<&str> = format.events().collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
 }
 
 fn head(text: impl std::fmt::Display) {

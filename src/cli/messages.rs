@@ -23,10 +23,17 @@ pub struct MessagesArguments {
 
 /// Prints the table.
 pub fn messages(arguments: &MessagesArguments) -> Exit {
-    let is_wanted = |message: &&Message| {
-        let ids = &arguments.ids;
-        ids.is_empty() || ids.iter().any(|id| message.id.starts_with(id.as_str()))
+    // As it stands in the log, or as it is read out over the telephone.
+    let ids: Vec<String> = arguments
+        .ids
+        .iter()
+        .map(|id| id.to_ascii_uppercase())
+        .collect();
+    let begins = |message: &Message, id: &str| {
+        let number = message.id.trim_start_matches("SH");
+        message.id.starts_with(id) || (!id.is_empty() && number.starts_with(id))
     };
+    let is_wanted = |message: &&Message| ids.is_empty() || ids.iter().any(|id| begins(message, id));
     let mut found = false;
     for message in MESSAGES.iter().chain([&LIBRARY]).filter(is_wanted) {
         found = true;

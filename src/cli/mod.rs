@@ -11,6 +11,7 @@ mod endpoints;
 mod formats;
 mod formats_try;
 mod messages;
+mod pages;
 mod reading;
 mod receive;
 mod reload;
@@ -20,13 +21,16 @@ mod run;
 mod schema;
 mod screen;
 mod secret;
+mod signing;
 mod sources;
-mod status;
+pub(crate) mod status;
 mod store;
 mod tail;
 mod test;
 mod top;
 mod verify;
+
+pub use self::pages::{PAGE_MARK, PAGE_VERSION};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::error::Error;
@@ -130,6 +134,10 @@ enum Command {
     /// The queue on disk: check it, take events out of it, mend it. While no agent runs.
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// The manual page of a command.
+    Man(pages::ManArguments),
+    /// What completes commands and options in a shell: bash, zsh or fish.
+    Completions(pages::CompletionsArguments),
 }
 
 /// The one argument of the commands that work with a configuration.
@@ -183,6 +191,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Messages(arguments) => messages::messages(&arguments),
         Command::Secret(command) => secret::secret(&command),
         Command::Store(command) => store::store(&command),
+        Command::Man(arguments) => pages::man(&arguments),
+        Command::Completions(arguments) => pages::completions(&arguments),
     }
 }
 

@@ -1,11 +1,12 @@
 //! `switchhook receive`: a receiver for development.
 
+use super::signing::{self, Refusal, SigningArguments};
 use super::{Exit, screen};
 use crate::config::value;
 use crate::receiver::{
-    Account, Certificate, FAULTS_HELP, Fault, FaultKind, Profile, Receiver, Settings, Shown,
-    SpoolSettings, TARGETS_MAX, TOLERANCE, Target, Verifier, arrival_json, arrival_line,
-    detail_lines, payload_lines, relayed_json, relayed_line,
+    Account, Certificate, FAULTS_HELP, Fault, FaultKind, Receiver, Settings, Shown, SpoolSettings,
+    TARGETS_MAX, Target, arrival_json, arrival_line, detail_lines, payload_lines, relayed_json,
+    relayed_line,
 };
 use clap::Args;
 use std::io;
@@ -23,10 +24,12 @@ const STOP_POLL: Duration = Duration::from_millis(200);
 const HELP: &str = "\
 Callbacks are taken at /webhook. A signature that is not believed is answered 401, and the line says
 why: a header is missing, the secret is another one, the body was altered, the timestamp is outside
-the window. A repeat within 24 hours is answered 200 and marked. The page at / shows the same in a
+the window, another scheme was used. A repeat within 24 hours is answered 200 and marked. The page at / shows the same in a
 browser, headers and bodies included; it is for this machine alone unless --web says otherwise.
 
 Example: switchhook receive --profile vos3000 --secret-file billing.secret --payload
+Example: switchhook receive --endpoint billing --config switchhook.toml
+Example: switchhook receive --scheme stripe --secret-file billing.secret
 Example: switchhook receive --secret-file F --spool callbacks.jsonl --forward http://127.0.0.1:3000/webhook
 Example: switchhook receive --secret-file F --json | jq 'select(.signature.valid | not)'
 
@@ -43,12 +46,8 @@ pub struct ReceiveArguments {
     /// Where to listen; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// How callbacks are signed: standard, cloudevents, vos3000, vobiz, vobiz-voice or voipbin.
-    #[arg(long, default_value = "standard")]
-    profile: Profile,
-    /// A file that holds a secret; may be given several times, each is accepted.
-    #[arg(long, value_name = "FILE", required = true)]
-    secret_file: Vec<PathBuf>,
+    #[command(flatten)]
+    signing: SigningArguments,
     /// Answer HTTPS, with a certificate made on the spot.
     #[arg(long)]
     tls: bool,
@@ -64,9 +63,6 @@ pub struct ReceiveArguments {
     /// Threads to serve on.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Age in seconds beyond which a signed timestamp is refused.
-    #[arg(long, value_name = "SECONDS", default_value_t = TOLERANCE.as_secs())]
-    tolerance: u64,
     /// Write each new callback durably to this file, a line of JSON each, or into this directory, a
     /// file each, and answer only then. Its ids are known again at the next start.
     #[arg(long, value_name = "FILE|DIR")]
@@ -103,11 +99,9 @@ pub struct ReceiveArguments {
 pub fn receive(arguments: &ReceiveArguments) -> Exit {
     let settings = match settings(arguments) {
         Ok(settings) => settings,
-        Err(what) => {
-            screen::complaint(what);
-            return Exit::Usage;
-        }
+        Err(refusal) => return signing::refuse(refusal),
     };
+    let expected = settings.verifier.to_string();
     let mut receiver = match Receiver::start(settings) {
         Ok(receiver) => receiver,
         Err(error) => {
@@ -137,6 +131,7 @@ pub fn receive(arguments: &ReceiveArguments) -> Exit {
         false => screen::line(text),
     };
     say(format!("listening on {}", receiver.url()));
+    say(format!("signatures expected: {expected}"));
     if let Some(url) = receiver.page_url() {
         say(format!("what arrives is shown at {url}"));
     } else if !arguments.no_web && !arguments.quiet {
@@ -166,20 +161,20 @@ fn spool_bytes(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
-fn settings(arguments: &ReceiveArguments) -> Result<Settings, String> {
+fn settings(arguments: &ReceiveArguments) -> Result<Settings, Refusal> {
     if arguments.forward.len() > TARGETS_MAX {
-        return Err(format!("{TARGETS_MAX} forwards at most"));
+        let what = format!("{TARGETS_MAX} forwards at most");
+        return Err((what, Exit::Usage));
     }
-    let verifier = verifier(arguments.profile, &arguments.secret_file)?;
-    let mut settings =
-        Settings::new(verifier.with_tolerance(Duration::from_secs(arguments.tolerance)));
+    let mut settings = Settings::new(arguments.signing.verifier()?);
     settings.listen = arguments.listen;
     settings.certificate = arguments.tls.then(|| Certificate::SelfSigned {
         names: vec!["localhost".to_string()],
     });
     let mut kinds = arguments.fault.iter().map(|fault| &fault.kind);
     if !arguments.tls && kinds.any(|kind| matches!(kind, FaultKind::Tls(_))) {
-        return Err("a fault of TLS goes with --tls".to_string());
+        let what = "a fault of TLS goes with --tls".to_string();
+        return Err((what, Exit::Usage));
     }
     settings.faults = arguments.fault.clone();
     settings.seed = arguments.seed;
@@ -195,18 +190,6 @@ fn settings(arguments: &ReceiveArguments) -> Result<Settings, String> {
     let own = Some(arguments.listen).filter(|addr| addr.ip().is_loopback() && is_wanted);
     settings.web = arguments.web.or(own);
     Ok(settings)
-}
-
-/// A verifier that believes the secrets in these files.
-pub(super) fn verifier(profile: Profile, files: &[PathBuf]) -> Result<Verifier, String> {
-    let mut secrets = Vec::new();
-    for path in files {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        secrets.push(text.trim_end_matches(['\r', '\n']).to_string());
-    }
-    let texts: Vec<&str> = secrets.iter().map(String::as_str).collect();
-    Verifier::new(profile, &texts).map_err(|error| error.to_string())
 }
 
 /// Prints what arrives until the stop.

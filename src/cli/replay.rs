@@ -20,13 +20,13 @@ pub struct ReplayArguments {
     #[arg(long, value_name = "NAME")]
     source: String,
     /// Rows not before this time, with its zone.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<jiff::Timestamp>,
     /// Rows before this time, with its zone.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<jiff::Timestamp>,
     /// The rows of this file, instead of all files of the source.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["from", "to"])]
+    #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Only count.
     #[arg(long)]
@@ -38,8 +38,24 @@ pub struct ReplayArguments {
     agent: AgentArgument,
 }
 
+/// A time with its zone.
+fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse().map_err(|_| {
+        "write it with its zone, like 2026-04-10T14:00:00+06:00 or 2026-04-10T08:00:00Z".to_string()
+    })
+}
+
 /// Has the agent tell rows again.
 pub fn replay(arguments: &ReplayArguments) -> Exit {
+    let wrong = match (&arguments.file, arguments.from, arguments.to) {
+        (None, None, None) => Some("say which rows: --file, or --from and --to"),
+        (_, Some(from), Some(to)) if from >= to => Some("--from is not before --to"),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        screen::complaint(wrong);
+        return Exit::Usage;
+    }
     // The agent has a directory of its own.
     let file = arguments
         .file
@@ -58,6 +74,9 @@ pub fn replay(arguments: &ReplayArguments) -> Exit {
         Err(exit) => return exit,
     };
     let count = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let counted = |key: &str, one: &str| {
+        screen::counted(usize::try_from(count(key)).unwrap_or(usize::MAX), one)
+    };
     let text = |key: &str| answer.get(key).and_then(Value::as_str);
     let what = match arguments.dry_run {
         true => "would be told again",
@@ -68,12 +87,17 @@ pub fn replay(arguments: &ReplayArguments) -> Exit {
         _ => String::new(),
     };
     screen::line(format_args!(
-        "{} rows of {} files {what}{range}; {} outside the range, {} do not fit",
-        count("rows"),
-        count("files"),
+        "{} of {} {what}{range}; {} outside the range, {} do not fit",
+        counted("rows", "row"),
+        counted("files", "file"),
         count("outside_the_range"),
         count("misfits"),
     ));
+    let none_fits = count("rows") == 0 && count("misfits") > 0;
+    if none_fits {
+        let what = "none fits the source's format; `switchhook formats try FILE` says which does";
+        screen::complaint(screen::styled(screen::BAD, what));
+    }
     let unreadable = answer.get("unreadable").and_then(Value::as_array);
     let unreadable: Vec<&str> = unreadable
         .into_iter()
@@ -86,7 +110,7 @@ pub fn replay(arguments: &ReplayArguments) -> Exit {
             format_args!("not read: {file}"),
         ));
     }
-    if unreadable.is_empty() {
+    if unreadable.is_empty() && !none_fits {
         Exit::Success
     } else {
         Exit::Data

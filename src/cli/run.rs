@@ -4,7 +4,8 @@ use super::{Exit, chain, screen};
 use crate::agent::{Agent, AgentError, Signals};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::logging::{self, LoggingHandle};
+use crate::logging::{self, Destination, LoggingHandle};
+use crate::queue::QueueError;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,14 @@ pub fn run(path: &Path) -> Exit {
             return Exit::Configuration;
         }
     };
+    if let Destination::Syslog(syslog) = &config.log.to
+        && !syslog.socket.exists()
+    {
+        let socket = syslog.socket.display();
+        screen::complaint(format_args!(
+            "the log goes to syslog, and {socket} is not there; [log] to = \"stderr\" writes it here"
+        ));
+    }
     let Ok(log) = logging::start(config.log.clone(), Arc::new(SystemClock::new())) else {
         screen::complaint("this process has a log already");
         return Exit::Bug;
@@ -62,6 +71,8 @@ fn attend(config: Config, log: LoggingHandle) -> Exit {
         Err(error) => {
             log::error!("cannot start error={:?}", chain(&error));
             return match error {
+                // Tried again by the service manager, the other one may be gone.
+                AgentError::Queue(QueueError::InUse { .. }) => Exit::Unavailable,
                 AgentError::StateDir { .. } | AgentError::Queue(_) | AgentError::Ingest(_) => {
                     Exit::Store
                 }

@@ -88,6 +88,14 @@ impl Drop for Progress {
     }
 }
 
+/// `count` things called `one`: `1 file`, `2 files`.
+pub fn counted(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::bytes;

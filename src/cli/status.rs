@@ -6,6 +6,7 @@ use crate::control::listening::PushStatus;
 use crate::control::metrics;
 use crate::control::protocol::Request;
 use crate::control::status::{EndpointStatus, SourceStatus, Status};
+use crate::queue::Size;
 use crate::shutdown::Shutdown;
 use anstyle::Style;
 use clap::Args;
@@ -17,6 +18,10 @@ const COLUMNS: usize = 80;
 
 /// Time between two looks of `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Age of a waiting call, in seconds, from which an endpoint that is not failing is worth a word
+/// if all its attempts are under way.
+const SLOW_SECS: u64 = 3;
 
 /// The arguments of `status`.
 #[derive(Debug, Args)]
@@ -213,6 +218,17 @@ fn source_notes(source: &SourceStatus) -> Vec<String> {
     if let Some(trouble) = &source.trouble {
         notes.push(trouble.clone());
     }
+    if source.files == Some(0) && source.trouble.is_none() && source.unreadable.is_none() {
+        notes.push("no file matches `files` now; it waits for one".to_string());
+    }
+    let passed = [(source.filtered, "filtered"), (source.repeated, "repeated")];
+    let passed = passed.iter().filter(|(count, _)| *count > 0);
+    let passed: Vec<String> = passed
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if !passed.is_empty() {
+        notes.push(format!("of its rows {}", passed.join(", ")));
+    }
     if let Some(secs) = source.partial_secs.filter(|secs| *secs >= 10) {
         notes.push(format!(
             "half a line has been at its end for {}",
@@ -253,8 +269,18 @@ fn endpoint_notes(endpoint: &EndpointStatus) -> Vec<String> {
     let mut notes = Vec::new();
     match endpoint.paused_by.as_deref() {
         Some("operator") => notes.push("paused by the operator".to_string()),
+        Some("gone") => {
+            notes.push("it answered 410, is asked once more and then stopped".to_string())
+        }
         Some(_) => notes.push("it asked for a pause (Retry-After)".to_string()),
         None => {}
+    }
+    let waits = endpoint.oldest_secs.is_some_and(|secs| secs >= SLOW_SECS);
+    if endpoint.state == "working" && waits && endpoint.under_way >= endpoint.concurrency.max(1) {
+        notes.push(format!(
+            "{} attempts under way, as many as may be: it is slow to answer",
+            endpoint.under_way
+        ));
     }
     if let Some(secs) = endpoint.failing_secs {
         notes.push(format!("failing for {}", span(secs)));
@@ -263,7 +289,10 @@ fn endpoint_notes(endpoint: &EndpointStatus) -> Vec<String> {
         notes.push(format!("next try in {}", span(secs)));
     }
     if endpoint.dead_letters > 0 {
-        notes.push(format!("{} dead letters", endpoint.dead_letters));
+        notes.push(format!(
+            "{} dead letters: see `switchhook dead-letters list --endpoint {}`",
+            endpoint.dead_letters, endpoint.name
+        ));
     }
     let mut lines = Vec::new();
     if !notes.is_empty() {
@@ -333,20 +362,7 @@ pub fn span(secs: u64) -> String {
 
 /// A size in at most nine characters.
 pub fn size(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (bytes, 0);
-    let mut tenth = 0;
-    while value >= 1_024 && unit + 1 < units.len() {
-        tenth = value % 1_024 * 10 / 1_024;
-        value /= 1_024;
-        unit += 1;
-    }
-    let name = units.get(unit).unwrap_or(&"B");
-    if unit == 0 || value >= 100 {
-        format!("{value} {name}")
-    } else {
-        format!("{value}.{tenth} {name}")
-    }
+    Size(bytes).to_string()
 }
 
 #[cfg(test)]
@@ -367,6 +383,8 @@ mod tests {
             success_share: Some(0.9999),
             per_sec: Some(12_345.6),
             dead_letters: 123_456,
+            under_way: 64,
+            concurrency: 64,
             latency_ms: Some(LatencyStatus {
                 p50: 12_345.0,
                 p95: 29_999.0,
@@ -389,6 +407,9 @@ mod tests {
             last_row_at: Some("2026-04-09T14:30:45.000Z".into()),
             silent_secs: 86_399,
             partial_secs: Some(600),
+            files: Some(0),
+            filtered: 999_999_999_999,
+            repeated: 7,
             ..SourceStatus::default()
         };
         Status {
@@ -436,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_and_sizes_are_short() {
+    fn spans_are_short() {
         let spans = [
             (5, "5s"),
             (65, "1m05s"),
@@ -445,10 +466,6 @@ mod tests {
         ];
         for (secs, expected) in spans {
             assert_eq!(span(secs), expected);
-        }
-        let sizes = [(0, "0 B"), (1_536, "1.5 KiB"), (512 << 20, "512 MiB")];
-        for (bytes, expected) in sizes {
-            assert_eq!(size(bytes), expected);
         }
     }
 }

@@ -4,9 +4,10 @@ use super::{CONFIG_DEFAULT, Exit, screen};
 use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::config::{Config, EndpointConfig};
 use crate::control::mask::masked_text;
+use crate::delivery::blanket;
 use crate::delivery::endpoint::Endpoint;
 use crate::delivery::link::{Pin, TlsMin};
-use crate::delivery::outcome::Outcome;
+use crate::delivery::outcome::{Failure, Outcome};
 use crate::delivery::packing::{Method, SignedOver};
 use crate::delivery::transport::{Answer, Phases};
 use crate::delivery::trial::{Trial, try_out};
@@ -213,29 +214,31 @@ fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
     }
     let (style, verdict) = match &trial.outcome {
         Outcome::Delivered => (screen::GOOD, "delivered".to_string()),
-        Outcome::Refused(failure) => (
+        Outcome::Refused(failure) => (screen::BAD, refused(failure)),
+        Outcome::Unavailable { .. } => (
             screen::BAD,
-            format!(
-                "refused ({}): such an event would be tried again by itself, then be a dead letter",
-                failure.reason
-            ),
+            "unavailable: events would wait, and no attempts be spent".to_string(),
         ),
-        Outcome::Unavailable { failure, .. } => (
+        Outcome::Gone(_) => (
             screen::BAD,
-            format!(
-                "unavailable ({}): events would wait, and no attempts be spent",
-                failure.reason
-            ),
-        ),
-        Outcome::Gone(failure) => (
-            screen::BAD,
-            format!(
-                "gone ({}): twice in a row stops the endpoint",
-                failure.reason
-            ),
+            "gone, it says: asked once more after a minute, then the endpoint is stopped; correct its url".to_string(),
         ),
     };
     line("verdict", screen::styled(style, verdict));
+}
+
+/// What a refusal means for events, and what it mostly comes from.
+fn refused(failure: &Failure) -> String {
+    if !blanket::is_blanket(failure.status) {
+        return "refused: such an event would be tried again by itself, then be a dead letter"
+            .to_string();
+    }
+    let cause = match failure.status {
+        Some(404 | 405) => "look at the path in url",
+        Some(407) => "look at the login in proxy",
+        _ => "look at the secret, and at a token or login that it may want",
+    };
+    format!("refused: if it refuses everything, events wait as in an outage; {cause}")
 }
 
 fn show_phases(phases: &Phases, wall: UnixMs) {

@@ -1,18 +1,15 @@
 //! `switchhook verify`: judges a request that lies in a file, and says why.
 
-use super::receive::verifier;
+use super::signing::{self, Refusal, SigningArguments};
 use super::{Exit, screen};
 use crate::clock::{Clock, SystemClock, UnixMs};
-use crate::receiver::{
-    Diagnosis, Profile, SAVED_BYTES_MAX, SavedRequest, TOLERANCE, Verifier, add_header,
-};
+use crate::receiver::{Diagnosis, Judged, SAVED_BYTES_MAX, SavedRequest, Verifier, add_header};
 use crate::timestamp::Timestamp;
 use clap::Args;
 use serde_json::json;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The arguments of `verify`.
 #[derive(Debug, Args)]
@@ -24,17 +21,14 @@ others, and without it that is now.
 Example: switchhook verify --profile vos3000 --secret-file billing.secret \\
            --header 'X-VOS3000-Signature: 60df0aa1…' --body-file body.json
 Example: switchhook verify --profile vos3000 --secret-file billing.secret --request callbacks.jsonl
+Example: switchhook verify --endpoint billing --config switchhook.toml --request callbacks.jsonl
 Example: switchhook verify --secret-file F --request dump.http --at 2026-04-09T14:30:45Z --explain
 
 --request reads what `switchhook receive --spool` writes, or an HTTP request as it goes over the wire:
 headers, an empty line, the body. - is standard input.")]
 pub struct VerifyArguments {
-    /// How it is signed: standard, cloudevents, vos3000, vobiz, vobiz-voice or voipbin.
-    #[arg(long, default_value = "standard")]
-    profile: Profile,
-    /// A file that holds a secret; may be given several times, each is tried.
-    #[arg(long, value_name = "FILE", required = true)]
-    secret_file: Vec<PathBuf>,
+    #[command(flatten)]
+    signing: SigningArguments,
     /// A header of the request, as 'Name: value'; may be given several times.
     #[arg(short = 'H', long, value_name = "HEADER", requires = "body_file")]
     header: Vec<String>,
@@ -47,9 +41,6 @@ pub struct VerifyArguments {
     /// The time to judge at instead, like 2026-04-09T14:30:45Z.
     #[arg(long, value_name = "TIME")]
     at: Option<jiff::Timestamp>,
-    /// Seconds that a signed timestamp may be away from that.
-    #[arg(long, value_name = "SECONDS", default_value_t = TOLERANCE.as_secs())]
-    tolerance: u64,
     /// Show what is signed and the signatures that the secrets make of it. Whoever has them can send
     /// this very request; the secrets are never shown.
     #[arg(long)]
@@ -63,10 +54,7 @@ pub struct VerifyArguments {
 pub fn verify(arguments: &VerifyArguments) -> Exit {
     let (verifier, requests) = match prepare(arguments) {
         Ok(prepared) => prepared,
-        Err(what) => {
-            screen::complaint(what);
-            return Exit::Usage;
-        }
+        Err(refusal) => return signing::refuse(refusal),
     };
     let mut all_valid = !requests.is_empty();
     if requests.is_empty() {
@@ -83,8 +71,7 @@ pub fn verify(arguments: &VerifyArguments) -> Exit {
             }
         };
         let at = instant(arguments, &request);
-        let (headers, body) = (&request.headers, &request.body);
-        let diagnosis = Diagnosis::of(&verifier, headers, body, at, others_were_believed);
+        let diagnosis = Diagnosis::of(&verifier, &judged(&request), at, others_were_believed);
         others_were_believed |= diagnosis.is_believed();
         all_valid &= diagnosis.is_believed();
         match arguments.json {
@@ -98,15 +85,32 @@ pub fn verify(arguments: &VerifyArguments) -> Exit {
     }
 }
 
-type Judged = Result<SavedRequest, String>;
+type Read = Result<SavedRequest, String>;
 
-fn prepare(arguments: &VerifyArguments) -> Result<(Verifier, Vec<Judged>), String> {
-    let verifier = verifier(arguments.profile, &arguments.secret_file)?
-        .with_tolerance(Duration::from_secs(arguments.tolerance));
+fn prepare(arguments: &VerifyArguments) -> Result<(Verifier, Vec<Read>), Refusal> {
+    let verifier = arguments.signing.verifier()?;
+    if verifier.secrets() == 0 {
+        let what = "there is no signature to judge: the endpoint does not sign".to_string();
+        return Err((what, Exit::Usage));
+    }
+    let requests = requests(arguments).map_err(|what| (what, Exit::Usage))?;
+    Ok((verifier, requests))
+}
+
+fn judged(request: &SavedRequest) -> Judged<'_> {
+    Judged {
+        headers: &request.headers,
+        method: request.method(),
+        target: request.target(),
+        body: &request.body,
+    }
+}
+
+fn requests(arguments: &VerifyArguments) -> Result<Vec<Read>, String> {
     if let Some(path) = &arguments.request {
         let all = SavedRequest::all(&read(path)?).into_iter();
         let all = all.map(|request| request.map_err(|error| error.to_string()));
-        return Ok((verifier, all.collect()));
+        return Ok(all.collect());
     }
     let mut request = SavedRequest::default();
     for header in &arguments.header {
@@ -118,16 +122,16 @@ fn prepare(arguments: &VerifyArguments) -> Result<(Verifier, Vec<Judged>), Strin
     }
     let path = arguments.body_file.as_deref().unwrap_or(Path::new("-"));
     request.body = read(path)?.into();
-    Ok((verifier, vec![Ok(request)]))
+    Ok(vec![Ok(request)])
 }
 
 /// Reads all of `path`, within bounds.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let opened: io::Result<Box<dyn Read>> = if path == Path::new("-") {
+    let opened: io::Result<Box<dyn io::Read>> = if path == Path::new("-") {
         Ok(Box::new(io::stdin()))
     } else {
-        File::open(path).map(|file| Box::new(file) as Box<dyn Read>)
+        File::open(path).map(|file| Box::new(file) as Box<dyn io::Read>)
     };
     let taken = opened.and_then(|file| file.take(SAVED_BYTES_MAX + 1).read_to_end(&mut bytes));
     taken.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -171,10 +175,9 @@ fn show(
     if arguments.explain {
         let at = Timestamp::from_millis(at.0);
         screen::line(format_args!(
-            "         judged at {at}, profile {}",
-            arguments.profile
+            "         judged at {at}, expected: {verifier}"
         ));
-        for line in verifier.explain(&request.headers, &request.body) {
+        for line in verifier.explain(&judged(request)) {
             let line = crate::logging::one_line(line, 512);
             screen::line(format_args!("         {line}"));
         }
@@ -189,12 +192,12 @@ fn show_json(
     diagnosis: &Diagnosis,
 ) {
     let cause = match diagnosis {
-        Diagnosis::Believed { .. } => None,
+        Diagnosis::Believed { .. } | Diagnosis::Unsigned => None,
         Diagnosis::Refused { cause, .. } => Some(cause.to_string()),
     };
     let explained = arguments
         .explain
-        .then(|| verifier.explain(&request.headers, &request.body));
+        .then(|| verifier.explain(&judged(request)));
     screen::line(json!({
         "ids": request.ids,
         "valid": diagnosis.is_believed(),

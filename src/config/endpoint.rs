@@ -12,11 +12,11 @@ use super::route;
 use super::secret::{self, Found, SecretKeys};
 use super::signature::{self, Signing};
 use super::value;
-use super::written::Key;
+use super::written::{Key, Written};
 use crate::delivery::endpoint::{Endpoint, EventFilter};
 use crate::delivery::outcome::SuccessRule;
 use crate::delivery::profile::{Body, FieldMap, Profile};
-use crate::delivery::signer::{Algorithm, Secret, SecretError, SignatureScheme};
+use crate::delivery::signer::{Secret, SecretError};
 use crate::delivery::url::Url;
 use crate::queue::AttachFrom;
 use rustls::RootCertStore;
@@ -49,6 +49,8 @@ pub struct EndpointConfig {
     pub adopt: Option<String>,
     /// Two secrets are in force.
     pub rotation: Option<Rotation>,
+    /// Files of its secrets; for `check`.
+    pub secret_files: Vec<PathBuf>,
     /// File of the extra certificate authorities; for `check`.
     pub ca_file: Option<PathBuf>,
     /// What is shown to the endpoint; for `check`.
@@ -166,6 +168,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
         from,
         adopt,
         rotation: rotation::rotation(secret_keys(table), previous_keys(table), place),
+        secret_files: secret_files(table, place),
         ca_file,
         access,
         identity,
@@ -331,6 +334,16 @@ fn secrets(
     (secret, previous)
 }
 
+fn secret_files(table: &EndpointTable, place: &Place<'_>) -> Vec<PathBuf> {
+    [&table.secret_file, &table.previous_secret_file]
+        .into_iter()
+        .filter_map(|written| match written.as_ref()?.get_ref() {
+            Written::As(text) => Some(place.resolve(text)),
+            Written::Not(_) => None,
+        })
+        .collect()
+}
+
 fn secret_keys(table: &EndpointTable) -> SecretKeys<'_> {
     SecretKeys {
         literal: &table.secret,
@@ -354,9 +367,7 @@ fn previous_keys(table: &EndpointTable) -> SecretKeys<'_> {
 /// Reads a secret as the receivers of the endpoint do.
 fn read_secret(text: &str, profile: Profile, signing: &Signing) -> Result<Secret, SecretError> {
     match signing {
-        Signing::Own(scheme) if scheme.algorithm == Algorithm::Ed25519 => Secret::ed25519(text),
-        Signing::Own(scheme) if *scheme == SignatureScheme::standard() => Secret::parse(text),
-        Signing::Own(_) => Secret::verbatim(text),
+        Signing::Own(scheme) => scheme.secret(text),
         Signing::OfProfile | Signing::Unsigned => profile.secret(text),
     }
 }

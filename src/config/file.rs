@@ -173,7 +173,8 @@ pub struct SourceTable {
     pub columns: Key<toml::Value>,
     /// Layouts for rows of several kinds, each with `when`, `event`, `state` and `columns`.
     pub layout: Key<Vec<toml::Value>>,
-    /// FreeSWITCH's own template, as cdr_csv.conf.xml has it (`freeswitch-csv`).
+    /// FreeSWITCH's own template, as cdr_csv.conf.xml has it (`freeswitch-csv`); Asterisk's mapping, as
+    /// cdr_custom.conf has it (`asterisk-cdr-custom`).
     pub template: Key<String>,
     /// One character between fields (`delimited`) or pairs (`key-value`; default there: `;`).
     pub delimiter: Key<String>,
@@ -430,6 +431,8 @@ pub struct Loaded {
     /// What it says.
     pub file: ConfigFile,
     lines: LineIndex,
+    /// Where each table of the lists `source` and `endpoint` begins: list, line.
+    tables: Vec<(&'static str, usize)>,
 }
 
 impl Loaded {
@@ -458,6 +461,7 @@ impl Loaded {
             Ok(file) => Some(Loaded {
                 path: path.to_owned(),
                 file,
+                tables: tables(table.get_ref(), &lines),
                 lines,
             }),
             Err(error) => {
@@ -472,6 +476,12 @@ impl Loaded {
                 None
             }
         }
+    }
+
+    /// The line of the table with this `index` in the list called `list`.
+    pub fn table_line(&self, list: &str, index: usize) -> Option<usize> {
+        let mut of_list = self.tables.iter().filter(|(own, _)| *own == list);
+        of_list.nth(index).map(|(_, line)| *line)
     }
 
     /// The line of a byte of the file's text, from 1.
@@ -533,6 +543,24 @@ fn report_unknown(
         format!("{owner}: {key}")
     };
     problems.add(path, line, place, format!("no such key; {advice}"));
+}
+
+/// Where each table of the lists begins.
+fn tables(table: &DeTable<'_>, lines: &LineIndex) -> Vec<(&'static str, usize)> {
+    let mut found = Vec::new();
+    for list in ["source", "endpoint"] {
+        let value = table.iter().find(|(key, _)| key.get_ref().as_ref() == list);
+        if let Some((_, value)) = value
+            && let DeValue::Array(items) = value.get_ref()
+        {
+            found.extend(
+                items
+                    .iter()
+                    .map(|item| (list, lines.line(item.span().start))),
+            );
+        }
+    }
+    found
 }
 
 fn find(table: &DeTable<'_>, dotted: &str) -> Option<usize> {

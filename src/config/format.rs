@@ -1,12 +1,12 @@
 //! The keys of a `[[source]]` that say what its rows are → [`Format`].
 
 use super::file::SourceTable;
-use super::place::Place;
+use super::place::{Place, nearest};
 use super::written::Key;
 use crate::event;
 use crate::parser::format::{ColumnTable, FormatProblem, FormatTable, LayoutTable};
 use crate::parser::reader::{GENERAL, PATTERN};
-use crate::parser::{Format, presets, template};
+use crate::parser::{Format, mapping, presets, template};
 
 /// What a list of columns looks like.
 const COLUMNS_LIKE: &str = "[{ name = \"caller\", as = \"caller_id\" }, { name = \"begin\", type = \"time\", as = \"start_time\" }]";
@@ -30,17 +30,19 @@ pub(super) fn format(
             place.problem(
                 "template",
                 &table.template,
-                "only format = \"freeswitch-csv\" has templates",
+                "only format = \"freeswitch-csv\" and \"asterisk-cdr-custom\" have templates",
             );
         }
         return (own_format(word, table, place), None);
     }
     let Some(mut format) = presets::find(word) else {
-        let names = presets::names()
-            .chain(GENERAL.map(|(general, _)| general))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let what = format!("{word:?} is not known; the formats are {names}");
+        let names = presets::names().chain(GENERAL.map(|(general, _)| general));
+        let names: Vec<&str> = names.collect();
+        let advice = match nearest(word, names.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("the formats are {}", names.join(", ")),
+        };
+        let what = format!("{word:?} is not known; {advice}");
         place.problem("format", &table.format, what);
         return (None, None);
     };
@@ -74,7 +76,7 @@ pub(super) fn format(
     (Some(format), layout)
 }
 
-/// The rows of FreeSWITCH's template: a layout's name, or the template itself.
+/// The rows of FreeSWITCH's template, a layout's name or the template itself, or of Asterisk's mapping.
 fn template_of(
     word: &str,
     format: Format,
@@ -82,10 +84,11 @@ fn template_of(
     table: &SourceTable,
     place: &mut Place<'_>,
 ) -> (Option<Format>, Option<String>) {
-    if word != template::PRESET {
+    if ![template::PRESET, mapping::PRESET].contains(&word) {
         let what = format!(
-            "{word} has no templates; only format = {:?} has",
-            template::PRESET
+            "{word} has no templates; only format = {:?} and {:?} have",
+            template::PRESET,
+            mapping::PRESET
         );
         place.problem("template", &table.template, what);
         return (None, None);
@@ -98,7 +101,7 @@ fn template_of(
         );
         return (None, None);
     }
-    if !written.contains("${") {
+    if word == template::PRESET && !written.contains("${") {
         let name = written.to_string();
         return match format.with_layout(written) {
             Ok(narrowed) => (Some(narrowed), Some(name)),
@@ -112,7 +115,11 @@ fn template_of(
             }
         };
     }
-    match template::format(&format, written) {
+    let read = match word {
+        mapping::PRESET => mapping::format(&format, written),
+        _ => template::format(&format, written),
+    };
+    match read {
         Ok(format) => (Some(format), None),
         Err(what) => {
             place.problem("template", &table.template, what);

@@ -48,6 +48,25 @@ fn rows_of_several_kinds_have_a_layout_each() {
 }
 
 #[test]
+fn a_mapping_of_asterisk_says_what_the_columns_are() {
+    let keys = |template: &str| {
+        format!("format = \"asterisk-cdr-custom\"\ntimezone = \"UTC\"\ntemplate = '{template}'")
+    };
+    let own = format(&keys(
+        "Master.csv => ${CSV_QUOTE(${CDR(dst)})},${CSV_QUOTE(${CDR(start)})},${CSV_QUOTE(${CDR(did)})}",
+    ));
+    let columns = own.layouts[0].columns.iter();
+    let names: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["dst", "start", "did"]);
+    check(
+        &source(&keys("19")),
+        &[
+            "7: source \"cdr\": template: the values do not all have the same one character between them; write it as in cdr_custom.conf",
+        ],
+    );
+}
+
+#[test]
 fn a_template_of_freeswitch_says_what_the_columns_are() {
     let of = |template: &str| {
         format(&format!(

@@ -33,6 +33,13 @@ pub struct IdentityFiles {
     key: Option<PathBuf>,
 }
 
+impl IdentityFiles {
+    /// The files there are.
+    pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.certificate.iter().chain(&self.key)
+    }
+}
+
 /// Reads the keys of `table` that say how connections to a receiver are made, over TLS or not.
 pub fn link(
     table: &EndpointTable,

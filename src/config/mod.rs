@@ -22,7 +22,7 @@ pub mod queue;
 pub mod rotation;
 pub mod route;
 pub mod secret;
-mod signature;
+pub mod signature;
 pub mod source;
 pub mod value;
 pub mod written;
@@ -124,6 +124,22 @@ impl Config {
                 Err(what) => problems.add(&path, None, "", what),
             }
         }
+        let config = build(&loaded, path, &mut problems);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(problems.sorted()),
+        }
+    }
+
+    /// Reads `text` as that of a file at `path`, alone.
+    ///
+    /// # Errors
+    ///
+    /// Everything that stands in the way.
+    #[cfg(any(test, fuzzing))]
+    pub fn of_text(path: &Path, text: &str) -> Result<Config, Problems> {
+        let mut problems = Problems::default();
+        let loaded = Vec::from_iter(Loaded::parse(path, text, &mut problems));
         let config = build(&loaded, path, &mut problems);
         match config {
             Some(config) if problems.is_empty() => Ok(config),
@@ -360,7 +376,8 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     let sharers = count.max(1) as u64;
     for loaded in loaded {
         for (index, table) in loaded.file.source.iter().enumerate() {
-            let mut place = Place::new(loaded, label("source", &table.name, index), problems);
+            let mut place = Place::new(loaded, label("source", &table.name, index), problems)
+                .of_list("source", index);
             let mut source = source::source(table, open_files_each, &mut place);
             if let Some(source) = &mut source {
                 source.files.deleted_keep = deleted_keep.time;
@@ -369,7 +386,8 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
             sources.extend(source);
         }
         for (index, table) in loaded.file.endpoint.iter().enumerate() {
-            let mut place = Place::new(loaded, label("endpoint", &table.name, index), problems);
+            let mut place = Place::new(loaded, label("endpoint", &table.name, index), problems)
+                .of_list("endpoint", index);
             let table = route::with_other(table, tables());
             endpoints.extend(endpoint::endpoint(&table, &mut place));
         }

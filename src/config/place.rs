@@ -16,7 +16,16 @@ pub struct Place<'a> {
     loaded: &'a Loaded,
     /// `endpoint "billing"`, or empty at the top of the file.
     table: String,
+    /// Where the table begins, where that is known: the line of what is missing in it.
+    begins: Option<usize>,
     problems: &'a mut Problems,
+}
+
+/// The one of `known` that differs from `name` in the fewest letters, if those are few.
+pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let known = known.map(|other| (strsim::damerau_levenshtein(other, name), other));
+    let near = known.filter(|(distance, other)| *distance <= 3 && *distance * 2 < other.len());
+    near.min().map(|(_, other)| other)
 }
 
 impl<'a> Place<'a> {
@@ -29,7 +38,16 @@ impl<'a> Place<'a> {
         Place {
             loaded,
             table: table.into(),
+            begins: None,
             problems,
+        }
+    }
+
+    /// The same, of the table with this `index` in the list called `list`.
+    pub fn of_list(self, list: &str, index: usize) -> Place<'a> {
+        Place {
+            begins: self.loaded.table_line(list, index),
+            ..self
         }
     }
 
@@ -42,7 +60,8 @@ impl<'a> Place<'a> {
     pub fn problem<T>(&mut self, key: &str, written: &Key<T>, what: impl Into<String>) {
         let line = written
             .as_ref()
-            .map(|spanned| self.loaded.line(spanned.span().start));
+            .map(|spanned| self.loaded.line(spanned.span().start))
+            .or(self.begins);
         let key = match (self.table.is_empty(), key.is_empty()) {
             (true, _) => key.to_string(),
             (false, true) => self.table.clone(),

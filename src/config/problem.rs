@@ -56,11 +56,55 @@ impl Problems {
         self.0.push(problem);
     }
 
-    /// Brings the problems into the order in which an editor meets them.
+    /// Brings the problems into the order in which an editor meets them. What is missing only because
+    /// its key is misspelled is one problem and not two.
     pub fn sorted(mut self) -> Problems {
+        self.leave_out_misspelled();
         self.0
             .sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         self
+    }
+}
+
+impl Problems {
+    fn leave_out_misspelled(&mut self) {
+        let meant = |problem: &Problem| {
+            let key = problem
+                .what
+                .rsplit_once("did you mean ")?
+                .1
+                .strip_suffix('?')?;
+            let (list, _) = problem.key.split_once(':')?;
+            Some((
+                list.to_string(),
+                key.to_string(),
+                problem.file.clone(),
+                problem.line?,
+            ))
+        };
+        let slips: Vec<_> = self.0.iter().filter_map(meant).collect();
+        for (list, key, file, line) in slips {
+            let is_it = |problem: &Problem| {
+                let own = problem.key.rsplit_once(": ");
+                own.is_some_and(|(table, own)| table.starts_with(&list) && own == key)
+                    && problem.file == file
+                    && problem.line.is_some_and(|begins| begins <= line)
+                    && (problem.what.starts_with("missing;")
+                        || problem.what.starts_with("there is no secret"))
+            };
+            // Of several tables without the key: the one the slip stands in.
+            let missing = self
+                .0
+                .iter()
+                .enumerate()
+                .filter(|(_, problem)| is_it(problem));
+            let found = missing
+                .max_by_key(|(_, problem)| problem.line)
+                .map(|(index, _)| index);
+            if let Some(index) = found {
+                self.0.remove(index);
+            }
+        }
     }
 }
 

@@ -442,8 +442,14 @@ pub(super) fn check_takers(
     let mut told = BTreeSet::new();
     for source in sources {
         let carried = carried(source);
+        // Of a log that tells several things some may be all that is wanted; `check` names the rest.
+        let of_format: BTreeSet<&str> = source.parser.format.events().collect();
+        let is_part = |kind: &String| {
+            let mut others = of_format.iter().filter(|other| *other != kind);
+            of_format.contains(kind.as_str()) && others.any(|other| table.may_take(other, carried))
+        };
         for kind in source.makes() {
-            if table.may_take(&kind, carried) || !told.insert(kind.clone()) {
+            if table.may_take(&kind, carried) || is_part(&kind) || !told.insert(kind.clone()) {
                 continue;
             }
             let what = if table.may_take(&kind, Carried::ANYTHING) {
@@ -453,7 +459,8 @@ pub(super) fn check_takers(
                 )
             } else {
                 format!(
-                    "no endpoint wants the {kind:?} events that a source makes; add {kind:?} to its events"
+                    "no endpoint wants the {kind:?} events of source {:?}; add {kind:?} to the events of one",
+                    source.files.name
                 )
             };
             problems.add(path, None, "endpoint", what);

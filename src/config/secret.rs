@@ -83,7 +83,16 @@ pub fn fetch(keys: SecretKeys<'_>, place: &mut Place<'_>) -> Found {
         "secret" => Ok(text.clone()),
         "secret_env" => env::var(text).map_err(|_| format!("the environment has no variable {text} with text in it; set it for the service, or use {}", named("_file"))),
         "secret_credential" => credential(text),
-        _ => read(&place.resolve(text), SECRET_BYTES_MAX),
+        _ => {
+            let path = place.resolve(text);
+            read(&path, SECRET_BYTES_MAX).map_err(|what| match path.exists() {
+                true => what,
+                false => format!(
+                    "{what}; make one with `switchhook secret generate --output {}`",
+                    path.display()
+                ),
+            })
+        }
     };
     match fetched.map(|secret| secret.trim_end_matches(['\r', '\n']).to_string()) {
         Ok(secret) if secret.is_empty() => {
@@ -137,7 +146,12 @@ pub fn key_of(path: &Path) -> Result<String, String> {
 fn read(path: &Path, bytes_max: u64) -> Result<String, String> {
     let shown = path.display();
     let failed = |error: io::Error| format!("cannot read {shown}: {error}");
-    let file = File::open(path).map_err(failed)?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "cannot read {shown}: {error}; let the agent's group read it: chgrp switchhook {shown}"
+        ),
+        _ => failed(error),
+    })?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(format!("{shown} is not a file"));

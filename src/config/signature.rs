@@ -5,11 +5,6 @@ use super::place::Place;
 use crate::delivery::endpoint::OwnHeader;
 use crate::delivery::signer::{Algorithm, Encoding, Part, SignatureScheme};
 
-/// The schemes that have a name.
-const NAMED: [&str; 6] = [
-    "standard", "vos3000", "vobiz", "voipbin", "stripe", "github",
-];
-
 /// Most parts of what is signed.
 const PARTS_MAX: usize = 16;
 
@@ -27,30 +22,52 @@ pub enum Signing {
 /// Reads the key; what is wrong with it is noted, and counts as the profile's own way.
 pub fn signing(table: &EndpointTable, place: &mut Place<'_>) -> Signing {
     let like = "\"none\", \"stripe\", or { header = \"X-Signature\" }";
-    match place.given("signature", &table.signature, like) {
+    match place.given("signature", &table.signature, like).map(of) {
         None => Signing::OfProfile,
-        Some(toml::Value::String(word)) if word == "none" => Signing::Unsigned,
-        Some(toml::Value::String(word)) => match SignatureScheme::named(word) {
-            Some(scheme) => Signing::Own(scheme),
-            None => {
-                let what = format!(
-                    "no scheme is called {word:?}; write one of {}, none, or a table of its parts",
-                    NAMED.join(", ")
-                );
-                refuse(what, table, place)
-            }
-        },
-        Some(toml::Value::Table(parts)) => match template(parts) {
-            Ok(scheme) => Signing::Own(scheme),
-            Err(what) => refuse(what, table, place),
-        },
-        Some(_) => refuse(format!("write {like}"), table, place),
+        Some(Ok(signing)) => signing,
+        Some(Err(what)) => {
+            place.problem("signature", &table.signature, what);
+            Signing::OfProfile
+        }
     }
 }
 
-fn refuse(what: String, table: &EndpointTable, place: &mut Place<'_>) -> Signing {
-    place.problem("signature", &table.signature, what);
-    Signing::OfProfile
+/// Reads what is written for it: a name, or a table of its parts.
+fn of(written: &toml::Value) -> Result<Signing, String> {
+    match written {
+        toml::Value::String(word) => named(word),
+        toml::Value::Table(parts) => template(parts).map(Signing::Own),
+        _ => Err("write \"none\", \"stripe\", or { header = \"X-Signature\" }".to_string()),
+    }
+}
+
+fn named(word: &str) -> Result<Signing, String> {
+    if word == "none" {
+        return Ok(Signing::Unsigned);
+    }
+    SignatureScheme::named(word)
+        .map(Signing::Own)
+        .ok_or_else(|| {
+            let names = SignatureScheme::NAMED.map(|(name, _)| name);
+            format!(
+                "no scheme is called {word:?}; write one of {}, none, or a table of its parts",
+                names.join(", ")
+            )
+        })
+}
+
+/// Reads the same from a command line: a name, or the table as it stands in a configuration.
+///
+/// # Errors
+///
+/// The text says what is wrong with it.
+pub fn parse(text: &str) -> Result<Signing, String> {
+    if !text.trim_start().starts_with('{') {
+        return named(text);
+    }
+    let written: toml::Table = toml::from_str(&format!("signature = {text}"))
+        .map_err(|error| error.message().to_string())?;
+    written.get("signature").map_or_else(|| named(text), of)
 }
 
 /// Puts a scheme together from its parts.
@@ -110,6 +127,10 @@ fn template(parts: &toml::Table) -> Result<SignatureScheme, String> {
     }
     scheme.timestamp_header = self::header(parts, "timestamp_header")?;
     scheme.id_header = self::header(parts, "id_header")?;
+    let tells_time = scheme.timestamp_header.is_some() || scheme.start.contains("{timestamp}");
+    if scheme.signed.contains(&Part::Timestamp) && !tells_time {
+        return Err("the timestamp is signed, but no header tells it, so nobody could verify; add timestamp_header = \"X-Timestamp\"".into());
+    }
     Ok(scheme)
 }
 
@@ -162,11 +183,8 @@ fn signed(written: &toml::Value) -> Result<Vec<Part>, String> {
 
 /// A scheme as it would be written.
 pub fn show(scheme: &SignatureScheme) -> toml::Value {
-    if let Some(name) = NAMED
-        .iter()
-        .find(|name| SignatureScheme::named(name).as_ref() == Some(scheme))
-    {
-        return (*name).into();
+    if let Some(name) = scheme.name() {
+        return name.into();
     }
     let mut table = toml::Table::new();
     let mut put = |key: &str, value: toml::Value| table.insert(key.to_string(), value);
@@ -228,13 +246,35 @@ mod tests {
 
     #[test]
     fn every_scheme_with_a_name_is_shown_by_a_name_that_means_the_same() {
-        for name in NAMED {
-            let scheme = SignatureScheme::named(name).unwrap();
+        for (name, scheme) in SignatureScheme::NAMED {
+            let scheme = scheme();
+            assert_eq!(SignatureScheme::named(name).as_ref(), Some(&scheme));
             let shown = show(&scheme);
             assert_eq!(
                 SignatureScheme::named(shown.as_str().unwrap()),
                 Some(scheme)
             );
+        }
+    }
+
+    #[test]
+    fn a_command_line_says_a_scheme_in_the_words_of_the_configuration() {
+        assert_eq!(super::parse("none"), Ok(Signing::Unsigned));
+        let stripe = Signing::Own(SignatureScheme::stripe());
+        assert_eq!(super::parse("stripe"), Ok(stripe));
+        let own = super::parse("{ header = \"X-Sign\", prefix = \"v=\" }");
+        let scheme = SignatureScheme {
+            prefix: "v=".to_string(),
+            ..SignatureScheme::plain("X-Sign")
+        };
+        assert_eq!(own, Ok(Signing::Own(scheme)));
+        for (text, part) in [
+            ("strip", "no scheme is called \"strip\""),
+            ("{ headr = \"X\" }", "no part is called"),
+            ("{ header = ", "expected"),
+        ] {
+            let error = super::parse(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
         }
     }
 
@@ -256,6 +296,10 @@ mod tests {
             ),
             ("header = \"X\"\nheadr = \"Y\"", "no part is called"),
             ("header = 7", "no text"),
+            (
+                "header = \"X\"\nsigned = [\"timestamp\", \"body\"]",
+                "no header tells it",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -5,7 +5,7 @@ use super::endpoint::name;
 use super::file::SourceTable;
 use super::format;
 use super::live::{self, Kind};
-use super::place::{Place, listed};
+use super::place::{Place, listed, nearest};
 use super::route;
 use super::value;
 use super::written::Key;
@@ -236,11 +236,33 @@ fn timezone(
             place.problem(
                 "timezone",
                 &table.timezone,
-                format!("{name:?} is no zone of the IANA database; write like {LIKE}"),
+                match zones_like(name).as_slice() {
+                    [] => format!("{name:?} is no zone of the IANA database; write like {LIKE}"),
+                    like => format!(
+                        "{name:?} is no zone of the IANA database; did you mean {}?",
+                        like.join(" or ")
+                    ),
+                },
             );
             None
         }
     }
+}
+
+/// Zones of a city called `name`, or spelled nearly so; at most three, quoted.
+fn zones_like(name: &str) -> Vec<String> {
+    let all = || jiff::tz::db().available().map(|zone| zone.to_string());
+    let city = |zone: &String| {
+        let city = zone.rsplit('/').next().unwrap_or(zone);
+        city.eq_ignore_ascii_case(name)
+    };
+    let mut like: Vec<String> = all().filter(city).collect();
+    if like.is_empty() {
+        let zones: Vec<String> = all().collect();
+        like.extend(nearest(name, zones.iter().map(String::as_str)).map(str::to_string));
+    }
+    like.truncate(3);
+    like.iter().map(|zone| format!("{zone:?}")).collect()
 }
 
 fn decoder(table: &SourceTable, place: &mut Place<'_>) -> Decoder {

@@ -54,7 +54,7 @@ fn every_problem_is_reported_at_once_with_its_line() {
     check(
         text,
         &[
-            "3: source \"cdr\": format: \"vos3000-pip\" is not known",
+            "3: source \"cdr\": format: \"vos3000-pip\" is not known; did you mean \"vos3000-pipe\"?",
             "4: source \"cdr\": files: the text \"a.txt\" does not belong here; write files = [\"/home",
             "5: source \"cdr\": start: \"noon\" is no time",
             "6: source \"cdr\": poll: \"5\" has no meaning here; write \"5s\" for seconds or \"5ms\" for milliseconds",
@@ -62,8 +62,23 @@ fn every_problem_is_reported_at_once_with_its_line() {
             "10: endpoint \"a b\": url: http:// would send call records in the clear",
             "11: endpoint: timout: no such key; did you mean timeout?",
             "12: endpoint \"a b\": events: the list is empty",
-            "13: endpoint \"a b\": secret_file: cannot read",
+            "13: endpoint \"a b\": secret_file:",
             "14: endpoint \"a b\": timeout: \"3 minutes\" has no meaning here",
+        ],
+    );
+}
+
+#[test]
+fn a_key_that_is_misspelled_is_one_problem_and_not_two() {
+    let source = "[[source]]\nname = \"a\"\nfromat = \"vos3000-pipe\"\nfile = [\"a\"]\nstart = \"now\"\ntimezone = \"dhaka\"\n";
+    let other = "[[source]]\nname = \"b\"\nformat = \"vos3000-pipe\"\nstart = \"now\"\ntimezone = \"UTC\"\n";
+    check(
+        &format!("{source}{other}{ENDPOINT}"),
+        &[
+            "3: source: fromat: no such key; did you mean format?",
+            "4: source: file: no such key; did you mean files?",
+            "6: source \"a\": timezone: \"dhaka\" is no zone of the IANA database; did you mean \"Asia/Dhaka\"?",
+            "7: source \"b\": files: missing; write files = [",
         ],
     );
 }
@@ -73,11 +88,11 @@ fn what_is_missing_is_named_with_what_to_write() {
     check(
         "[[source]]\n[[endpoint]]\n",
         &[
-            "source 1: name: missing; write name = \"cdr\"",
-            "source 1: files: missing; write files = [",
+            "1: source 1: name: missing; write name = \"cdr\"",
+            "1: source 1: files: missing; write files = [",
             "source 1: start: missing; write start = \"now\", \"beginning\"",
             "source 1: format: missing",
-            "endpoint 1: name: missing",
+            "2: endpoint 1: name: missing",
             "endpoint 1: url: missing",
             "endpoint 1: events: missing; write events = [\"cdr\"]",
             "endpoint 1: secret_file: there is no secret to sign with",
@@ -478,6 +493,20 @@ fn a_pattern_that_cannot_work_is_named_with_its_place() {
             "format = \"delimited\"\ndelimiter = \",\"\nevent = \"balance_alert\"\ncolumns = [{ name = \"t\", type = \"time\", as = \"event_time\" }, { name = \"a\", as = \"account_id\" }, { name = \"b\", type = \"money\", as = \"current_balance\" }]\n",
         ),
         &["source \"cdr\": thresholds: missing; nothing says below which balance to alert"],
+    );
+}
+
+#[test]
+fn of_a_log_that_tells_several_things_one_may_be_all_that_is_wanted() {
+    let source = "[[source]]\nname = \"queues\"\nformat = \"asterisk-queue-log\"\nfiles = [\"/q\"]\nstart = \"now\"\n";
+    let wants = |events: &str| format!("{source}\n{}", ENDPOINT.replace("[\"cdr\"]", events));
+    load(&wants("[\"queue\"]")).unwrap();
+    check(
+        &wants("[\"switchhook.source_gap\"]"),
+        &[
+            "no endpoint wants the \"agent_state\" events of source \"queues\"; add \"agent_state\" to the events of one",
+            "no endpoint wants the \"queue\" events of source \"queues\"",
+        ],
     );
 }
 

@@ -25,6 +25,18 @@ const SETTLED_WAIT: Duration = Duration::from_secs(20);
 /// Letters put back in a second, at most, whatever was asked for.
 const PER_SECOND_MAX: u32 = 5_000;
 
+/// Refuses an endpoint that there is not: nothing found would look like nothing to do. One that is
+/// not configured any more may still have dead letters.
+fn check(desk: &Desk, filter: &DeadFilter) -> Result<(), Refusal> {
+    let Some(name) = &filter.endpoint else {
+        return Ok(());
+    };
+    match desk.queue.ledger().endpoint(name) {
+        Some(_) => Ok(()),
+        None => desk.check_endpoint(name),
+    }
+}
+
 /// An item for each letter that `filter` means, at most `limit`.
 pub(super) fn list(
     desk: &Desk,
@@ -33,6 +45,7 @@ pub(super) fn list(
     limit: usize,
     replies: &Replies,
 ) -> Result<Value, Refusal> {
+    check(desk, filter)?;
     let (mut count, mut has_more) = (0, false);
     each(desk, filter, |endpoint, _, letter, is_tried| {
         if count >= limit {
@@ -53,6 +66,7 @@ pub(super) fn replay(
     per_second: u32,
     replies: &Replies,
 ) -> Result<Value, Refusal> {
+    check(desk, filter)?;
     let _one_at_a_time = desk.take_turn()?;
     let mut total = 0;
     let mut idle: BTreeSet<Arc<str>> = BTreeSet::new();
@@ -89,6 +103,7 @@ pub(super) fn replay(
 
 /// Removes the letters that `filter` means, except those that are being tried again.
 pub(super) fn purge(desk: &Desk, filter: &DeadFilter, replies: &Replies) -> Result<Value, Refusal> {
+    check(desk, filter)?;
     let _one_at_a_time = desk.take_turn()?;
     let mut purged = 0;
     for endpoint in endpoints(desk, filter) {

@@ -18,9 +18,10 @@ pub fn problems(status: &Status) -> Vec<String> {
     }
     let disk = &status.disk;
     if disk.reading_paused {
-        problems.push(
-            "reading is paused: the state directory is full, or cannot be written".to_string(),
-        );
+        problems.push(match &disk.paused_because {
+            Some(because) => format!("reading is paused {because}"),
+            None => "reading does not answer: the disk of the state directory is slow".to_string(),
+        });
     } else if disk.used_bytes >= disk.max_bytes / 100 * DISK_SHARE {
         problems.push(format!(
             "the state directory has reached {DISK_SHARE} % of disk_max; at 100 % reading pauses"
@@ -47,12 +48,18 @@ fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
             .map_or(String::new(), |error| format!(": {}", error.text))
     };
     match endpoint.state.as_str() {
-        "failing" => Some(format!("endpoint {name} is failing{}", error())),
+        "failing" => Some(format!(
+            "endpoint {name} is failing{}; `switchhook test {name}` shows each step of an attempt",
+            error()
+        )),
         "stopped" => Some(format!(
             "endpoint {name} answered 410 twice and is sent nothing; `switchhook endpoints resume {name}` when it is back"
         )),
         "paused" if endpoint.paused_by.as_deref() == Some("operator") => Some(format!(
             "endpoint {name} is paused; `switchhook endpoints resume {name}`"
+        )),
+        "paused" if endpoint.paused_by.as_deref() == Some("gone") => Some(format!(
+            "endpoint {name} answered 410, which says that it is gone: it is asked once more and then stopped; correct its url, or have its receiver answer"
         )),
         "paused" => Some(format!("endpoint {name} asked for a pause{}", error())),
         "working" if endpoint.fallback_host.is_some() => {
@@ -66,8 +73,65 @@ fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
     }
 }
 
-fn of_source(source: &SourceStatus) -> Option<String> {
+fn of_source(source: &SourceStatus) -> Vec<String> {
     let name = &source.name;
-    let error = source.trouble.as_ref()?;
-    Some(format!("source {name} cannot be read: {error}"))
+    let trouble = source.trouble.as_ref();
+    let trouble = trouble.map(|error| format!("source {name} cannot be read: {error}"));
+    let unreadable = source.unreadable.as_ref().map(|what| {
+        format!(
+            "source {name} cannot read {what}; put the agent's user into the file's group and restart it, `switchhook check --deep` says which"
+        )
+    });
+    let misfit = source.misfit.as_ref().map(|what| {
+        format!(
+            "rows of source {name} do not fit its format and are set aside, {what}; `switchhook formats try FILE` finds one that fits"
+        )
+    });
+    [trouble, unreadable, misfit]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_brings_nothing_says_why_and_what_to_do() {
+        let source = SourceStatus {
+            name: "cdr".into(),
+            ..SourceStatus::default()
+        };
+        assert!(of_source(&source).is_empty());
+        let source = SourceStatus {
+            unreadable: Some("/cdr: Permission denied, and 2 more".into()),
+            misfit: Some("Master.csv:14: 20 fields, expected 18".into()),
+            ..source
+        };
+        let told = of_source(&source).join("\n");
+        for expected in [
+            "cannot read /cdr: Permission denied, and 2 more; put",
+            "set aside, Master.csv:14: 20 fields, expected 18; `switchhook formats try",
+        ] {
+            assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_may_be_gone_has_not_asked_for_a_pause() {
+        let mut endpoint = EndpointStatus {
+            name: "billing".into(),
+            state: "paused".into(),
+            paused_by: Some("gone".into()),
+            ..EndpointStatus::default()
+        };
+        assert!(of_endpoint(&endpoint).unwrap().contains("answered 410"));
+        endpoint.paused_by = Some("receiver".into());
+        assert!(
+            of_endpoint(&endpoint)
+                .unwrap()
+                .contains("asked for a pause")
+        );
+    }
 }

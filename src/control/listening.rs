@@ -62,7 +62,7 @@ impl fmt::Display for PushStatus {
             (self.refused_full, "full"),
             (self.refused_rate, "too many a second"),
             (self.refused_peer, "not allowed"),
-            (self.refused_page, "another page"),
+            (self.refused_page, "of an unknown page"),
             (self.refused_long, "too long"),
             (self.refused_slow, "no request, or unfinished"),
         ];

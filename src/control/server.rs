@@ -198,18 +198,24 @@ async fn request_of(read: &mut BufReader<OwnedReadHalf>) -> Result<Request, Opti
         }
         Ok(Ok(_)) => {}
     }
-    let envelope: Envelope = serde_json::from_slice(&line)
-        .map_err(|error| usage(format!("the line is no request: {error}")))?;
+    read_request(&line).map_err(Some)
+}
+
+/// Reads the line of a client.
+pub(crate) fn read_request(line: &[u8]) -> Result<Request, Refusal> {
+    let no_request = |error: serde_json::Error| {
+        Refusal::new(Code::Usage, format!("the line is no request: {error}"))
+    };
+    let envelope: Envelope = serde_json::from_slice(line).map_err(no_request)?;
     if envelope.v != VERSION {
         let message = format!(
             "this agent (switchhook {}) is asked in version {VERSION} of its control lines, not {}; use the program of the same version",
             env!("CARGO_PKG_VERSION"),
             envelope.v
         );
-        return Err(Some(Refusal::new(Code::Version, message)));
+        return Err(Refusal::new(Code::Version, message));
     }
-    serde_json::from_str(envelope.request.get())
-        .map_err(|error| usage(format!("the line is no request: {error}")))
+    serde_json::from_str(envelope.request.get()).map_err(no_request)
 }
 
 /// Has a thread of its own answer, and passes its lines on.

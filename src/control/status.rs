@@ -9,7 +9,7 @@ use super::listening::PushStatus;
 use crate::clock::UnixMs;
 use crate::config::EndpointConfig;
 use crate::delivery::counts::{Counts, EndpointState};
-use crate::ingest::SourceStanding;
+use crate::ingest::{Lately, SourceStanding, Standing};
 use crate::queue::{EndpointTotals, Ledger, SourceTotals};
 use crate::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,12 @@ pub struct SourceStatus {
     pub silent_secs: u64,
     /// Why it cannot go on, when it cannot.
     pub trouble: Option<String>,
+    /// Which files or directories cannot be read and why, when some cannot.
+    #[serde(default)]
+    pub unreadable: Option<String>,
+    /// Why half of the latest rows or more do not fit, with the place of one.
+    #[serde(default)]
+    pub misfit: Option<String>,
     /// What was pushed to it; `null` for a source that is not pushed to.
     pub pushes: Option<PushStatus>,
 }
@@ -140,7 +146,7 @@ pub struct EndpointStatus {
     /// `working`, `failing`, `paused`, `stopped` (it answered 410 twice), `disabled` (by the
     /// configuration) or `forgotten` (its backlog is kept, and it is not configured).
     pub state: String,
-    /// Who paused it: `operator`, or `receiver` (`Retry-After`).
+    /// Why it is paused: `operator`, `receiver` (`Retry-After`), or `gone` (it answered 410 once).
     pub paused_by: Option<String>,
     /// For how long it has been failing.
     pub failing_secs: Option<u64>,
@@ -228,6 +234,9 @@ pub struct DiskStatus {
     pub free_bytes: Option<u64>,
     /// Reading is paused: the state directory is full, or rows cannot be made durable.
     pub reading_paused: bool,
+    /// Which sources that is so for, the limit that was met, and what to do.
+    #[serde(default)]
+    pub paused_because: Option<String>,
 }
 
 /// The agent's memory.
@@ -254,7 +263,7 @@ impl Status {
         let in_force = desk.in_force();
         let rates = desk.rates(&ledger);
         let counted = desk.delivery.counts();
-        let sources = sources(desk, &ledger, standing.as_ref().map(|it| &it.sources[..]))
+        let sources = sources(desk, &ledger, standing.as_ref())
             .map(|mut source| {
                 source.rows_per_sec = rates.rows(&source.name);
                 source
@@ -300,6 +309,7 @@ impl Status {
                 max_bytes: config.queue.disk.disk_max,
                 free_bytes: free_bytes(&config.state_dir),
                 reading_paused: standing.as_ref().is_none_or(|it| it.paused_by.is_some()),
+                paused_because: standing.as_ref().and_then(|it| it.paused_by.clone()),
             },
             memory: MemoryStatus {
                 rss_bytes: rss_bytes(),
@@ -319,7 +329,7 @@ impl Status {
 fn sources<'a>(
     desk: &'a Desk,
     ledger: &'a Ledger,
-    standing: Option<&'a [SourceStanding]>,
+    standing: Option<&'a Standing>,
 ) -> impl Iterator<Item = SourceStatus> + 'a {
     let in_force = desk.in_force();
     let configured: Vec<(Arc<str>, String)> = in_force
@@ -344,8 +354,9 @@ fn sources<'a>(
     let all = configured.chain(gone.into_iter().map(|name| (name, None)));
     all.map(move |(name, format)| {
         let totals = ledger.source(&name).copied().unwrap_or_default();
-        let standing = standing.and_then(|all| all.iter().find(|standing| standing.name == name));
-        source(desk, &name, format, totals, standing)
+        let own = standing.and_then(|all| all.sources.iter().find(|own| own.name == name));
+        let lately = standing.and_then(|all| all.lately.get(&name));
+        source(desk, &name, format, totals, (own, lately))
     })
 }
 
@@ -354,9 +365,9 @@ fn source(
     name: &str,
     format: Option<String>,
     totals: SourceTotals,
-    standing: Option<&SourceStanding>,
+    (standing, lately): (Option<&SourceStanding>, Option<&Lately>),
 ) -> SourceStatus {
-    let last_row_at = standing.and_then(|standing| standing.last_row_at);
+    let last_row_at = lately.and_then(|lately| lately.last_row_at);
     let now = desk.clock.wall();
     let silent = last_row_at.map_or(desk.uptime(), |at| now.since(at));
     SourceStatus {
@@ -378,6 +389,8 @@ fn source(
         last_row_at: last_row_at.map(time),
         silent_secs: silent.as_secs(),
         trouble: standing.and_then(|standing| standing.trouble.clone()),
+        unreadable: standing.and_then(|standing| standing.unreadable.clone()),
+        misfit: lately.and_then(Lately::misfit).map(str::to_string),
         pushes: desk
             .pushes()
             .find(|(own, _)| ***own == *name)
@@ -443,6 +456,7 @@ fn endpoint(
     status.state = counts.state.to_string();
     status.paused_by = match counts.state {
         EndpointState::Held => Some("operator".to_string()),
+        EndpointState::Paused if counts.may_be_gone => Some("gone".to_string()),
         EndpointState::Paused => Some("receiver".to_string()),
         _ => None,
     };

@@ -15,7 +15,7 @@ use super::notice::Notice;
 use super::window::Wants;
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::alert::{Alert, KINDS, What, is_alert};
-use crate::ingest::AlertBox;
+use crate::ingest::{AlertBox, Told};
 use crate::queue::Queued;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -89,11 +89,9 @@ pub(super) struct Raiser {
 /// What was said of the endpoint.
 #[derive(Debug, Default)]
 struct Said {
-    /// That it is failing, since then.
-    failing: Option<Moment>,
-    /// That its own address is, since then.
-    on_fallback: Option<Moment>,
-    /// When one of these was last said.
+    /// By whatever process.
+    told: Told,
+    /// When this one last said something.
     at: Option<Moment>,
 }
 
@@ -104,22 +102,31 @@ impl Raiser {
         mailbox: Option<AlertBox>,
         clock: Arc<dyn Clock>,
     ) -> Raiser {
+        let told = mailbox.as_ref().map(|it| it.told(&endpoint.name));
+        let said = Said {
+            told: told.unwrap_or_default(),
+            at: None,
+        };
         Raiser {
             endpoint,
             mailbox,
             clock,
-            said: Mutex::default(),
+            said: Mutex::new(said),
         }
     }
 
     /// Writes a notice to the log, and raises the alert it calls for.
     pub(super) fn notice(&self, notice: &Notice) {
         notice.log(&self.endpoint.name);
-        let what = {
+        let (what, told) = {
             let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-            said.heard(notice, self.clock.now())
+            let what = said.heard(notice, self.clock.now(), self.clock.wall());
+            (what, said.told)
         };
         if let Some(what) = what {
+            if let Some(mailbox) = &self.mailbox {
+                mailbox.remember(&self.endpoint.name, told);
+            }
             let host = self.endpoint.url.host().to_string();
             self.raise(host, what, self.clock.wall());
         }
@@ -145,26 +152,29 @@ impl Raiser {
 }
 
 impl Said {
-    /// What a notice at `now` calls for.
-    fn heard(&mut self, notice: &Notice, now: Moment) -> Option<What> {
+    /// What a notice calls for.
+    fn heard(&mut self, notice: &Notice, now: Moment, wall: UnixMs) -> Option<What> {
         let lately = self.at.is_some_and(|at| now.since(at) < ALERT_EVERY);
+        let told = &mut self.told;
         match notice {
-            Notice::Failing { error, .. } if !lately || self.on_fallback.is_some() => {
-                (self.failing, self.at) = (Some(now), Some(now));
+            Notice::Failing { error, .. }
+                if told.failing.is_none() && (!lately || told.on_fallback.is_some()) =>
+            {
+                (told.failing, self.at) = (Some(wall), Some(now));
                 let (error, fallback) = (error.clone(), None);
                 Some(What::Failing { error, fallback })
             }
             Notice::Recovered { failing_for, .. } => {
-                self.failing.take()?;
+                told.failing.take()?;
                 let failing_for = *failing_for;
                 Some(What::Recovered { failing_for })
             }
             Notice::Switched { to: 0, .. } => {
-                let failing_for = now.since(self.on_fallback.take()?);
+                let failing_for = wall.since(told.on_fallback.take()?);
                 Some(What::Recovered { failing_for })
             }
-            Notice::Switched { host, error, .. } if !lately && self.on_fallback.is_none() => {
-                (self.on_fallback, self.at) = (Some(now), Some(now));
+            Notice::Switched { host, error, .. } if !lately && told.on_fallback.is_none() => {
+                (told.on_fallback, self.at) = (Some(wall), Some(now));
                 let (error, fallback) = (error.clone(), Some(host.clone()));
                 Some(What::Failing { error, fallback })
             }
@@ -320,6 +330,34 @@ mod tests {
                 "switchhook.endpoint_recovered"
             ]
         );
+    }
+
+    #[test]
+    fn what_was_told_before_the_endpoint_was_made_anew_is_not_told_again_and_ends() {
+        let clock = Arc::new(ManualClock::at(UnixMs(1_775_745_045_000)));
+        let mailbox = AlertBox::new(Bell::default());
+        let anew = || {
+            let mut about = endpoint("billing");
+            about.alerts = to_pager();
+            Raiser::new(Arc::new(about), Some(mailbox.clone()), clock.clone())
+        };
+        anew().notice(&failing());
+        clock.advance(Duration::from_secs(600));
+        anew().notice(&failing());
+        anew().notice(&recovered());
+        anew().notice(&recovered());
+        let kinds: Vec<&str> = mailbox.take().iter().map(Alert::kind).collect();
+        let pair = [
+            "switchhook.endpoint_failing",
+            "switchhook.endpoint_recovered",
+        ];
+        assert_eq!(kinds, pair);
+        anew().notice(&switched(1));
+        clock.advance(Duration::from_secs(77));
+        anew().notice(&switched(0));
+        let last = mailbox.take().pop().unwrap();
+        let failing_for = Duration::from_secs(77);
+        assert_eq!(last.what, What::Recovered { failing_for });
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Counts {
     pub switches: u64,
     /// Events given up because they were older than the endpoint's longest age.
     pub expired: u64,
+    /// It has answered 410 once, and is asked once more before it is stopped.
+    pub may_be_gone: bool,
     /// Attempts under way now.
     pub under_way: u64,
     /// How many may be.

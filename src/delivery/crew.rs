@@ -5,6 +5,9 @@
 //! arrives wakes two threads and not all of them, and at a low rate the same few connections
 //! stay warm.
 //!
+//! A worker hands in what its attempt came to and takes the next event in one step: were its place
+//! free in between, another one would be woken for it, and find it taken.
+//!
 //! Workers are taken on when they are needed: when one leaves to send, somebody must stay to look,
 //! up to as many as may send at once. One that nobody has called for [`IDLE_WAIT`] goes home, so a
 //! crew is as large as its endpoint was busy of late.
@@ -26,18 +29,24 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Crew {
     name: Arc<str>,
-    lane: Mutex<Lane>,
+    deck: Mutex<Deck>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     /// Heard by the lookout.
     bell: Bell,
     /// Rung when settlements have become durable.
     settled: Bell,
-    roster: Mutex<Roster>,
     /// Hears of what is to be said.
     raiser: Option<Raiser>,
     /// How long a worker stays that nobody calls for.
     stays_for: Duration,
+}
+
+/// What the workers share.
+#[derive(Debug)]
+struct Deck {
+    lane: Lane,
+    roster: Roster,
 }
 
 #[derive(Debug, Default)]
@@ -49,8 +58,26 @@ struct Roster {
     is_stopping: bool,
     /// Workers that are there, or on their way.
     staff: usize,
-    /// Nobody is left to look, and there may be one more.
-    is_short: bool,
+}
+
+/// What a worker is to do.
+#[derive(Debug)]
+pub(super) struct Task {
+    /// What it is to send.
+    pub(super) entry: Entry,
+    /// Before that it is to take on one more, who counts as there from now on.
+    pub(super) takes_on: bool,
+}
+
+/// An attempt that was made.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// What was sent.
+    pub(super) entry: Entry,
+    /// What it came to.
+    pub(super) outcome: Outcome,
+    /// How long it took.
+    pub(super) elapsed: Duration,
 }
 
 impl Crew {
@@ -61,15 +88,14 @@ impl Crew {
         clock: Arc<dyn Clock>,
         shutdown: Shutdown,
     ) -> Crew {
-        let (lane, bell, roster) = (Mutex::new(lane), Bell::default(), Mutex::default());
+        let roster = Roster::default();
         Crew {
             name,
-            lane,
+            deck: Mutex::new(Deck { lane, roster }),
             clock,
             shutdown,
-            bell,
+            bell: Bell::default(),
             settled: Bell::default(),
-            roster,
             raiser: None,
             stays_for: IDLE_WAIT,
         }
@@ -86,22 +112,14 @@ impl Crew {
         self.raiser.as_ref()
     }
 
-    /// Whether one more worker is to be taken on; it counts as there from now on.
-    pub(super) fn takes_on(&self) -> bool {
-        let mut roster = self.roster();
-        let takes = std::mem::take(&mut roster.is_short) && !roster.is_stopping;
-        roster.staff += usize::from(takes);
-        takes
-    }
-
     /// The first worker is there.
     pub(super) fn begin(&self) {
-        self.roster().staff += 1;
+        self.deck().roster.staff += 1;
     }
 
     /// A worker that was to be taken on could not be had.
     pub(super) fn has_not_come(&self) {
-        let mut roster = self.roster();
+        let roster = &mut self.deck().roster;
         roster.staff = roster.staff.saturating_sub(1);
     }
 
@@ -110,25 +128,46 @@ impl Crew {
         &self.bell
     }
 
-    /// Waits for something to send; none when there is nothing any more, or for long was not. `bell` is the worker's
-    /// own, and so is `pulse`, which tells that it goes on.
-    pub(super) fn next(&self, worker: usize, bell: &Bell, pulse: &Pulse) -> Option<Entry> {
-        while !self.shutdown.is_requested() {
-            let now = self.clock.now();
+    /// Hands in the attempt the worker `made`, if it did, and waits for something to send; none when there is
+    /// nothing any more, or for long was not. `bell` is the worker's own, and so is `pulse`, which
+    /// tells that it goes on.
+    pub(super) fn next(
+        &self,
+        worker: usize,
+        bell: &Bell,
+        pulse: &Pulse,
+        mut made: Option<Made>,
+    ) -> Option<Task> {
+        loop {
+            let (now, wall) = (self.clock.now(), self.clock.wall());
             pulse.due(now);
-            let (turn, has_more, next_look, notices, staff_max) = {
-                let mut lane = self.lane();
-                let turn = lane.take(now, self.clock.wall());
-                let (has_more, next_look) = (lane.has_more(now), lane.next_look(now));
-                let staff_max = lane.staff_max();
-                (turn, has_more, next_look, lane.notices(), staff_max)
+            let (turn, call, notices) = {
+                let mut deck = self.deck();
+                if let Some(made) = made.take() {
+                    let (entry, outcome) = (made.entry, made.outcome);
+                    deck.lane.finish(entry, outcome, made.elapsed, now, wall);
+                }
+                let turn = match self.shutdown.is_requested() {
+                    true => Turn::Stopped,
+                    false => deck.lane.take(now, wall),
+                };
+                let call = match turn {
+                    Turn::Attempt(_) => self.call(&mut deck, now),
+                    Turn::Wait(_) | Turn::Stopped => Call::default(),
+                };
+                (turn, call, deck.lane.notices())
             };
+            if let Some(called) = call.called {
+                called.ring();
+            }
             self.log(&notices);
             match turn {
                 Turn::Stopped => return None,
                 Turn::Attempt(entry) => {
-                    self.call(has_more, next_look, staff_max);
-                    return Some(*entry);
+                    return Some(Task {
+                        entry: *entry,
+                        takes_on: call.takes_on,
+                    });
                 }
                 Turn::Wait(span) => {
                     // Whoever is not on the lookout waits this long.
@@ -139,29 +178,17 @@ impl Crew {
                 }
             }
         }
-        None
-    }
-
-    /// Hands in what an attempt came to.
-    pub(super) fn finish(&self, entry: Entry, outcome: Outcome, elapsed: Duration) {
-        let (now, wall) = (self.clock.now(), self.clock.wall());
-        let notices = {
-            let mut lane = self.lane();
-            lane.finish(entry, outcome, elapsed, now, wall);
-            lane.notices()
-        };
-        self.log(&notices);
     }
 
     /// Gives back what found no room in a request.
     pub(super) fn put_back(&self, rest: Entry) {
-        self.lane().put_back(rest, self.clock.now());
+        self.deck().lane.put_back(rest, self.clock.now());
         self.bell.ring();
     }
 
     /// Hears of settlements that became durable.
     pub(super) fn committed(&self, count: u64, cursor: Sequence) {
-        let goes_on = self.lane().committed(count, cursor);
+        let goes_on = self.deck().lane.committed(count, cursor);
         self.settled.ring();
         if goes_on {
             self.bell.ring();
@@ -170,17 +197,13 @@ impl Crew {
 
     /// Sends every worker home after the attempt it has under way.
     pub(super) fn stop(&self) {
-        let notices = {
-            let mut lane = self.lane();
-            lane.stop();
-            lane.notices()
+        let (notices, idle) = {
+            let mut deck = self.deck();
+            deck.lane.stop();
+            deck.roster.is_stopping = true;
+            (deck.lane.notices(), std::mem::take(&mut deck.roster.idle))
         };
         self.log(&notices);
-        let idle = {
-            let mut roster = self.roster();
-            roster.is_stopping = true;
-            std::mem::take(&mut roster.idle)
-        };
         // Nobody goes on the lookout any more: this is heard by the last who did.
         self.bell.ring();
         idle.iter().for_each(|(_, bell)| bell.ring());
@@ -188,18 +211,18 @@ impl Crew {
 
     /// Sends again to an endpoint that was gone or held.
     pub(super) fn resume(&self) {
-        self.lane().resume(self.clock.now());
+        self.deck().lane.resume(self.clock.now());
         self.bell.ring();
     }
 
     /// Sends nothing until it is resumed.
     pub(super) fn hold(&self) {
-        self.lane().hold();
+        self.deck().lane.hold();
     }
 
     /// Tries events again that have been put back among the waiting ones.
     pub(super) fn recall(&self, recalled: &[(UnixMs, Sequence)]) {
-        self.lane().recall(recalled, self.clock.now());
+        self.deck().lane.recall(recalled, self.clock.now());
         self.bell.ring();
     }
 
@@ -207,7 +230,7 @@ impl Crew {
     pub(super) fn wait_settled(&self, patience: Duration) -> bool {
         let deadline = self.clock.now() + patience;
         loop {
-            if self.lane().is_settled() {
+            if self.deck().lane.is_settled() {
                 return true;
             }
             let left = deadline.since(self.clock.now());
@@ -220,7 +243,7 @@ impl Crew {
 
     /// What has become of attempts and events.
     pub(super) fn counts(&self) -> Counts {
-        self.lane().counts(self.clock.now())
+        self.deck().lane.counts(self.clock.now())
     }
 
     /// The endpoint's name.
@@ -229,34 +252,33 @@ impl Crew {
     }
 
     /// A worker leaves to send. If there is more to send, someone else is called for it; if there
-    /// will be at `next_look`, the lookout is called when it does not know of that yet; if nobody is on the lookout, someone is called to be. When nobody is idle either, the bell
-    /// keeps the call for a worker that has looked already and is about to wait.
-    fn call(&self, has_more: bool, next_look: Option<Moment>, staff_max: usize) {
-        let called = {
-            let mut roster = self.roster();
-            match roster.lookout_until {
-                Some(until) if has_more || next_look.is_some_and(|look| look < until) => {
-                    Some(self.bell.clone())
-                }
-                Some(_) => None,
-                None => match roster.idle.pop() {
-                    Some((_, bell)) => Some(bell),
-                    None => {
-                        roster.is_short = roster.staff < staff_max;
-                        has_more.then(|| self.bell.clone())
+    /// will be, the lookout is called when it does not know of that time yet; if nobody is on the
+    /// lookout, someone is called to be, or taken on. When nobody is idle either, the bell keeps the
+    /// call for a worker that has looked already and is about to wait.
+    fn call(&self, deck: &mut Deck, now: Moment) -> Call {
+        let Deck { lane, roster } = deck;
+        let is_earlier = |until| lane.next_look(now).is_some_and(|look| look < until);
+        match roster.lookout_until {
+            Some(until) if lane.has_more(now) || is_earlier(until) => Call::of(self.bell.clone()),
+            Some(_) => Call::default(),
+            None => match roster.idle.pop() {
+                Some((_, bell)) => Call::of(bell),
+                None => {
+                    let takes_on = roster.staff < lane.staff_max() && !roster.is_stopping;
+                    roster.staff += usize::from(takes_on);
+                    Call {
+                        called: lane.has_more(now).then(|| self.bell.clone()),
+                        takes_on,
                     }
-                },
-            }
-        };
-        if let Some(bell) = called {
-            bell.ring();
+                }
+            },
         }
     }
 
     /// Waits to be called, or on the lookout; false when nobody has called for long.
     fn wait(&self, worker: usize, bell: &Bell, until: Moment) -> bool {
         let is_lookout = {
-            let mut roster = self.roster();
+            let roster = &mut self.deck().roster;
             match roster.lookout_until {
                 _ if roster.is_stopping => return true,
                 None => {
@@ -275,11 +297,11 @@ impl Crew {
         };
         if is_lookout {
             self.bell.wait(until.since(self.clock.now()));
-            self.roster().lookout_until = None;
+            self.deck().roster.lookout_until = None;
             return true;
         }
         let is_called = bell.wait(self.stays_for);
-        let mut roster = self.roster();
+        let roster = &mut self.deck().roster;
         let before = roster.idle.len();
         roster.idle.retain(|(idle, _)| *idle != worker);
         // Who is not on the list any more is being called.
@@ -297,12 +319,25 @@ impl Crew {
         }
     }
 
-    fn lane(&self) -> MutexGuard<'_, Lane> {
-        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    fn deck(&self) -> MutexGuard<'_, Deck> {
+        self.deck.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn roster(&self) -> MutexGuard<'_, Roster> {
-        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+/// Who is called when a worker leaves.
+#[derive(Debug, Default)]
+struct Call {
+    called: Option<Bell>,
+    /// Nobody is there to be called, and there may be one more.
+    takes_on: bool,
+}
+
+impl Call {
+    fn of(bell: Bell) -> Call {
+        Call {
+            called: Some(bell),
+            takes_on: false,
+        }
     }
 }
 
@@ -333,25 +368,21 @@ mod tests {
         let crew = Arc::new(crew);
         let progress = Progress::default();
         crew.begin();
-        assert!(!crew.takes_on());
         let bell = Bell::default();
-        crew.next(1, &bell, &progress.pulse("1")).unwrap();
-        assert!(
-            crew.takes_on() && !crew.takes_on(),
-            "one, to be the lookout"
-        );
+        let task = crew.next(1, &bell, &progress.pulse("1"), None).unwrap();
+        assert!(task.takes_on, "one, to be the lookout");
         let lookout = {
             let (crew, pulse) = (Arc::clone(&crew), progress.pulse("2"));
-            thread::spawn(move || crew.next(2, &Bell::default(), &pulse))
+            thread::spawn(move || crew.next(2, &Bell::default(), &pulse, None))
         };
-        while crew.roster().lookout_until.is_none() {
+        while crew.deck().roster.lookout_until.is_none() {
             bell.wait(Duration::from_millis(1));
         }
         // The first has come back: there is nothing to do, and somebody looks already.
-        assert_eq!(crew.next(1, &bell, &progress.pulse("1")), None);
-        assert_eq!(crew.roster().staff, 1);
+        assert!(crew.next(1, &bell, &progress.pulse("1"), None).is_none());
+        assert_eq!(crew.deck().roster.staff, 1);
         crew.stop();
-        assert_eq!(lookout.join().unwrap(), None);
+        assert!(lookout.join().unwrap().is_none());
     }
 
     #[test]
@@ -363,14 +394,14 @@ mod tests {
         let lane = Lane::new(endpoint, queue, Arc::default(), 1);
         let clock = Arc::new(SystemClock::new());
         let crew = Arc::new(Crew::new(name, lane, clock, Shutdown::default()));
-        let roster = crew.roster();
+        let deck = crew.deck();
         let stopping = {
             let crew = Arc::clone(&crew);
             thread::spawn(move || crew.stop())
         };
         // A ring before that would be taken by one, and another take its place.
         assert!(!crew.bell.wait(Duration::from_millis(100)));
-        drop(roster);
+        drop(deck);
         assert!(crew.bell.wait(Duration::from_secs(10)));
         assert!(crew.wait(1, &Bell::default(), crew.clock.now() + IDLE_WAIT));
         stopping.join().unwrap();
@@ -388,26 +419,33 @@ mod tests {
         let bell = Bell::default();
         let progress = Progress::default();
         let (pulse, other) = (progress.pulse("1"), progress.pulse("2"));
-        let first = crew.next(1, &bell, &pulse).unwrap();
+        let first = crew.next(1, &bell, &pulse, None).unwrap().entry;
         let (tell, told) = mpsc::channel();
         let lookout = {
             let crew = Arc::clone(&crew);
-            thread::spawn(move || tell.send(crew.next(2, &Bell::default(), &other)).unwrap())
+            thread::spawn(move || {
+                tell.send(crew.next(2, &Bell::default(), &other, None))
+                    .unwrap()
+            })
         };
-        while crew.roster().lookout_until.is_none() {
+        while crew.deck().roster.lookout_until.is_none() {
             bell.wait(Duration::from_millis(1));
         }
         let busy = Outcome::Unavailable {
             failure: Failure::default(),
             after: None,
         };
-        crew.finish(first, busy, Duration::ZERO);
         // Nobody rings for this one: the lookout sleeps on.
         queue.add(queued(2, "cdr", "{}"));
-        let next = crew.next(1, &bell, &pulse).unwrap();
+        let made = Made {
+            entry: first,
+            outcome: busy,
+            elapsed: Duration::ZERO,
+        };
+        let next = crew.next(1, &bell, &pulse, Some(made)).unwrap().entry;
         assert_eq!(next.queued.sequence, Sequence(2));
         let again = told.recv_timeout(Duration::from_secs(10)).unwrap();
-        assert_eq!(again.unwrap().queued.sequence, Sequence(1));
+        assert_eq!(again.unwrap().entry.queued.sequence, Sequence(1));
         lookout.join().unwrap();
     }
 }

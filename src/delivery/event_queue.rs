@@ -1,6 +1,6 @@
 //! EventQueue: what delivery asks of the queue, so that lanes are tested against one in memory.
 
-pub use crate::queue::{DeadLetter, Settled, Settlement, Waiting};
+pub use crate::queue::{DeadLetter, PutOff, Settled, Settlement, Waiting};
 
 use crate::clock::UnixMs;
 use crate::event::Sequence;
@@ -61,6 +61,50 @@ pub trait EventQueue: Send + Sync + fmt::Debug {
         sequence: Sequence,
     ) -> Result<Option<Waiting>, QueueTrouble>;
 
+    /// Puts events off that wait, each given by its due time and place: they leave the ones above
+    /// until they are brought back. Says which did, durably; those that do not wait at that time do
+    /// not, and none does where there is no room.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written. It may have been, or not.
+    fn put_off(
+        &self,
+        endpoint: &str,
+        places: &[(UnixMs, Sequence)],
+    ) -> Result<Vec<Sequence>, QueueTrouble>;
+
+    /// Brings back, durably, at most `count_max` of them that are due by the first time or not
+    /// before the second; their due times and places.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read or it could not be written. It may have been, or not.
+    fn bring_back(
+        &self,
+        endpoint: &str,
+        due: (UnixMs, UnixMs),
+        count_max: usize,
+    ) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble>;
+
+    /// What is put off.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be read.
+    fn put_off_now(&self, endpoint: &str) -> Result<PutOff, QueueTrouble>;
+
+    /// Shows everything that is put off to `visit`, in no order.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn visit_put_off(
+        &self,
+        endpoint: &str,
+        visit: &mut dyn FnMut(Waiting),
+    ) -> Result<(), QueueTrouble>;
+
     /// Rings `bell` after every commit that added events.
     fn subscribe(&self, bell: &Bell);
 
@@ -92,7 +136,7 @@ impl EventQueue for Queue {
     }
 
     fn settle(&self, settled: Vec<Settled>) -> Result<(), QueueTrouble> {
-        Ok(Queue::settle(self, settled)?)
+        Ok(Queue::settle_along(self, settled)?)
     }
 
     fn waiting_places(&self, endpoint: &str) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble> {
@@ -106,6 +150,35 @@ impl EventQueue for Queue {
         sequence: Sequence,
     ) -> Result<Option<Waiting>, QueueTrouble> {
         Ok(Queue::waiting_event(self, endpoint, due, sequence)?)
+    }
+
+    fn put_off(
+        &self,
+        endpoint: &str,
+        places: &[(UnixMs, Sequence)],
+    ) -> Result<Vec<Sequence>, QueueTrouble> {
+        Ok(Queue::put_off(self, endpoint, places)?)
+    }
+
+    fn bring_back(
+        &self,
+        endpoint: &str,
+        due: (UnixMs, UnixMs),
+        count_max: usize,
+    ) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble> {
+        Ok(Queue::bring_back(self, endpoint, due, count_max)?)
+    }
+
+    fn put_off_now(&self, endpoint: &str) -> Result<PutOff, QueueTrouble> {
+        Ok(Queue::put_off_now(self, endpoint)?)
+    }
+
+    fn visit_put_off(
+        &self,
+        endpoint: &str,
+        visit: &mut dyn FnMut(Waiting),
+    ) -> Result<(), QueueTrouble> {
+        Ok(Queue::visit_put_off(self, endpoint, visit)?)
     }
 
     fn subscribe(&self, bell: &Bell) {
@@ -124,7 +197,7 @@ impl EventQueue for Queue {
 #[cfg(test)]
 pub(in crate::delivery) mod memory {
     use super::*;
-    use crate::queue::{PASSED_MAX, WINDOW};
+    use crate::queue::{PASSED_MAX, WAITING_MAX, WINDOW};
     use std::collections::{BTreeMap, BTreeSet};
     use std::sync::Arc;
     use std::sync::{Mutex, MutexGuard};
@@ -139,6 +212,10 @@ pub(in crate::delivery) mod memory {
         pub cursor: u64,
         pub beyond: BTreeSet<Sequence>,
         pub waiting: BTreeMap<Sequence, Waiting>,
+        pub put_off: BTreeMap<(UnixMs, Sequence), Waiting>,
+        are_put_off: BTreeSet<Sequence>,
+        /// The most that waited at a time and was not put off.
+        pub waited_max: usize,
         pub dead: Vec<DeadLetter>,
         pub delivered: Vec<Sequence>,
         pub skipped: Vec<Sequence>,
@@ -222,6 +299,8 @@ pub(in crate::delivery) mod memory {
                     sequence < end || passed < PASSED_MAX,
                     "{sequence} is beyond the window"
                 );
+                let is_put_off = contents.are_put_off.contains(&sequence);
+                assert!(!is_put_off, "{sequence} is put off and settled");
                 let waited = contents.waiting.remove(&sequence).is_some();
                 if !waited {
                     assert!(sequence.0 >= contents.cursor, "{sequence} is settled twice");
@@ -247,6 +326,8 @@ pub(in crate::delivery) mod memory {
                             queued: event,
                         };
                         contents.waiting.insert(sequence, waiting);
+                        contents.waited_max = contents.waited_max.max(contents.waiting.len());
+                        assert!(contents.waiting.len() <= WAITING_MAX, "too many wait");
                     }
                 }
             }
@@ -272,10 +353,67 @@ pub(in crate::delivery) mod memory {
         fn waiting_event(
             &self,
             _: &str,
-            _: UnixMs,
+            due: UnixMs,
             sequence: Sequence,
         ) -> Result<Option<Waiting>, QueueTrouble> {
-            Ok(self.contents().waiting.get(&sequence).cloned())
+            let contents = self.contents();
+            let waiting = contents.waiting.get(&sequence);
+            Ok(waiting.filter(|waiting| waiting.due == due).cloned())
+        }
+
+        fn put_off(
+            &self,
+            _: &str,
+            places: &[(UnixMs, Sequence)],
+        ) -> Result<Vec<Sequence>, QueueTrouble> {
+            let mut contents = self.contents();
+            let mut gone = Vec::new();
+            for &(due, sequence) in places {
+                let waits = contents.waiting.get(&sequence);
+                if waits.is_some_and(|waiting| waiting.due == due) {
+                    let waiting = contents.waiting.remove(&sequence).unwrap();
+                    contents.put_off.insert((due, sequence), waiting);
+                    contents.are_put_off.insert(sequence);
+                    gone.push(sequence);
+                }
+            }
+            Ok(gone)
+        }
+
+        fn bring_back(
+            &self,
+            _: &str,
+            (until, beyond): (UnixMs, UnixMs),
+            count_max: usize,
+        ) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble> {
+            let mut contents = self.contents();
+            let due = contents.put_off.keys().copied();
+            let due = due.filter(|(due, _)| *due <= until || *due > beyond);
+            let back: Vec<(UnixMs, Sequence)> = due.take(count_max).collect();
+            for place in &back {
+                let waiting = contents.put_off.remove(place).unwrap();
+                contents.are_put_off.remove(&place.1);
+                contents.waiting.insert(place.1, waiting);
+            }
+            Ok(back)
+        }
+
+        fn put_off_now(&self, _: &str) -> Result<PutOff, QueueTrouble> {
+            let contents = self.contents();
+            Ok(PutOff {
+                count: contents.put_off.len() as u64,
+                next: contents.put_off.keys().next().map(|(due, _)| *due),
+            })
+        }
+
+        fn visit_put_off(
+            &self,
+            _: &str,
+            visit: &mut dyn FnMut(Waiting),
+        ) -> Result<(), QueueTrouble> {
+            let all: Vec<Waiting> = self.contents().put_off.values().cloned().collect();
+            all.into_iter().for_each(visit);
+            Ok(())
         }
 
         fn subscribe(&self, bell: &Bell) {

@@ -11,7 +11,8 @@
 //!   endpoint works, and the suspect has lost an attempt; one more failure, and the endpoint is
 //!   failing;
 //! * **retries**: has lost attempts and waits for its own time. What waits longer than a moment
-//!   is also kept on disk;
+//!   is also kept on disk, and where many do only its place is kept here; those that wait for
+//!   long are [put off](later), and are not kept here at all;
 //! * **ready**: was put back, or waited behind another that is done: goes out next;
 //! * **gathering**: waits for company, where an endpoint takes several events in one request;
 //! * behind another event of its [line](super::order), where the endpoint asks for order;
@@ -25,6 +26,7 @@
 
 mod company;
 mod express;
+mod later;
 mod mirror;
 
 use super::alert::Wanted;
@@ -48,15 +50,18 @@ use super::settler::Outbox;
 use super::window::{WINDOW_EVENTS, Window};
 use crate::clock::{Moment, UnixMs};
 use crate::event::Sequence;
+use crate::ingest::Told;
 use crate::queue::Queued;
 use expiry::{EXPIRE_PAUSE, Expiry};
+use later::Later;
 use mirror::Mirroring;
 use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most events that wait for their own retry before nothing new is taken.
+/// Most events that wait for their own retry, those that are [put off](later) aside, before
+/// nothing new is taken.
 ///
 /// Each is a copy beside the queue and about 1 KiB here. An endpoint that refuses everything
 /// would else turn the whole backlog into copies; with this it is stopped after so many until
@@ -130,10 +135,11 @@ pub struct Lane {
     suspects: Vec<(Moment, Entry)>,
     /// At most [`KEPT_MAX`] and what was under way.
     retries: BTreeMap<(Moment, Sequence), Entry>,
-    /// What waited in the queue at the start and was not tried since: when, and its due time there.
-    /// The events themselves stay there until then. At most what the queue lets wait.
+    /// What waits in the queue only: when, and its due time there. The events themselves stay there
+    /// until then. At most what the queue lets wait.
     stored: BTreeMap<(Moment, Sequence), UnixMs>,
     has_loaded_stored: bool,
+    later: Later,
     /// At most what was put back by those under way, and stepped forward since.
     ready: VecDeque<Entry>,
     gathering: Gathering,
@@ -152,6 +158,8 @@ pub struct Lane {
     is_stopping: bool,
     is_unreadable: bool,
     is_failing_said: bool,
+    /// What was told of the endpoint before this lane was made, and is not known to be over.
+    told: Told,
     /// The end of a pause, asked for by the endpoint, that is longer than its time between probes.
     paused_until: Moment,
     /// Nothing new is taken since then, because of [`KEPT_MAX`].
@@ -206,6 +214,7 @@ impl Lane {
             retries: BTreeMap::new(),
             stored: BTreeMap::new(),
             has_loaded_stored: false,
+            later: Later::default(),
             ready: VecDeque::new(),
             gathering: Gathering::default(),
             lines: Lines::default(),
@@ -219,6 +228,7 @@ impl Lane {
             is_stopping: false,
             is_unreadable: false,
             is_failing_said: false,
+            told: Told::default(),
             paused_until: Moment::default(),
             held_since: None,
             is_held_said: false,
@@ -235,6 +245,11 @@ impl Lane {
     pub fn routed(mut self, routes: &Routes) -> Lane {
         self.chooser.follow(routes.clone());
         self
+    }
+
+    /// The same lane, of whose endpoint this was told before: that it is over will be said.
+    pub fn told(self, told: Told) -> Lane {
+        Lane { told, ..self }
     }
 
     /// What to do at `now`.
@@ -271,6 +286,8 @@ impl Lane {
             .load_stored(now, wall)
             .and_then(|()| {
                 self.reroute(wall);
+                self.bring_back(now, wall)?;
+                self.put_off(now, wall);
                 self.pick(now, is_probe, address)
             })
             .and_then(|picked| match picked {
@@ -474,13 +491,14 @@ impl Lane {
             () => EndpointState::Working,
         };
         Counts {
-            retrying: self.kept() as u64,
+            retrying: self.kept() as u64 + self.later.count,
             state,
             failing_for: self.breaker.failing_since().map(|since| now.since(since)),
             next_try: self.next_try(now),
             oldest: self.oldest(),
             latency: self.latencies.percentiles(),
             address: self.standing.address,
+            may_be_gone: self.gone_since.is_some(),
             under_way: self.standing.under_way as u64,
             concurrency: self.limit.now() as u64,
             ..self.counts.clone()
@@ -613,7 +631,7 @@ impl Lane {
                 Ok(Some(held.remove()))
             }
             (_, Some((key, due))) if key.0 <= now && !self.memory.is_short() => {
-                self.fetch(key, due)
+                self.fetch(key, due, now)
             }
             _ => Ok(None),
         }
@@ -624,10 +642,16 @@ impl Lane {
         &mut self,
         key: (Moment, Sequence),
         due: UnixMs,
+        now: Moment,
     ) -> Result<Option<Entry>, QueueTrouble> {
         let name = &self.endpoint.name;
         let Some(waiting) = self.queue.waiting_event(name, due, key.1)? else {
             self.stored.remove(&key);
+            if self.unsettled > 0 {
+                // That it is to wait may not be on disk yet.
+                self.stored.insert((now + MEMORY_WAIT, key.1), due);
+                return Ok(None);
+            }
             let line = self.lines.line_of(key.1);
             self.step_forward(line, key.1, key.0);
             return Ok(None);
@@ -751,6 +775,7 @@ impl Lane {
         let stored = stored.filter(|_| !self.memory.was_refused());
         let suspect = self.suspects.iter().map(|(due, _)| *due).min();
         let due = retry.into_iter().chain(stored).chain(suspect);
+        let due = due.chain(self.next_brought_back());
         due.chain(self.gathering_due()).min()
     }
 
@@ -763,10 +788,12 @@ impl Lane {
             return Ok(());
         }
         let places = self.queue.waiting_places(&self.endpoint.name)?;
+        let put_off = self.queue.put_off_now(&self.endpoint.name)?;
         for (due, sequence) in self.queue_up(places)? {
             let wait = due.since(wall).min(self.endpoint.retries.max);
             self.stored.insert((now + wait, sequence), due);
         }
+        self.note_put_off(put_off, now, wall);
         self.has_loaded_stored = true;
         Ok(())
     }
@@ -794,7 +821,9 @@ impl Lane {
     /// alone.
     fn answered(&mut self, address: usize, now: Moment, wall: UnixMs) {
         self.gone_since = None;
-        if let Some(recovered) = self.breaker.answered(address, now) {
+        let recovered = self.breaker.answered(address, now);
+        self.said_before(address, recovered, wall);
+        if let Some(recovered) = recovered {
             let (failing_for, probes) = (recovered.failing_for, recovered.probes);
             if std::mem::take(&mut self.is_failing_said) {
                 self.limit.restart();
@@ -917,7 +946,7 @@ impl Lane {
                     event: entry.queued.clone(),
                 };
                 self.settle(sequence, keep);
-                self.set_aside(entry, now + wait, now);
+                self.set_aside(entry, now + wait, wall.after(wait), now);
             }
             Next::Bury => {
                 entry.attempts = entry.attempt();

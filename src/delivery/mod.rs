@@ -52,7 +52,7 @@ use crate::shutdown::{Bell, Shutdown};
 use crate::tap::{Attempt, Seen, Tap};
 use alert::Raiser;
 use counts::Counts;
-use crew::Crew;
+use crew::{Crew, Made};
 use endpoint::Endpoint;
 use entry::Entry;
 use event_queue::EventQueue;
@@ -82,8 +82,9 @@ use watch::Watch;
 /// take more, so four times that. Only what is touched takes memory.
 pub const STACK_BYTES: usize = 256 << 10;
 
-/// Most bytes a thread keeps of its body's buffer: an event of the usual size fits many times.
-const BODY_BYTES_KEPT: usize = 16 << 10;
+/// Most bytes a thread keeps of its body's buffer: a batch of a hundred events of the usual size, in a
+/// buffer that grew by doubling. Only what is touched takes memory.
+const BODY_BYTES_KEPT: usize = 128 << 10;
 
 /// Makes the transport of an endpoint.
 pub type MakeTransport<'m> =
@@ -443,7 +444,10 @@ impl Delivery {
     fn mates(&self, endpoint: Arc<Endpoint>, transports: Vec<Arc<dyn Transport>>) -> Arc<Mates> {
         let (queue, outbox) = (Arc::clone(&self.queue), Arc::clone(&self.outbox));
         let seed = lock(&self.rng).u64(..);
-        let lane = Lane::new(Arc::clone(&endpoint), queue, outbox, seed).routed(&self.routes);
+        let told = self.alerts.as_ref().map(|it| it.told(&endpoint.name));
+        let lane = Lane::new(Arc::clone(&endpoint), queue, outbox, seed)
+            .routed(&self.routes)
+            .told(told.unwrap_or_default());
         let crew = Crew::new(
             Arc::clone(&endpoint.name),
             lane,
@@ -585,9 +589,9 @@ impl Mates {
         let signer = Signer::new(self.endpoint.signature.clone(), secrets);
         let bell = Bell::default();
         self.shutdown.ring_at_stop(&bell);
-        let mut body = Vec::new();
-        while let Some(entry) = self.crew.next(worker, &bell, pulse) {
-            if self.crew.takes_on()
+        let (mut body, mut made) = (Vec::new(), None);
+        while let Some(task) = self.crew.next(worker, &bell, pulse, made) {
+            if task.takes_on
                 && let Err(error) = self.take_on()
             {
                 // Those that are there do its work; a flood of lines would help nobody.
@@ -598,40 +602,49 @@ impl Mates {
             }
             // An attempt may take its time; only one that outlives it hangs.
             pulse.due(self.clock.now() + self.endpoint.timeout);
-            self.pass(entry, &signer, &mut body, present);
+            made = self.pass(task.entry, &signer, &mut body, present);
         }
     }
 
-    /// Makes one attempt. What it came to is durable when the settler has committed it.
-    fn pass(&self, mut entry: Entry, signer: &Signer, body: &mut Vec<u8>, present: &Present) {
+    /// Makes one attempt, which is to be handed in; none when it was abandoned. What it came to is
+    /// durable when the settler has committed it.
+    fn pass(
+        &self,
+        mut entry: Entry,
+        signer: &Signer,
+        body: &mut Vec<u8>,
+        present: &Present,
+    ) -> Option<Made> {
         body.clear();
         body.shrink_to(BODY_BYTES_KEPT);
-        let Some(address) = self.addresses.get(entry.address) else {
-            return; // There is a transport for each address.
-        };
+        // There is a transport for each address.
+        let address = self.addresses.get(entry.address)?;
         self.render(&mut entry, body);
         let wall = self.clock.wall();
-        let request = SignedRequest::of(&address.endpoint, signer, &entry, wall, body);
+        let id = batch::RequestId(&self.endpoint, &entry).to_string();
+        let subject = (&*id, &entry);
+        let request = SignedRequest::of(&address.endpoint, signer, subject, wall, body);
         let answer = address.transport.send(&request);
         drop(request);
         let is_abandoned = present.leaving.is_abandoned.load(Ordering::SeqCst);
         if is_abandoned && matches!(answer, Answer::Trouble(_)) {
             // We ended it ourselves: that says nothing about the endpoint. The event stays queued.
             // An answer that came all the same counts.
-            return;
+            return None;
         }
         let elapsed = answer.elapsed();
-        self.watch(address, &answer);
+        let wall = self.clock.wall();
+        self.watch(address, &answer, wall);
         let outcome = Outcome::of(
             answer,
             &self.endpoint.success,
             self.endpoint.retry_after_max,
-            self.clock.wall(),
+            wall,
         );
         let event = &entry.queued.event;
         attempt::log(
             &self.endpoint.name,
-            batch::RequestId(&self.endpoint, &entry),
+            &id,
             &event.kind,
             entry.request(),
             &outcome,
@@ -643,13 +656,16 @@ impl Mates {
                 self.show(other, &outcome, elapsed);
             }
         }
-        self.crew.finish(entry, outcome, elapsed);
+        Some(Made {
+            entry,
+            outcome,
+            elapsed,
+        })
     }
 
     /// Says what an answer tells beside its status.
-    fn watch(&self, address: &Address, answer: &Answer) {
-        let (now, wall) = (self.clock.now(), self.clock.wall());
-        let until = address.transport.valid_until();
+    fn watch(&self, address: &Address, answer: &Answer, wall: UnixMs) {
+        let (now, until) = (self.clock.now(), address.transport.valid_until());
         for what in address.watch.heard(answer, until, now, wall) {
             let host = address.endpoint.url.host().to_string();
             watch::log(&self.endpoint.name, &host, &what, wall);

@@ -46,28 +46,27 @@ impl<'a> SignedRequest<'a> {
         wall: UnixMs,
         body: &'a [u8],
     ) -> SignedRequest<'a> {
-        let id = queued.event.id.to_string();
+        let id = Cow::Owned(queued.event.id.to_string());
         SignedRequest::with_id(endpoint, signer, (id, queued), attempt, wall, body)
     }
 
-    /// The same for `entry`, which may be several events: the id is then that of the batch, and
-    /// the sequence that of its first event.
+    /// The same for `entry`, which may be several events and is known by `id`: that of the batch
+    /// then; the sequence is that of its first event.
     pub fn of(
         endpoint: &'a Endpoint,
         signer: &'a Signer,
-        entry: &'a Entry,
+        (id, entry): (&'a str, &'a Entry),
         wall: UnixMs,
         body: &'a [u8],
     ) -> SignedRequest<'a> {
-        let id = batch::RequestId(endpoint, entry).to_string();
-        let subject = (id, &entry.queued);
+        let subject = (Cow::Borrowed(id), &entry.queued);
         SignedRequest::with_id(endpoint, signer, subject, entry.request(), wall, body)
     }
 
     fn with_id(
         endpoint: &'a Endpoint,
         signer: &'a Signer,
-        (id, queued): (String, &'a Queued),
+        (id, queued): (Cow<'a, str>, &'a Queued),
         attempt: u32,
         wall: UnixMs,
         body: &'a [u8],
@@ -99,14 +98,18 @@ impl<'a> SignedRequest<'a> {
                 _ => &packed.body,
             },
         };
-        signer.sign(message, &mut headers);
+        signer.sign(message, &id, &mut headers);
         if endpoint.agent_headers {
-            headers.push(("X-Switchhook-Id", Cow::Owned(id)));
+            headers.push(("X-Switchhook-Id", id));
             headers.push((
                 "X-Switchhook-Sequence",
                 Cow::Owned(queued.sequence.to_string()),
             ));
-            headers.push(("X-Switchhook-Attempt", Cow::Owned(attempt.to_string())));
+            let attempt = match attempt {
+                1 => Cow::Borrowed("1"),
+                more => Cow::Owned(more.to_string()),
+            };
+            headers.push(("X-Switchhook-Attempt", attempt));
             headers.push(("X-Switchhook-Node", header_text(&queued.event.node)));
         }
         headers.extend(

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use ring::signature::Ed25519KeyPair;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sha2::{Sha256, Sha512};
 use std::borrow::Cow;
 use std::fmt;
@@ -19,6 +19,9 @@ const STANDARD_PREFIX: &str = "whsec_";
 
 /// What the private key of a Standard Webhooks endpoint begins with.
 const ED25519_PREFIX: &str = "whsk_";
+
+/// What the public half of it begins with, which its receivers are given.
+const PUBLIC_PREFIX: &str = "whpk_";
 
 /// Bytes of an Ed25519 seed (RFC 8032); a private key written with its public half has twice as many.
 const ED25519_SEED_BYTES: usize = 32;
@@ -80,6 +83,15 @@ impl Secret {
         }
     }
 
+    /// A secret of these bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::Empty`].
+    pub fn of_bytes(key: Vec<u8>) -> Result<Secret, SecretError> {
+        Secret::of(key, false)
+    }
+
     fn of(key: Vec<u8>, is_ed25519: bool) -> Result<Secret, SecretError> {
         if key.is_empty() {
             return Err(SecretError::Empty);
@@ -93,6 +105,22 @@ impl Secret {
     /// Whether it is the private key of a pair, whose other half receivers verify with.
     pub fn is_ed25519(&self) -> bool {
         self.is_ed25519
+    }
+
+    /// The public half of a private key, as receivers are given it: `whpk_` and Base64. None of a
+    /// secret, which has no such half.
+    pub fn public(&self) -> Option<String> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&self.key);
+        let pair = pair.ok().filter(|_| self.is_ed25519)?;
+        Some(format!(
+            "{PUBLIC_PREFIX}{}",
+            STANDARD.encode(pair.public_key())
+        ))
+    }
+
+    /// The key itself, for whoever has to say how it may have been read wrongly. Never to be shown.
+    pub fn key(&self) -> &[u8] {
+        &self.key
     }
 
     /// Takes a secret as it stands, whatever it looks like: the guides of the products that have
@@ -207,7 +235,20 @@ pub enum Part {
     Literal(String),
 }
 
+/// A built-in scheme: its name in the configuration, and what makes it.
+pub type NamedScheme = (&'static str, fn() -> SignatureScheme);
+
 impl SignatureScheme {
+    /// Every built-in scheme, by its name in the configuration.
+    pub const NAMED: [NamedScheme; 6] = [
+        ("standard", SignatureScheme::standard),
+        ("vos3000", SignatureScheme::vos3000),
+        ("vobiz", SignatureScheme::vobiz),
+        ("voipbin", SignatureScheme::voipbin),
+        ("stripe", SignatureScheme::stripe),
+        ("github", SignatureScheme::github),
+    ];
+
     /// A hexadecimal HMAC-SHA256 of the raw body in `header`, and nothing around it.
     pub fn plain(header: &str) -> SignatureScheme {
         SignatureScheme {
@@ -290,15 +331,79 @@ impl SignatureScheme {
 
     /// The built-in scheme called `name` in the configuration.
     pub fn named(name: &str) -> Option<SignatureScheme> {
-        Some(match name {
-            "standard" => SignatureScheme::standard(),
-            "vos3000" => SignatureScheme::vos3000(),
-            "vobiz" => SignatureScheme::vobiz(),
-            "voipbin" => SignatureScheme::voipbin(),
-            "stripe" => SignatureScheme::stripe(),
-            "github" => SignatureScheme::github(),
+        let mut all = SignatureScheme::NAMED.into_iter();
+        all.find(|(own, _)| *own == name)
+            .map(|(_, scheme)| scheme())
+    }
+
+    /// Its name in the configuration, where it is a built-in one.
+    pub fn name(&self) -> Option<&'static str> {
+        let mut all = SignatureScheme::NAMED.into_iter();
+        all.find(|(_, scheme)| scheme() == *self)
+            .map(|(name, _)| name)
+    }
+
+    /// Reads a secret as the receivers of this scheme do.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`].
+    pub fn secret(&self, text: &str) -> Result<Secret, SecretError> {
+        match self.algorithm {
+            Algorithm::Ed25519 => Secret::ed25519(text),
+            _ if self.takes_base64() => Secret::parse(text),
+            _ => Secret::verbatim(text),
+        }
+    }
+
+    /// Whether a secret is what is behind the Base64 of its text, and may be an Ed25519 key.
+    pub fn takes_base64(&self) -> bool {
+        *self == SignatureScheme::standard() || *self == SignatureScheme::standard().over_url()
+    }
+
+    /// Reads the public key that a receiver verifies with: `whpk_` and Base64, where the scheme knows
+    /// Ed25519; of a scheme that knows nothing else the Base64 alone will do. None where `text` is
+    /// something else.
+    pub fn public_key(&self, text: &str) -> Option<Vec<u8>> {
+        let is_only = self.algorithm == Algorithm::Ed25519;
+        let base64 = match text.strip_prefix(PUBLIC_PREFIX) {
+            Some(base64) if is_only || self.takes_base64() => base64,
+            None if is_only => text,
             _ => return None,
+        };
+        let key = STANDARD.decode(base64).ok()?;
+        Some(key).filter(|key| key.len() == ED25519_SEED_BYTES)
+    }
+
+    /// What stands before each signature: Standard Webhooks tells the two kinds apart.
+    pub fn prefix(&self, is_ed25519: bool) -> &str {
+        match self.prefix.as_str() {
+            "v1," if is_ed25519 => "v1a,",
+            prefix => prefix,
+        }
+    }
+
+    /// The parts of what is signed, as they are for `message`; `seconds` is its time in digits.
+    fn parts<'m>(
+        &'m self,
+        message: Message<'m>,
+        seconds: &'m str,
+    ) -> impl Iterator<Item = &'m [u8]> {
+        self.signed.iter().map(move |part| match part {
+            Part::Id => message.id.as_bytes(),
+            Part::Timestamp => seconds.as_bytes(),
+            Part::Body => message.body,
+            Part::Url => message.url.as_bytes(),
+            Part::Method => message.method.as_bytes(),
+            Part::Literal(text) => text.as_bytes(),
         })
+    }
+
+    /// What is signed of `message`, as one.
+    pub fn signed_bytes(&self, message: Message<'_>) -> Vec<u8> {
+        let mut seconds = [0_u8; I64_DIGITS_MAX];
+        let seconds = decimal(message.unix_secs, &mut seconds);
+        self.parts(message, seconds).collect::<Vec<_>>().concat()
     }
 }
 
@@ -355,10 +460,20 @@ impl Signer {
     }
 
     /// Adds the signature and what belongs to it to `headers`; nothing when there is no secret.
+    /// `id` is the message's, as a header is to keep it.
     ///
     /// With two secrets the header carries both signatures (Standard Webhooks, "Multiple
     /// signatures"), so a receiver that knows either accepts the request.
-    pub fn sign<'a>(&'a self, message: Message<'_>, headers: &mut Vec<Header<'a>>) {
+    #[expect(
+        clippy::ptr_arg,
+        reason = "a header takes over what is borrowed without copying it"
+    )]
+    pub fn sign<'a>(
+        &'a self,
+        message: Message<'_>,
+        id: &Cow<'a, str>,
+        headers: &mut Vec<Header<'a>>,
+    ) {
         if self.keys.is_empty() {
             return;
         }
@@ -371,24 +486,34 @@ impl Signer {
             if number > 0 {
                 value.push_str(scheme.separator.unwrap_or(" "));
             }
-            value.push_str(key.prefix(scheme));
-            let parts = scheme.signed.iter().map(|part| match part {
-                Part::Id => message.id.as_bytes(),
-                Part::Timestamp => seconds.as_bytes(),
-                Part::Body => message.body,
-                Part::Url => message.url.as_bytes(),
-                Part::Method => message.method.as_bytes(),
-                Part::Literal(text) => text.as_bytes(),
-            });
-            key.write_signature(parts, scheme.encoding, &mut value);
+            key.write(scheme, message, seconds, &mut value);
         }
         if let Some(name) = &scheme.id_header {
-            headers.push((name, Cow::Owned(message.id.to_string())));
+            headers.push((name, id.clone()));
         }
         if let Some(name) = &scheme.timestamp_header {
             headers.push((name, Cow::Owned(seconds.to_string())));
         }
         headers.push((&scheme.header, Cow::Owned(value)));
+    }
+}
+
+impl Signer {
+    /// Whether it signs with an Ed25519 key, alone or beside a secret.
+    pub fn knows_ed25519(&self) -> bool {
+        self.keys.iter().any(|key| matches!(key, Key::Ed25519(_)))
+    }
+
+    /// What each key makes of `message`, in the order of the keys, as it stands in the header: the
+    /// signature with what is before it.
+    pub fn signatures(&self, message: Message<'_>) -> impl Iterator<Item = String> {
+        self.keys.iter().map(move |key| {
+            let mut seconds = [0_u8; I64_DIGITS_MAX];
+            let seconds = decimal(message.unix_secs, &mut seconds);
+            let mut signature = String::with_capacity(SIGNATURE_CAPACITY);
+            key.write(&self.scheme, message, seconds, &mut signature);
+            signature
+        })
     }
 }
 
@@ -421,12 +546,16 @@ impl Key {
         }
     }
 
-    /// What stands before its signatures: Standard Webhooks tells the two kinds apart.
-    fn prefix<'s>(&self, scheme: &'s SignatureScheme) -> &'s str {
-        match self {
-            Key::Ed25519(_) if scheme.prefix == "v1," => "v1a,",
-            _ => &scheme.prefix,
-        }
+    /// Appends its signature of `message`, and what stands before it, to `out`.
+    fn write(
+        &self,
+        scheme: &SignatureScheme,
+        message: Message<'_>,
+        seconds: &str,
+        out: &mut String,
+    ) {
+        out.push_str(scheme.prefix(matches!(self, Key::Ed25519(_))));
+        self.write_signature(scheme.parts(message, seconds), scheme.encoding, out);
     }
 
     fn write_signature<'p>(
@@ -456,7 +585,28 @@ impl Key {
 }
 
 impl Encoding {
-    fn write(self, hash: &[u8], out: &mut String) {
+    /// The bytes behind `text`; none where it is not written so.
+    pub fn read(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Encoding::Base64 => STANDARD.decode(text).ok(),
+            Encoding::Hex => {
+                let digit = |digit: &u8| match digit {
+                    b'0'..=b'9' => Some(digit - b'0'),
+                    b'a'..=b'f' => Some(digit - b'a' + 10),
+                    _ => None,
+                };
+                let pairs = text.as_bytes().chunks(2);
+                let byte = |pair: &[u8]| match pair {
+                    [high, low] => Some(digit(high)? << 4 | digit(low)?),
+                    _ => None,
+                };
+                pairs.map(byte).collect()
+            }
+        }
+    }
+
+    /// Appends `hash` to `out`.
+    pub fn write(self, hash: &[u8], out: &mut String) {
         match self {
             Encoding::Base64 => STANDARD.encode_string(hash, out),
             Encoding::Hex => {
@@ -501,7 +651,7 @@ mod tests {
             url: "https://a.example/x",
             body: message.2,
         };
-        signer.sign(message, &mut headers);
+        signer.sign(message, &message.id.into(), &mut headers);
         let headers: Vec<(&str, &str)> = headers
             .iter()
             .map(|(name, value)| (*name, value.as_ref()))
@@ -641,7 +791,7 @@ mod tests {
             url: "",
             body: &[0x72],
         };
-        signer.sign(message, &mut headers);
+        signer.sign(message, &message.id.into(), &mut headers);
         assert_eq!(
             headers[0].1,
             "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
@@ -669,7 +819,7 @@ mod tests {
             url: "",
             body: b"",
         };
-        signer.sign(message, &mut headers);
+        signer.sign(message, &message.id.into(), &mut headers);
         let (_, value) = headers.last().unwrap();
         assert!(
             value.starts_with("v1a,") && value.contains(" v1,"),

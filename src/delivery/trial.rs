@@ -49,7 +49,9 @@ pub fn try_out(
         // One event always fits.
         Some(batch) => _ = batch::render(endpoint, batch, &mut entry, &mut body),
     }
-    let request = SignedRequest::of(endpoint, &signer, &entry, clock.wall(), &body);
+    let id = batch::RequestId(endpoint, &entry).to_string();
+    let subject = (&*id, &entry);
+    let request = SignedRequest::of(endpoint, &signer, subject, clock.wall(), &body);
     let headers = request
         .headers
         .iter()

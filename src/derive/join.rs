@@ -17,6 +17,7 @@
 //! A call that is told becomes a row of a format of its own, read by the same parser as any other
 //! row: its columns are those of the source's format, under the same meanings.
 
+use super::standing::instant;
 use super::table::{self, Key};
 use crate::parser::format::{ColumnTable, FormatTable, LayoutTable, word_of};
 use crate::parser::{Format, Layout, Meaning, Record, Value};
@@ -262,12 +263,13 @@ fn time(at: Timestamp, is_meant: bool) -> String {
     }
 }
 
-/// An instant as the parser reads it: 13 digits of milliseconds, or 10 of seconds.
+/// An instant as the parser reads it: 13 digits of milliseconds, or 10 of seconds; what these do not
+/// reach, before 1970 and after 2286, is written out.
 fn epoch((unix_ms, is_fine): (i64, bool)) -> String {
-    if is_fine {
-        format!("{unix_ms:013}")
-    } else {
-        format!("{:010}", unix_ms.div_euclid(1_000))
+    match unix_ms {
+        1..=9_999_999_999_999 if is_fine => format!("{unix_ms:013}"),
+        1..=9_999_999_999_999 => format!("{:010}", unix_ms.div_euclid(1_000)),
+        _ => instant((unix_ms, is_fine)).to_string(),
     }
 }
 
@@ -283,6 +285,27 @@ fn line(mut row: Map<String, Json>, at: (i64, bool)) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parser::time;
+
+    #[test]
+    fn the_time_of_a_held_line_is_read_back_whatever_year_it_is() {
+        for secs in [
+            -62_135_596_800_i64,
+            -1,
+            0,
+            1,
+            1_775_745_045,
+            9_999_999_999,
+            10_000_000_000,
+            253_370_764_800,
+        ] {
+            for (at, is_fine) in [(secs * 1_000, false), (secs * 1_000 + 120, true)] {
+                let text = epoch((at, is_fine));
+                let told = time::read(&text, None).unwrap().unwrap();
+                assert_eq!(told.at, instant((at, is_fine)), "{text}");
+            }
+        }
+    }
 
     #[test]
     fn every_meaning_can_be_a_column_of_a_told_call() {

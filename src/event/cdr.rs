@@ -257,9 +257,18 @@ fn per_minute(fee: &str, secs: i64) -> Option<String> {
     let denominator = i128::from(secs).checked_mul(10_i128.checked_pow(scale)?)?;
     let millionths =
         numerator.checked_mul(2)?.checked_add(denominator)? / denominator.checked_mul(2)?;
-    let unit = 10_i128.pow(RATE_DIGITS);
-    let text = format!("{}.{:06}", millionths / unit, millionths % unit);
-    Some(text.trim_end_matches('0').trim_end_matches('.').to_string())
+    let unit = 10_u64.pow(RATE_DIGITS);
+    let mut text = match u64::try_from(millionths) {
+        // Nearly all: numbers of the machine's own size are printed at a fraction of the cost.
+        Ok(millionths) => format!("{}.{:06}", millionths / unit, millionths % unit),
+        Err(_) => {
+            let unit = i128::from(unit);
+            format!("{}.{:06}", millionths / unit, millionths % unit)
+        }
+    };
+    let length = text.trim_end_matches('0').trim_end_matches('.').len();
+    text.truncate(length);
+    Some(text)
 }
 
 /// The digits of a decimal number without its point, and how many stand behind it.
@@ -267,7 +276,16 @@ fn decimal(text: &str) -> Option<(i128, u32)> {
     let text = text.strip_prefix('+').unwrap_or(text);
     let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let digits = whole
+        .bytes()
+        .chain(fraction.bytes())
+        .try_fold(0_i128, |digits, byte| {
+            let digit = byte.is_ascii_digit().then(|| i128::from(byte - b'0'))?;
+            digits.checked_mul(10)?.checked_add(digit)
+        })?;
     let scale = i64::try_from(fraction.len())
         .ok()?
         .checked_sub(exponent.parse().ok()?)?;

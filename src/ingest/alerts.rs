@@ -6,10 +6,11 @@
 //!
 //! **Crash argument.** What is in the box is in memory: a crash before the commit loses it. What it
 //! told of is noticed again by the next process if it is still so. After the commit it is an event
-//! as any other. When the queue is full the box keeps what is in it, up to [`ALERTS_MAX`].
+//! as any other, and that it was told is remembered with it (see [`Told`]). When the queue is full the box keeps what is in it, up to [`ALERTS_MAX`].
 
 use super::Group;
 use super::intake::{At, Intake};
+use super::told::{Sayings, Told};
 use crate::clock::Moment;
 use crate::event::Event;
 use crate::event::alert::{Alert, SOURCE, is_alert};
@@ -30,6 +31,7 @@ const IDLE_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct AlertBox {
     waiting: Arc<Mutex<VecDeque<Alert>>>,
+    sayings: Arc<Mutex<Sayings>>,
     bell: Bell,
 }
 
@@ -38,8 +40,29 @@ impl AlertBox {
     pub fn new(bell: Bell) -> AlertBox {
         AlertBox {
             waiting: Arc::default(),
+            sayings: Arc::default(),
             bell,
         }
+    }
+
+    /// The same, which knows what `queue` remembers that was told.
+    pub fn of(queue: &Queue, bell: Bell) -> AlertBox {
+        AlertBox {
+            sayings: Arc::new(Mutex::new(Sayings::load(queue))),
+            ..AlertBox::new(bell)
+        }
+    }
+
+    /// What was told of an endpoint, by this process or one before it, and is not over.
+    pub fn told(&self, endpoint: &str) -> Told {
+        self.sayings().of(endpoint)
+    }
+
+    /// Remembers that this was told of an endpoint, and nothing else; it is on disk with the next
+    /// commit.
+    pub fn remember(&self, endpoint: &Arc<str>, told: Told) {
+        self.sayings().say(endpoint, told);
+        self.bell.ring();
     }
 
     /// Leaves an alert; never waits. False when there is no room for it.
@@ -58,6 +81,10 @@ impl AlertBox {
     /// The alerts in it.
     pub fn take(&self) -> Vec<Alert> {
         self.lock().drain(..).collect()
+    }
+
+    fn sayings(&self) -> MutexGuard<'_, Sayings> {
+        self.sayings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Alert>> {
@@ -104,6 +131,9 @@ impl Intake for Alerts {
     }
 
     fn take(&mut self, _: At, group: &mut Group) {
+        for change in self.mailbox.sayings().changes() {
+            group.change(change);
+        }
         let alerts = self.mailbox.take();
         if alerts.is_empty() {
             return;

@@ -2,8 +2,7 @@
 //!
 //! Who asks waits; the pump never does.
 
-use super::Feed;
-use crate::clock::UnixMs;
+use super::{BySource, Feed};
 use crate::queue::QueueError;
 use crate::shutdown::Bell;
 use std::fmt;
@@ -22,10 +21,10 @@ pub struct SourceStanding {
     pub unread_bytes: u64,
     /// For how long the half line that is there for longest has been there.
     pub partial_for: Option<Duration>,
-    /// When a row was last made durable, since the start.
-    pub last_row_at: Option<UnixMs>,
     /// Why it cannot go on, when it cannot.
     pub trouble: Option<String>,
+    /// Which of its files cannot be read and why, when some cannot.
+    pub unreadable: Option<String>,
 }
 
 /// How reading stands.
@@ -33,6 +32,8 @@ pub struct SourceStanding {
 pub struct Standing {
     /// The sources, in no order.
     pub sources: Vec<SourceStanding>,
+    /// What became of the latest rows of each, of those that are not lines of files too.
+    pub lately: BySource,
     /// Why reading is paused, when it is.
     pub paused_by: Option<String>,
 }
@@ -131,6 +132,14 @@ impl Mailbox {
         let before = asked.len();
         asked.retain(|(other, _)| *other != number);
         asked.len() < before
+    }
+
+    /// Whether a change of the sources waits to be made.
+    pub(super) fn is_change_asked(&self) -> bool {
+        let asked = lock(&self.asked);
+        asked
+            .iter()
+            .any(|(_, ask)| matches!(ask, Ask::Exchange(..)))
     }
 
     /// The questions that can be answered; those for a change stay while `is_busy`.

@@ -5,14 +5,17 @@
 //! **Crash argument.** A group of rows becomes durable in one commit: its events, the positions
 //! behind them and the counts. Before it, nothing has moved on disk: after a crash the same rows
 //! are read again and give the same event ids. A commit that fails is kept and tried again as it
-//! is; nothing further is read meanwhile, so the files are the backlog.
+//! is; nothing further is read meanwhile, so the files are the backlog. In a backlog the next group
+//! is read while one is committed, and committed after it; see `ahead`.
 
 mod again;
+mod ahead;
 mod alerts;
 mod documents;
 mod forget;
 mod heartbeat;
 mod intake;
+mod lately;
 mod looks;
 mod mailbox;
 mod overflow;
@@ -23,17 +26,20 @@ mod report;
 mod reread;
 mod set_aside;
 mod status;
+mod told;
 
 pub use alerts::{ALERTS_MAX, AlertBox, Alerts};
 pub use documents::{After, Documents, watermark_name, watermark_of};
 pub use forget::{Forgotten, forget, is_known};
 pub use heartbeat::Heartbeat;
 pub use intake::Intake;
+pub use lately::{BySource, Lately};
 pub use mailbox::{Exchange, Mailbox, MakeFeed, SourceStanding, Standing};
 pub use pushed::{Pushed, Reading};
 pub use recordings::Recordings;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 pub use status::{SourceStatus, SourcesStatus};
+pub use told::Told;
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
@@ -58,6 +64,7 @@ use report::Report;
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,17 +81,26 @@ pub const GROUP_BYTES_MAX: usize = 2 << 20;
 
 /// Memory that reading takes at most, of the agent's budget: a group of [`GROUP_BYTES_MAX`] and a
 /// row beyond it, the blocks packed of it, the batch they are written in, and what the database
-/// holds of that until it is synced; beside it what a source has read and not yet given out.
+/// holds of that until it is synced; beside it what a source has read and not yet given out. A group
+/// that is read ahead has what the one before it leaves of the first of these.
 pub const MEMORY_BYTES: usize = 4 * GROUP_BYTES_MAX + (2 << 20);
 
 /// Bytes asked of a source at a time.
 const READ_BYTES: usize = 128 << 10;
 
-/// Shortest time from one commit to the next while rows trickle in.
-///
-/// At 1,000 rows/s each row would else have a sync of its own; with this, four share one, and a
-/// row still waits less than the 5 ms the latency budget allows.
-const COMMIT_PAUSE: Duration = Duration::from_millis(4);
+/// Time from one commit to the next while rows trickle in: at 1,000 rows/s each row would else have
+/// a sync of its own; with this, four to seven share one.
+const COMMIT_PAUSE: RangeInclusive<Duration> = Duration::from_millis(4)..=Duration::from_millis(7);
+
+/// What a row waits for its commit and the commit takes, together and on average, at most, where the
+/// disk is quick enough for that: the 5 ms that the latency budget allows leave the rest to delivery.
+const COMMITTED_WITHIN: Duration = Duration::from_millis(4);
+
+/// Time from the beginning of one commit to that of the next while rows trickle in, when a commit
+/// takes `took`: a row waits half of it on average.
+fn commit_pause(took: Duration) -> Duration {
+    (2 * COMMITTED_WITHIN.saturating_sub(took)).clamp(*COMMIT_PAUSE.start(), *COMMIT_PAUSE.end())
+}
 
 /// Wait before a failed commit is tried again, and between looks at a disk that is full.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -196,6 +212,8 @@ pub struct Ingest {
     pulse: Pulse,
     /// A group whose commit failed; it goes first.
     held: Option<Group>,
+    /// Rows read while the group before them was committed; they go next. See [`ahead`].
+    ahead: Option<Group>,
     when_full: WhenFull,
     outlived_at: Option<Moment>,
     pause: Pause,
@@ -214,6 +232,8 @@ pub struct Ingest {
     again_asked_at: Option<Moment>,
     /// Events that were saved from damage and are not told again.
     saved: Arc<HashSet<EventId>>,
+    /// What became of each source's latest rows.
+    lately: BySource,
 }
 
 /// A feed, when it is looked at next, and what was said of it.
@@ -232,8 +252,6 @@ struct Following {
     waiting_since: Option<(FileKey, Moment)>,
     /// It has waited long enough.
     waited_enough: bool,
-    /// When a row was last made durable.
-    last_row_at: Option<UnixMs>,
     report: Report,
 }
 
@@ -248,7 +266,6 @@ impl Following {
             caught_up: false,
             waiting_since: None,
             waited_enough: false,
-            last_row_at: None,
             report: Report::new(&feed.name),
             feed,
         }
@@ -271,8 +288,8 @@ impl Following {
             files: lag.files,
             unread_bytes: lag.unread_bytes,
             partial_for: lag.partial_since.map(|since| now.since(since)),
-            last_row_at: self.last_row_at,
             trouble: self.report.trouble_now().map(str::to_string),
+            unreadable: self.report.unreadable_now(),
         }
     }
 
@@ -321,6 +338,8 @@ pub struct Group {
     state: Vec<StateChange>,
     rows: usize,
     bytes: usize,
+    /// Bytes that another group holds, of the most that both may.
+    bytes_elsewhere: usize,
     /// Events that were saved from damage; see [`Ingest`].
     saved: Arc<HashSet<EventId>>,
 }
@@ -374,6 +393,7 @@ impl Ingest {
             set_aside,
             clock,
             held: None,
+            ahead: None,
             when_full: limits.when_full,
             outlived_at: None,
             pause: Pause::default(),
@@ -385,6 +405,7 @@ impl Ingest {
             again: None,
             again_asked_at: None,
             saved,
+            lately: BySource::new(),
         })
     }
 
@@ -415,11 +436,13 @@ impl Ingest {
             if passed != Passed::Paused && self.pass_again() {
                 continue;
             }
+            self.queue
+                .expect_commit(matches!(passed, Passed::Full | Passed::Committed));
             match passed {
                 Passed::Full => {}
                 Passed::Committed => {
-                    let pause = COMMIT_PAUSE.saturating_sub(self.clock.now().since(began));
-                    shutdown.wait(pause);
+                    let took = self.clock.now().since(began);
+                    shutdown.wait(commit_pause(took).saturating_sub(took));
                 }
                 Passed::Idle => {
                     let pause = self.until_next_look();
@@ -431,14 +454,15 @@ impl Ingest {
                 }
             }
         }
+        self.queue.expect_commit(false);
     }
 
     /// Answers what others have asked since the last pass.
     fn answer(&mut self) {
         let Some(mailbox) = &self.mailbox else { return };
-        // Rows of a group that is held were taken from their sources, but are not durable: a
-        // source that began anew now would read them a second time.
-        for ask in mailbox.take(self.held.is_some()) {
+        // Rows of a group that is held, or read ahead, were taken from their sources, but are not
+        // durable: a source that began anew now would read them a second time.
+        for ask in mailbox.take(self.held.is_some() || self.ahead.is_some()) {
             // Whoever asked may have given up waiting.
             let _heard = match ask {
                 Ask::Standing(sender) => sender.try_send(self.standing()).is_ok(),
@@ -455,6 +479,7 @@ impl Ingest {
                 .iter_mut()
                 .map(|following| following.standing(now))
                 .collect(),
+            lately: self.lately.clone(),
             paused_by: self.pause.why(),
         }
     }
@@ -466,6 +491,7 @@ impl Ingest {
         let added = added.map_err(|error| error.to_string())?;
         let now = self.clock.now();
         let removed = |name: &Arc<str>| exchange.removed.contains(name);
+        self.lately.retain(|name, _| !removed(name));
         self.feeds
             .retain(|following| !removed(&following.feed.name));
         let queue = &self.queue;
@@ -491,7 +517,9 @@ impl Ingest {
         let mut group = match self.held.take() {
             Some(held) => held,
             None => {
-                let looked = self.look(heard);
+                let mut begun = self.ahead.take().unwrap_or_else(|| self.new_group());
+                begun.bytes_elsewhere = 0;
+                let looked = self.look(heard, begun);
                 match room {
                     Room::ForNone(_) => looked,
                     Room::ForAll | Room::ForReserved(_) => {
@@ -522,7 +550,12 @@ impl Ingest {
             };
         }
         let full = group.is_full();
-        match self.make_durable(&mut group) {
+        let durable = if full && room == Room::ForAll {
+            self.make_durable_reading_ahead(&mut group)
+        } else {
+            self.make_durable(&mut group)
+        };
+        match durable {
             Ok(first) => {
                 let now = self.clock.now();
                 self.intakes
@@ -576,14 +609,9 @@ impl Ingest {
     /// What is known now of rows that are durable.
     fn note_committed(&mut self, group: Group, first: Sequence) {
         let wall = self.clock.wall();
-        for following in &mut self.feeds {
-            let batch = group
-                .batches
-                .iter()
-                .find(|batch| batch.source == following.feed.name);
-            if batch.is_some_and(|batch| batch.counts.rows > 0) {
-                following.last_row_at = Some(wall);
-            }
+        for batch in &group.batches {
+            let lately = self.lately.entry(Arc::clone(&batch.source)).or_default();
+            lately.count(&batch.counts, wall);
         }
         let Some(tap) = self.tap.as_ref().filter(|tap| tap.is_watched()) else {
             return;
@@ -661,14 +689,17 @@ impl Ingest {
         more
     }
 
-    /// Step 1: looks at the files of every source that is due, or glances at what has grown.
-    fn look(&mut self, heard: Changed) -> Group {
-        let now = self.clock.now();
-        let wall = self.clock.wall();
-        let mut group = Group {
+    fn new_group(&self) -> Group {
+        Group {
             saved: Arc::clone(&self.saved),
             ..Group::default()
-        };
+        }
+    }
+
+    /// Step 1: looks at the files of every source that is due, or glances at what has grown.
+    fn look(&mut self, heard: Changed, mut group: Group) -> Group {
+        let now = self.clock.now();
+        let wall = self.clock.wall();
         let mut grown = false;
         if heard == Changed::Content {
             for following in &mut self.feeds {
@@ -704,6 +735,9 @@ impl Ingest {
 
     /// Steps 2 and 3: reads complete lines and turns them into events, source by source.
     fn read(&mut self, mut group: Group, room: Room) -> Group {
+        if group.is_full() {
+            return group;
+        }
         let now = self.now();
         for following in &mut self.feeds {
             following.caught_up = false;
@@ -768,7 +802,10 @@ impl Ingest {
     /// Step 4: keeps the rows that did not fit, before their positions are committed.
     fn keep_rejects(&mut self, group: &mut Group) -> io::Result<()> {
         self.set_aside.add(&group.set_aside)?;
-        group.set_aside.clear();
+        for entry in group.set_aside.drain(..) {
+            let lately = self.lately.entry(entry.source.as_str().into()).or_default();
+            lately.set_aside(&entry);
+        }
         Ok(())
     }
 
@@ -799,7 +836,7 @@ impl Group {
     }
 
     fn is_full(&self) -> bool {
-        self.rows >= GROUP_ROWS_MAX || self.bytes >= GROUP_BYTES_MAX
+        self.rows >= GROUP_ROWS_MAX || self.bytes + self.bytes_elsewhere >= GROUP_BYTES_MAX
     }
 
     /// The batch of the source called `name`.
@@ -828,6 +865,9 @@ impl Group {
         let name = &feed.name;
         if !looked.positions.is_empty() || !looked.forgotten.is_empty() {
             let batch = self.batch(name);
+            let is_forgotten = |position: &FilePosition| looked.forgotten.contains(&position.key);
+            // Rows that were read ahead, before this look, may have one.
+            batch.positions.retain(|known| !is_forgotten(known));
             batch.forgotten.extend(looked.forgotten);
             looked
                 .positions

@@ -9,6 +9,8 @@ use crate::queue::Room;
 pub struct Pause {
     /// What is paused, since when.
     now: Option<(Paused, Moment)>,
+    /// The limit, or the error, as last heard.
+    because: String,
 }
 
 /// What does not read.
@@ -29,6 +31,7 @@ impl Pause {
             Room::ForReserved(shortage) => (Paused::Ordinary, shortage),
             Room::ForNone(shortage) => (Paused::All, shortage),
         };
+        self.because = format!("{}: {shortage}", shortage.limit());
         if self.begins(paused, now) {
             log::error!(
                 "reading paused limit={:?} sources={} error=\"{shortage}\"",
@@ -40,6 +43,7 @@ impl Pause {
 
     /// A group of rows could not be made durable.
     pub fn failed(&mut self, error: &str, now: Moment) {
+        self.because = format!("rows cannot be made durable: {error}");
         if self.begins(Paused::All, now) {
             log::error!(
                 "reading paused, rows cannot be made durable error={error:?}; delivery goes on as far as it can; look at the disk of the state directory"
@@ -47,12 +51,13 @@ impl Pause {
         }
     }
 
-    /// What of the sources is not read now, when something is not.
+    /// What of the sources is not read now and why, when something is not.
     pub fn why(&self) -> Option<String> {
         let (paused, _) = self.now?;
+        let because = &self.because;
         Some(match paused {
-            Paused::Ordinary => "for all but reserved events".to_string(),
-            Paused::All => "for all sources".to_string(),
+            Paused::Ordinary => format!("for all but reserved events, {because}"),
+            Paused::All => format!("for all sources, {because}"),
         })
     }
 
@@ -98,6 +103,25 @@ mod tests {
         assert!(!pause.begins(Paused::Ordinary, now));
         pause.heard(Room::ForNone(Shortage::Ballast), now);
         pause.heard(Room::ForAll, now);
-        assert!(pause.now.is_none());
+        assert_eq!(pause.why(), None);
+    }
+
+    #[test]
+    fn it_says_which_limit_was_met_and_what_to_do() {
+        let mut pause = Pause::default();
+        let (free, free_min) = (100 << 20, 1 << 30);
+        let shortage = Shortage::FreeMin { free, free_min };
+        pause.heard(Room::ForNone(shortage), Moment::default());
+        assert_eq!(
+            pause.why().unwrap(),
+            "for all sources, free_min: the partition has 100 MiB free and 1.0 GiB are to stay free for the switch; make room there, or lower free_min"
+        );
+        pause.failed("no space", Moment::default());
+        assert!(
+            pause
+                .why()
+                .unwrap()
+                .ends_with("cannot be made durable: no space")
+        );
     }
 }

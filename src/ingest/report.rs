@@ -16,11 +16,22 @@ pub struct Report {
     untold: Option<Untold>,
     told_at: Option<Moment>,
     trouble: Option<String>,
+    unreadable: Option<Unreadable>,
     told_forgotten: bool,
     /// The file, the hour of its rows, and how many doubtful local times were told for it.
     doubtful: Option<(PathBuf, i64, u64)>,
     /// It was said that files may be deleted before they are read.
     late: bool,
+}
+
+/// Files or directories that cannot be read now.
+#[derive(Debug)]
+struct Unreadable {
+    /// How many there are.
+    count: usize,
+    /// The last one told of.
+    path: PathBuf,
+    error: String,
 }
 
 /// Rows set aside since the last line about them.
@@ -39,6 +50,7 @@ impl Report {
             untold: None,
             told_at: None,
             trouble: None,
+            unreadable: None,
             told_forgotten: false,
             doubtful: None,
             late: false,
@@ -81,7 +93,8 @@ impl Report {
     }
 
     /// A file changed in a way an operator should hear of.
-    pub fn changed(&self, change: &Change) {
+    pub fn changed(&mut self, change: &Change) {
+        self.note_unreadable(change);
         let source = &self.source;
         match change {
             Change::Appeared { path } => {
@@ -135,6 +148,36 @@ impl Report {
                 "too many files, the oldest are not followed source={source} left_out={left_out}"
             ),
         }
+    }
+
+    fn note_unreadable(&mut self, change: &Change) {
+        match change {
+            Change::Unreadable { path, error, count } => {
+                let before = self.unreadable.as_ref().map_or(0, |known| known.count);
+                self.unreadable = Some(Unreadable {
+                    count: before.saturating_add(*count),
+                    path: path.to_path_buf(),
+                    error: error.to_string(),
+                });
+            }
+            Change::Readable { count, .. } => {
+                self.unreadable.take_if(|known| {
+                    known.count = known.count.saturating_sub(*count);
+                    known.count == 0
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Which files or directories cannot be read and why, when some cannot.
+    pub fn unreadable_now(&self) -> Option<String> {
+        let Unreadable { count, path, error } = self.unreadable.as_ref()?;
+        let others = match count {
+            0 | 1 => String::new(),
+            many => format!(", and {} more", many - 1),
+        };
+        Some(format!("{}: {error}{others}", path.display()))
     }
 
     /// So many entries of the source's state were forgotten for want of room; said once, it goes on.

@@ -65,11 +65,18 @@ impl FromStr for Network {
             .map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| NotANetwork)?;
+        let bits: u8 = bits.map_or(Ok(most), str::parse).map_err(|_| NotANetwork)?;
         if bits > most {
             return Err(NotANetwork);
         }
-        Ok(Network { address, bits })
+        // Peers are judged by their IPv4 address, however it came: so is what they are compared with.
+        Ok(match (address.to_canonical(), bits.checked_sub(96)) {
+            (canonical, Some(bits)) if canonical != address => Network {
+                address: canonical,
+                bits,
+            },
+            _ => Network { address, bits },
+        })
     }
 }
 
@@ -111,6 +118,14 @@ mod tests {
     #[test]
     fn a_peer_shown_as_ipv6_is_known_by_its_own_address() {
         check("192.0.2.0/24", "::ffff:192.0.2.9", true);
+    }
+
+    #[test]
+    fn a_network_written_as_ipv6_of_ipv4_is_that_of_ipv4() {
+        let network = |text: &str| text.parse::<Network>().unwrap();
+        assert_eq!(network("::ffff:192.0.2.0/120"), network("192.0.2.0/24"));
+        assert_eq!(network("::ffff:192.0.2.7"), network("192.0.2.7"));
+        assert_eq!(network("::/0").to_string(), "::/0");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
@@ -57,11 +58,11 @@ const BACKLOG: u32 = 128;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What all connections of one source share.
-struct Desk {
-    gate: Gate,
-    pages: Pages,
-    bucket: Mutex<Bucket>,
-    clock: Arc<dyn Clock>,
+pub(super) struct Desk {
+    pub(super) gate: Gate,
+    pub(super) pages: Pages,
+    pub(super) bucket: Mutex<Bucket>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 type Reply = Response<Full<Bytes>>;
@@ -117,6 +118,15 @@ pub(super) async fn listen(
 async fn serve(stream: TcpStream, peer: SocketAddr, desk: Arc<Desk>) {
     // An answer is one small packet; where the option is refused it only comes later.
     let _later = stream.set_nodelay(true);
+    converse(stream, peer, desk).await;
+}
+
+/// Answers what `stream` brings to its end.
+pub(super) async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    desk: Arc<Desk>,
+) {
     let gate = desk.gate.clone();
     let busy = Arc::new(Activity::default());
     let service = service_fn(|request| {

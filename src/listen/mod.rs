@@ -21,6 +21,9 @@
 
 mod allow;
 mod bucket;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod http;
 mod udp;

@@ -165,13 +165,16 @@ pub static MESSAGES: &[Message] = messages! {
     SH228 Debug Nobody "dead letters not removed" "Tried again";
     SH229 Info Nobody "burials cut short by a crash undone" "Those events are queued again";
     SH230 Error Operator "dead letters mended, those beside the saved ones are lost" "Check the disk; replay the files of that time";
-    SH231 Info Nobody "files read again" "Documents or recordings whose events damage took were read once more";
-    SH232 Error Operator "files lost, they cannot be read again" "Damage took what they told, and they are gone: ask the switch for those calls";
+    SH231 Error Operator "events put off cannot be read, they are lost" "Damage under state_dir/later took events that waited for their retries; check the disk, and replay the files of that time";
+    SH232 Debug Nobody "events not put off" "Tried again";
+    SH233 Warn Nobody "events put off, done with, not removed" "Its room is not free yet; the next start removes it";
+    SH234 Info Nobody "files read again" "Documents or recordings whose events damage took were read once more";
+    SH235 Error Operator "files lost, they cannot be read again" "Damage took what they told, and they are gone: ask the switch for those calls";
 
     // Endpoints.
     SH301 Warn Receiver "endpoint failing" "It does not take events: `switchhook test NAME`. Events wait, no attempts are spent, probes go on";
     SH302 Info Nobody "endpoint recovered" "What waited is being delivered";
-    SH303 Warn Receiver "endpoint paused" "It asked for that by Retry-After; it goes on by itself";
+    SH303 Warn Receiver "endpoint paused" "It asked for that by Retry-After, or answered 410 once; it goes on by itself";
     SH304 Warn Receiver "endpoint holds back, too many events wait for their own retry" "It refuses many single events: see `switchhook tail` for its answers";
     SH305 Info Nobody "endpoint takes new events again" "It does not refuse so many any more";
     SH306 Warn Receiver "events buried" "Given up after their attempts: `switchhook dead-letters list`, mend the receiver, then replay";

@@ -13,6 +13,9 @@ mod attempts;
 mod bound;
 mod fields;
 mod format;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod logger;
 mod mask;
 pub mod message;

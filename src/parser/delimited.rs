@@ -84,6 +84,10 @@ impl Splitter {
             }
             return Split::Whole;
         };
+        if split_at_once(self.dialect.delimiter, quote, text, fields) {
+            return Split::Whole;
+        }
+        fields.clear();
         let whole = self.split_quoted(text, fields);
         match is_only_reading(self.dialect.delimiter, quote, text, fields, whole) {
             false => Split::Torn(Problem::QuoteInside),
@@ -178,8 +182,48 @@ fn split_plain(delimiter: u8, text: &str, fields: &mut Fields) {
     fields.push(text.get(start..).unwrap_or_default());
 }
 
+/// Splits a row whose fields are all plain or quoted with no quote inside, as nearly all rows are;
+/// false where there is any other, and `fields` hold nothing of use then.
+///
+/// Such a row can be read in one way only, so the library would give the same fields, and they need
+/// not be [compared](is_only_reading) with the row: both together take three times as long.
+fn split_at_once(delimiter: u8, quote: u8, text: &str, fields: &mut Fields) -> bool {
+    let (bytes, mut start) = (text.as_bytes(), 0);
+    if bytes.is_empty() {
+        return false;
+    }
+    loop {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let (from, to, next) = match rest {
+            [first, inside @ ..] if *first == quote => match memchr::memchr(quote, inside) {
+                Some(length) => (start + 1, start + 1 + length, start + 2 + length),
+                None => return false,
+            },
+            _ => {
+                let ends = |byte: &u8| {
+                    matches!(*byte, b'\n' | b'\r') || *byte == delimiter || *byte == quote
+                };
+                let length = rest.iter().position(ends).unwrap_or(rest.len());
+                (start, start + length, start + length)
+            }
+        };
+        let Some(field) = text.get(from..to) else {
+            return false;
+        };
+        fields.push(field);
+        match bytes.get(next) {
+            Some(byte) if *byte == delimiter => start = next + 1,
+            Some(_) => return false,
+            None => return true,
+        }
+    }
+}
+
 /// As [`split_plain`], where `escape` before any character takes its meaning.
 fn split_escaped(delimiter: u8, escape: u8, text: &str, fields: &mut Fields) {
+    if memchr::memchr(escape, text.as_bytes()).is_none() {
+        return split_plain(delimiter, text, fields);
+    }
     let (mut field, mut letters) = (String::new(), text.chars());
     while let Some(letter) = letters.next() {
         if letter == char::from(delimiter) {
@@ -263,6 +307,7 @@ pub(super) fn is_header(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const CSV: Dialect = Dialect {
         delimiter: b',',
@@ -299,6 +344,23 @@ mod tests {
         check(CSV, "\"a,b\",\"c\"\"d\"", &["a,b", "c\"d"]);
         check(CSV, "\"\"\"x\"\" <1>\",\"y\nz\"", &["\"x\" <1>", "y\nz"]);
         check(CSV, "\"百融\",\"é\"", &["百融", "é"]);
+    }
+
+    proptest! {
+        /// Of the bytes that mean something, so that every order of them comes up.
+        #[test]
+        fn a_row_split_at_once_is_split_as_the_library_does(text in "[\"\",,a\n\r é]{0,24}") {
+            let (mut once, mut library) = (Fields::default(), Fields::default());
+            if split_at_once(b',', b'"', &text, &mut once) {
+                let mut splitter = Splitter::new(CSV);
+                let whole = splitter.split_quoted(&text, &mut library);
+                prop_assert!(whole && is_only_reading(b',', b'"', &text, &library, whole));
+                let list = |fields: &Fields| -> Vec<String> {
+                    (0..fields.count()).map(|index| fields.get(index).to_string()).collect()
+                };
+                prop_assert_eq!(list(&once), list(&library));
+            }
+        }
     }
 
     #[test]

@@ -299,7 +299,8 @@ pub enum Kind {
     Time,
 }
 
-const KINDS: [(&str, Kind); 6] = [
+/// The types of columns, each with its word in the configuration.
+pub const KINDS: [(&str, Kind); 6] = [
     ("text", Kind::Text),
     ("integer", Kind::Integer),
     ("money", Kind::Money),
@@ -856,7 +857,7 @@ pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static 
             problem(
                 "columns",
                 format!(
-                    "no column says when it happened; mark one with type = \"time\", as = {:?}",
+                    "no column says when it happened; mark one with type = \"time\", as = \"{}\"",
                     words.join("\" or \"")
                 ),
             );

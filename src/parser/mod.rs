@@ -14,6 +14,7 @@ pub mod format;
 pub mod guess;
 mod json;
 mod key_value;
+pub mod mapping;
 pub mod pattern;
 pub mod presets;
 pub mod reader;

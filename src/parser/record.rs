@@ -59,7 +59,7 @@ impl<'a> Record<'a> {
     /// nothing in it.
     pub fn text_of(&self, meaning: Meaning) -> Option<&'a str> {
         let index = self.layout.column_of(meaning)?;
-        (self.value(index) != Value::Nothing).then(|| self.text(index).trim())
+        (self.value(index) != Value::Nothing).then(|| trimmed(self.text(index)))
     }
 
     /// The whole number in the column that means `meaning`.
@@ -112,6 +112,15 @@ impl Fields {
             .zip(end)
             .and_then(|(start, end)| self.text.get(start..end))
             .unwrap_or("")
+    }
+
+    /// All of them, in order.
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.ends.iter().scan(0, |start, &end| {
+            let field = self.text.get(*start..end).unwrap_or_default();
+            *start = end;
+            Some(field)
+        })
     }
 
     /// Adds a field.
@@ -258,9 +267,10 @@ impl Scratch {
             .expect("the index is one of the layouts");
         self.values.clear();
         self.doubtful = false;
+        let mut fields = self.fields.iter();
         for (index, column) in layout.columns.iter().enumerate() {
-            let text = self.fields.get(index);
-            let value = if format.nothing.iter().any(|nothing| text.trim() == nothing) {
+            let text = trimmed(fields.next().unwrap_or_default());
+            let value = if format.nothing.iter().any(|nothing| text == nothing) {
                 Ok(Value::Nothing)
             } else {
                 read(column, text, format.dates, zone, &mut self.doubtful)
@@ -295,10 +305,10 @@ fn no_layout(format: &Format, found: usize) -> Problem {
 
 /// Whether `text` is one of `values`, of which one that ends in `*` stands for all that begin so.
 pub(super) fn meets(values: &[String], text: &str) -> bool {
-    let text = text.trim();
-    values.iter().any(|value| match value.strip_suffix('*') {
-        Some(beginning) => text.starts_with(beginning),
-        None => text == value,
+    let text = trimmed(text).as_bytes();
+    values.iter().any(|value| match value.as_bytes() {
+        [beginning @ .., b'*'] => text.starts_with(beginning),
+        whole => text == whole,
     })
 }
 
@@ -313,8 +323,8 @@ pub(super) fn fitting(
 ) -> (usize, usize) {
     let (mut filled, mut fit) = (0, 0);
     for (index, column) in layout.columns.iter().enumerate() {
-        let text = fields.get(index);
-        if column.kind == Kind::Text || text.trim().is_empty() {
+        let text = trimmed(fields.get(index));
+        if column.kind == Kind::Text || text.is_empty() {
             continue;
         }
         filled += 1;
@@ -331,6 +341,7 @@ enum Misfit {
     Time(time::TimeProblem),
 }
 
+/// Reads the text of a column, without blanks around it.
 fn read(
     column: &Column,
     text: &str,
@@ -338,24 +349,22 @@ fn read(
     zone: Option<&TimeZone>,
     doubtful: &mut bool,
 ) -> Result<Value, Misfit> {
-    let trimmed = text.trim();
-    if trimmed.is_empty() {
+    if text.is_empty() {
         return Ok(Value::Nothing);
     }
     let whole = |number: Option<i64>| number.map(Value::Whole).ok_or(Misfit::Kind);
     match column.kind {
         Kind::Text => Ok(Value::Text),
-        Kind::Money if is_amount(trimmed) => Ok(Value::Text),
+        Kind::Money if is_amount(text) => Ok(Value::Text),
         Kind::Money => Err(Misfit::Kind),
         Kind::Integer => whole(
-            trimmed
-                .parse()
+            text.parse()
                 .ok()
                 .filter(|number: &i64| number.unsigned_abs() <= INTEGER_MAX.unsigned_abs()),
         ),
-        Kind::Seconds => whole(length(trimmed).filter(|secs| *secs <= LENGTH_SECS_MAX)),
-        Kind::Millis => whole(length(trimmed).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX)),
-        Kind::Time => match time::read_dated(trimmed, dates, zone) {
+        Kind::Seconds => whole(length(text).filter(|secs| *secs <= LENGTH_SECS_MAX)),
+        Kind::Millis => whole(length(text).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX)),
+        Kind::Time => match time::read_dated(text, dates, zone) {
             Ok(Some(told)) => {
                 *doubtful |= told.doubtful;
                 Ok(Value::Time(told.at))
@@ -381,37 +390,54 @@ fn at(index: usize, column: &Column, value: &str, misfit: Misfit) -> Reject {
     }
 }
 
+/// `text` without white space around it. Most of a switch's values have none, and to see that takes
+/// a look at two bytes.
+pub fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] | [] => text,
+        _ => text.trim(),
+    }
+}
+
 /// Whether `text` is a decimal number: digits with an optional sign, fraction and exponent (Java
 /// writes small amounts as `1.0E-4`).
 pub fn is_amount(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (number, exponent) = unsigned
-        .split_once(['e', 'E'])
-        .map_or((unsigned, None), |(number, exponent)| {
-            (number, Some(exponent))
-        });
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let plain = match number.split_once('.') {
-        Some((whole, fraction)) => digits(whole) && digits(fraction),
-        None => digits(number),
+    let is_signed = |text: &[u8]| matches!(text, [b'+' | b'-', ..]);
+    let text = text.as_bytes();
+    let number = text.get(usize::from(is_signed(text))..).unwrap_or_default();
+    let Some(rest) = behind_digits(number) else {
+        return false;
     };
-    plain
-        && exponent
-            .is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
+    let rest = match rest {
+        [b'.', fraction @ ..] => behind_digits(fraction),
+        rest => Some(rest),
+    };
+    let rest = match rest {
+        Some([b'e' | b'E', exponent @ ..]) => exponent
+            .get(usize::from(is_signed(exponent))..)
+            .and_then(behind_digits),
+        rest => rest,
+    };
+    matches!(rest, Some([]))
+}
+
+/// What follows the digits that `text` begins with; `None` where it begins with none.
+fn behind_digits(text: &[u8]) -> Option<&[u8]> {
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    text.get(count..).filter(|_| count > 0)
 }
 
 /// A length of time in whole units; a fraction is cut off. Not below zero.
 fn length(text: &str) -> Option<i64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    if whole.is_empty()
-        || !whole
-            .bytes()
-            .chain(fraction.bytes())
-            .all(|byte| byte.is_ascii_digit())
-    {
-        return None;
-    }
-    whole.parse().ok().filter(|number| *number <= INTEGER_MAX)
+    let rest = behind_digits(text.as_bytes())?;
+    let is_number = match rest {
+        [] => true,
+        [b'.', fraction @ ..] => fraction.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let whole = text.get(..text.len() - rest.len())?;
+    let number = whole.parse().ok().filter(|_| is_number)?;
+    (number <= INTEGER_MAX).then_some(number)
 }
 
 #[cfg(test)]
@@ -432,7 +458,7 @@ mod tests {
             assert!(is_amount(text), "{text}");
         }
         for text in [
-            "", "-", ".5", "5.", "1,5", "NaN", "1e", "0x1", "1.2.3", "1 ",
+            "", "-", ".5", "5.", "1,5", "NaN", "1e", "1e+", "0x1", "1.2.3", "1 ", "+-1", "1.e5",
         ] {
             assert!(!is_amount(text), "{text}");
         }
@@ -442,7 +468,8 @@ mod tests {
     fn lengths_of_time_lose_their_fraction_and_are_not_negative() {
         assert_eq!(length("147.676"), Some(147));
         assert_eq!(length("0"), Some(0));
-        for text in ["-5", "1e3", ".5", "99999999999999999"] {
+        assert_eq!(length("7."), Some(7));
+        for text in ["", "-5", "1e3", ".5", "1.5s", "1.2.3", "99999999999999999"] {
             assert_eq!(length(text), None, "{text}");
         }
     }

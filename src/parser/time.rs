@@ -209,6 +209,9 @@ fn civil(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
     }
 }
 
+/// The beginning of the year 0000, the first one that RFC 3339 can write; in seconds since 1970.
+const YEAR_0_UNIX_SECS: i64 = -62_167_219_200;
+
 fn in_zone(
     civil: DateTime,
     precision: Precision,
@@ -219,6 +222,10 @@ fn in_zone(
         .to_ambiguous_timestamp(civil);
     let doubtful = ambiguous.is_ambiguous();
     let instant = ambiguous.compatible().map_err(|_| TimeProblem::Shape)?;
+    // In UTC it may be in a year before the first, which RFC 3339 cannot write.
+    if instant.as_second() < YEAR_0_UNIX_SECS {
+        return Err(TimeProblem::Shape);
+    }
     Ok(Told {
         at: Timestamp {
             unix: UnixMs(instant.as_millisecond()),
@@ -331,6 +338,14 @@ mod tests {
         check("2026-04-10T14:01:28Z", "Asia/Dhaka", "2026-04-10T14:01:28Z");
         check("2026-04-10 14:01:28+06:00", "UTC", "2026-04-10T08:01:28Z");
         check("2026-04-10 14:01:28 -0530", "UTC", "2026-04-10T19:31:28Z");
+    }
+
+    #[test]
+    fn a_year_before_the_first_is_no_time_of_a_call() {
+        check("0001-01-01 00:00:00 +06:00", "UTC", "0000-12-31T18:00:00Z");
+        for text in ["0000-01-01 00:30:00 +06:00", "0000-01-01T00:00:01.5+01"] {
+            assert_eq!(read(text, None), Err(TimeProblem::Shape), "{text}");
+        }
     }
 
     #[test]

@@ -93,6 +93,10 @@ impl Queue {
         let Some(adopted) = writer.state.endpoints.remove(old) else {
             return Ok(Adopted::NoSuch);
         };
+        for (&number, run) in &adopted.runs {
+            writes.remove(&key::run(old, number), 0);
+            writes.put(&key::run(new, number), &run.encode());
+        }
         writes.remove(&key::endpoint(old), 0);
         writes.put(&key::endpoint(new), &adopted.encode());
         let totals = adopted.totals(&new.into(), next, &writer.state.voids);

@@ -139,10 +139,16 @@ pub(super) fn pack_one(queued: &Queued) -> Result<Vec<u8>, QueueError> {
 }
 
 /// What was sealed with the right checksum for `first`, whatever it is.
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn sealed(first: Sequence, bytes: &[u8]) -> Vec<u8> {
     let (count, bytes) = (0, bytes.to_vec());
     Unplaced { count, bytes }.place(first)
+}
+
+/// `count` events that are the bytes `raw`, whatever these are, as a block in order otherwise.
+#[cfg(any(test, fuzzing))]
+pub(super) fn sealed_events(first: Sequence, count: u8, raw: &[u8]) -> Vec<u8> {
+    compress(count, raw, &mut CompressTable::default()).place(first)
 }
 
 /// How many events the block holds, by its header alone.
@@ -175,16 +181,48 @@ pub(super) fn raw_bytes(value: &[u8]) -> Option<usize> {
 
 /// The events of the block stored under `first`; `None` when it is not what was written there.
 pub(super) fn unpack(first: Sequence, value: &[u8]) -> Option<Vec<Queued>> {
-    let sealed = sealed_part(first, value)?;
-    let count = count(sealed)?;
-    let mut header = Fields(sealed.get(2..)?);
-    let raw_bytes = usize::try_from(header.u32()?).ok()?;
-    let compressed = sealed.get(HEADER_BYTES..)?;
-    if raw_bytes > EVENT_BYTES_MAX.min(compressed.len().saturating_mul(LZ4_RATIO_MAX)) {
-        return None;
+    let mut events = Vec::with_capacity(EVENTS_MAX);
+    Unpacker::default().unpack(first, value, &mut events)?;
+    Some(events)
+}
+
+/// Unpacks block after block in one buffer.
+#[derive(Debug, Default)]
+pub(super) struct Unpacker {
+    /// The events of a block before compression, and what is left of longer ones behind them. At
+    /// most [`EVENT_BYTES_MAX`].
+    raw: Vec<u8>,
+}
+
+impl Unpacker {
+    /// Appends the events of the block stored under `first` to `events`; `None` when it is not
+    /// what was written there, and nothing is appended.
+    pub(super) fn unpack(
+        &mut self,
+        first: Sequence,
+        value: &[u8],
+        events: &mut Vec<Queued>,
+    ) -> Option<()> {
+        let sealed = sealed_part(first, value)?;
+        let count = count(sealed)?;
+        let mut header = Fields(sealed.get(2..)?);
+        let raw_bytes = usize::try_from(header.u32()?).ok()?;
+        let compressed = sealed.get(HEADER_BYTES..)?;
+        if raw_bytes > EVENT_BYTES_MAX.min(compressed.len().saturating_mul(LZ4_RATIO_MAX)) {
+            return None;
+        }
+        if self.raw.len() < raw_bytes {
+            self.raw.resize(raw_bytes.max(RAW_BYTES_AIM), 0);
+        }
+        let raw = self.raw.get_mut(..raw_bytes)?;
+        let written = lz4_flex::block::decompress_into(compressed, raw).ok()?;
+        let before = events.len();
+        let taken = take_events(first, count, raw.get(..written)?, events);
+        if taken.is_none() {
+            events.truncate(before);
+        }
+        taken
     }
-    let raw = lz4_flex::block::decompress(compressed, raw_bytes).ok()?;
-    take_events(first, count, &raw)
 }
 
 fn compress(count: u8, raw: &[u8], table: &mut CompressTable) -> Unplaced {
@@ -235,9 +273,8 @@ fn labels(labels: &Labels) -> [Option<&str>; 5] {
     [account, gateway, callee_gateway, application, route_tag].map(Option::as_deref)
 }
 
-fn take_events(first: Sequence, count: u64, raw: &[u8]) -> Option<Vec<Queued>> {
+fn take_events(first: Sequence, count: u64, raw: &[u8], events: &mut Vec<Queued>) -> Option<()> {
     let mut fields = Fields(raw);
-    let mut events = Vec::with_capacity(EVENTS_MAX);
     let mut shared = Shared::default();
     for place in 0..count {
         let event = Arc::new(take_event(&mut fields, &mut shared)?);
@@ -246,8 +283,7 @@ fn take_events(first: Sequence, count: u64, raw: &[u8]) -> Option<Vec<Queued>> {
             event,
         });
     }
-    fields.end()?;
-    Some(events)
+    fields.end()
 }
 
 /// Texts that are the same in most events of a block, kept once.
@@ -388,7 +424,7 @@ pub(super) mod tests {
 
         #[test]
         fn no_bytes_make_unpacking_panic(bytes: Vec<u8>) {
-            let _ = take_events(Sequence(1), 16, &bytes);
+            let _ = take_events(Sequence(1), 16, &bytes, &mut Vec::new());
             let _ = unpack(Sequence(1), &bytes);
         }
     }

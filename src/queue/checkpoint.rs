@@ -140,8 +140,17 @@ impl Queue {
     /// cannot be written. The one before is left then. When the head cannot be read.
     pub fn checkpoint(&self) -> Result<u64, QueueError> {
         // The lock is held while rows are copied, lest a batch be in it by half, and not longer.
-        let rows = Rows::of(self.writer()?.head()?)?;
-        rows.write(&self.0.site.directory)
+        let (rows, over) = {
+            let mut writer = self.writer()?;
+            let rows = Rows::of(writer.head()?)?;
+            (rows, std::mem::take(&mut writer.runs_over))
+        };
+        let written = rows.write(&self.0.site.directory);
+        match written {
+            Ok(_) => self.remove_runs(&over),
+            Err(_) => self.writer()?.runs_over.extend(over),
+        }
+        written
     }
 }
 

@@ -155,10 +155,17 @@ impl Queue {
         for (name, value) in &writer.staged {
             writes.put(&key::state(name), value);
         }
+        let took_along = self.take_along(&mut writer, &mut writes);
         let events = writer.state.next.0 - first.0;
-        self.write(&mut writer, writes)?;
-        writer.staged.clear();
+        let written = self.write(&mut writer, writes);
+        if written.is_ok() {
+            writer.staged.clear();
+        }
         drop(writer);
+        if took_along {
+            self.told_along();
+        }
+        written?;
         locked(&self.0.urgent).add(urgent);
         if events > 0 {
             locked(&self.0.bells)

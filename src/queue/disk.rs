@@ -17,7 +17,9 @@
 //! for their copies they are not written ([`Queue::has_room_to_keep`]).
 
 use super::ballast;
+use super::later;
 use super::row::{self, bytes_of};
+use super::size::Size;
 use super::{Queue, locked};
 use crate::clock::Moment;
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -192,11 +194,15 @@ impl fmt::Display for Shortage {
         match self {
             Self::DiskMax { taken, disk_max } => write!(
                 f,
-                "the state directory takes {taken} of {disk_max} bytes, counting what its parts may still grow; delivery frees it: look at the endpoint with the most events queued, or raise disk_max"
+                "the state directory takes {} of {}, counting what its parts may still grow; delivery frees it: look at the endpoint with the most events queued, or raise disk_max",
+                Size(*taken),
+                Size(*disk_max)
             ),
             Self::FreeMin { free, free_min } => write!(
                 f,
-                "the partition has {free} bytes free and {free_min} are to stay free for the switch; make room there, or lower free_min"
+                "the partition has {} free and {} are to stay free for the switch; make room there, or lower free_min",
+                Size(*free),
+                Size(*free_min)
             ),
             Self::FreeInodes {
                 free,
@@ -413,6 +419,7 @@ impl Disk {
                         *part += bytes_of(&entry);
                     }
                 }
+                Some(later::DIRECTORY) => measured.older += bytes_of(&entry),
                 Some(ballast::NAME) => measured.ballast = bytes_of(&entry),
                 Some(name) if is_quarantine(name) => measured.quarantine += bytes_of(&entry),
                 _ => measured.others += bytes_of(&entry),
@@ -497,6 +504,23 @@ impl Queue {
             return Room::ForNone(shortage);
         }
         disk.own_shortage(&limits, head)
+    }
+
+    /// Whether there is room for two commits, when [`room`](Queue::room) has just found enough for one.
+    pub fn has_room_ahead(&self) -> bool {
+        let head = self.head_growth();
+        let disk = locked(&self.0.disk);
+        let Some(limits) = disk.limits() else {
+            return true;
+        };
+        let needed = disk.taken(head) + disk.to_come(limits, head) + 2 * COMMIT_BYTES;
+        let is_free = |partition: Partition| {
+            partition
+                .shortage(limits, 2 * COMMIT_BYTES, false)
+                .is_none()
+        };
+        needed <= limits.disk_max - limits.disk_max / RESERVE_SHARE
+            && Partition::of(&disk.directory).is_ok_and(is_free)
     }
 
     /// Whether there is room for more copies of events that wait for their own retry.

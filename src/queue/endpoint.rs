@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, WINDOW};
 use super::encoding::{Fields, put_count};
+use super::later::Run;
 use super::ledger::EndpointTotals;
 use super::void::{VoidCause, Voids};
 use crate::clock::UnixMs;
@@ -9,10 +10,10 @@ use crate::event::Sequence;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Most events of one endpoint that may wait for their own retry.
+/// Most events of one endpoint that may wait for their own retry in the head.
 ///
-/// Each is a copy of its event that every new generation carries on; delivery stops taking new
-/// events at a quarter of this.
+/// Each is a copy of its event that every new generation carries on; delivery keeps them to a
+/// quarter of this, and has those that are due last [put off](super::Queue::put_off).
 pub const WAITING_MAX: usize = 4_096;
 
 /// Most events of one endpoint that are settled beyond its window: those that overtook others.
@@ -44,6 +45,9 @@ pub(super) struct Endpoint {
     passed: BTreeSet<Sequence>,
     /// Where the events that wait are found; the cursor counts them as settled.
     waiting: BTreeMap<Sequence, Place>,
+    /// Where more events that wait are found, by the number of their file: at most
+    /// [`RUNS_MAX`](super::later::RUNS_MAX). The cursor counts those as settled too.
+    pub(super) runs: BTreeMap<u32, Run>,
 }
 
 /// Where a waiting event is stored.
@@ -79,6 +83,7 @@ impl Endpoint {
             unused: 0,
             passed: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            runs: BTreeMap::new(),
         }
     }
 
@@ -125,7 +130,7 @@ impl Endpoint {
         self.since == next
     }
 
-    /// How many events wait.
+    /// How many events wait in the head.
     pub(super) fn waiting_count(&self) -> usize {
         self.waiting.len()
     }
@@ -135,7 +140,22 @@ impl Endpoint {
         self.waiting.contains_key(&sequence)
     }
 
-    /// Where the events that wait are stored.
+    /// Where the event is stored, when it waits in the head.
+    pub(super) fn place(&self, sequence: Sequence) -> Option<Place> {
+        self.waiting.get(&sequence).copied()
+    }
+
+    /// The event waits elsewhere from now on.
+    pub(super) fn moved_out(&mut self, sequence: Sequence) {
+        self.waiting.remove(&sequence);
+    }
+
+    /// How many events wait outside of the head.
+    pub(super) fn put_off_count(&self) -> u64 {
+        self.runs.values().map(|run| u64::from(run.left)).sum()
+    }
+
+    /// Where the events that wait in the head are stored.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (Sequence, Place)> {
         self.waiting
             .iter()
@@ -222,7 +242,8 @@ impl Endpoint {
         self.cursor.next() > before
     }
 
-    /// Counts `missing` events as lost that the account of a rebuilt queue cannot place.
+    /// Counts `missing` events as lost: those that the account of a rebuilt queue cannot place, and
+    /// those that were put off and cannot be read.
     pub(super) fn lose(&mut self, missing: u64) {
         self.lost += missing;
     }
@@ -246,7 +267,7 @@ impl Endpoint {
             removed: 0,
             dropped: self.dropped,
             dead_removed: self.dead_removed,
-            waiting: self.waiting.len() as u64,
+            waiting: self.waiting.len() as u64 + self.put_off_count(),
             queued: to_come.saturating_sub(self.cursor.ahead_count() + self.passed.len() as u64),
         }
     }
@@ -300,6 +321,7 @@ impl Endpoint {
             cursor: Cursor::take(&mut fields)?,
             passed: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            runs: BTreeMap::new(),
         };
         if version == VERSION_PASSED {
             endpoint.passed = take_passed(&mut fields, endpoint.cursor.next())?;

@@ -10,19 +10,25 @@ use super::encoding::Fields;
 use super::endpoint::Endpoint;
 use super::ledger::SourceTotals;
 use super::meta::Meta;
+use super::recall::Recalls;
 use super::void::Void;
 use super::waiting::Waiting;
-use super::{key, piece, position};
+use super::{key, piece, position, row};
 use crate::clock::UnixMs;
 use crate::event::{Event, Sequence};
 use crate::source::FilePosition;
 
 const HERE: Sequence = Sequence(7);
 
-/// A block as found on disk, and one whose checksum is right whatever else is in it.
+/// A block as found on disk, one whose checksum is right whatever else is in it, and one in which
+/// only the events are anything.
 pub fn block(bytes: &[u8]) {
     let _ = block::count(bytes);
-    for value in [bytes.to_vec(), block::sealed(HERE, bytes)] {
+    let mut values = vec![bytes.to_vec(), block::sealed(HERE, bytes)];
+    if let Some((&count, raw)) = bytes.split_first() {
+        values.push(block::sealed_events(HERE, count, raw));
+    }
+    for value in values {
         let Some(events) = block::unpack(HERE, &value) else {
             continue;
         };
@@ -174,8 +180,27 @@ fn fits(position: &FilePosition) -> bool {
     position.path.len() <= 4_096
 }
 
-/// The bytes as they are; and with their first byte telling how many of them are in front of a
-/// block, which gets the checksum it should have.
+/// What became of dead letters: counts, marks, and the names of generations.
+pub fn recall(bytes: &[u8]) {
+    let mut recalls = Recalls::default();
+    if recalls.read_counts(bytes).is_some() {
+        let mut again = Recalls::default();
+        assert_eq!(again.read_counts(&recalls.encode()), Some(()));
+        assert_eq!(again, recalls);
+    }
+    let mut marks = Recalls::default();
+    if marks.read_mark(HERE, bytes).is_some() {
+        assert_ne!(marks, Recalls::default());
+    }
+    if let Ok(name) = std::str::from_utf8(bytes)
+        && let Some(number) = row::number(name)
+    {
+        assert_eq!(format!("{number:08}"), name);
+    }
+}
+
+/// The bytes as they are; with their first byte telling how many of them are in front of a block,
+/// which gets the checksum it should have; and in front of a block of one event that is the rest.
 fn as_found_and_sealed(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut values = vec![bytes.to_vec()];
     if let Some((&front, rest)) = bytes.split_first()
@@ -183,6 +208,7 @@ fn as_found_and_sealed(bytes: &[u8]) -> Vec<Vec<u8>> {
         && let Some((front, block)) = rest.split_at_checked(usize::from(front))
     {
         values.push([front, &block::sealed(HERE, block)].concat());
+        values.push([front, &block::sealed_events(HERE, 1, block)].concat());
     }
     values
 }

@@ -343,9 +343,12 @@ impl Generation {
             let dying = nix::errno::Errno::EIO.into();
             return Err(disk("sync", &file_of(&self.directory))(dying));
         }
-        self.file
-            .sync_data()
-            .map_err(disk("sync", &file_of(&self.directory)))
+        #[cfg(feature = "slow-syncs")]
+        let began = std::time::Instant::now();
+        let synced = self.file.sync_data();
+        #[cfg(feature = "slow-syncs")]
+        super::slow::wait_from(began);
+        synced.map_err(disk("sync", &file_of(&self.directory)))
     }
 
     fn guarded<T>(

@@ -38,6 +38,18 @@ enum Action {
     },
     DropOldest,
     Settle(Vec<(usize, Index, Wish)>),
+    /// Some of what waits for an endpoint is put off.
+    PutOff {
+        endpoint: usize,
+        every: usize,
+    },
+    /// Some of it is brought back.
+    BringBack {
+        endpoint: usize,
+        until: i64,
+        count: usize,
+    },
+    Checkpoint,
     /// Everything an endpoint has not had is delivered.
     Drain {
         endpoint: usize,
@@ -96,6 +108,11 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => (0..3_usize, 0..3_usize).prop_map(|(old, new)| Action::Adopt { old, new }),
         1 => Just(Action::DropOldest),
         6 => settled.prop_map(Action::Settle),
+        4 => (0..3_usize, 1..4_usize).prop_map(|(endpoint, every)| Action::PutOff { endpoint, every }),
+        2 => (0..3_usize, -2_i64..9, 0..9_usize).prop_map(
+            |(endpoint, until, count)| Action::BringBack { endpoint, until, count }
+        ),
+        1 => Just(Action::Checkpoint),
         2 => (0..3_usize).prop_map(|endpoint| Action::Drain { endpoint }),
         2 => (0..3_usize, 0..9_i64).prop_map(|(endpoint, due)| Action::Recall { endpoint, due }),
         1 => (0..3_usize).prop_map(|endpoint| Action::Purge { endpoint }),
@@ -222,6 +239,20 @@ impl Pair {
                     .map(|at| self.settled(name(endpoint), at, Wish::Deliver));
                 self.settle(all.collect());
             }
+            Action::PutOff { endpoint, every } => {
+                let places = self.queue().waiting_places(&name(endpoint)).unwrap();
+                let places: Vec<_> = places.into_iter().step_by(every).collect();
+                let gone = self.queue().put_off(&name(endpoint), &places).unwrap();
+                assert_eq!(gone.len(), places.len());
+            }
+            Action::BringBack {
+                endpoint,
+                until,
+                count,
+            } => self.bring_back(&name(endpoint), until, count),
+            Action::Checkpoint => {
+                self.queue().checkpoint().unwrap();
+            }
             Action::StatePut { name, value } => {
                 self.queue().state_put(&name, &value).unwrap();
                 self.model.state_put(&name, &value);
@@ -258,7 +289,22 @@ impl Pair {
         }
     }
 
+    fn bring_back(&self, endpoint: &str, until: i64, count: usize) {
+        let put_off = self.queue().put_off_now(endpoint).unwrap();
+        let due = (UnixMs(until), UnixMs(i64::MAX));
+        let back = self.queue().bring_back(endpoint, due, count).unwrap();
+        assert!(back.iter().all(|(due, _)| due.0 <= until) && back.len() <= count);
+        let left = self.queue().put_off_now(endpoint).unwrap();
+        assert_eq!(left.count + back.len() as u64, put_off.count);
+        let is_due = left.next.is_some_and(|next| next.0 <= until);
+        assert!(back.len() == count || !is_due, "{left:?}");
+    }
+
+    /// What is put off is settled by nobody before it is brought back.
     fn settle(&mut self, settled: Vec<Settled>) {
+        for name in NAMES {
+            self.bring_back(name, i64::MAX, usize::MAX);
+        }
         self.queue().settle(settled.clone()).unwrap();
         self.model.settle(settled);
     }

@@ -6,6 +6,7 @@
 //! | `p/` source, device 8 bytes, inode 8 bytes | how far one file was read |
 //! | `c/` endpoint | what the endpoint has had |
 //! | `r/` endpoint, due time 8 bytes, sequence 8 bytes | an event that waits for its own retry |
+//! | `l/` endpoint, number 4 bytes | how far a run of events that are [put off](super::later) was read |
 //! | `a/c/` source | what the source has brought, in numbers |
 //! | `a/s/` key | a piece of durable small state |
 //! | `a/r/` endpoint | how many of its dead letters were tried again, and how many removed |
@@ -39,6 +40,7 @@ pub(super) const BLOCKS: &[u8] = b"b/";
 pub(super) const POSITIONS: &[u8] = b"p/";
 pub(super) const ENDPOINTS: &[u8] = b"c/";
 pub(super) const WAITING: &[u8] = b"r/";
+pub(super) const LATER: &[u8] = b"l/";
 pub(super) const SOURCES: &[u8] = b"a/c/";
 pub(super) const STATE: &[u8] = b"a/s/";
 pub(super) const RECALLS: &[u8] = b"a/r/";
@@ -53,10 +55,11 @@ pub(super) const TASKS: &[u8] = b"t/";
 pub(super) const VOIDS: &[u8] = b"v/";
 
 /// The kinds of keys a new generation starts with: all the small state of the one before.
-pub(super) const CARRIED: [&[u8]; 7] = [
+pub(super) const CARRIED: [&[u8]; 8] = [
     b"a/",
     ENDPOINTS,
     GENERATIONS,
+    LATER,
     POSITIONS,
     WAITING,
     TASKS,
@@ -168,6 +171,22 @@ pub(super) fn read_waiting(key: &[u8]) -> Option<(&str, UnixMs, Sequence)> {
     let sequence = Sequence(fields.u64()?);
     fields.end()?;
     Some((endpoint, due, sequence))
+}
+
+/// One run of events of an endpoint that are put off.
+pub(super) fn run(endpoint: &str, number: u32) -> Vec<u8> {
+    let mut key = named(LATER, endpoint);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// Endpoint and number of such a run.
+pub(super) fn read_run(key: &[u8]) -> Option<(&str, u32)> {
+    let mut fields = Fields(key.strip_prefix(LATER)?);
+    let endpoint = take_name(&mut fields)?;
+    let number = fields.u32()?;
+    fields.end()?;
+    Some((endpoint, number))
 }
 
 /// The numbers of one source.

@@ -66,8 +66,8 @@ fn lock(file: File, path: &Path) -> Result<Flock<File>, QueueError> {
 }
 
 /// Refuses a directory written by a newer agent, before anything in it is opened: the database
-/// writes to its files when it opens them. A directory without a version, or with an empty one,
-/// gets ours; one whose version is no number is not ours to write to.
+/// writes to its files when it opens them. A directory without a version, with an empty one or an
+/// older one gets ours, so that no older agent opens what this one has written; one whose version is no number is not ours to write to.
 pub(super) fn check_version(directory: &Path) -> Result<(), QueueError> {
     if refuse_newer(directory)? {
         Ok(())
@@ -76,7 +76,7 @@ pub(super) fn check_version(directory: &Path) -> Result<(), QueueError> {
     }
 }
 
-/// Refuses a directory written by a newer agent; writes nothing. Returns whether it has a version.
+/// Refuses a directory written by a newer agent; writes nothing. Returns whether it has our version.
 pub(super) fn refuse_newer(directory: &Path) -> Result<bool, QueueError> {
     let path = directory.join("version");
     let file = match File::open(&path) {
@@ -93,7 +93,7 @@ pub(super) fn refuse_newer(directory: &Path) -> Result<bool, QueueError> {
             found: u16::try_from(found).unwrap_or(u16::MAX),
         });
     }
-    Ok(true)
+    Ok(found == u32::from(FORMAT_VERSION))
 }
 
 /// A crash on the way leaves no version file or a whole one; each generation names it again.
@@ -140,13 +140,24 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("version");
         check_version(directory.path()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "1\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
         check_version(directory.path()).unwrap();
-        fs::write(&path, "2\n").unwrap();
+        fs::write(&path, "3\n").unwrap();
         assert!(matches!(
             check_version(directory.path()),
-            Err(QueueError::NewerVersion { found: 2 })
+            Err(QueueError::NewerVersion { found: 3 })
         ));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "3\n");
+    }
+
+    #[test]
+    fn an_older_agent_no_longer_opens_what_this_one_has_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("version");
+        fs::write(&path, "1\n").unwrap();
+        assert!(!refuse_newer(directory.path()).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1\n", "only looked at");
+        check_version(directory.path()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
     }
 
@@ -167,6 +178,6 @@ mod tests {
         }
         fs::write(&path, "").unwrap();
         check_version(directory.path()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "1\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
     }
 }

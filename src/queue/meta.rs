@@ -6,7 +6,19 @@ use super::key::NAME_BYTES_MAX;
 use crate::event::Sequence;
 
 /// Version of everything the queue writes. A directory of a newer version is refused untouched.
-pub const FORMAT_VERSION: u16 = 1;
+///
+/// It goes up whenever an older agent would take what is written for damage, or overlook it; the
+/// versions inside of single values are for telling them apart and protect nobody.
+///
+/// | version | new in it |
+/// |---|---|
+/// | 2 | events settled beyond an endpoint's window; events that are [put off](super::later) |
+/// | 1 | |
+pub const FORMAT_VERSION: u16 = 2;
+
+/// Oldest version that is read. What it lacks is nothing that has to be written anew: a directory of
+/// it becomes one of [`FORMAT_VERSION`] by being opened.
+pub(super) const OLDEST_VERSION: u16 = 1;
 
 /// What a generation says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +78,7 @@ impl Meta {
     pub(super) fn decode(value: &[u8]) -> Result<Meta, MetaError> {
         let mut fields = Fields(value);
         match fields.u16() {
-            Some(FORMAT_VERSION) => take(fields).ok_or(MetaError::Damaged),
+            Some(OLDEST_VERSION..=FORMAT_VERSION) => take(fields).ok_or(MetaError::Damaged),
             Some(newer) if newer > FORMAT_VERSION => Err(MetaError::Newer(newer)),
             _ => Err(MetaError::Damaged),
         }
@@ -117,8 +129,10 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_told_from_damage() {
-        assert_eq!(Meta::decode(&[0, 2, 99, 99]), Err(MetaError::Newer(2)));
+        assert_eq!(Meta::decode(&[0, 3, 99, 99]), Err(MetaError::Newer(3)));
         assert_eq!(Meta::decode(&[0, 1, 99]), Err(MetaError::Damaged));
+        assert_eq!(Meta::decode(&[0, 2, 99]), Err(MetaError::Damaged));
+        assert_eq!(Meta::decode(&[0, 0, 99]), Err(MetaError::Damaged));
         assert_eq!(Meta::decode(&[]), Err(MetaError::Damaged));
     }
 }

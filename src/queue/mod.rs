@@ -11,6 +11,7 @@
 //! queue/00000017/  generations: small databases in sequence, each with a run of events
 //! queue/00000016.bad-1775745045/  a damaged one that was set aside
 //! queue/00000018/  the newest, the head: the only one written, holding all the small state
+//! later/00000001   events that wait for their own retry for long
 //! dead/00000001/   generations of dead letters
 //! ```
 //!
@@ -26,7 +27,10 @@
 //!   there with their position.
 //! * **Settle.** Cursors, waiting events and counts are one batch in the same way. A crash before
 //!   it returns means that events already sent are given out again: at least once, same id. A
-//!   dead letter is on disk before its settlement; see `dead_letter`.
+//!   dead letter is on disk before its settlement; see `dead_letter`. A few settlements may be in
+//!   the batch of a commit instead of one of their own; see `along`.
+//! * **Put off.** Events that wait for long leave the head for a file that is on disk before the
+//!   batch that names it, and come back in the batch that says so; see `later`.
 //! * **Roll.** A new generation gets all the small state and, last, its `meta`; it is synced, as
 //!   are the directories. A crash before leaves it without meta: it is removed, the old head is
 //!   whole. Then the old head is sealed, and only then is the new one written to. A crash in
@@ -45,6 +49,7 @@
 //! urgent events, is taken last and alone.
 
 mod adopt;
+mod along;
 mod ballast;
 mod block;
 mod checkpoint;
@@ -62,7 +67,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 mod figures;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
 mod generation;
@@ -72,6 +77,7 @@ mod history;
 #[path = "../../tests/it/disk.rs"]
 mod image;
 mod key;
+mod later;
 mod ledger;
 mod lock;
 mod mend;
@@ -94,6 +100,9 @@ mod salvage;
 #[cfg(test)]
 mod seen;
 mod settle;
+mod size;
+#[cfg(feature = "slow-syncs")]
+pub mod slow;
 mod state;
 mod survey;
 #[cfg(test)]
@@ -113,6 +122,7 @@ pub use disk::{DiskLimits, Partition, Room, Shortage, WhenFull};
 pub use endpoint::{PASSED_MAX, WAITING_MAX};
 pub use error::QueueError;
 pub use key::NAME_BYTES_MAX;
+pub use later::{PutOff, RUN_BYTES_MAX, RUNS_MAX};
 pub use ledger::{EndpointTotals, Ledger, SourceCounts, SourceTotals};
 pub use mend::{MENDED_MAX, Mended, Remedy};
 pub use meta::FORMAT_VERSION;
@@ -120,6 +130,7 @@ pub use overflow::Dropped;
 pub use quarantine::QUARANTINE_BYTES_DEFAULT;
 pub use recall::RECALLED_MAX;
 pub use settle::{AttachFrom, Settled, Settlement};
+pub use size::Size;
 pub use survey::{Survey, Surveyed, Whole};
 pub use urgent::URGENT_MAX;
 pub use void::{Void, VoidCause};
@@ -127,6 +138,7 @@ pub use waiting::{REASON_BYTES_MAX, Waiting};
 
 use crate::event::{Event, EventId, Sequence};
 use crate::shutdown::Bell;
+use along::Along;
 use disk::Disk;
 use lock::Lock;
 use mend::Site;
@@ -164,6 +176,8 @@ struct Parts {
     /// One for each lane of delivery.
     bells: Mutex<Vec<Bell>>,
     urgent: Mutex<Urgent>,
+    /// Settlements that wait for a commit.
+    along: Along,
     opened: Opened,
     /// Let go last, after the databases are closed.
     _lock: Lock,
@@ -238,6 +252,7 @@ impl Queue {
             disk: Mutex::new(disk),
             bells: Mutex::new(Vec::new()),
             urgent: Mutex::default(),
+            along: Along::default(),
             opened,
             _lock: lock,
         }));

@@ -262,61 +262,76 @@ fn read_blocks(
     bytes_max: usize,
 ) -> Result<Vec<Queued>, QueueError> {
     let start = generation.block_before(from)?.unwrap_or(from);
-    let mut blocks = Vec::new();
-    let (mut bytes, mut count) = (0, 0);
+    let mut run = Run {
+        events: Vec::with_capacity(count_max.min(RESERVED_MAX) + block::EVENTS_MAX),
+        next: from,
+        end,
+        is_broken: false,
+    };
+    let (mut unpacker, mut bytes) = (block::Unpacker::default(), 0);
     generation.scan(key::BLOCKS, &key::block(start), |found| {
         let Some(first) = key::block_first(&found.key).filter(|&first| first < end) else {
             return ControlFlow::Break(());
         };
         bytes += block::raw_bytes(&found.value).unwrap_or(0);
-        count += block::count(&found.value).map_or(0, |events| {
-            match first.plus(events).0.checked_sub(from.0) {
-                Some(behind) => behind.min(events),
-                None => 0,
-            }
-        });
-        blocks.push((first, found.value));
-        let enough = count >= count_max as u64 || (count > 0 && bytes >= bytes_max);
-        if enough {
+        let goes_on = run.add(first, &found.value, &mut unpacker);
+        let count = run.events.len();
+        if !goes_on || count >= count_max || (count > 0 && bytes >= bytes_max) {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
     })?;
-    unpack(generation.number(), from, end, blocks)
+    if run.events.is_empty() {
+        let what = match run.is_broken {
+            true => "its block cannot be read",
+            false => "it is missing",
+        };
+        return Err(QueueError::Damaged {
+            generation: generation.number(),
+            sequence: Some(run.next),
+            what: what.into(),
+        });
+    }
+    Ok(run.events)
 }
 
-fn unpack(
-    generation: u32,
-    from: Sequence,
+/// Most places for events that are made before any is read.
+const RESERVED_MAX: usize = 1_024;
+
+/// Events without a gap between them.
+struct Run {
+    events: Vec<Queued>,
+    /// The event behind the last.
+    next: Sequence,
     end: Sequence,
-    blocks: Vec<(Sequence, Vec<u8>)>,
-) -> Result<Vec<Queued>, QueueError> {
-    let damaged = |sequence, what: &str| QueueError::Damaged {
-        generation,
-        sequence: Some(sequence),
-        what: what.into(),
-    };
-    let mut events: Vec<Queued> = Vec::new();
-    let mut expected = from;
-    for (first, value) in blocks {
-        if first > expected {
-            break;
+    /// The block of `next` cannot be read.
+    is_broken: bool,
+}
+
+impl Run {
+    /// Adds what belongs to it of the block stored under `first`; false when it ends before.
+    fn add(&mut self, first: Sequence, value: &[u8], unpacker: &mut block::Unpacker) -> bool {
+        if first > self.next {
+            return false;
         }
-        let Some(block) = block::unpack(first, &value) else {
-            if events.is_empty() {
-                return Err(damaged(expected, "its block cannot be read"));
-            }
-            break;
-        };
-        // Ahead of `from` lie events of the same block; at or behind `end` would be events that
-        // were never committed there.
-        let wanted = |queued: &Queued| queued.sequence >= expected && queued.sequence < end;
-        events.extend(block.into_iter().filter(wanted));
-        expected = events.last().map_or(expected, |last| last.sequence.plus(1));
+        let before = self.events.len();
+        if unpacker.unpack(first, value, &mut self.events).is_none() {
+            self.is_broken = true;
+            return false;
+        }
+        // Ahead of `next` lie events that were read already, or are not asked for; at or behind `end`
+        // would be events that were never committed there.
+        let (next, end) = (self.next, self.end);
+        let is_wanted = |queued: &Queued| queued.sequence >= next && queued.sequence < end;
+        if !self.events.iter().skip(before).all(is_wanted) {
+            let block = self.events.split_off(before);
+            self.events.extend(block.into_iter().filter(is_wanted));
+        }
+        self.next = self
+            .events
+            .last()
+            .map_or(self.next, |last| last.sequence.plus(1));
+        true
     }
-    if events.is_empty() {
-        return Err(damaged(expected, "it is missing"));
-    }
-    Ok(events)
 }

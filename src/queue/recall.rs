@@ -53,7 +53,7 @@ struct Mark {
 
 impl Recalls {
     /// The counts to store; marks have keys of their own.
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         put_count(&mut out, self.recalled);
         put_count(&mut out, self.removed);

@@ -61,7 +61,9 @@ impl Seen {
             .min();
         let mut endpoints = Vec::new();
         for totals in &ledger.endpoints {
-            let waiting = queue.waiting(&totals.name, usize::MAX)?;
+            let mut waiting = queue.waiting(&totals.name, usize::MAX)?;
+            queue.visit_put_off(&totals.name, |event| waiting.push(event))?;
+            waiting.sort_by_key(|waiting| (waiting.due, waiting.queued.sequence));
             assert_eq!(totals.waiting, waiting.len() as u64);
             endpoints.push(SeenEndpoint {
                 name: Arc::clone(&totals.name),

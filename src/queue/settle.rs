@@ -7,6 +7,7 @@ use super::generation::Writes;
 use super::recall::Ended;
 use super::state::State;
 use super::waiting::Waiting;
+use super::write::Writer;
 use super::{Queue, Queued, key};
 use crate::clock::UnixMs;
 use crate::event::Sequence;
@@ -54,6 +55,16 @@ pub enum Settlement {
     },
     /// It is given up; its sequence is the one settled.
     Bury(DeadLetter),
+}
+
+/// What settling came to in memory.
+pub(super) struct Put {
+    /// All of it was settled before.
+    is_nothing: bool,
+    /// The dead letters, each with its endpoint.
+    buried: Vec<(Arc<str>, DeadLetter)>,
+    /// The events that had waited for their own retry and do not any more.
+    pub(super) ended: Vec<Ended>,
 }
 
 impl Queue {
@@ -104,10 +115,15 @@ impl Queue {
         for (sequence, place) in detached.waiting() {
             writes.remove(&key::waiting(endpoint, place.due, sequence), place.pieces);
         }
+        for &number in detached.runs.keys() {
+            writes.remove(&key::run(endpoint, number), 0);
+        }
         if let Some(recalls) = writer.state.recalls.remove(endpoint) {
             recalls.forget(endpoint, &mut writes);
         }
-        self.write(&mut writer, writes)
+        self.write(&mut writer, writes)?;
+        writer.runs_over.extend(detached.runs.into_keys());
+        Ok(())
     }
 
     /// Decides what becomes of events, in any order, of any endpoints: together or not at all.
@@ -126,11 +142,43 @@ impl Queue {
     /// not known whether it happened; repeating it is harmless.
     pub fn settle(&self, settled: Vec<Settled>) -> Result<(), QueueError> {
         let mut writer = self.writer()?;
+        let mut writes = Writes::default();
+        let put = self.put_settled(&mut writer, settled, &mut writes)?;
+        if put.is_nothing {
+            return Ok(());
+        }
+        if put.buried.is_empty() {
+            writer.end_recalls(&put.ended, &mut writes);
+            return self.write(&mut writer, writes);
+        }
+        self.bury(&mut writer, &put.buried)?;
+        writer.end_recalls(&put.ended, &mut writes);
+        self.write(&mut writer, writes)?;
+        if writer.dead.take_has_begun()
+            && let Err(error) = self.remove_outlived_by(&mut writer, None)
+        {
+            // What was settled is; they are looked at again soon.
+            log::debug!("dead letters not removed error=\"{error}\"");
+        }
+        Ok(())
+    }
+
+    /// Settles in memory, and adds what that changes on disk to `writes`. What it says was buried is
+    /// to be written before them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`settle`](Queue::settle) before anything is written; nothing has changed then.
+    pub(super) fn put_settled(
+        &self,
+        writer: &mut Writer,
+        settled: Vec<Settled>,
+        writes: &mut Writes,
+    ) -> Result<Put, QueueError> {
         check(&writer.state, &settled)?;
         let waiting = encode_waiting(&settled)?;
         let is_keep = |settled: &Settled| matches!(settled.settlement, Settlement::Keep { .. });
         let may_keep = !settled.iter().any(is_keep) || self.has_room_to_keep();
-        let mut writes = Writes::default();
         let mut touched = BTreeSet::new();
         let mut buried = Vec::new();
         let mut ended = Vec::new();
@@ -172,29 +220,20 @@ impl Queue {
             }
             touched.insert(name);
         }
-        if touched.is_empty() {
-            return Ok(());
+        let is_nothing = touched.is_empty();
+        if !is_nothing {
+            touched.extend(writer.state.step_over_voids());
         }
-        touched.extend(writer.state.step_over_voids());
         for name in touched {
             if let Some(endpoint) = writer.state.endpoints.get(&name) {
                 writes.put(&key::endpoint(&name), &endpoint.encode());
             }
         }
-        if buried.is_empty() {
-            writer.end_recalls(&ended, &mut writes);
-            return self.write(&mut writer, writes);
-        }
-        self.bury(&mut writer, &buried)?;
-        writer.end_recalls(&ended, &mut writes);
-        self.write(&mut writer, writes)?;
-        if writer.dead.take_has_begun()
-            && let Err(error) = self.remove_outlived_by(&mut writer, None)
-        {
-            // What was settled is; they are looked at again soon.
-            log::debug!("dead letters not removed error=\"{error}\"");
-        }
-        Ok(())
+        Ok(Put {
+            is_nothing,
+            buried,
+            ended,
+        })
     }
 
     /// Due time and place of the events that wait for the endpoint's own retry, earliest due first.

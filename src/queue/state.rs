@@ -4,6 +4,7 @@ use super::coverage::{Coverage, Covered, Entry};
 use super::endpoint::{Endpoint, Place};
 use super::error::QueueError;
 use super::generation::{self, Found, Generation};
+use super::later::Run;
 use super::ledger::{Ledger, SourceTotals};
 use super::meta::{Meta, Standing};
 use super::recall::Recalls;
@@ -182,6 +183,7 @@ impl State {
         state.load_voids(head)?;
         state.load_sources(head)?;
         state.load_endpoints(head)?;
+        state.load_runs(head)?;
         state.load_recalls(head)?;
         state.load_spans(head, meta)?;
         let mut irregularities = state.settle_missing(parent);
@@ -352,6 +354,15 @@ impl State {
                     pieces: found.pieces,
                 },
             );
+            Some(())
+        })
+    }
+
+    fn load_runs(&mut self, head: &Generation) -> Result<(), QueueError> {
+        each(head, key::LATER, |found| {
+            let (name, number) = key::read_run(&found.key)?;
+            let endpoint = self.endpoints.get_mut(name)?;
+            endpoint.runs.insert(number, Run::decode(&found.value)?);
             Some(())
         })
     }

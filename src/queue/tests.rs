@@ -339,11 +339,11 @@ fn a_newer_version_is_refused_untouched() {
     let queue = open(&directory);
     queue.commit(&[batch(events(5, 60))]).unwrap();
     drop(queue);
-    fs::write(directory.path().join("version"), "2\n").unwrap();
+    fs::write(directory.path().join("version"), "3\n").unwrap();
     let before = files_of(directory.path());
     let error = Queue::open(directory.path(), "node").unwrap_err();
     assert!(
-        matches!(error, QueueError::NewerVersion { found: 2 }),
+        matches!(error, QueueError::NewerVersion { found: 3 }),
         "{error:?}"
     );
     assert_eq!(files_of(directory.path()), before);

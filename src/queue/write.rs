@@ -9,6 +9,7 @@ use super::generation::{self, Generation, Writes};
 use super::mend::{self, Mended, Site};
 use super::meta::Standing;
 use super::read::View;
+use super::settle::Settled;
 use super::state::{Irregularity, Span, State};
 use super::{Opened, Queue, ballast, key, locked, quarantine, row};
 use crate::event::EventId;
@@ -33,6 +34,8 @@ pub(super) struct Writer {
     /// State to go with the next commit. One value for each key its users have: thresholds by
     /// account, alarms by object.
     pub(super) staged: BTreeMap<String, Vec<u8>>,
+    /// Settlements to go with the next commit: at most [`ALONG_MAX`](super::along::ALONG_MAX).
+    pub(super) along: Vec<Settled>,
     /// Opened again after a write that failed, and not written since: how many half-made
     /// generations were found on the way. Said when a write succeeds: on a full disk, every try
     /// opens it again.
@@ -42,6 +45,10 @@ pub(super) struct Writer {
     /// Ids of events that were saved from damage since the start: as many as the damaged
     /// generations held, some thousand of 16 bytes each.
     pub(super) saved: Arc<HashSet<EventId>>,
+    /// Number of the latest run of events that are put off.
+    pub(super) last_run: u32,
+    /// Runs that the head knows no more. A checkpoint may, until the next one is written.
+    pub(super) runs_over: Vec<u32>,
     /// Rolling on failed; not before the head's file has this length, in bytes.
     roll_again_at: u64,
 }
@@ -54,9 +61,12 @@ impl Writer {
             state: State::empty(node),
             dead: DeadLetters::at(dead, quarantine_max),
             staged: BTreeMap::new(),
+            along: Vec::new(),
             opened_again: None,
             mended: Vec::new(),
             saved: Arc::default(),
+            last_run: 0,
+            runs_over: Vec::new(),
             roll_again_at: 0,
         }
     }
@@ -166,6 +176,7 @@ impl Writer {
         self.dead.remove_before(self.state.dead_first)?;
         self.head = Some(Arc::new(head.generation));
         self.set_strays_aside(site)?;
+        self.remove_stray_runs(&site.directory)?;
         Ok(Opened {
             clean: head.meta.standing == Standing::Closed,
             half_made: head.half_made,

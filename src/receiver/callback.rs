@@ -1,8 +1,11 @@
 //! Callback: what a verified body says about itself.
 
-use super::verify::Profile;
+use super::saved::text_of;
+use super::verify::{AGENT_ID, Profile, hex};
+use hyper::HeaderMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -85,6 +88,15 @@ impl<'a> Callback<'a> {
                     sequence: body.sequence.and_then(|sequence| sequence.parse().ok()),
                 }
             }
+            // Nothing is known of it but that it is JSON.
+            Profile::Custom => {
+                let _any: &RawValue = serde_json::from_slice(body).map_err(Malformed::Json)?;
+                Callback {
+                    id: Cow::Owned(format!("sha256:{}", hex(&Sha256::digest(body)))),
+                    kind: Cow::Borrowed(Profile::CUSTOM),
+                    sequence: None,
+                }
+            }
         };
         let names = [&callback.id, &callback.kind];
         if names
@@ -95,6 +107,29 @@ impl<'a> Callback<'a> {
         } else {
             Err(Malformed::Name)
         }
+    }
+
+    /// Reads what came with these headers. A body of the operator's own says nothing that is known
+    /// here: it is one callback, whose id is that of a header, and without one that of its contents.
+    ///
+    /// # Errors
+    ///
+    /// See [`Callback::parse_all`].
+    pub fn of(
+        profile: Profile,
+        headers: &HeaderMap,
+        body: &'a [u8],
+    ) -> Result<Vec<Callback<'a>>, Malformed> {
+        if profile != Profile::Custom {
+            return Callback::parse_all(profile, body);
+        }
+        let mut callback = Callback::parse(profile, body)?;
+        let ids = [AGENT_ID, "webhook-id"].into_iter();
+        let told = ids.filter_map(|name| headers.get(name)).map(text_of).next();
+        if let Some(id) = told.filter(|id| (1..=NAME_BYTES_MAX).contains(&id.len())) {
+            callback.id = Cow::Owned(id);
+        }
+        Ok(vec![callback])
     }
 
     /// Reads a body that is one callback, or a batch: an array of them. At least one comes back.

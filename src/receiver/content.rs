@@ -25,6 +25,8 @@ pub struct Content {
     pub signed: Vec<Bytes>,
     /// What came over the wire, where the body came compressed.
     pub packed: Option<Bytes>,
+    /// Whether it came in the address: a `GET`.
+    pub is_address: bool,
     /// The content as it was written: unpacked; of a `GET` the query.
     pub text: Bytes,
     /// The same as JSON.
@@ -72,6 +74,7 @@ impl Content {
             return Ok(Content {
                 signed: signed.to_vec(),
                 packed: None,
+                is_address: true,
                 text: Bytes::copy_from_slice(query.as_bytes()),
                 json: Bytes::from(json_of(query.as_bytes())),
             });
@@ -91,9 +94,24 @@ impl Content {
                 .chain(sent.clone())
                 .collect(),
             packed: sent,
+            is_address: false,
             text: content,
             json,
         })
+    }
+}
+
+impl Content {
+    /// What may have been signed by a sender that has us under `urls`: of a `GET` these addresses, with
+    /// the query, come before what its `Host` makes likely.
+    pub fn signed_under(&self, urls: &[String]) -> Vec<Bytes> {
+        let with_query = |url: &String| {
+            let sign = if url.contains('?') { '&' } else { '?' };
+            let query = String::from_utf8_lossy(&self.text);
+            Bytes::from(format!("{url}{sign}{query}"))
+        };
+        let known = urls.iter().filter(|_| self.is_address).map(with_query);
+        known.chain(self.signed.iter().cloned()).collect()
     }
 }
 
@@ -149,13 +167,10 @@ fn decoded(field: &[u8]) -> String {
     let mut rest = field;
     while let Some((first, behind)) = rest.split_first() {
         rest = behind;
-        let digits = behind
-            .get(..2)
-            .and_then(|two| std::str::from_utf8(two).ok());
-        let escaped = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-        match (first, escaped) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
+        let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
+        match (first, digit(0).zip(digit(1))) {
+            (b'%', Some((high, low))) => {
+                bytes.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
                 rest = behind.get(2..).unwrap_or_default();
             }
             (b'+', _) => bytes.push(b' '),
@@ -240,6 +255,12 @@ mod tests {
         assert_eq!(Content::of(&post, cut), Err(Unreadable::Gzip));
         let other = head("POST", PATH, &[("content-encoding", "br")]);
         assert_eq!(Content::of(&other, Bytes::new()), Err(Unreadable::Encoding));
+    }
+
+    #[test]
+    fn a_percent_sign_that_encodes_nothing_stays() {
+        assert_eq!(json_of(b"a=%+1%zz%4"), br#"{"a":"% 1%zz%4"}"#);
+        assert_eq!(json_of(b"a=%2B%E9"), "{\"a\":\"+\u{FFFD}\"}".as_bytes());
     }
 
     #[test]

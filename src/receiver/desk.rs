@@ -11,13 +11,14 @@ use super::page::Page;
 use super::relay::{self, Letter, Relay};
 use super::saved::SavedRequest;
 use super::spool::Spool;
-use super::verify::{Reject, Verifier};
+use super::verify::{Judged, Reject, Verifier};
 use crate::clock::{Clock, UnixMs};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use std::fmt;
 use std::future;
@@ -116,6 +117,8 @@ enum Ending {
 struct Received<'a> {
     number: u64,
     at: UnixMs,
+    method: &'a Method,
+    target: &'a str,
     headers: &'a HeaderMap,
     /// The body as it was signed; of a GET the address.
     body: &'a Bytes,
@@ -216,7 +219,7 @@ impl Desk {
         }
         match Limited::new(body, BODY_BYTES_MAX).collect().await {
             Ok(body) => match Content::of(&head, body.to_bytes()) {
-                Ok(content) => self.take(head.headers, content).await,
+                Ok(content) => self.take(head, content).await,
                 Err(unreadable) => Ok(self.refuse_unreadable(unreadable)),
             },
             Err(error) if error.is::<LengthLimitError>() => {
@@ -242,9 +245,21 @@ impl Desk {
         error_reply(status, &unreadable)
     }
 
-    async fn take(&self, mut headers: HeaderMap, content: Content) -> Result<Reply, Break> {
+    async fn take(&self, head: Parts, content: Content) -> Result<Reply, Break> {
         let at = self.clock.wall();
-        let (body, signature) = self.verifier.choose(&headers, &content.signed, at);
+        let (mut headers, method) = (head.headers, head.method);
+        let target = head
+            .uri
+            .path_and_query()
+            .map_or(PATH, |target| target.as_str());
+        let signed = content.signed_under(self.verifier.urls());
+        let empty = Judged {
+            headers: &headers,
+            method: method.as_str(),
+            target,
+            body: b"",
+        };
+        let (body, signature) = self.verifier.choose(&empty, &signed, at);
         let body = body.unwrap_or(&content.text);
         if content.packed.as_ref() != Some(body) {
             // What is kept and handed on is the body that was signed.
@@ -253,6 +268,8 @@ impl Desk {
         let received = Received {
             number: self.count.fetch_add(1, Ordering::Relaxed) + 1,
             at,
+            method: &method,
+            target,
             headers: &headers,
             body,
             json: &content.json,
@@ -262,7 +279,13 @@ impl Desk {
         let ending = verdict.ending;
         if self.is_watched.load(Ordering::Relaxed) {
             let has_believed = self.has_believed.load(Ordering::Relaxed);
-            let diagnosis = Diagnosis::of(&self.verifier, &headers, body, at, has_believed);
+            let request = Judged {
+                headers: &headers,
+                method: method.as_str(),
+                target,
+                body,
+            };
+            let diagnosis = Diagnosis::of(&self.verifier, &request, at, has_believed);
             let batch = verdict.callbacks.len();
             let first = verdict.callbacks.into_iter().next();
             self.show(Arrival {
@@ -299,7 +322,8 @@ impl Desk {
             return Verdict::refused(StatusCode::UNAUTHORIZED, reject);
         }
         self.has_believed.store(true, Ordering::Relaxed);
-        let callbacks = match Callback::parse_all(self.verifier.profile(), received.json) {
+        let profile = self.verifier.profile();
+        let callbacks = match Callback::of(profile, received.headers, received.json) {
             Ok(callbacks) => callbacks,
             Err(malformed) => {
                 locked(&self.books).refuse_malformed();
@@ -444,6 +468,8 @@ impl Desk {
         let request = SavedRequest {
             at: Some(received.at),
             ids: ids.collect(),
+            method: received.method.to_string(),
+            target: received.target.to_string(),
             headers: received.headers.clone(),
             body: received.body.clone(),
         };

@@ -5,22 +5,15 @@
 //! body printed in another way. Only where one of them fits is it named as the cause.
 
 use super::print::{indented, spaced};
-use super::verify::{Claim, Profile, Reject, Verifier, hex};
+use super::verify::{AGENT_ID, Claim, Judged, Reject, Verifier, hex};
 use crate::clock::UnixMs;
+use crate::delivery::signer::{Algorithm, Encoding, SignatureScheme};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
-
-/// All profiles that have a signature header of their own.
-const PROFILES: [Profile; 4] = [
-    Profile::Standard,
-    Profile::Vos3000,
-    Profile::Vobiz,
-    Profile::Voipbin,
-];
 
 /// What is known of a request's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +25,8 @@ pub enum Diagnosis {
         /// How many secrets are believed.
         of: usize,
     },
+    /// There is none to judge: the endpoint does not sign.
+    Unsigned,
     /// It is not.
     Refused {
         /// What is wrong, as far as it can be told.
@@ -81,36 +76,37 @@ impl Diagnosis {
     /// a signature that fits nothing speaks of the body rather than of the secret.
     pub fn of(
         verifier: &Verifier,
-        headers: &HeaderMap,
-        body: &[u8],
+        request: &Judged<'_>,
         now: UnixMs,
         others_were_believed: bool,
     ) -> Diagnosis {
-        match verifier.verify(headers, body, now) {
+        match verifier.judge(request, now) {
+            Ok(()) if verifier.scheme().is_none() => Diagnosis::Unsigned,
             Ok(()) => {
-                let claim = verifier.claim(headers).ok();
-                let signer = claim.and_then(|claim| verifier.signer(&claim, body));
+                let claim = verifier.claim(request).ok();
+                let signer = claim.and_then(|claim| verifier.signer(&claim, request.body));
                 Diagnosis::Believed {
                     secret: signer.map_or(1, |place| place + 1),
                     of: verifier.secrets(),
                 }
             }
             Err(reject) => {
-                let (cause, detail) = cause(verifier, headers, body, &reject, others_were_believed);
+                let (cause, detail) = cause(verifier, request, &reject, others_were_believed);
                 Diagnosis::Refused { cause, detail }
             }
         }
     }
 
-    /// Whether the signature is believed.
+    /// Whether the request is believed.
     pub fn is_believed(&self) -> bool {
-        matches!(self, Self::Believed { .. })
+        matches!(self, Self::Believed { .. } | Self::Unsigned)
     }
 }
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unsigned => f.write_str("not signed, as its endpoint has it"),
             Self::Believed { of: 1, .. } => f.write_str("signature ok"),
             Self::Believed { secret, of } => write!(f, "signature ok (secret {secret} of {of})"),
             Self::Refused { cause, detail } => write!(f, "{cause}: {detail}"),
@@ -120,47 +116,88 @@ impl fmt::Display for Diagnosis {
 
 fn cause(
     verifier: &Verifier,
-    headers: &HeaderMap,
-    body: &[u8],
+    request: &Judged<'_>,
     reject: &Reject,
     others_were_believed: bool,
 ) -> (Cause, String) {
+    let body = request.body;
     match reject {
-        Reject::Header(name) => (Cause::HeaderMissing, missing(verifier, headers, name)),
-        Reject::Timestamp => (
-            Cause::TimestampUnreadable,
-            "it has to be whole seconds since 1970".to_string(),
+        Reject::Header(name) => (
+            Cause::HeaderMissing,
+            missing(verifier, request.headers, name),
         ),
+        Reject::Timestamp => (Cause::TimestampUnreadable, unreadable(verifier)),
         Reject::Stale { age_secs } => {
-            let claim = verifier.claim(headers).ok();
+            let claim = verifier.claim(request).ok();
             let is_signed = claim.is_some_and(|claim| verifier.signer(&claim, body).is_some());
             (
                 Cause::OutsideTheWindow,
                 outside(verifier, *age_secs, is_signed),
             )
         }
-        Reject::Mismatch => match verifier.claim(headers) {
+        Reject::Mismatch => match verifier.claim(request) {
             Ok(claim) => mismatch(verifier, &claim, body, others_were_believed),
             Err(_) => (Cause::SecretOrBody, reject.to_string()),
         },
     }
 }
 
+/// Words in a header's name that speak of a signature.
+const SIGNATURE_WORDS: [&str; 3] = ["signature", "-sign", "hmac"];
+
 /// Which header is missing, and whose are there instead.
 fn missing(verifier: &Verifier, headers: &HeaderMap, name: &str) -> String {
-    let there = PROFILES
-        .into_iter()
-        .find(|profile| headers.contains_key(profile.signature_header()));
-    match there {
-        Some(profile) if profile.signature_header() != verifier.header() => format!(
-            "{name} is missing, {} is there: this is signed as profile {profile}",
-            profile.signature_header()
+    if headers.contains_key(name) {
+        return format!("{name} is there, but not text");
+    }
+    let named = SignatureScheme::NAMED.into_iter();
+    let mut others = named.filter(|(_, scheme)| {
+        let header = scheme().header;
+        !header.eq_ignore_ascii_case(verifier.header()) && headers.contains_key(header)
+    });
+    if let Some((other, scheme)) = others.next() {
+        return format!(
+            "{name} is missing, but {} is there: this looks signed as scheme {other}; say --scheme {other}",
+            scheme().header
+        );
+    }
+    let speaks = |name: &&str| SIGNATURE_WORDS.iter().any(|word| name.contains(word));
+    let names = headers.keys().map(hyper::header::HeaderName::as_str);
+    if let Some(other) = names.filter(|it| *it != verifier.header()).find(speaks) {
+        return format!(
+            "{name} is missing, but {other} is there: where that is the signature, say how it is made, like --scheme '{{ header = \"{other}\" }}', or take it from the agent's configuration with --endpoint"
+        );
+    }
+    if name == AGENT_ID {
+        return format!(
+            "{name} is missing, and the scheme signs the id: leave agent_headers on at the endpoint, or give the scheme an id_header"
+        );
+    }
+    if !headers.contains_key(verifier.header()) {
+        return format!(
+            "{name} is missing; the sender did not sign as {}, or something between took it away",
+            called(verifier.scheme())
+        );
+    }
+    format!("{name} is missing; something between took it away, or the sender signs otherwise")
+}
+
+/// A scheme's name in a sentence.
+fn called(scheme: Option<&SignatureScheme>) -> String {
+    match scheme.and_then(SignatureScheme::name) {
+        Some(name) => format!("scheme {name}"),
+        None => "this scheme".to_string(),
+    }
+}
+
+fn unreadable(verifier: &Verifier) -> String {
+    match verifier.scheme() {
+        Some(scheme) if scheme.timestamp_header.is_none() => format!(
+            "{} has to begin with {:?}, where the time is whole seconds since 1970",
+            verifier.header(),
+            scheme.start
         ),
-        _ if headers.contains_key(name) => format!("{name} is there, but not text"),
-        _ => format!(
-            "{name} is missing; the sender did not sign as profile {}, or something between took it away",
-            verifier.profile()
-        ),
+        _ => "it has to be whole seconds since 1970".to_string(),
     }
 }
 
@@ -198,8 +235,14 @@ fn mismatch(
     if let Some(how) = altered(verifier, claim, body) {
         return (Cause::BodyAltered, how.to_string());
     }
+    if body.is_empty() {
+        let how = "it is empty, so it was lost on the way, or something before read it";
+        return (Cause::BodyAltered, how.to_string());
+    }
+    // Form fields and an address are none to begin with.
+    let was_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
     let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
-    if !is_json {
+    if was_json && !is_json {
         let how = "it is not valid JSON any more, so it was cut or changed on the way";
         return (Cause::BodyAltered, how.to_string());
     }
@@ -218,16 +261,15 @@ fn mismatch(
     (Cause::SecretOrBody, how.to_string())
 }
 
-/// Whether the right signature is there, in another writing.
+/// Whether the right signature is there, in another writing; or one that can be none of the scheme's.
 fn written_wrongly(verifier: &Verifier, claim: &Claim<'_>, body: &[u8]) -> Option<String> {
+    let scheme = verifier.scheme()?;
     let written = claim.written.trim();
-    let bare = [
-        written,
-        written.split_once('=').map_or("", |(_, bare)| bare),
-        written.split_once(',').map_or("", |(_, bare)| bare),
-    ];
+    let behind = |sign| written.split_once(sign).map_or("", |(_, bare)| bare);
+    let last = |sign| written.rsplit_once(sign).map_or("", |(_, bare)| bare);
+    let bare = [written, behind('='), behind(','), last('=')];
     for tag in verifier.tags(claim, body) {
-        let digits = String::from_utf8_lossy(&hex(&tag)).into_owned();
+        let digits = hex(&tag);
         let forms = [
             ("Base64", STANDARD.encode(&tag)),
             ("upper-case digits", digits.to_uppercase()),
@@ -238,35 +280,82 @@ fn written_wrongly(verifier: &Verifier, claim: &Claim<'_>, body: &[u8]) -> Optio
             .find(|(_, form)| bare.iter().any(|bare| bare == form));
         if let Some((form, _)) = found {
             return Some(format!(
-                "it is the right one, but in {form} or with another prefix; profile {} writes {}",
-                verifier.profile(),
-                writing(verifier.profile())
+                "it is the right one, but in {form} or with another prefix; {} writes {}",
+                called(Some(scheme)),
+                writing(scheme)
             ));
         }
     }
-    let is_whole = match verifier.profile() {
-        Profile::Standard | Profile::CloudEvents => !claim.signatures.is_empty(),
-        Profile::Vos3000 | Profile::Vobiz | Profile::Voipbin => {
-            claim.signatures.iter().any(|digits| {
-                digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-            })
-        }
+    let (knows_public, knows_secret) = verifier.kinds();
+    if let Some(other) = another_kind(scheme, claim, knows_public, knows_secret) {
+        return Some(other.to_string());
+    }
+    let is_whole = |is_public| {
+        let prefix = scheme.prefix(is_public);
+        let bare = |signature: &&str| signature.strip_prefix(prefix).map(str::to_string);
+        let mut tags = claim.signatures.iter().filter_map(bare);
+        tags.any(|tag| {
+            let length = scheme.encoding.read(&tag).map(|tag| tag.len());
+            length == Some(tag_bytes(scheme, is_public))
+        })
     };
-    (!is_whole).then(|| {
+    let is_one = (knows_secret && is_whole(false)) || (knows_public && is_whole(true));
+    (!is_one).then(|| {
         format!(
-            "profile {} writes {}; what came has {} characters",
-            verifier.profile(),
-            writing(verifier.profile()),
+            "{} writes {}; what came has {} characters",
+            called(Some(scheme)),
+            writing(scheme),
             claim.written.len()
         )
     })
 }
 
-fn writing(profile: Profile) -> &'static str {
-    match profile {
-        Profile::Standard | Profile::CloudEvents => "v1, and Base64",
-        Profile::Vos3000 | Profile::Vobiz => "64 lower-case hexadecimal digits",
-        Profile::Voipbin => "sha256= and 64 lower-case hexadecimal digits",
+/// Whether all that came is of the kind, secret or key pair, that nothing was given for.
+fn another_kind(
+    scheme: &SignatureScheme,
+    claim: &Claim<'_>,
+    knows_public: bool,
+    knows_secret: bool,
+) -> Option<&'static str> {
+    let (public, secret) = (scheme.prefix(true), scheme.prefix(false));
+    let are = |prefix: &str| claim.signatures.iter().all(|it| it.starts_with(prefix));
+    if public == secret {
+        None
+    } else if are(public) && !knows_public {
+        Some(
+            "the sender signs with an Ed25519 key (v1a) and not with a secret; give its public key, whpk_…, as the secret file",
+        )
+    } else if are(secret) && !knows_secret {
+        Some(
+            "the sender signs with a secret (v1) and not with an Ed25519 key; give the secret, whsec_…",
+        )
+    } else {
+        None
+    }
+}
+
+/// Bytes of a bare signature.
+fn tag_bytes(scheme: &SignatureScheme, is_public: bool) -> usize {
+    match scheme.algorithm {
+        Algorithm::HmacSha256 if !is_public => 32,
+        Algorithm::HmacSha256 | Algorithm::HmacSha512 | Algorithm::Ed25519 => 64,
+    }
+}
+
+/// How a scheme writes its signature.
+fn writing(scheme: &SignatureScheme) -> String {
+    let start = scheme.start.replace("{timestamp}", "<seconds>");
+    let before: String = [start.as_str(), &scheme.prefix]
+        .iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| format!("{text} and "))
+        .collect();
+    match scheme.encoding {
+        Encoding::Base64 => format!("{before}Base64"),
+        Encoding::Hex => format!(
+            "{before}{} lower-case hexadecimal digits",
+            2 * tag_bytes(scheme, false)
+        ),
     }
 }
 
@@ -300,6 +389,7 @@ fn altered(verifier: &Verifier, claim: &Claim<'_>, body: &[u8]) -> Option<&'stat
 
 #[cfg(test)]
 mod tests {
+    use super::super::Profile;
     use super::*;
     use hmac::{Hmac, KeyInit, Mac};
     use hyper::header::{HeaderName, HeaderValue};
@@ -324,7 +414,7 @@ mod tests {
     }
 
     fn digits(key: &[u8], signed: &str) -> String {
-        String::from_utf8(hex(&mac(key, signed))).unwrap()
+        hex(&mac(key, signed))
     }
 
     #[track_caller]
@@ -349,7 +439,9 @@ mod tests {
         word: &str,
     ) {
         let verifier = Verifier::new(profile, &[SECRET]).unwrap();
-        let found = Diagnosis::of(&verifier, &headers(sent), body.as_bytes(), NOW, others);
+        let sent = headers(sent);
+        let request = Judged::post(&sent, body.as_bytes());
+        let found = Diagnosis::of(&verifier, &request, NOW, others);
         let Diagnosis::Refused { cause, detail } = &found else {
             panic!("{body} is believed");
         };
@@ -362,7 +454,8 @@ mod tests {
     fn which_of_several_secrets_was_used_is_said() {
         let verifier = Verifier::new(Profile::Vos3000, &["other", SECRET]).unwrap();
         let sent = headers(&[("x-vos3000-signature", &digits(SECRET.as_bytes(), BODY))]);
-        let found = Diagnosis::of(&verifier, &sent, BODY.as_bytes(), NOW, false);
+        let request = Judged::post(&sent, BODY.as_bytes());
+        let found = Diagnosis::of(&verifier, &request, NOW, false);
         assert_eq!(found.to_string(), "signature ok (secret 2 of 2)");
     }
 
@@ -390,6 +483,13 @@ mod tests {
         check_vos3000(&of_longer, BODY, Cause::BodyAltered, "line end was cut");
         let cut = &BODY[..BODY.len() - 3];
         check_vos3000(&signature, cut, Cause::BodyAltered, "not valid JSON");
+        check_vos3000(&signature, "", Cause::BodyAltered, "it is empty");
+        check_vos3000(
+            &signature,
+            "event=cdr&id=evt_2",
+            Cause::SecretOrBody,
+            "no callback",
+        );
         let changed = BODY.replace("evt_1", "evt_2");
         check_vos3000(&signature, &changed, Cause::SecretOrBody, "no callback");
         let sent = [("x-vos3000-signature", signature.as_str())];
@@ -434,7 +534,7 @@ mod tests {
             BODY,
             false,
             Cause::HeaderMissing,
-            "signed as profile vos3000",
+            "say --scheme vos3000",
         );
     }
 

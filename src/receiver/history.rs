@@ -20,6 +20,8 @@ pub const NEWS_BYTES_MAX: usize = 1 << 20;
 pub struct History {
     /// Tells one run of the receiver from another: its start in milliseconds.
     run: i64,
+    /// What is looked for in a request, in words.
+    judged_by: String,
     items: VecDeque<Item>,
     bytes: usize,
     /// Grows with every change; each item carries that of its last one.
@@ -40,10 +42,12 @@ struct Item {
 }
 
 impl History {
-    /// An empty history of the run that began at `run`, in milliseconds.
-    pub fn new(run: i64) -> History {
+    /// An empty history of the run that began at `run`, in milliseconds, whose requests are looked at
+    /// for `judged_by`.
+    pub fn new(run: i64, judged_by: String) -> History {
         History {
             run,
+            judged_by,
             items: VecDeque::new(),
             bytes: 0,
             revision: 0,
@@ -136,6 +140,7 @@ impl History {
         };
         json!({
             "run": self.run,
+            "judged_by": self.judged_by,
             "revision": revision,
             "oldest": self.oldest,
             "more": !is_all,
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_what_has_changed() {
-        let mut history = History::new(1);
+        let mut history = History::new(1, String::new());
         add(&mut history, 1, 2);
         add(&mut history, 2, 2);
         let news = history.since(0);
@@ -189,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_comes_before_its_arrival_is_kept_for_it() {
-        let mut history = History::new(1);
+        let mut history = History::new(1, String::new());
         history.add_relayed(&relayed(1));
         add(&mut history, 1, 2);
         let news = history.since(0);
@@ -203,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_cleared_history_says_from_where_on_it_goes_on() {
-        let mut history = History::new(1);
+        let mut history = History::new(1, String::new());
         add(&mut history, 1, 2);
         add(&mut history, 2, 2);
         history.clear();
@@ -215,7 +220,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_in_number_and_in_bytes() {
-        let mut history = History::new(1);
+        let mut history = History::new(1, String::new());
         for number in 0..HISTORY_MAX as u64 + 7 {
             add(&mut history, number, 2);
         }
@@ -233,7 +238,7 @@ mod tests {
 
     #[test]
     fn much_is_handed_out_in_parts_that_follow_each_other() {
-        let mut history = History::new(1);
+        let mut history = History::new(1, String::new());
         for number in 0..60 {
             add(&mut history, number, 60_000);
         }

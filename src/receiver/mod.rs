@@ -6,8 +6,8 @@
 //!                                                                                  └→ relay, page
 //! ```
 //!
-//! Verification is written from the profiles' public documents, not from the agent's own signer,
-//! so that the two check each other. A callback is *accepted* when it was verified, understood
+//! Signatures are looked for by the table of schemes that the agent signs by; that the table is right is
+//! held by published vectors and by receivers written with other libraries. A callback is *accepted* when it was verified, understood
 //! and entered in the account; that is what an oracle may rely on. A fault that strikes before
 //! (status, hang, reset) leaves it unaccepted; `lost` strikes after, so that the sender does not
 //! learn of it.
@@ -20,6 +20,9 @@ mod content;
 mod desk;
 mod diagnosis;
 mod fault;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod history;
 mod misanswer;
 mod page;
@@ -51,7 +54,7 @@ pub use self::relay::{RELAY_TIMEOUT, RELAY_WAITING_MAX, Relayed, TARGETS_MAX, Ta
 pub use self::saved::{SAVED_BYTES_MAX, SavedError, SavedRequest, add_header};
 pub use self::spool::{SPOOL_BYTES_DEFAULT, SPOOL_BYTES_MIN, SpoolError, SpoolSettings};
 pub use self::tls::{Certificate, TlsError};
-pub use self::verify::{Profile, Reject, SECRETS_MAX, SecretError, TOLERANCE, Verifier};
+pub use self::verify::{Judged, Profile, Reject, SECRETS_MAX, SecretError, TOLERANCE, Verifier};
 pub use self::worker::CONNECTIONS_MAX;
 
 use self::account::Books;
@@ -200,9 +203,10 @@ impl Receiver {
             }
             Some(Err(error)) => return Err(ReceiverError::Spool(error)),
         };
-        let page = settings
-            .web
-            .map(|addr| Arc::new(Page::new(addr.ip(), settings.clock.wall().0)));
+        let page = settings.web.map(|addr| {
+            let judged_by = settings.verifier.to_string();
+            Arc::new(Page::new(addr.ip(), settings.clock.wall().0, judged_by))
+        });
         let relayed = Arc::default();
         let relay = relay(&settings.forwards, page.clone(), Arc::clone(&relayed))?;
         let desk = Desk::new(

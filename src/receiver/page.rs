@@ -37,8 +37,9 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page served on `addr`, of the run that began at `run` in milliseconds.
-    pub fn new(addr: IpAddr, run: i64) -> Page {
+    /// A page served on `addr`, of the run that began at `run` in milliseconds; `judged_by` says what
+    /// requests are looked at for.
+    pub fn new(addr: IpAddr, run: i64, judged_by: String) -> Page {
         let policy = format!(
             "default-src 'none'; connect-src 'self'; style-src {}; script-src {}; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -46,7 +47,7 @@ impl Page {
             digest_of("script"),
         );
         Page {
-            history: Mutex::new(History::new(run)),
+            history: Mutex::new(History::new(run, judged_by)),
             is_loopback: addr.is_loopback(),
             policy: HeaderValue::try_from(policy).expect("Base64 and words are a header's value"),
         }
@@ -161,7 +162,7 @@ mod tests {
 
     #[track_caller]
     fn check(addr: IpAddr, host: &str, expected: u16) {
-        let page = Page::new(addr, 1);
+        let page = Page::new(addr, 1, String::new());
         let reply = ask(&page, "GET", "/", &[("host", host)]).unwrap();
         assert_eq!(reply.status().as_u16(), expected, "{host}");
     }
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn its_policy_allows_its_own_script_and_nothing_else() {
-        let page = Page::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+        let page = Page::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1, String::new());
         let reply = ask(&page, "GET", "/", &[("host", "localhost")]).unwrap();
         let policy = reply.headers()["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'; connect-src 'self'; style-src 'sha256-"));
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_no_part_of_the_page_is_left_to_others() {
-        let page = Page::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+        let page = Page::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1, String::new());
         for (method, path) in [("POST", "/"), ("GET", "/webhook"), ("GET", "/clear")] {
             assert!(ask(&page, method, path, &[]).is_none(), "{method} {path}");
         }
@@ -225,7 +226,7 @@ mod tests {
 
     #[test]
     fn only_its_own_script_clears() {
-        let page = Page::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+        let page = Page::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1, String::new());
         let local = ("host", "localhost");
         let own = ("x-switchhook-page", "clear");
         let status = |headers: &[(&str, &str)]| {

@@ -43,6 +43,7 @@ pub fn arrival_line(arrival: &Arrival) -> String {
     words.push(answer(arrival.answer));
     words.push(match &arrival.diagnosis {
         Diagnosis::Believed { .. } => styled(AnsiColor::Green, &arrival.diagnosis.to_string()),
+        Diagnosis::Unsigned => styled(AnsiColor::Yellow, "not signed"),
         Diagnosis::Refused { cause, .. } => {
             styled(AnsiColor::Red, &format!("signature bad ({cause})"))
         }
@@ -126,7 +127,7 @@ pub fn relayed_line(relayed: &Relayed) -> String {
 pub fn arrival_json(arrival: &Arrival, shown: Shown) -> Value {
     let callback = arrival.callback.as_ref();
     let cause = match &arrival.diagnosis {
-        Diagnosis::Believed { .. } => None,
+        Diagnosis::Believed { .. } | Diagnosis::Unsigned => None,
         Diagnosis::Refused { cause, .. } => Some(cause.to_string()),
     };
     let mut told = json!({

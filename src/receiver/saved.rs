@@ -34,9 +34,13 @@ pub struct SavedRequest {
     pub at: Option<UnixMs>,
     /// The ids of its callbacks, where the file says them.
     pub ids: Vec<String>,
+    /// Its method; empty for `POST` where it is not known.
+    pub method: String,
+    /// The path and query it asked for; empty for that of callbacks where it is not known.
+    pub target: String,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its raw body.
+    /// Its raw body; of a `GET`, which has none, its whole address.
     pub body: Bytes,
 }
 
@@ -61,6 +65,11 @@ impl std::error::Error for SavedError {}
 struct Line<'a> {
     at: String,
     ids: Vec<String>,
+    /// Left out where they are those that nearly every callback has.
+    #[serde(default, skip_serializing_if = "is_post")]
+    method: String,
+    #[serde(default, skip_serializing_if = "is_path")]
+    target: String,
     headers: Vec<(String, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<std::borrow::Cow<'a, str>>,
@@ -75,6 +84,8 @@ impl SavedRequest {
         let line = Line {
             at: self.time(),
             ids: self.ids.clone(),
+            method: self.method.clone(),
+            target: self.target.clone(),
             headers: self
                 .headers
                 .iter()
@@ -93,8 +104,9 @@ impl SavedRequest {
     pub fn to_dump(&self) -> Vec<u8> {
         let ids = serde_json::to_string(&self.ids).unwrap_or_default();
         let head = format!(
-            "POST {} HTTP/1.1\r\n{AT}: {}\r\n{IDS}: {ids}\r\n",
-            super::PATH,
+            "{} {} HTTP/1.1\r\n{AT}: {}\r\n{IDS}: {ids}\r\n",
+            self.method(),
+            self.target(),
             self.time()
         );
         let mut dump = head.into_bytes();
@@ -136,6 +148,8 @@ impl SavedRequest {
         Ok(SavedRequest {
             at: instant(&line.at),
             ids: line.ids,
+            method: line.method,
+            target: line.target,
             headers,
             body: body.into(),
         })
@@ -161,6 +175,10 @@ impl SavedRequest {
                 return Ok(saved);
             }
             if number == 1 && is_request_line(line) {
+                let line = String::from_utf8_lossy(line);
+                let mut words = line.split(' ').map(str::to_string);
+                saved.method = words.next().unwrap_or_default();
+                saved.target = words.next().unwrap_or_default();
                 continue;
             }
             let failed = |what: String| SavedError { line: number, what };
@@ -201,6 +219,22 @@ impl SavedRequest {
         lines.map(read).collect()
     }
 
+    /// The method it was sent with.
+    pub fn method(&self) -> &str {
+        match self.method.as_str() {
+            "" => "POST",
+            method => method,
+        }
+    }
+
+    /// The path and query it asked for.
+    pub fn target(&self) -> &str {
+        match self.target.as_str() {
+            "" => super::PATH,
+            target => target,
+        }
+    }
+
     /// How many bytes the sender said the body has, where that is not what is here.
     pub fn announced_bytes(&self) -> Option<usize> {
         announced(&self.headers).filter(|bytes| *bytes != self.body.len())
@@ -224,6 +258,14 @@ pub fn add_header(headers: &mut HeaderMap, name: &[u8], value: &[u8]) -> Result<
 /// A header's value as text; what is no text is replaced.
 pub fn text_of(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+fn is_post(method: &str) -> bool {
+    matches!(method, "" | "POST")
+}
+
+fn is_path(target: &str) -> bool {
+    target.is_empty() || target == super::PATH
 }
 
 /// Reads a time as it is saved.
@@ -257,6 +299,8 @@ mod tests {
         SavedRequest {
             at: Some(UnixMs(1_775_745_045_120)),
             ids: vec!["evt_1".to_string(), "a \"b\"".to_string()],
+            method: "PUT".to_string(),
+            target: "/webhook?a=1".to_string(),
             headers,
             body: Bytes::copy_from_slice(body),
         }
@@ -266,6 +310,8 @@ mod tests {
     fn check_same(found: &SavedRequest, expected: &SavedRequest) {
         assert_eq!(found.at, expected.at);
         assert_eq!(found.ids, expected.ids);
+        assert_eq!(found.method(), expected.method());
+        assert_eq!(found.target(), expected.target());
         assert_eq!(found.headers, expected.headers);
         assert_eq!(found.body, expected.body);
     }

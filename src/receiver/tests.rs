@@ -387,7 +387,10 @@ fn arrivals_tell_what_became_of_each_request() {
         Entered::Duplicate
     );
     let third = arrivals.recv_timeout(STUCK).unwrap();
-    assert_eq!(third.signature, Err(Reject::Header("x-vos3000-signature")));
+    assert_eq!(
+        third.signature,
+        Err(Reject::Header("x-vos3000-signature".to_string()))
+    );
     assert_eq!(third.callback, None);
     drop(receiver);
     assert!(

@@ -1,55 +1,61 @@
 //! Verify: whether a callback comes from who holds the secret, judged over its raw bytes.
 //!
-//! Written from the two public documents, not from the agent's signer. The body is not parsed
-//! here: a signature is checked over the bytes that came, before anybody looks into them.
+//! What a scheme signs and how it is written comes from the table the agent signs by
+//! ([`SignatureScheme`]), so that whatever an endpoint can be told to send is understood here; the
+//! tests of that table are the published vectors and the libraries of others. The body is not parsed:
+//! a signature is checked over the bytes that came, before anybody looks into them.
 
 use crate::clock::UnixMs;
+use crate::delivery::signer::{self, Encoding, Message, Part, Secret, SignatureScheme, Signer};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use hyper::HeaderMap;
+use hyper::header::HOST;
+use ring::signature::{ED25519, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
-/// How far a `standard` callback's timestamp may be from our clock, either way: five minutes, as
-/// in the libraries of the Standard Webhooks specification.
+/// How far a signed timestamp may be from our clock, either way: five minutes, as in the libraries of
+/// the Standard Webhooks specification.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Most secrets a verifier takes: a developer's receiver stands for a few endpoints at once, each with
 /// the secret in force and the one before. Every one costs a hash of the body of a bad request.
 pub const SECRETS_MAX: usize = 8;
 
-/// What a signature looks like and what it covers.
+/// What a body looks like, and how it is signed unless something else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// Standard Webhooks 1.0.0: `webhook-id`, `webhook-timestamp` and `webhook-signature`, which
-    /// holds `v1,` and Base64 of HMAC-SHA256 over `id.timestamp.body`; several are separated by
-    /// spaces.
+    /// The event in `data`, signed as Standard Webhooks 1.0.0.
     Standard,
-    /// The VOS3000 webhook guide: `X-VOS3000-Signature`, lower-case hexadecimal HMAC-SHA256 of
-    /// the body.
+    /// The VOS3000 webhook guide.
     Vos3000,
-    /// The Vobiz webhook guide: `X-Vobiz-Signature`, lower-case hexadecimal HMAC-SHA256 over
-    /// `timestamp.body`, with the timestamp in `X-Vobiz-Timestamp`.
+    /// The Vobiz webhook guides.
     Vobiz,
     /// CloudEvents, signed as [`Standard`](Profile::Standard).
     CloudEvents,
-    /// The VoIPBIN webhook guide: `X-VoIPBIN-Signature`, `sha256=` and the hexadecimal HMAC-SHA256
-    /// of the body.
+    /// The VoIPBIN webhook guide.
     Voipbin,
+    /// A body of the operator's own, which nothing is known of: its id is that of a header.
+    Custom,
 }
 
 impl Profile {
-    /// The header the signature is in.
-    pub(super) fn signature_header(self) -> &'static str {
+    /// The name of the profile that nothing is known of.
+    pub(super) const CUSTOM: &'static str = "custom";
+
+    /// How it signs; `custom` has no way of its own.
+    fn scheme(self) -> Option<SignatureScheme> {
         match self {
-            Self::Standard | Self::CloudEvents => "webhook-signature",
-            Self::Vos3000 => "x-vos3000-signature",
-            Self::Vobiz => "x-vobiz-signature",
-            Self::Voipbin => "x-voipbin-signature",
+            Self::Standard | Self::CloudEvents => Some(SignatureScheme::standard()),
+            Self::Vos3000 => Some(SignatureScheme::vos3000()),
+            Self::Vobiz => Some(SignatureScheme::vobiz()),
+            Self::Voipbin => Some(SignatureScheme::voipbin()),
+            Self::Custom => None,
         }
     }
 }
@@ -64,8 +70,12 @@ impl FromStr for Profile {
             "vos3000" => Ok(Profile::Vos3000),
             "vobiz" | "vobiz-voice" => Ok(Profile::Vobiz),
             "voipbin" => Ok(Profile::Voipbin),
+            Profile::CUSTOM => Ok(Profile::Custom),
+            _ if SignatureScheme::named(name).is_some() => Err(format!(
+                "{name} is no profile, but a way to sign; say --scheme {name}"
+            )),
             _ => Err(format!(
-                "no profile {name:?} here; write standard, cloudevents, vos3000, vobiz, vobiz-voice or voipbin"
+                "no profile {name:?} here; write standard, cloudevents, vos3000, vobiz, vobiz-voice, voipbin or custom"
             )),
         }
     }
@@ -79,29 +89,39 @@ impl fmt::Display for Profile {
             Self::Vobiz => "vobiz",
             Self::Voipbin => "voipbin",
             Self::CloudEvents => "cloudevents",
+            Self::Custom => Profile::CUSTOM,
         })
     }
 }
 
-/// Why a secret cannot be used.
+/// Why nothing can be verified with what was given. It never holds a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretError {
     /// None was given, or more than [`SECRETS_MAX`].
     Count(usize),
-    /// A secret is empty.
-    Empty,
-    /// A secret of profile `standard` is not `whsec_` and Base64.
-    NotWhsec,
+    /// A secret is none of the scheme.
+    Unusable(signer::SecretError),
+    /// The scheme takes an Ed25519 key, and this is none.
+    NotPublic,
+    /// The profile has no way to sign, and none was given.
+    NoScheme,
 }
 
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Count(found) => write!(f, "{found} secrets; give 1 to {SECRETS_MAX}"),
-            Self::Empty => f.write_str("the secret is empty"),
-            Self::NotWhsec => f.write_str(
-                "a secret of profile standard is whsec_ and base64; \
-                 make one with `switchhook secret generate`",
+            Self::Unusable(error) => write!(
+                f,
+                "{error}; it has to be the very text the endpoint's secret_file holds"
+            ),
+            Self::NotPublic => f.write_str(
+                "this is no Ed25519 key; give the public one, whpk_ and base64 of 32 bytes: \
+                 `switchhook secret public FILE` says it on the sender's side",
+            ),
+            Self::NoScheme => f.write_str(
+                "profile custom has no way to sign of its own; say which with --scheme, as the \
+                 endpoint's signature says",
             ),
         }
     }
@@ -113,7 +133,7 @@ impl std::error::Error for SecretError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reject {
     /// The header of this name is missing, or not text.
-    Header(&'static str),
+    Header(String),
     /// The timestamp is not seconds since 1970.
     Timestamp,
     /// The timestamp is further from our clock than the tolerance.
@@ -138,50 +158,163 @@ impl fmt::Display for Reject {
     }
 }
 
-/// Checks signatures of one profile against one or more secrets.
+/// A request as it is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'r> {
+    /// Its headers.
+    pub headers: &'r HeaderMap,
+    /// Its method.
+    pub method: &'r str,
+    /// The path and the query it asked for.
+    pub target: &'r str,
+    /// Its body, byte for byte; of a `GET`, which has none, its whole address.
+    pub body: &'r [u8],
+}
+
+impl<'r> Judged<'r> {
+    /// A `POST` to where callbacks are taken.
+    pub fn post(headers: &'r HeaderMap, body: &'r [u8]) -> Judged<'r> {
+        Judged {
+            headers,
+            method: "POST",
+            target: super::PATH,
+            body,
+        }
+    }
+
+    /// The same request with another body.
+    pub fn with_body(self, body: &'r [u8]) -> Judged<'r> {
+        Judged { body, ..self }
+    }
+}
+
+/// Checks signatures of one scheme against one or more secrets.
 #[derive(Clone)]
 pub struct Verifier {
     profile: Profile,
-    /// One keyed HMAC per secret, ready to be copied: keying costs two of the four hash blocks
-    /// that a short body takes.
-    keys: Vec<Hmac<Sha256>>,
+    /// None where the endpoint does not sign.
+    scheme: Option<SignatureScheme>,
+    /// The signature's header, in small letters.
+    header: String,
+    keys: Vec<Key>,
     /// What the same secrets come to when they are read wrongly, with the mistake's name.
-    misread: Vec<(&'static str, Hmac<Sha256>)>,
+    misread: Vec<(&'static str, Key)>,
+    /// The addresses the sender has us under; what it names as `Host` where they are not known.
+    urls: Vec<String>,
     tolerance: Duration,
+}
+
+/// What a signature is checked with.
+#[derive(Clone)]
+enum Key {
+    /// A signer with the one secret: what it makes is compared with what came.
+    Secret(Signer),
+    /// The public half of an Ed25519 key.
+    Public(Vec<u8>),
 }
 
 /// What a request's headers say of its signature.
 #[derive(Debug)]
 pub(super) struct Claim<'a> {
-    /// What is signed before the body.
-    pub before: Vec<&'a [u8]>,
-    /// When it says it was signed, where the profile signs a time.
-    pub timestamp: Option<&'a str>,
-    /// The signatures, without what the profile writes before each.
+    id: &'a str,
+    /// When it says it was signed, where the scheme signs a time.
+    timestamp: Option<&'a str>,
+    method: &'a str,
+    /// The addresses it may have been sent to; of a scheme that does not sign them a single empty one.
+    urls: Vec<Cow<'a, str>>,
+    /// The signatures, with what the scheme writes before each.
     pub signatures: Vec<&'a str>,
     /// The signature's header as it came.
     pub written: &'a str,
 }
 
 impl Verifier {
-    /// A verifier for `profile` that believes any of `secrets`.
-    ///
-    /// A `vos3000` secret is its text's bytes, a `standard` one the bytes behind its Base64.
+    /// A verifier for what `profile` signs in its own way, that believes any of `secrets`, each as
+    /// the sender's file holds it.
     ///
     /// # Errors
     ///
     /// [`SecretError`] says which secret is missing or wrong; it never contains one.
     pub fn new(profile: Profile, secrets: &[&str]) -> Result<Verifier, SecretError> {
-        if secrets.is_empty() || secrets.len() > SECRETS_MAX {
-            return Err(SecretError::Count(secrets.len()));
+        let scheme = profile.scheme().ok_or(SecretError::NoScheme)?;
+        Verifier::with_scheme(profile, scheme, secrets)
+    }
+
+    /// A verifier for bodies of `profile` that are signed as `scheme` says. For Ed25519 what is given
+    /// may also be public keys.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn with_scheme(
+        profile: Profile,
+        scheme: SignatureScheme,
+        secrets: &[&str],
+    ) -> Result<Verifier, SecretError> {
+        let mut keys = Vec::new();
+        let mut misread = Vec::new();
+        for text in secrets {
+            if let Some(key) = scheme.public_key(text) {
+                keys.push(Key::Public(key));
+                continue;
+            }
+            let secret = scheme.secret(text).map_err(|error| match error {
+                signer::SecretError::NotEd25519 => SecretError::NotPublic,
+                error => SecretError::Unusable(error),
+            })?;
+            keys.push(Key::of(&scheme, &secret));
+            misread.extend(misreadings(&scheme, &secret));
         }
-        let keys = secrets.iter().map(|secret| key(profile, secret));
-        let misread = secrets.iter().flat_map(|secret| misread(profile, secret));
-        Ok(Verifier {
+        Verifier::of(profile, scheme, keys, misread)
+    }
+
+    /// The same with the secrets of an endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::Count`].
+    pub fn of_endpoint<'s>(
+        profile: Profile,
+        scheme: SignatureScheme,
+        secrets: impl IntoIterator<Item = &'s Secret>,
+    ) -> Result<Verifier, SecretError> {
+        let mut keys = Vec::new();
+        let mut misread = Vec::new();
+        for secret in secrets {
+            keys.push(Key::of(&scheme, secret));
+            misread.extend(misreadings(&scheme, secret));
+        }
+        Verifier::of(profile, scheme, keys, misread)
+    }
+
+    /// A verifier for an endpoint that does not sign: it believes everything.
+    pub fn unsigned(profile: Profile) -> Verifier {
+        Verifier {
             profile,
-            keys: keys.collect::<Result<_, _>>()?,
-            misread: misread.collect(),
+            scheme: None,
+            header: String::new(),
+            keys: Vec::new(),
+            misread: Vec::new(),
+            urls: Vec::new(),
             tolerance: TOLERANCE,
+        }
+    }
+
+    fn of(
+        profile: Profile,
+        scheme: SignatureScheme,
+        keys: Vec<Key>,
+        misread: Vec<(&'static str, Key)>,
+    ) -> Result<Verifier, SecretError> {
+        if keys.is_empty() || keys.len() > SECRETS_MAX {
+            return Err(SecretError::Count(keys.len()));
+        }
+        Ok(Verifier {
+            header: scheme.header.to_ascii_lowercase(),
+            scheme: Some(scheme),
+            keys,
+            misread,
+            ..Verifier::unsigned(profile)
         })
     }
 
@@ -190,9 +323,20 @@ impl Verifier {
         Verifier { tolerance, ..self }
     }
 
-    /// The profile it checks.
+    /// The same for a sender that has us under one of these addresses. They count only where the
+    /// scheme signs the address.
+    pub fn with_urls(self, urls: Vec<String>) -> Verifier {
+        Verifier { urls, ..self }
+    }
+
+    /// The profile of the bodies.
     pub fn profile(&self) -> Profile {
         self.profile
+    }
+
+    /// How they are signed; none where they are not.
+    pub(super) fn scheme(&self) -> Option<&SignatureScheme> {
+        self.scheme.as_ref()
     }
 
     /// How many secrets it believes.
@@ -200,36 +344,66 @@ impl Verifier {
         self.keys.len()
     }
 
+    /// Whether one of them is an Ed25519 key, and whether one is not.
+    pub(super) fn kinds(&self) -> (bool, bool) {
+        let is_public = |key: &Key| match key {
+            Key::Public(_) => true,
+            Key::Secret(signer) => signer.knows_ed25519(),
+        };
+        let public = self.keys.iter().filter(|key| is_public(key)).count();
+        (public > 0, public < self.keys.len())
+    }
+
+    /// The addresses the sender has us under, as far as they are known.
+    pub(super) fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
     /// How far a timestamp may be from our clock, either way.
     pub fn tolerance(&self) -> Duration {
         self.tolerance
     }
 
-    /// Whether `headers` prove that a holder of a secret sent `body`, `now` being our clock.
+    /// Whether `headers` prove that a holder of a secret posted `body`, `now` being our clock.
+    ///
+    /// # Errors
+    ///
+    /// See [`Verifier::judge`].
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
+        self.judge(&Judged::post(headers, body), now)
+    }
+
+    /// Whether `request` proves that a holder of a secret sent it, `now` being our clock.
     ///
     /// # Errors
     ///
     /// [`Reject`] says what is missing or wrong. Comparisons take the same time wherever two
     /// signatures differ.
-    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: UnixMs) -> Result<(), Reject> {
-        let claim = self.claim(headers)?;
+    pub fn judge(&self, request: &Judged<'_>, now: UnixMs) -> Result<(), Reject> {
+        if self.scheme.is_none() {
+            return Ok(());
+        }
+        let claim = self.claim(request)?;
         if let Some(timestamp) = claim.timestamp {
             self.check_age(timestamp, now)?;
         }
-        self.signer(&claim, body).map(drop).ok_or(Reject::Mismatch)
+        let signer = self.signer(&claim, request.body);
+        signer.map(drop).ok_or(Reject::Mismatch)
     }
 
-    /// Which of `contents`, all of them ways to read the same request, the headers prove to come from
-    /// a holder of a secret, and the verdict; where that is none, the first. See [`Verifier::verify`].
+    /// Which of `contents`, all of them ways to read the body of `request`, the headers prove to come
+    /// from a holder of a secret, and the verdict; where that is none, the first. See
+    /// [`Verifier::judge`].
     pub fn choose<'c, B: AsRef<[u8]>>(
         &self,
-        headers: &HeaderMap,
+        request: &Judged<'_>,
         contents: &'c [B],
         now: UnixMs,
     ) -> (Option<&'c B>, Result<(), Reject>) {
-        let judged = contents
-            .iter()
-            .map(|content| (content, self.verify(headers, content.as_ref(), now)));
+        let judged = contents.iter().map(|content| {
+            let verdict = self.judge(&request.with_body(content.as_ref()), now);
+            (content, verdict)
+        });
         let mut judged = judged.filter(|(_, verdict)| *verdict != Err(Reject::Mismatch));
         match judged.next() {
             Some((content, verdict)) => (Some(content), verdict),
@@ -255,33 +429,60 @@ impl Verifier {
 
     /// The signatures that the secrets make of `body`, bare, in the order of the secrets.
     pub(super) fn tags(&self, claim: &Claim<'_>, body: &[u8]) -> Vec<Vec<u8>> {
-        let tag = |key| tag(key, claim, body);
-        self.keys.iter().map(tag).collect()
+        let Some(scheme) = &self.scheme else {
+            return Vec::new();
+        };
+        let messages = claim.messages(body);
+        let written = messages
+            .iter()
+            .flat_map(|message| self.keys.iter().map(|key| self.expected(key, message)));
+        let bare = |written: String| {
+            let prefixes = [scheme.prefix(true), scheme.prefix(false)];
+            let bare = prefixes
+                .iter()
+                .find_map(|prefix| written.strip_prefix(prefix));
+            scheme.encoding.read(bare?)
+        };
+        written.flatten().filter_map(bare).collect()
     }
 
-    /// How the verdict on `body` comes about, in lines: what is signed, what came, and what each secret
-    /// makes of it. No secret is in there, but signatures that this very request can be sent with.
-    pub fn explain(&self, headers: &HeaderMap, body: &[u8]) -> Vec<String> {
-        let digest = hex(&Sha256::digest(body));
+    /// How the verdict on `request` comes about, in lines: what is signed, what came, and what each
+    /// secret makes of it. No secret is in there, but signatures that this very request can be sent
+    /// with.
+    pub fn explain(&self, request: &Judged<'_>) -> Vec<String> {
+        let digest = hex(&Sha256::digest(request.body));
         let mut lines = vec![format!(
-            "the body has {} bytes, SHA-256 {}",
-            body.len(),
-            String::from_utf8_lossy(&digest)
+            "the body has {} bytes, SHA-256 {digest}",
+            request.body.len()
         )];
-        match self.claim(headers) {
-            Err(reject) => lines.push(reject.to_string()),
-            Ok(claim) => {
-                let before = String::from_utf8_lossy(&claim.before.concat()).into_owned();
-                lines.push(format!("signed is {before:?} and then the raw body"));
-                lines.push(format!("came:     {}: {}", self.header(), claim.written));
-                for (place, tag) in self.tags(&claim, body).iter().enumerate() {
-                    let expected = self.written(tag);
-                    lines.push(format!(
-                        "secret {}: {}: {expected}",
-                        place + 1,
-                        self.header()
-                    ));
-                }
+        let Some(scheme) = &self.scheme else {
+            lines.push("this endpoint does not sign".to_string());
+            return lines;
+        };
+        let claim = match self.claim(request) {
+            Err(reject) => {
+                lines.push(reject.to_string());
+                return lines;
+            }
+            Ok(claim) => claim,
+        };
+        for message in claim.messages(request.body) {
+            lines.push(format!("signed is {}", signed_in_words(scheme, &message)));
+        }
+        lines.push(format!("came:     {}: {}", self.header, claim.written));
+        let start = claim.timestamp.map_or_else(
+            || scheme.start.clone(),
+            |timestamp| scheme.start.replace("{timestamp}", timestamp),
+        );
+        for message in claim.messages(request.body) {
+            for (place, key) in self.keys.iter().enumerate() {
+                let place = place + 1;
+                lines.push(match self.expected(key, &message) {
+                    Some(expected) => {
+                        format!("secret {place}: {}: {start}{expected}", self.header)
+                    }
+                    None => format!("secret {place}: a public key, which verifies and cannot sign"),
+                });
             }
         }
         lines
@@ -291,64 +492,95 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`Reject::Header`] names the first one that is missing.
-    pub(super) fn claim<'a>(&self, headers: &'a HeaderMap) -> Result<Claim<'a>, Reject> {
-        let (before, timestamp, written) = match self.profile {
-            Profile::Standard | Profile::CloudEvents => {
-                let id = text(headers, "webhook-id")?.as_bytes();
-                let timestamp = text(headers, "webhook-timestamp")?;
-                let before = vec![id, b".", timestamp.as_bytes(), b"."];
-                (before, Some(timestamp), text(headers, self.header())?)
-            }
-            Profile::Vobiz => {
-                let timestamp = text(headers, "x-vobiz-timestamp")?;
-                let before = vec![timestamp.as_bytes(), b"."];
-                (before, Some(timestamp), text(headers, self.header())?)
-            }
-            Profile::Vos3000 | Profile::Voipbin => (vec![], None, text(headers, self.header())?),
+    /// [`Reject::Header`] names the first one that is missing, [`Reject::Timestamp`] a time that is
+    /// not where it has to be.
+    pub(super) fn claim<'a>(&self, request: &Judged<'a>) -> Result<Claim<'a>, Reject> {
+        let headers = request.headers;
+        let Some(scheme) = &self.scheme else {
+            return Err(Reject::Mismatch);
         };
-        let signatures = match self.profile {
-            Profile::Standard | Profile::CloudEvents => written
-                .split(' ')
-                .filter_map(|signature| signature.strip_prefix("v1,"))
-                .collect(),
-            Profile::Voipbin => written.strip_prefix("sha256=").into_iter().collect(),
-            Profile::Vos3000 | Profile::Vobiz => vec![written],
+        let signs = |part: &Part| scheme.signed.contains(part);
+        let id = match &scheme.id_header {
+            Some(name) => text(headers, name)?,
+            None if signs(&Part::Id) => text(headers, AGENT_ID)?,
+            None => "",
+        };
+        let told = scheme.timestamp_header.as_ref();
+        let told = told.map(|name| text(headers, name)).transpose()?;
+        let written = text(headers, &self.header)?;
+        let (started, rest) = started(&scheme.start, written).ok_or(Reject::Timestamp)?;
+        let signatures = match scheme.separator {
+            Some(separator) => rest.split(separator).collect(),
+            None => vec![rest],
+        };
+        let urls = match signs(&Part::Url) {
+            true => self.addresses(request),
+            false => vec![Cow::Borrowed("")],
         };
         Ok(Claim {
-            before,
-            timestamp,
+            id,
+            timestamp: told.or(started).filter(|_| signs(&Part::Timestamp)),
+            method: request.method,
+            urls,
             signatures,
             written,
         })
     }
 
     /// The header the signature is in.
-    pub(super) fn header(&self) -> &'static str {
-        self.profile.signature_header()
+    pub(super) fn header(&self) -> &str {
+        &self.header
     }
 
-    /// How the profile writes the signature `tag`.
-    pub(super) fn written(&self, tag: &[u8]) -> String {
-        let prefix = match self.profile {
-            Profile::Standard | Profile::CloudEvents => "v1,",
-            Profile::Voipbin => "sha256=",
-            Profile::Vos3000 | Profile::Vobiz => "",
-        };
-        format!("{prefix}{}", String::from_utf8_lossy(&self.encoded(tag)))
+    /// The addresses that `request` may have been sent to.
+    fn addresses<'a>(&self, request: &Judged<'a>) -> Vec<Cow<'a, str>> {
+        if request.method == "GET" {
+            return vec![String::from_utf8_lossy(request.body)];
+        }
+        if !self.urls.is_empty() {
+            return self.urls.iter().cloned().map(Cow::Owned).collect();
+        }
+        let host = text(request.headers, HOST.as_str()).unwrap_or_default();
+        ["http", "https"]
+            .map(|scheme| Cow::Owned(format!("{scheme}://{host}{}", request.target)))
+            .to_vec()
     }
 
-    fn is_signed_with(&self, key: &Hmac<Sha256>, claim: &Claim<'_>, body: &[u8]) -> bool {
-        let expected = self.encoded(&tag(key, claim, body));
-        claim.signatures.iter().fold(false, |found, signature| {
-            found | bool::from(signature.as_bytes().ct_eq(&expected))
+    /// What `key` makes of `message`, as the header has it; none of a public key.
+    fn expected(&self, key: &Key, message: &Message<'_>) -> Option<String> {
+        match key {
+            Key::Secret(signer) => signer.signatures(*message).next(),
+            Key::Public(_) => None,
+        }
+    }
+
+    fn is_signed_with(&self, key: &Key, claim: &Claim<'_>, body: &[u8]) -> bool {
+        let messages = claim.messages(body);
+        messages.iter().fold(false, |found, message| {
+            found | self.is_signature_of(key, claim, message)
         })
     }
 
-    fn encoded(&self, tag: &[u8]) -> Vec<u8> {
-        match self.profile {
-            Profile::Standard | Profile::CloudEvents => STANDARD.encode(tag).into_bytes(),
-            Profile::Vos3000 | Profile::Vobiz | Profile::Voipbin => hex(tag),
+    fn is_signature_of(&self, key: &Key, claim: &Claim<'_>, message: &Message<'_>) -> bool {
+        let Some(scheme) = &self.scheme else {
+            return false;
+        };
+        match key {
+            Key::Secret(signer) => {
+                let expected = signer.signatures(*message).next().unwrap_or_default();
+                claim.signatures.iter().fold(false, |found, signature| {
+                    found | bool::from(signature.as_bytes().ct_eq(expected.as_bytes()))
+                })
+            }
+            Key::Public(key) => {
+                let signed = scheme.signed_bytes(*message);
+                let key = UnparsedPublicKey::new(&ED25519, key);
+                claim.signatures.iter().any(|signature| {
+                    let bare = signature.strip_prefix(scheme.prefix(true));
+                    let tag = bare.and_then(|bare| scheme.encoding.read(bare));
+                    tag.is_some_and(|tag| key.verify(&signed, &tag).is_ok())
+                })
+            }
         }
     }
 
@@ -363,13 +595,82 @@ impl Verifier {
     }
 }
 
-fn tag(key: &Hmac<Sha256>, claim: &Claim<'_>, body: &[u8]) -> Vec<u8> {
-    let mut mac = key.clone();
-    for part in &claim.before {
-        mac.update(part);
+/// The agent's own header with the event's id.
+pub(super) const AGENT_ID: &str = "x-switchhook-id";
+
+impl Claim<'_> {
+    /// What may have been signed: one message for each address.
+    fn messages<'m>(&'m self, body: &'m [u8]) -> Vec<Message<'m>> {
+        // A time that is none is refused before anything is compared.
+        let unix_secs = self.timestamp.and_then(|text| text.parse().ok());
+        let message = |url: &'m Cow<'_, str>| Message {
+            id: self.id,
+            unix_secs: unix_secs.unwrap_or_default(),
+            method: self.method,
+            url,
+            body,
+        };
+        self.urls.iter().map(message).collect()
     }
-    mac.update(body);
-    mac.finalize().into_bytes().to_vec()
+}
+
+/// Takes what a scheme begins its header with off `written`; with the time, where it is in there.
+fn started<'w>(start: &str, written: &'w str) -> Option<(Option<&'w str>, &'w str)> {
+    let Some((before, after)) = start.split_once("{timestamp}") else {
+        // One that begins in another way is judged as it stands: the diagnosis says how it is written.
+        return Some((None, written.strip_prefix(start).unwrap_or(written)));
+    };
+    let rest = written.strip_prefix(before)?;
+    let digits = rest.find(|letter: char| !letter.is_ascii_digit());
+    let (time, rest) = rest.split_at(digits.unwrap_or(rest.len()));
+    let rest = rest.strip_prefix(after)?;
+    Some((Some(time), rest))
+}
+
+/// What is signed of `message`, for somebody who computes it by hand.
+fn signed_in_words(scheme: &SignatureScheme, message: &Message<'_>) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut text = String::new();
+    for part in &scheme.signed {
+        match part {
+            Part::Id => text += message.id,
+            Part::Timestamp => text += &message.unix_secs.to_string(),
+            Part::Url => text += message.url,
+            Part::Method => text += message.method,
+            Part::Literal(literal) => text += literal,
+            Part::Body => {
+                if !text.is_empty() {
+                    words.push(format!("{:?}", std::mem::take(&mut text)));
+                }
+                words.push("the raw body".to_string());
+            }
+        }
+    }
+    if !text.is_empty() {
+        words.push(format!("{text:?}"));
+    }
+    words.join(" and then ")
+}
+
+/// In words what it looks for: the scheme, its header, and how many secrets it believes.
+impl fmt::Display for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(scheme) = &self.scheme else {
+            return f.write_str("none, as the endpoint does not sign");
+        };
+        let mut named = SignatureScheme::NAMED.into_iter();
+        let of_url = named.find(|(_, named)| named().over_url() == *scheme);
+        match (scheme.name(), of_url) {
+            (Some(name), _) => write!(f, "scheme {name}")?,
+            (None, Some((name, _))) => write!(f, "scheme {name} over the address")?,
+            (None, None) => f.write_str("a scheme of its own")?,
+        }
+        write!(f, " ({}), ", scheme.header)?;
+        match self.keys.len() {
+            1 => f.write_str("one secret"),
+            several => write!(f, "{several} secrets"),
+        }
+    }
 }
 
 impl fmt::Debug for Verifier {
@@ -382,78 +683,83 @@ impl fmt::Debug for Verifier {
     }
 }
 
-fn key(profile: Profile, secret: &str) -> Result<Hmac<Sha256>, SecretError> {
-    let bytes = match profile {
-        Profile::Vos3000 | Profile::Vobiz | Profile::Voipbin => secret.as_bytes().to_vec(),
-        Profile::Standard | Profile::CloudEvents => {
-            let encoded = secret.strip_prefix("whsec_").ok_or(SecretError::NotWhsec)?;
-            STANDARD
-                .decode(encoded)
-                .map_err(|_| SecretError::NotWhsec)?
-        }
-    };
-    if bytes.is_empty() {
-        return Err(SecretError::Empty);
+impl Key {
+    fn of(scheme: &SignatureScheme, secret: &Secret) -> Key {
+        Key::Secret(Signer::new(scheme.clone(), [secret]))
     }
-    Ok(Hmac::new_from_slice(&bytes).expect("HMAC takes keys of any length"))
 }
 
 /// The keys that a secret gives to a program that reads it wrongly in one of the usual ways.
-fn misread(profile: Profile, secret: &str) -> Vec<(&'static str, Hmac<Sha256>)> {
-    let mut misread = vec![(
-        "with the line end of the file the secret is in",
-        format!("{secret}\n").into_bytes(),
-    )];
-    match profile {
-        Profile::Standard | Profile::CloudEvents => {
+fn misreadings(scheme: &SignatureScheme, secret: &Secret) -> Vec<(&'static str, Key)> {
+    if secret.is_ed25519() {
+        return Vec::new();
+    }
+    let key = secret.key();
+    let mut misread = Vec::new();
+    if scheme.takes_base64() {
+        let base64 = STANDARD.encode(key);
+        misread.push((
+            "with the secret's text; what counts is the bytes behind its Base64",
+            format!("{WHSEC}{base64}").into_bytes(),
+        ));
+        misread.push((
+            "with the secret's Base64 text; what counts is the bytes behind it",
+            base64.clone().into_bytes(),
+        ));
+        misread.push((
+            "with the line end of the file the secret is in",
+            format!("{WHSEC}{base64}\n").into_bytes(),
+        ));
+        // A secret that is written without the whsec_ is taken as it stands.
+        misread.push((
+            "with the line end of the file the secret is in",
+            [key, b"\n"].concat(),
+        ));
+        if let Ok(bytes) = STANDARD.decode(key) {
             misread.push((
-                "with the secret's text; what counts is the bytes behind its Base64",
-                secret.as_bytes().to_vec(),
-            ));
-            let encoded = secret.strip_prefix("whsec_").unwrap_or_default();
-            misread.push((
-                "with the secret's Base64 text; what counts is the bytes behind it",
-                encoded.as_bytes().to_vec(),
+                "with the bytes behind the secret's Base64; without whsec_ before it, what counts is its text",
+                bytes,
             ));
         }
-        Profile::Vos3000 | Profile::Vobiz | Profile::Voipbin => {
-            let encoded = secret.strip_prefix("whsec_").unwrap_or(secret);
-            if let Ok(bytes) = STANDARD.decode(encoded) {
-                misread.push((
-                    "with the bytes behind the secret's Base64; what counts in this profile is its text",
-                    bytes,
-                ));
-            }
-            if let Some(bare) = secret.strip_prefix("whsec_") {
-                misread.push((
-                    "without the whsec_ before the secret, which in this profile is part of it",
-                    bare.as_bytes().to_vec(),
-                ));
-            }
+    } else {
+        let bare = key.strip_prefix(WHSEC.as_bytes());
+        misread.push((
+            "with the line end of the file the secret is in",
+            [key, b"\n"].concat(),
+        ));
+        if let Ok(bytes) = STANDARD.decode(bare.unwrap_or(key)) {
+            misread.push((
+                "with the bytes behind the secret's Base64; what counts in this scheme is its text",
+                bytes,
+            ));
+        }
+        if let Some(bare) = bare {
+            misread.push((
+                "without the whsec_ before the secret, which in this scheme is part of it",
+                bare.to_vec(),
+            ));
         }
     }
     let keyed = misread.into_iter().filter_map(|(mistake, bytes)| {
-        let key = Hmac::new_from_slice(&bytes).ok()?;
-        Some((mistake, key)).filter(|_| !bytes.is_empty())
+        let secret = Secret::of_bytes(bytes).ok()?;
+        Some((mistake, Key::of(scheme, &secret)))
     });
     keyed.collect()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Reject> {
+/// What the text of a secret that counts by its bytes begins with.
+const WHSEC: &str = "whsec_";
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Reject> {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
-    value.ok_or(Reject::Header(name))
+    value.ok_or_else(|| Reject::Header(name.to_ascii_lowercase()))
 }
 
 /// `bytes` in lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> Vec<u8> {
-    let digit = |nibble: u8| match nibble {
-        0..=9 => b'0' + nibble,
-        _ => b'a' + nibble - 10,
-    };
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    digits.collect()
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    Encoding::Hex.write(bytes, &mut digits);
+    digits
 }
 
 #[cfg(test)]
@@ -594,14 +900,17 @@ mod tests {
         ] {
             assert_eq!(
                 verifier.verify(&sent, BODY, SENT),
-                Err(Reject::Header(missing))
+                Err(Reject::Header(missing.to_string()))
             );
         }
         let sent = headers(&[ID, ("webhook-timestamp", "2021-02-25"), signature]);
         assert_eq!(verifier.verify(&sent, BODY, SENT), Err(Reject::Timestamp));
         let verifier = Verifier::new(Profile::Vos3000, &["secret"]).unwrap();
         let verdict = verifier.verify(&HeaderMap::new(), BODY, SENT);
-        assert_eq!(verdict, Err(Reject::Header("x-vos3000-signature")));
+        assert_eq!(
+            verdict,
+            Err(Reject::Header("x-vos3000-signature".to_string()))
+        );
     }
 
     #[test]
@@ -626,16 +935,20 @@ mod tests {
     #[test]
     fn a_secret_that_cannot_work_is_refused() {
         let refused = |profile, secrets: &[&str]| Verifier::new(profile, secrets).unwrap_err();
-        assert_eq!(
-            refused(Profile::Standard, &["plain"]),
-            SecretError::NotWhsec
-        );
+        use signer::SecretError::{Empty, NotBase64, NotEd25519};
+        let unusable = SecretError::Unusable;
         assert_eq!(
             refused(Profile::Standard, &["whsec_!"]),
-            SecretError::NotWhsec
+            unusable(NotBase64)
         );
-        assert_eq!(refused(Profile::Standard, &["whsec_"]), SecretError::Empty);
-        assert_eq!(refused(Profile::Vos3000, &[""]), SecretError::Empty);
+        assert_eq!(refused(Profile::Standard, &["whsec_"]), unusable(Empty));
+        assert_eq!(refused(Profile::Vos3000, &[""]), unusable(Empty));
+        assert_eq!(refused(Profile::Custom, &["a"]), SecretError::NoScheme);
+        assert_eq!(
+            refused(Profile::Standard, &["whsk_AAAA"]),
+            SecretError::NotPublic
+        );
+        assert_eq!(Secret::parse("whsk_AAAA").unwrap_err(), NotEd25519);
         assert_eq!(refused(Profile::Vos3000, &[]), SecretError::Count(0));
         assert_eq!(
             refused(Profile::Vos3000, &["a"; SECRETS_MAX + 1]),

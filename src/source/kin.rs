@@ -319,7 +319,7 @@ impl Source {
             let last = compared.matched.last().and_then(|&at| related.get(at));
             last.is_some_and(|last| last.of == parent.of)
         };
-        if let Some(parent) = matched().last().filter(is_last_over) {
+        if let Some(parent) = matched().next_back().filter(is_last_over) {
             let mark = Mark::of(&parent.position);
             let heir = Heir {
                 mark,

@@ -19,6 +19,9 @@
 //! at the same offsets after the same first row, so that their events have the same ids.
 
 mod change;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod growth;
 mod gunzip;
 mod hidden;

@@ -86,10 +86,11 @@ impl fmt::Display for WatchProblem {
             }
             Self::Refused { directory, errno } => {
                 let directory = directory.display();
-                write!(
-                    f,
-                    "{directory} cannot be watched: {errno}; look at fs.inotify.max_user_watches"
-                )
+                let advice = match errno {
+                    Errno::EACCES => "the agent's user must be able to read it",
+                    _ => "look at fs.inotify.max_user_watches",
+                };
+                write!(f, "{directory} cannot be watched: {errno}; {advice}")
             }
             Self::TooMany => write!(
                 f,

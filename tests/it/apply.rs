@@ -161,10 +161,10 @@ fn rows_of_packed_files_are_told_again_with_the_ids_they_had() {
         "50000",
     ];
     let told = answer(&bench, &all, 0);
-    assert!(told.contains("300 rows of 1 files told again"), "{told}");
+    assert!(told.contains("300 rows of 1 file told again"), "{told}");
     fs::remove_file(&plain).unwrap();
     let told = answer(&bench, &all, 0);
-    assert!(told.contains("300 rows of 1 files told again"), "{told}");
+    assert!(told.contains("300 rows of 1 file told again"), "{told}");
     // By its content, whatever it is called.
     let other = bench.path("from-the-archive");
     fs::rename(&packed, &other).unwrap();
@@ -178,7 +178,7 @@ fn rows_of_packed_files_are_told_again_with_the_ids_they_had() {
         other.to_str().unwrap(),
     ];
     let told = answer(&bench, &one, 0);
-    assert!(told.contains("300 rows of 1 files told again"), "{told}");
+    assert!(told.contains("300 rows of 1 file told again"), "{told}");
     wait_until("every row to arrive three times more", || {
         receiver.account().duplicates == 900
     });

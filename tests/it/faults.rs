@@ -382,12 +382,12 @@ fn d10_a_certificate_that_must_not_be_believed_is_named_with_what_is_wrong() {
     check_trouble(
         "tls=expired",
         tls,
-        "invalid peer certificate: certificate expired",
+        "the receiver's certificate expired at 2021-01-01T00:00:00Z; it is ",
     );
     check_trouble(
         "tls=not-yet-valid",
         tls,
-        "invalid peer certificate: certificate not valid yet",
+        "the receiver's certificate is valid from 2090-01-01T00:00:00Z only; it is ",
     );
     check_trouble(
         "tls=wrong-name",

@@ -18,7 +18,8 @@ fn attempt(path: &Path, more: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// Checks a configuration that is nothing but the table printed and an endpoint.
+/// Checks a configuration that is nothing but the table printed and an endpoint; of documents there
+/// are no rows to count.
 #[track_caller]
 fn check_pasted(printed: &str, rows: usize) {
     let (_, table) = printed.split_once("to paste and adjust\n").expect(printed);
@@ -32,7 +33,10 @@ fn check_pasted(printed: &str, rows: usize) {
     let output = run(&["check", "--config", path.to_str().unwrap()]);
     let (out, errors) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{out}\n{errors}\n{table}");
-    let expected = format!("of the first rows {rows} fit, 0 do not");
+    let expected = match rows {
+        0 => "the configuration is good".to_string(),
+        rows => format!("of the first rows {rows} fit, 0 do not"),
+    };
     assert!(out.contains(&expected), "{expected:?} is not in\n{out}");
 }
 
@@ -46,7 +50,8 @@ fn the_table_that_try_prints_can_be_pasted_for_every_sample_of_lines() {
         ("asterisk/cel/Master.csv", 3),
         ("asterisk/logs/queue_log", 6),
         ("freeswitch/cdr-csv/Master-builtin-template.csv", 4),
-        ("kamailio/acc-syslog.log", 5),
+        // Told in lines and as whole calls: what is pasted tells the whole ones alone.
+        ("kamailio/acc-syslog.log", 1),
         ("opensips/acc_flatstore_1.log", 3),
         ("nasty/gbk.csv", 2),
     ] {
@@ -58,6 +63,37 @@ fn the_table_that_try_prints_can_be_pasted_for_every_sample_of_lines() {
         let out = text(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{name}: {out}");
         check_pasted(&out, rows);
+    }
+}
+
+#[test]
+fn a_directory_of_documents_is_tried_by_its_newest_and_what_is_printed_can_be_pasted() {
+    for name in ["freeswitch/json_cdr", "freeswitch/xml_cdr"] {
+        let dir = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(fixture(name)).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let output = attempt(dir.path(), &[]);
+        let out = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{name}: {out}");
+        assert!(out.contains("start = \"now\""), "{out}");
+        check_pasted(&out, 0);
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let said = text(&attempt(empty.path(), &[]).stderr);
+    assert!(said.contains("no file in it; name one file"), "{said}");
+}
+
+#[test]
+fn a_source_that_is_pasted_beside_another_has_a_name_of_its_own() {
+    for (name, expected) in [
+        ("asterisk/cdr-csv/Master-18col.csv", "name = \"cdr\""),
+        ("asterisk/logs/queue_log", "name = \"asterisk-queue-log\""),
+        ("asterisk/cel/Master.csv", "name = \"asterisk-cel\""),
+    ] {
+        let out = text(&attempt(&fixture(name), &[]).stdout);
+        assert!(out.contains(expected), "{out}");
     }
 }
 
@@ -98,7 +134,11 @@ fn try_says_why_nothing_fits_and_exits_with_65() {
         .take(3)
         .map(|line| format!("{line}\n"))
         .collect();
-    let cases: [(Vec<u8>, &str); 5] = [
+    let cases: [(Vec<u8>, &str); 6] = [
+        (
+            b"{\n  \"alarms\": [\n    {}\n  ]\n}\n".to_vec(),
+            "format = \"vos3000-push\"",
+        ),
         (
             three
                 .into_bytes()

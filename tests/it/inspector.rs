@@ -16,9 +16,9 @@ use std::thread::JoinHandle;
 use switchhook::receiver::Profile;
 
 /// `switchhook receive`, running.
-struct Inspector {
+pub struct Inspector {
     child: Child,
-    port: u16,
+    pub port: u16,
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -29,10 +29,17 @@ impl Inspector {
     }
 
     fn start_listening(bench: &Bench, arguments: &[&str]) -> Inspector {
+        let secret = bench.path("secret");
+        let all = [&["--secret-file", secret.to_str().unwrap()], arguments].concat();
+        Inspector::launch(bench, &all)
+    }
+
+    /// Starts it with these arguments alone, in the bench's directory.
+    pub fn launch(bench: &Bench, arguments: &[&str]) -> Inspector {
         let mut child = switchhook()
-            .args(["receive", "--secret-file"])
-            .arg(bench.path("secret"))
+            .arg("receive")
             .args(arguments)
+            .current_dir(bench.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -66,17 +73,17 @@ impl Inspector {
         inspector
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/webhook", self.port)
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
     /// Waits for a line that contains `text`.
     #[track_caller]
-    fn line(&self, text: &str) -> String {
+    pub fn line(&self, text: &str) -> String {
         let mut found = None;
         wait_until(text, || {
             let lines = self.lines.lock().unwrap();
@@ -97,7 +104,7 @@ impl Inspector {
         self.post(body, Some(&signature(SECRET, body)))
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+    pub fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let length = body.len();
@@ -112,7 +119,7 @@ impl Inspector {
     }
 
     /// Asks it to stop; returns everything it printed.
-    fn stop(mut self) -> Vec<String> {
+    pub fn stop(mut self) -> Vec<String> {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         assert!(self.child.wait().unwrap().success());
@@ -714,7 +721,7 @@ impl Browser {
         self.ask("POST", "/actions", &json!({ "actions": [source] }));
     }
 
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = match body {
             Value::Null => String::new(),
             body => body.to_string(),

@@ -868,7 +868,7 @@ fn what_was_pushed_and_what_was_refused_is_shown_by_status_and_sources() {
         [1, 1, 1, 0, 0].map(Some),
         "{status}"
     );
-    let words = "1 pushes taken, 0 waiting; refused: 1 not allowed, 1 another page";
+    let words = "1 pushes taken, 0 waiting; refused: 1 not allowed, 1 of an unknown page";
     for command in ["status", "sources"] {
         let told = shown(&[command]);
         assert!(told.contains(words), "{command}: {told}");

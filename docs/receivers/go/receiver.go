@@ -40,16 +40,26 @@ type receiver struct {
 }
 
 func main() {
+	profile := os.Getenv("PROFILE")
+	if profile == "" {
+		profile = "vos3000"
+	}
+	if profile != "vos3000" && profile != "standard" {
+		log.Fatalf("PROFILE is vos3000 or standard, not %s", profile)
+	}
+	r := &receiver{standard: profile == "standard", inbox: os.Getenv("INBOX")}
+	if inbox, err := os.Stat(r.inbox); err != nil || !inbox.IsDir() {
+		log.Fatalf("set INBOX to an existing directory, not %q", r.inbox)
+	}
 	secrets, err := os.ReadFile(os.Getenv("SECRET_FILE"))
 	if err != nil {
-		log.Fatal(err)
+		log.Fatalf("set SECRET_FILE to a file with the secret of the endpoint: %v", err)
 	}
-	r := &receiver{standard: os.Getenv("PROFILE") == "standard", inbox: os.Getenv("INBOX")}
 	for _, secret := range strings.Fields(string(secrets)) {
 		key := []byte(secret)
-		if r.standard {
-			if key, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_")); err != nil {
-				log.Fatal("a secret of profile standard is whsec_ and Base64")
+		if r.standard && strings.HasPrefix(secret, "whsec_") {
+			if key, err = base64.StdEncoding.DecodeString(secret[len("whsec_"):]); err != nil {
+				log.Fatal("SECRET_FILE: what follows whsec_ is not Base64")
 			}
 		}
 		r.keys = append(r.keys, key)
@@ -69,6 +79,7 @@ func main() {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 	}
+	log.Printf("listening on %s, profile %s", server.Addr, profile)
 	log.Fatal(server.ListenAndServe())
 }
 
@@ -88,8 +99,8 @@ func (r *receiver) webhook(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return // The sender broke off.
 	}
-	if !r.isSigned(request.Header, body) {
-		refuse(w, http.StatusUnauthorized, "the signature does not match")
+	if problem := r.whyNot(request.Header, body); problem != "" {
+		refuse(w, http.StatusUnauthorized, problem)
 		return
 	}
 	var event struct {
@@ -120,15 +131,16 @@ func (r *receiver) webhook(w http.ResponseWriter, request *http.Request) {
 	io.WriteString(w, `{"status":"`+status+`"}`+"\n")
 }
 
-// isSigned tells whether a holder of a secret sent exactly these bytes, lately.
-func (r *receiver) isSigned(headers http.Header, body []byte) bool {
+// whyNot tells why it is not to be believed that a holder of a secret sent exactly these bytes, lately;
+// nothing if it is.
+func (r *receiver) whyNot(headers http.Header, body []byte) string {
 	before, given := "", []string{headers.Get("X-VOS3000-Signature")}
 	if r.standard {
 		sent := headers.Get("webhook-timestamp")
 		seconds, err := strconv.ParseInt(sent, 10, 64)
 		age := time.Since(time.Unix(seconds, 0))
 		if err != nil || age > window || age < -window {
-			return false
+			return "the timestamp is missing or more than 300 s off: compare the clocks"
 		}
 		before = headers.Get("webhook-id") + "." + sent + "."
 		given = strings.Split(headers.Get("webhook-signature"), " ")
@@ -144,11 +156,11 @@ func (r *receiver) isSigned(headers http.Header, body []byte) bool {
 		for _, signature := range given {
 			// Equal takes the same time wherever two signatures differ.
 			if hmac.Equal([]byte(signature), []byte(expected)) {
-				return true
+				return ""
 			}
 		}
 	}
-	return false
+	return "no signature matches: compare the secret and the profile"
 }
 
 // store writes the body under its id, durably; false when that id is there already.

@@ -44,29 +44,46 @@ public final class Receiver {
     private final List<SecretKeySpec> keys = new ArrayList<>();
     private final Path inbox;
 
-    private Receiver() throws IOException {
-        standard = "standard".equals(System.getenv("PROFILE"));
-        inbox = Path.of(System.getenv("INBOX"));
-        for (String secret : Files.readAllLines(Path.of(System.getenv("SECRET_FILE")))) {
+    private Receiver(String profile) throws IOException {
+        standard = profile.equals("standard");
+        if (!standard && !profile.equals("vos3000")) {
+            stop("PROFILE is vos3000 or standard, not " + profile);
+        }
+        inbox = Path.of(System.getenv().getOrDefault("INBOX", "(nothing)"));
+        if (!Files.isDirectory(inbox)) {
+            stop("set INBOX to an existing directory, not " + inbox);
+        }
+        Path secrets = Path.of(System.getenv().getOrDefault("SECRET_FILE", "(nothing)"));
+        if (!Files.isReadable(secrets)) {
+            stop("set SECRET_FILE to a file with the secret of the endpoint, not " + secrets);
+        }
+        for (String secret : Files.readAllLines(secrets)) {
             if (!secret.isEmpty()) {
-                byte[] key = standard
+                byte[] key = standard && secret.startsWith("whsec_")
                         ? Base64.getDecoder().decode(secret.substring("whsec_".length()))
                         : secret.getBytes(StandardCharsets.UTF_8);
                 keys.add(new SecretKeySpec(key, "HmacSHA256"));
             }
         }
         if (keys.isEmpty()) {
-            throw new IOException("SECRET_FILE holds no secret");
+            stop("SECRET_FILE holds no secret");
         }
     }
 
+    private static void stop(String text) {
+        System.err.println(text);
+        System.exit(64);
+    }
+
     public static void main(String[] arguments) throws IOException {
-        Receiver receiver = new Receiver();
+        String profile = System.getenv().getOrDefault("PROFILE", "vos3000");
+        Receiver receiver = new Receiver(profile);
         int port = Integer.parseInt(System.getenv().getOrDefault("PORT", "8080"));
         HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", port), 0);
         server.setExecutor(Executors.newFixedThreadPool(THREADS));
         server.createContext("/webhook", receiver::webhook);
         server.start();
+        System.out.println("listening on 127.0.0.1:" + port + ", profile " + profile);
     }
 
     private void webhook(HttpExchange exchange) throws IOException {
@@ -82,8 +99,9 @@ public final class Receiver {
                 answer(exchange, 413, "too long");
                 return;
             }
-            if (!isSigned(exchange, body)) {
-                answer(exchange, 401, "the signature does not match");
+            String problem = whyNot(exchange, body);
+            if (problem != null) {
+                answer(exchange, 401, problem);
                 return;
             }
             String id = standard ? header(exchange, "webhook-id") : lastId(body);
@@ -99,15 +117,15 @@ public final class Receiver {
         }
     }
 
-    /** Whether a holder of a secret sent exactly these bytes, lately. */
-    private boolean isSigned(HttpExchange exchange, byte[] body) {
+    /** Why it is not to be believed that a holder of a secret sent exactly these bytes, lately; null if it is. */
+    private String whyNot(HttpExchange exchange, byte[] body) {
         String before = "";
         String[] given = {header(exchange, "X-VOS3000-Signature")};
         if (standard) {
             String sent = header(exchange, "webhook-timestamp");
             if (!sent.matches("[0-9]{1,12}")
                     || Math.abs(System.currentTimeMillis() / 1000 - Long.parseLong(sent)) > WINDOW_SECONDS) {
-                return false;
+                return "the timestamp is missing or more than 300 s off: compare the clocks";
             }
             before = header(exchange, "webhook-id") + "." + sent + ".";
             given = header(exchange, "webhook-signature").split(" ");
@@ -117,11 +135,11 @@ public final class Receiver {
             for (String signature : given) {
                 // isEqual takes the same time wherever two signatures differ.
                 if (MessageDigest.isEqual(signature.getBytes(StandardCharsets.UTF_8), expected)) {
-                    return true;
+                    return null;
                 }
             }
         }
-        return false;
+        return "no signature matches: compare the secret and the profile";
     }
 
     private byte[] signature(SecretKeySpec key, byte[] before, byte[] body) {

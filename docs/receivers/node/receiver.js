@@ -15,8 +15,28 @@ const express = require('express');
 
 const WINDOW_SECONDS = 300;
 const { SECRET_FILE, INBOX, PROFILE = 'vos3000', PORT = '8080' } = process.env;
-const secrets = require('node:fs').readFileSync(SECRET_FILE, 'utf8').split(/\r?\n/).filter(Boolean);
-if (secrets.length === 0) throw new Error(`${SECRET_FILE} holds no secret`);
+if (!SECRET_FILE) stop('set SECRET_FILE to a file with the secret of the endpoint');
+if (!isDirectory(INBOX)) stop(`set INBOX to an existing directory, not ${INBOX}`);
+if (!['vos3000', 'standard'].includes(PROFILE)) stop(`PROFILE is vos3000 or standard, not ${PROFILE}`);
+const secrets = readSecrets();
+
+function stop(text) {
+  console.error(text);
+  process.exit(64);
+}
+
+function isDirectory(name) {
+  return Boolean(name) && require('node:fs').statSync(name, { throwIfNoEntry: false })?.isDirectory();
+}
+
+function readSecrets() {
+  try {
+    const found = require('node:fs').readFileSync(SECRET_FILE, 'utf8').split(/\r?\n/).filter(Boolean);
+    return found.length ? found : stop(`${SECRET_FILE} holds no secret`);
+  } catch (error) {
+    return stop(`SECRET_FILE: ${error.message}`);
+  }
+}
 
 // Compares in a time that does not tell where two signatures differ.
 function same(given, expected) {
@@ -24,22 +44,31 @@ function same(given, expected) {
   return a.length === b.length && crypto.timingSafeEqual(a, b);
 }
 
-// Whether a holder of a secret sent exactly these bytes, lately.
-function isSigned(request, body) {
+// The key behind a secret: of `standard` the bytes behind its Base64, of `vos3000` its text.
+function keyOf(secret) {
+  const isBase64 = PROFILE === 'standard' && secret.startsWith('whsec_');
+  return isBase64 ? Buffer.from(secret.slice('whsec_'.length), 'base64') : secret;
+}
+
+// Why it is not to be believed that a holder of a secret sent exactly these bytes, lately; '' if it is.
+function whyNot(request, body) {
+  const mismatch = 'no signature matches: compare the secret and the profile';
   const hmac = (key, ...parts) => parts.reduce((mac, part) => mac.update(part), crypto.createHmac('sha256', key));
   if (PROFILE === 'standard') {
     const id = request.get('webhook-id') ?? '';
     const time = request.get('webhook-timestamp') ?? '';
     const given = (request.get('webhook-signature') ?? '').split(' ');
-    if (!/^\d+$/.test(time) || Math.abs(Date.now() / 1000 - Number(time)) > WINDOW_SECONDS) return false;
-    return secrets.some(secret => {
-      const key = Buffer.from(secret.slice('whsec_'.length), 'base64');
-      const expected = 'v1,' + hmac(key, `${id}.${time}.`, body).digest('base64');
+    if (!/^\d+$/.test(time) || Math.abs(Date.now() / 1000 - Number(time)) > WINDOW_SECONDS) {
+      return 'the timestamp is missing or more than 300 s off: compare the clocks';
+    }
+    const isSigned = secrets.some(secret => {
+      const expected = 'v1,' + hmac(keyOf(secret), `${id}.${time}.`, body).digest('base64');
       return given.some(signature => same(signature, expected));
     });
+    return isSigned ? '' : mismatch;
   }
   const given = request.get('x-vos3000-signature') ?? '';
-  return secrets.some(secret => same(given, hmac(secret, body).digest('hex')));
+  return secrets.some(secret => same(given, hmac(keyOf(secret), body).digest('hex'))) ? '' : mismatch;
 }
 
 // Writes the body under its id, durably; false when that id is there already.
@@ -72,7 +101,8 @@ app.use('/webhook', express.raw({ type: () => true, limit: '1mb', inflate: false
 
 app.post('/webhook', async (request, response) => {
   const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  if (!isSigned(request, body)) return refuse(response, 401, 'the signature does not match');
+  const problem = whyNot(request, body);
+  if (problem) return refuse(response, 401, problem);
   let id;
   try {
     const event = JSON.parse(body.toString('utf8'));
@@ -96,4 +126,6 @@ function refuse(response, status, text) {
   response.status(status).json({ error: text });
 }
 
-const server = app.listen(Number(PORT), '127.0.0.1', () => console.log(`listening on ${server.address().port}`));
+const server = app.listen(Number(PORT), '127.0.0.1', () => {
+  console.log(`listening on 127.0.0.1:${server.address().port}, profile ${PROFILE}`);
+});

@@ -24,19 +24,19 @@ function answer(int $status, string $text): never
     exit;
 }
 
-/** The event's id if a holder of a secret sent exactly these bytes, null otherwise. */
-function signed_id(string $profile, array $secrets, string $body): ?string
+/** The event's id if a holder of a secret sent exactly these bytes, lately; otherwise it is answered why not. */
+function signed_id(string $profile, array $secrets, string $body): string
 {
     $standard = $profile === 'standard';
     $id = $_SERVER['HTTP_WEBHOOK_ID'] ?? '';
     $time = $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '';
     $given = explode(' ', $_SERVER[$standard ? 'HTTP_WEBHOOK_SIGNATURE' : 'HTTP_X_VOS3000_SIGNATURE'] ?? '');
     if ($standard && (!ctype_digit($time) || abs(time() - (int) $time) > WINDOW_SECONDS)) {
-        return null;
+        answer(401, 'the timestamp is missing or more than 300 s off: compare the clocks');
     }
     foreach ($secrets as $secret) {
         if ($standard) {
-            $key = base64_decode(substr($secret, strlen('whsec_')), true);
+            $key = str_starts_with($secret, 'whsec_') ? base64_decode(substr($secret, strlen('whsec_')), true) : $secret;
             $expected = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$time.$body", $key, true));
         } else {
             $expected = hash_hmac('sha256', $body, $secret);
@@ -48,7 +48,7 @@ function signed_id(string $profile, array $secrets, string $body): ?string
             }
         }
     }
-    return null;
+    answer(401, 'no signature matches: compare the secret and the profile');
 }
 
 /** Writes the body under its id, durably; false when that id is there already. */
@@ -81,14 +81,18 @@ $body = file_get_contents('php://input', length: BODY_BYTES_MAX + 1);
 if (strlen($body) > BODY_BYTES_MAX) {
     answer(413, 'too long');
 }
-$secrets = file(getenv('SECRET_FILE'), FILE_IGNORE_NEW_LINES | FILE_SKIP_EMPTY_LINES);
+$profile = getenv('PROFILE') ?: 'vos3000';
+if (!in_array($profile, ['vos3000', 'standard'], true)) {
+    answer(503, "PROFILE is vos3000 or standard, not $profile");
+}
+$secrets = @file((string) getenv('SECRET_FILE'), FILE_IGNORE_NEW_LINES | FILE_SKIP_EMPTY_LINES);
 if (!$secrets) {
-    answer(503, 'no secret');
+    answer(503, 'set SECRET_FILE to a file with the secret of the endpoint');
 }
-$id = signed_id(getenv('PROFILE') ?: 'vos3000', $secrets, $body);
-if ($id === null) {
-    answer(401, 'the signature does not match');
+if (!is_dir((string) getenv('INBOX'))) {
+    answer(503, 'set INBOX to an existing directory');
 }
+$id = signed_id($profile, $secrets, $body);
 if (!preg_match('/^[A-Za-z0-9_-]{1,128}$/', $id) || json_decode($body) === null) {
     answer(400, 'no callback');
 }

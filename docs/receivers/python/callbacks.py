@@ -20,9 +20,16 @@ BODY_BYTES_MAX = 1 << 20
 WINDOW_SECONDS = 300
 
 PROFILE = os.environ.get("PROFILE", "vos3000")
-INBOX = os.environ["INBOX"]
-with open(os.environ["SECRET_FILE"], encoding="utf-8") as file:
-    SECRETS = [line for line in file.read().splitlines() if line]
+if PROFILE not in ("vos3000", "standard"):
+    raise SystemExit(f"PROFILE is vos3000 or standard, not {PROFILE}")
+INBOX = os.environ.get("INBOX", "")
+if not os.path.isdir(INBOX):
+    raise SystemExit(f"set INBOX to an existing directory, not {INBOX!r}")
+try:
+    with open(os.environ.get("SECRET_FILE", ""), encoding="utf-8") as file:
+        SECRETS = [line for line in file.read().splitlines() if line]
+except OSError as problem:
+    raise SystemExit(f"set SECRET_FILE to a file with the secret of the endpoint: {problem}")
 if not SECRETS:
     raise SystemExit("SECRET_FILE holds no secret")
 
@@ -31,8 +38,9 @@ log = logging.getLogger("callbacks")
 
 def take(headers, body):
     """Judges one request and stores it; returns the status and the answer's body."""
-    if not is_signed(headers, body):
-        return refuse(401, "the signature does not match")
+    problem = why_not(headers, body)
+    if problem:
+        return refuse(401, problem)
     try:
         event = json.loads(body)
         identity = headers.get("webhook-id") if PROFILE == "standard" else event["id"]
@@ -51,27 +59,29 @@ def refuse(status, text):
     return status, {"error": text}
 
 
-def is_signed(headers, body):
-    """Whether a holder of a secret sent exactly these bytes, lately."""
+def why_not(headers, body):
+    """Why it is not to be believed that a holder of a secret sent exactly these bytes, lately."""
     if PROFILE == "standard":
         identity, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
         if not re.fullmatch(r"[0-9]{1,12}", sent) or abs(time.time() - int(sent)) > WINDOW_SECONDS:
-            return False
+            return "the timestamp is missing or more than 300 s off: compare the clocks"
         signed = f"{identity}.{sent}.".encode() + body
         given = headers.get("webhook-signature", "").split(" ")
     else:
         signed, given = body, [headers.get("x-vos3000-signature", "")]
     # compare_digest takes the same time wherever two signatures differ.
-    return any(
+    is_signed = any(
         hmac.compare_digest(signature.encode(), expected(secret, signed))
         for secret in SECRETS
         for signature in given
     )
+    return None if is_signed else "no signature matches: compare the secret and the profile"
 
 
 def expected(secret, signed):
     if PROFILE == "standard":
-        key = base64.b64decode(secret.removeprefix("whsec_"))
+        is_base64 = secret.startswith("whsec_")
+        key = base64.b64decode(secret[len("whsec_"):]) if is_base64 else secret.encode()
         return b"v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256))
     return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest().encode()
 

@@ -18,7 +18,15 @@ BODY_BYTES_MAX=$((1 << 20))
 WINDOW_SECONDS=300
 
 if [ "${1:-}" != serve ]; then
-    exec socat -T 30 "TCP-LISTEN:${PORT:-8080},bind=127.0.0.1,reuseaddr,fork,max-children=16" EXEC:"$0 serve"
+    stop() { echo "$1" >&2 && exit 64; }
+    [[ ${PROFILE:-vos3000} =~ ^(vos3000|standard)$ ]] || stop "PROFILE is vos3000 or standard, not $PROFILE"
+    [ -d "${INBOX:-}" ] || stop "set INBOX to an existing directory, not '${INBOX:-}'"
+    [ -s "${SECRET_FILE:-}" ] || stop "set SECRET_FILE to a file with the secret of the endpoint, not '${SECRET_FILE:-}'"
+    for program in socat openssl; do
+        command -v "$program" >/dev/null || stop "$program is not installed"
+    done
+    echo "listening on 127.0.0.1:${PORT:-8080}, profile ${PROFILE:-vos3000}"
+    exec socat -T 30 "TCP-LISTEN:${PORT:-8080},bind=127.0.0.1,reuseaddr,fork,max-children=16" EXEC:"$(realpath "$0") serve"
 fi
 
 answer() { # status, reason, text
@@ -62,18 +70,23 @@ same() {
     [ "$(openssl dgst -sha256 <<<"$salt$1")" = "$(openssl dgst -sha256 <<<"$salt$2")" ]
 }
 
-# Whether a holder of a secret sent exactly these bytes, lately.
+# Whether a holder of a secret sent exactly these bytes, lately; if not, says why.
 is_signed() {
     local secret expected signature now
     if [ "${PROFILE:-vos3000}" = standard ]; then
+        why='the timestamp is missing or more than 300 s off: compare the clocks'
         [[ $timestamp =~ ^[0-9]{1,12}$ ]] || return 1
         now=$(date +%s)
         ((now - timestamp <= WINDOW_SECONDS && timestamp - now <= WINDOW_SECONDS)) || return 1
     fi
+    why='no signature matches: compare the secret and the profile'
     while IFS= read -r secret; do
         [ -n "$secret" ] || continue
         if [ "${PROFILE:-vos3000}" = standard ]; then
-            key=$(openssl base64 -d -A <<<"${secret#whsec_}" | bytes_to_hex)
+            case $secret in
+            whsec_*) key=$(openssl base64 -d -A <<<"${secret#whsec_}" | bytes_to_hex) ;;
+            *) key=$(printf '%s' "$secret" | bytes_to_hex) ;;
+            esac
             expected=v1,$({ printf '%s.%s.' "$id" "$timestamp"; cat "$body_file"; } | hmac "$key" | openssl base64 -A)
         else
             key=$(printf '%s' "$secret" | bytes_to_hex)
@@ -111,7 +124,7 @@ trap 'rm -f "$body_file"' EXIT TERM
 head -c "$((10#$length))" >"$body_file" || answer 503 'Service Unavailable' 'not stored'
 [ "$(stat -c %s "$body_file")" = "$((10#$length))" ] || exit 0 # The sender broke off, or the disk is full.
 
-is_signed || answer 401 Unauthorized 'the signature does not match'
+is_signed || answer 401 Unauthorized "$why"
 if [ "${PROFILE:-vos3000}" != standard ]; then
     # Inside a text the quotation marks would be escaped, so this finds keys only; ours is the last.
     id=$(grep -ao '"id":"evt_[0-9a-f]\{32\}"' "$body_file" | tail -n 1 | cut -d '"' -f 4)

@@ -161,6 +161,8 @@ fn read_event(text: &str, config: &Config) -> Result<Event, (String, Exit)> {
 
 fn read_id(text: &str) -> Option<EventId> {
     let digits = text.strip_prefix("evt_").filter(|it| it.len() == 32)?;
+    // A sign is no digit, though a number may begin with one.
+    let digits = Some(digits).filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     let number = u128::from_str_radix(digits, 16).ok()?;
     Some(EventId(number.to_be_bytes()))
 }
@@ -407,7 +409,7 @@ mod tests {
         for text in [
             "evt_12",
             "0123456789abcdef0123456789abcdef",
-            "evt_+123456789abcdef0123456789abcde",
+            "evt_+123456789abcdef0123456789abcdef",
         ] {
             assert_eq!(read_id(text), None, "{text}");
         }

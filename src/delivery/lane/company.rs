@@ -183,7 +183,8 @@ impl Lane {
             return Ok(places);
         }
         // All are read before any is put into its place: asking again begins anew.
-        let mut lines = Vec::with_capacity(places.len());
+        let mut lines: Vec<_> = self.lines_put_off()?;
+        let put_off: BTreeSet<Sequence> = lines.iter().map(|(sequence, ..)| *sequence).collect();
         for (due, sequence) in places {
             let waiting = self
                 .queue
@@ -197,7 +198,8 @@ impl Lane {
         lines.sort_unstable_by_key(|(sequence, ..)| *sequence);
         let mut first = Vec::new();
         for (sequence, due, line) in lines {
-            if line.is_none_or(|line| self.lines.admit_stored(line, sequence, due)) {
+            let is_first = line.is_none_or(|line| self.lines.admit_stored(line, sequence, due));
+            if is_first && !put_off.contains(&sequence) {
                 first.push((due, sequence));
             }
         }
@@ -340,20 +342,20 @@ impl Lane {
                 Some(line) if !self.is_set_aside(made) => {
                     self.lines.follow(line, other, now + wait, true);
                 }
-                _ => self.set_aside(other, now + wait, now),
+                _ => self.set_aside(other, now + wait, wall.after(wait), now),
             }
         }
         entry
     }
 
-    /// An event that waits for its own retry, until `due`.
-    pub(super) fn set_aside(&mut self, mut entry: Entry, due: Moment, now: Moment) {
+    /// An event that waits for its own retry until `at`, and is written down as due at `due`.
+    pub(super) fn set_aside(&mut self, mut entry: Entry, at: Moment, due: UnixMs, now: Moment) {
         let sequence = entry.queued.sequence;
         let line = match self.is_set_aside(entry.attempts) {
             true => entry.line.take(),
             false => None,
         };
-        self.retries.insert((due, sequence), entry);
+        self.keep(entry, at, due, now);
         self.step_forward(line, sequence, now);
     }
 }

@@ -5,7 +5,7 @@
 //! more; beyond that events pass it by. What it refuses is no dead letter, for that would push out
 //! those of others. When its time is over it is done with everything that was still to come.
 
-use super::{Entry, IDLE_WAIT, Lane, Settlement, Turn, UNREADABLE_WAIT};
+use super::{Entry, IDLE_WAIT, KEPT_MAX, Lane, Settlement, Turn, UNREADABLE_WAIT};
 use crate::clock::{Moment, UnixMs};
 use crate::delivery::event_queue::QueueTrouble;
 use crate::delivery::notice::Notice;
@@ -117,6 +117,9 @@ impl Lane {
         }
         let stored = std::mem::take(&mut self.stored);
         self.skip(stored.into_keys().map(|(_, sequence)| sequence).collect());
+        let (name, ever) = (&self.endpoint.name, UnixMs(i64::MAX));
+        let put_off = self.queue.bring_back(name, (ever, ever), KEPT_MAX)?;
+        self.skip(put_off.into_iter().map(|(_, sequence)| sequence).collect());
         self.pass_by(Sequence(u64::MAX))
     }
 
@@ -151,7 +154,7 @@ mod tests {
     use super::*;
     use crate::delivery::endpoint::Endpoint;
     use crate::delivery::event_queue::memory::MemoryQueue;
-    use crate::delivery::event_queue::{EventQueue, Settled, Waiting};
+    use crate::delivery::event_queue::{EventQueue, PutOff, Settled, Waiting};
     use crate::delivery::outcome::{Failure, Outcome};
     use crate::delivery::profile::Profile;
     use crate::delivery::profile::samples::queued;
@@ -200,6 +203,31 @@ mod tests {
             sequence: Sequence,
         ) -> Result<Option<Waiting>, QueueTrouble> {
             self.0.waiting_event(endpoint, due, sequence)
+        }
+        fn put_off(
+            &self,
+            endpoint: &str,
+            places: &[(UnixMs, Sequence)],
+        ) -> Result<Vec<Sequence>, QueueTrouble> {
+            self.0.put_off(endpoint, places)
+        }
+        fn bring_back(
+            &self,
+            endpoint: &str,
+            due: (UnixMs, UnixMs),
+            count_max: usize,
+        ) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble> {
+            self.0.bring_back(endpoint, due, count_max)
+        }
+        fn put_off_now(&self, endpoint: &str) -> Result<PutOff, QueueTrouble> {
+            self.0.put_off_now(endpoint)
+        }
+        fn visit_put_off(
+            &self,
+            endpoint: &str,
+            visit: &mut dyn FnMut(Waiting),
+        ) -> Result<(), QueueTrouble> {
+            self.0.visit_put_off(endpoint, visit)
         }
         fn subscribe(&self, bell: &Bell) {
             self.0.subscribe(bell);

@@ -1,10 +1,10 @@
 //! How much of the endpoint is used: attempts under way, and which of its addresses.
 
-use super::super::breaker::Gate;
+use super::super::breaker::{Gate, Recovered};
 use super::super::concurrency::Concurrency;
 use super::super::notice::Notice;
 use super::Lane;
-use crate::clock::Moment;
+use crate::clock::{Moment, UnixMs};
 use std::time::Duration;
 
 /// Shortest time between two notices about the address in use: a flapping network must not fill
@@ -42,6 +42,31 @@ impl Lane {
     pub(super) fn is_paused(&self, now: Moment) -> bool {
         let is_shut = || matches!(self.breaker.gate(now).0, Gate::ShutUntil(_));
         self.paused_until > now && (self.breaker.is_single() || is_shut())
+    }
+
+    /// An address has answered: says so where the endpoint, or its own address, was told to be
+    /// failing before this lane was made.
+    pub(super) fn said_before(
+        &mut self,
+        address: usize,
+        recovered: Option<Recovered>,
+        wall: UnixMs,
+    ) {
+        if let Some(since) = self.told.failing.take() {
+            // It did not work from then on, whatever this lane has seen of it.
+            self.is_failing_said = false;
+            self.notices.push(Notice::Recovered {
+                failing_for: wall.since(since),
+                probes: recovered.map_or(0, |recovered| recovered.probes),
+            });
+        }
+        if address == 0 && self.told.on_fallback.take().is_some() && self.standing.said == 0 {
+            self.notices.push(Notice::Switched {
+                to: 0,
+                host: self.endpoint.url.host().to_string(),
+                error: String::new(),
+            });
+        }
     }
 
     /// Notes and says which address is in use.

@@ -13,6 +13,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::num::NonZeroUsize;
 
+mod days;
 mod ordering;
 
 const START: UnixMs = UnixMs(1_775_745_045_000);
@@ -131,7 +132,9 @@ impl<'s> Scene<'s> {
 
     fn is_drained(&self) -> bool {
         let contents = self.queue.contents();
-        contents.cursor > contents.events.len() as u64 && contents.waiting.is_empty()
+        contents.cursor > contents.events.len() as u64
+            && contents.waiting.is_empty()
+            && contents.put_off.is_empty()
     }
 
     /// Fills the free places, then moves the clock to whatever comes first.

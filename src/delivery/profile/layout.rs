@@ -196,7 +196,7 @@ impl<'q> Page<'q> {
     /// is there already, which is so for every format that comes with the agent.
     fn write_after(&self, layout: &[Member], out: &mut Writer<'_>) {
         let data = &self.queued.event.data;
-        if layout.iter().any(|member| may_have(data, member.key)) {
+        if may_have_one(data, layout) {
             let own: Vec<&str> = layout.iter().map(|member| member.key).collect();
             out.rest(self.data(), &[], &own);
         } else if let Some(members) = data.strip_prefix(b"{")
@@ -207,13 +207,25 @@ impl<'q> Page<'q> {
     }
 }
 
-/// Whether `data` may have a member called `key`, in any case: false only where it has none.
-fn may_have(data: &[u8], key: &str) -> bool {
-    let quotes = memchr::memchr_iter(b'"', data);
-    quotes.into_iter().any(|at| {
-        let name = data.get(at + 1..at + 1 + key.len());
-        name.is_some_and(|name| name.eq_ignore_ascii_case(key.as_bytes()))
-            && data.get(at + 1 + key.len()) == Some(&b'"')
+/// Whether `data`, which is compact JSON, may have a member called as one of `layout`, in any case:
+/// false only where it has none.
+fn may_have_one(data: &[u8], layout: &[Member]) -> bool {
+    // A key ends in a quote and a colon; there are far fewer of these than of quotes.
+    memchr::memchr_iter(b':', data).any(|at| {
+        let Some(begun) = data.get(..at).and_then(|name| name.strip_suffix(b"\"")) else {
+            return false;
+        };
+        layout.iter().any(|member| {
+            let key = member.key.as_bytes();
+            let before = begun.len().checked_sub(key.len() + 1);
+            before.is_some_and(|before| {
+                begun.get(before) == Some(&b'"')
+                    && begun
+                        .get(before + 1..)
+                        .unwrap_or_default()
+                        .eq_ignore_ascii_case(key)
+            })
+        })
     })
 }
 
@@ -244,9 +256,26 @@ mod tests {
 
     #[test]
     fn a_key_that_is_there_is_always_noticed() {
-        assert!(may_have(br#"{"a":1,"ID":2}"#, "id"));
-        assert!(may_have(br#"{"id":2}"#, "id"));
-        assert!(!may_have(br#"{"call_id":"ids","identity":1}"#, "id"));
-        assert!(!may_have(br#"{"i"#, "id"));
+        let may_have = |data: &str| {
+            let layout = [sequence("sequence"), id("id")];
+            may_have_one(data.as_bytes(), &layout)
+        };
+        for data in [
+            r#"{"a":1,"ID":2}"#,
+            r#"{"id":2}"#,
+            r#"{"Sequence":2,"b":"x:y"}"#,
+            r#"{"a\":1,"id":2}"#,
+        ] {
+            assert!(may_have(data), "{data}");
+        }
+        for data in [
+            r#"{"call_id":"ids","identity":1,"at":"10:20:30"}"#,
+            r#"{"i"#,
+            r#":":id":"#,
+            r#"id":1"#,
+            "{}",
+        ] {
+            assert!(!may_have(data), "{data}");
+        }
     }
 }

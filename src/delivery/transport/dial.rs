@@ -1,6 +1,7 @@
 //! Dialler: from an endpoint's host to an open connection, TLS included.
 
 use super::connect::connect_any;
+use super::head::Head;
 use super::journal::{Agreed, Journal};
 use super::limits::Limits;
 use super::names::{LookUp, Names};
@@ -26,7 +27,11 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, Sh
 
 /// Opens the connections of one endpoint.
 #[derive(Debug, Clone)]
-pub(super) struct Dialler(Arc<Target>);
+pub(super) struct Dialler {
+    target: Arc<Target>,
+    /// Of the requests over a connection it opens.
+    head: Head,
+}
 
 #[derive(Debug)]
 struct Target {
@@ -70,7 +75,7 @@ impl Dialler {
             None => (url, endpoint.allow_private),
         };
         let names = Names::new(dialled, allow_private, Arc::clone(&clock), look_up);
-        Ok(Dialler(Arc::new(Target {
+        let target = Arc::new(Target {
             url: url.clone(),
             names,
             clock,
@@ -81,14 +86,22 @@ impl Dialler {
             validity: Validity::default(),
             extra_roots: endpoint.extra_roots.clone(),
             journal: journal.map(|journal| (journal, endpoint.extra_roots.clone())),
-        })))
+        });
+        let head = Head::default();
+        Ok(Dialler { target, head })
     }
-}
 
-impl Dialler {
+    /// The same, whose connections take the header lines of their requests from `head`.
+    pub(super) fn with_head(&self, head: &Head) -> Dialler {
+        Dialler {
+            target: Arc::clone(&self.target),
+            head: head.clone(),
+        }
+    }
+
     /// Until when the receiver's certificate will verify, as far as that is known.
     pub(super) fn valid_until(&self) -> Option<UnixMs> {
-        self.0.validity.until()
+        self.target.validity.until()
     }
 }
 
@@ -108,7 +121,7 @@ impl Connector<()> for Dialler {
         details: &ConnectionDetails,
         _before: Option<()>,
     ) -> Result<Option<Wire>, ureq::Error> {
-        let target = &*self.0;
+        let target = &*self.target;
         let whole = target.limits.left(*details.timeout.after);
         let deadline = target.clock.now() + whole;
         let span = |phase| {
@@ -152,7 +165,8 @@ impl Connector<()> for Dialler {
                 .proxy
                 .as_ref()
                 .map(|_| format!("http://{}", target.url.authority()));
-            return Ok(Some(Wire::new(socket, None, target.limits, prefix)));
+            let wire = Wire::new(socket, None, target.limits, self.head.clone());
+            return Ok(Some(wire.with_prefix(prefix)));
         };
         if let Some(proxy) = &target.proxy {
             let span = span(Phase::Proxy);
@@ -186,7 +200,7 @@ impl Connector<()> for Dialler {
             socket,
             Some(connection),
             target.limits,
-            None,
+            self.head.clone(),
         )))
     }
 }

@@ -13,6 +13,7 @@
 //!   counted and the event goes out again with the same id, as any other.
 
 use super::dial::{Carried, Dialler, ResolvesLater, carried};
+use super::head::Head;
 use super::journal::Journal;
 use super::limits::SLACK;
 use super::names::{LookUp, SystemLookUp};
@@ -25,15 +26,18 @@ use crate::delivery::endpoint::Endpoint;
 use crate::delivery::link::Proxy;
 use crate::delivery::packing;
 use crate::delivery::request::SignedRequest;
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use ureq::http::{self, HeaderMap, Method, Uri};
 use ureq::{Agent, Body};
 
 /// Time for an answer's body once its headers are there. The outcome is known by then; a body
 /// that takes longer costs its connection, not the attempt's whole time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const PROXY_AUTHORIZATION: &str = "Proxy-Authorization";
 
 /// Longest header value that is kept of an answer, in bytes.
 const KEPT_HEADER_BYTES_MAX: usize = 256;
@@ -58,9 +62,9 @@ pub struct HttpTransport {
 
 #[derive(Debug, Default)]
 struct Agents {
-    /// Those not sending, the one used last on top. At most as many as the endpoint's
-    /// concurrency.
-    idle: Vec<Agent>,
+    /// Those not sending, the one used last on top, each with the header lines of what it sends.
+    /// At most as many as the endpoint's concurrency.
+    idle: Vec<(Agent, Head)>,
     /// All of them.
     all: Vec<Agent>,
     is_abandoned: bool,
@@ -148,67 +152,72 @@ impl HttpTransport {
     fn exchange(
         &self,
         agent: &Agent,
+        head: &Head,
         request: &SignedRequest<'_>,
     ) -> Result<Response, ureq::Error> {
         let mut outgoing = http::Request::new(());
         *outgoing.uri_mut() = match &request.url {
             None => self.home.clone(),
-            Some(url) => parsed(url.parse::<Uri>())?,
+            Some(url) => url
+                .parse::<Uri>()
+                .map_err(|error| ureq::Error::Http(error.into()))?,
         };
         *outgoing.method_mut() = match request.method {
             packing::Method::Post => Method::POST,
             packing::Method::Put => Method::PUT,
             packing::Method::Get => Method::GET,
         };
-        let headers = outgoing.headers_mut();
-        headers.reserve(request.headers.len() + 1);
-        for (name, value) in &request.headers {
-            headers.append(
-                parsed(HeaderName::from_bytes(name.as_bytes()))?,
-                parsed(HeaderValue::from_str(value))?,
-            );
-        }
-        if let Some(authorization) = self.proxy.as_ref().and_then(Proxy::authorization) {
-            let value = parsed(HeaderValue::from_str(&authorization))?;
-            headers.insert(http::header::PROXY_AUTHORIZATION, value);
-        }
-        let started = self.clock.now();
+        let authorization = self.proxy.as_ref().and_then(Proxy::authorization);
+        let authorization = authorization
+            .as_deref()
+            .map(|value| (PROXY_AUTHORIZATION, value));
+        let headers = request.headers.iter();
+        let headers = headers.map(|(name, value)| (*name, Cow::as_ref(value)));
+        // The proxy's login takes the place of one the operator wrote.
+        let is_sent = |(name, _): &(&str, &str)| {
+            authorization.is_none() || !name.eq_ignore_ascii_case(PROXY_AUTHORIZATION)
+        };
+        head.set(headers.filter(is_sent).chain(authorization))?;
+        let started = self.journal.as_ref().map(|_| self.clock.now());
         let incoming = match request.method {
             packing::Method::Get => agent.run(outgoing)?,
             _ => agent.run(outgoing.map(|()| &*request.body))?,
         };
-        if let Some(journal) = &self.journal {
+        if let (Some(journal), Some(started)) = (&self.journal, started) {
             let elapsed = self.clock.now().since(started);
             journal.note(|phases| phases.answered = Some(elapsed));
         }
-        let (head, body) = incoming.into_parts();
+        let (answered, body) = incoming.into_parts();
         if let Some(proxy) = &self.proxy
-            && head.status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && answered.status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED
         {
             // The event is not to blame: it never came to its receiver.
             return Err(carried(tunnel::wants_login(proxy)));
         }
         let (body_start, body_read) = read_start(body);
         Ok(Response {
-            status: head.status.as_u16(),
-            retry_after: kept(&head.headers, "retry-after"),
-            date: kept(&head.headers, "date"),
-            location_host: kept(&head.headers, "location").and_then(|location| host_of(&location)),
+            status: answered.status.as_u16(),
+            retry_after: kept(&answered.headers, "retry-after"),
+            date: kept(&answered.headers, "date"),
+            location_host: kept(&answered.headers, "location")
+                .and_then(|location| host_of(&location)),
             body_start,
             body_read,
             elapsed: Duration::ZERO,
         })
     }
 
-    fn take_agent(&self) -> Option<Agent> {
+    fn take_agent(&self) -> Option<(Agent, Head)> {
         let mut agents = self.agents();
         if agents.is_abandoned {
             return None;
         }
         Some(agents.idle.pop().unwrap_or_else(|| {
-            let agent = Agent::with_parts(self.config.clone(), self.dialler.clone(), ResolvesLater);
+            let head = Head::default();
+            let dialler = self.dialler.with_head(&head);
+            let agent = Agent::with_parts(self.config.clone(), dialler, ResolvesLater);
             agents.all.push(agent.clone());
-            agent
+            (agent, head)
         }))
     }
 
@@ -220,7 +229,7 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     fn send(&self, request: &SignedRequest<'_>) -> Answer {
         let started = self.clock.now();
-        let Some(agent) = self.take_agent() else {
+        let Some((agent, head)) = self.take_agent() else {
             let text = "stopping".to_string();
             return Answer::Trouble(Trouble {
                 class: TroubleClass::Closed,
@@ -228,8 +237,8 @@ impl Transport for HttpTransport {
                 elapsed: Duration::ZERO,
             });
         };
-        let result = self.exchange(&agent, request);
-        self.agents().idle.push(agent);
+        let result = self.exchange(&agent, &head, request);
+        self.agents().idle.push((agent, head));
         let elapsed = self.clock.now().since(started);
         match result {
             Ok(response) => Answer::Status(Response {
@@ -258,10 +267,6 @@ impl Transport for HttpTransport {
     }
 }
 
-fn parsed<T, E: Into<http::Error>>(result: Result<T, E>) -> Result<T, ureq::Error> {
-    result.map_err(|error| ureq::Error::Http(error.into()))
-}
-
 fn kept(headers: &HeaderMap, name: &str) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?;
     (text.len() <= KEPT_HEADER_BYTES_MAX).then(|| text.to_string())
@@ -277,7 +282,7 @@ fn host_of(location: &str) -> Option<String> {
 fn read_start(mut body: Body) -> (Vec<u8>, usize) {
     let mut reader = body.as_reader();
     let mut start = Vec::new();
-    let mut chunk = [0; 4 << 10];
+    let mut chunk = [0; ANSWER_START_BYTES];
     let mut total = 0;
     while total < ANSWER_BODY_BYTES_MAX {
         let most = (ANSWER_BODY_BYTES_MAX - total).min(chunk.len());

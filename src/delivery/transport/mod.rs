@@ -5,6 +5,7 @@
 mod connect;
 mod dial;
 mod guard;
+mod head;
 mod http;
 mod journal;
 mod limits;

@@ -178,6 +178,47 @@ fn a_body_larger_than_the_buffer_arrives_whole() {
 }
 
 #[test]
+fn headers_longer_than_the_buffer_arrive_whole_and_what_cannot_be_one_is_not_sent() {
+    let (tell, told) = mpsc::channel();
+    let listener = Listener::new(move |_, mut stream| {
+        while let Some(request) = read_request(&mut stream) {
+            tell.send(String::from_utf8(request).unwrap()).unwrap();
+            stream.write_all(OK).unwrap();
+        }
+    });
+    let transport = listener.transport();
+    let send = |value: &str, body: &[u8]| {
+        transport.send(&SignedRequest {
+            headers: vec![("X-Long", value.into()), ("X-Two", "2".into())],
+            method: Method::Post,
+            url: None,
+            body: body.into(),
+        })
+    };
+    for length in [0, 8_000, 16_300, 16_384, 40_000] {
+        let value = "v".repeat(length);
+        // A body that ends as a head does is none.
+        for body in ["{}", "\r\n\r\n"] {
+            assert_eq!(status(send(&value, body.as_bytes())).status, 200);
+            let expected = format!(
+                "POST /hook HTTP/1.1\r\ncontent-length: {}\r\nhost: 127.0.0.1:{}\r\n\
+                 x-long: {value}\r\nx-two: 2\r\n\r\n{body}",
+                body.len(),
+                listener.port
+            );
+            assert!(told.recv().unwrap() == expected, "{length}");
+        }
+    }
+    let refused = check_trouble(send("a\r\nHost: evil", b"{}"), TroubleClass::Protocol);
+    assert_eq!(refused.text, "a header cannot be sent");
+    assert_eq!(status(send("a", b"{}")).status, 200);
+    assert!(
+        told.recv().unwrap().contains("x-long: a\r\n"),
+        "nothing else was sent"
+    );
+}
+
+#[test]
 fn a_redirect_is_not_followed() {
     let target = Listener::answering(OK);
     let location = format!(

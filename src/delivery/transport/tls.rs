@@ -2,6 +2,7 @@
 
 use crate::clock::UnixMs;
 use crate::delivery::link::{Link, Pin, TlsMin};
+use crate::timestamp::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -192,7 +193,15 @@ pub(super) fn explained(error: &rustls::Error) -> String {
     if let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(own))) = error {
         return own.to_string();
     }
+    if let rustls::Error::InvalidCertificate(found) = error
+        && let Some(what) = of_its_time(found)
+    {
+        return what;
+    }
     let advice = match error {
+        rustls::Error::InvalidCertificate(CertificateError::BadSignature) => {
+            "; ca_file may hold another, or an older, authority of the same name"
+        }
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "; if an authority of your own vouches for it, name that in ca_file"
         }
@@ -213,6 +222,29 @@ pub(super) fn explained(error: &rustls::Error) -> String {
         _ => "",
     };
     format!("{error}{advice}")
+}
+
+/// A certificate that is not valid now, with its date and that of this machine.
+fn of_its_time(error: &CertificateError) -> Option<String> {
+    let at = |time: UnixTime| {
+        i64::try_from(time.as_secs()).map_or_else(
+            |_| "?".to_string(),
+            |secs| Timestamp::from_secs(secs).to_string(),
+        )
+    };
+    match *error {
+        CertificateError::ExpiredContext { time, not_after } => Some(format!(
+            "the receiver's certificate expired at {}; it is {} by this machine's clock",
+            at(not_after),
+            at(time)
+        )),
+        CertificateError::NotValidYetContext { time, not_before } => Some(format!(
+            "the receiver's certificate is valid from {} only; it is {} by this machine's clock",
+            at(not_before),
+            at(time)
+        )),
+        _ => None,
+    }
 }
 
 fn trusted(extra_roots: &[Vec<u8>]) -> Result<RootCertStore, TlsError> {

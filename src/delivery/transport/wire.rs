@@ -4,8 +4,9 @@
 //! writes, a read, three timeouts set, two looks of three calls each whether it is still open);
 //! this one costs it three:
 //!
-//! * Head and body leave in **one write**: what the client hands over is collected and goes out
-//!   when it begins to wait for the answer (or when the buffer is full).
+//! * Head and body leave in **one write**: what the client hands over is collected, with the
+//!   [header lines](super::head) in their place, and goes out when it begins to wait for the answer
+//!   (or when the buffer is full).
 //! * The **socket's timeout is set once** per connection. It is rounded down to whole steps of
 //!   the attempt's time, and what is left at its end is waited for separately, so deadlines are
 //!   exact and the common case needs no `setsockopt`.
@@ -13,6 +14,7 @@
 //!   `recv` that does not wait.
 
 use super::dial::carried;
+use super::head::Head;
 use super::limits::{Limits, Span};
 use super::{ANSWER_BYTES_MAX, Phase};
 use nix::errno::Errno;
@@ -51,6 +53,8 @@ pub(super) struct Wire {
     /// A write found the connection closed. The answer may have come before: it is read first.
     write_failed: Option<io::Error>,
     limits: Limits,
+    /// The header lines of each request.
+    head: Head,
     /// Goes before the path of each request, for a proxy that is to see where it leads.
     prefix: Option<String>,
     exchange: Exchange,
@@ -73,7 +77,7 @@ impl Wire {
         socket: Socket,
         tls: Option<ClientConnection>,
         limits: Limits,
-        prefix: Option<String>,
+        head: Head,
     ) -> Wire {
         Wire {
             socket,
@@ -82,15 +86,48 @@ impl Wire {
             just_used: false,
             write_failed: None,
             limits,
-            prefix,
+            head,
+            prefix: None,
             exchange: Exchange::None,
         }
     }
 
-    /// Writes what was collected, within the time of sending.
-    fn send(&mut self, began: Instant, left: Duration) -> Result<(), ureq::Error> {
-        let span = self.limits.span_since(Phase::Send, began.elapsed(), left);
-        self.socket.end_after(span.within);
+    /// The same, with what goes before the path of each request.
+    pub(super) fn with_prefix(self, prefix: Option<String>) -> Wire {
+        Wire { prefix, ..self }
+    }
+
+    /// Puts the header lines in before the empty line that ends what was collected, if that ends a
+    /// head; a body that ends in one comes when they have been handed out.
+    fn put_head(
+        &mut self,
+        began: Instant,
+        now: Instant,
+        left: Duration,
+    ) -> Result<(), ureq::Error> {
+        let Some(end) = self.buffers.end_of_head() else {
+            return Ok(());
+        };
+        let head = self.head.clone();
+        head.take(|lines| {
+            self.buffers.collected = end;
+            for mut rest in [lines, b"\r\n"] {
+                while !rest.is_empty() {
+                    rest = self.buffers.put(rest);
+                    if !rest.is_empty() {
+                        self.send(began, now, left)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes what was collected, within the time of sending, which `began` then, of the `left` that
+    /// the attempt has `now`.
+    fn send(&mut self, began: Instant, now: Instant, left: Duration) -> Result<(), ureq::Error> {
+        let span = self.limits.span_since(Phase::Send, now - began, left);
+        self.socket.end_within(span.within, now);
         self.flush()
             .map_err(|error| named(error, span, "the request was not taken"))
     }
@@ -158,31 +195,35 @@ impl Transport for Wire {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.just_used = true;
-        let began = match self.exchange {
-            Exchange::Sending(began) => began,
-            Exchange::None | Exchange::Sent(..) => Instant::now(),
+        let now = Instant::now();
+        let (began, is_first) = match self.exchange {
+            Exchange::Sending(began) => (began, false),
+            Exchange::None | Exchange::Sent(..) => (now, true),
         };
-        let is_first = !matches!(self.exchange, Exchange::Sending(_));
         self.exchange = Exchange::Sending(began);
         self.buffers
             .collect(amount, self.prefix.as_deref().filter(|_| is_first))?;
+        let left = self.limits.left(*timeout.after);
+        self.put_head(began, now, left)?;
         if self.buffers.output.len() - self.buffers.collected >= OUTPUT_FREE_MIN {
             return Ok(());
         }
-        self.send(began, self.limits.left(*timeout.after))
+        self.send(began, now, left)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let now = Instant::now();
+        let began = Instant::now();
         let left = self.limits.left(*timeout.after);
-        if let Exchange::Sending(began) = self.exchange {
-            self.send(began, left)?;
-            self.exchange = Exchange::Sent(Instant::now(), 0);
+        let mut now = began;
+        if let Exchange::Sending(sending) = self.exchange {
+            self.send(sending, now, left)?;
+            now = Instant::now();
+            self.exchange = Exchange::Sent(now, 0);
         }
-        let left = left.saturating_sub(now.elapsed());
+        let left = left.saturating_sub(now - began);
         let (span, what) = match self.exchange {
             Exchange::Sent(at, 0) => (
-                self.limits.span_since(Phase::Answer, at.elapsed(), left),
+                self.limits.span_since(Phase::Answer, now - at, left),
                 "no byte of an answer",
             ),
             _ => (
@@ -190,7 +231,7 @@ impl Transport for Wire {
                 "the answer was not complete",
             ),
         };
-        self.socket.end_after(span.within);
+        self.socket.end_within(span.within, now);
         let amount = self.fill().map_err(|error| named(error, span, what))?;
         self.buffers.input_appended(amount);
         if let Exchange::Sent(_, received) = &mut self.exchange {
@@ -261,6 +302,8 @@ pub(super) struct Socket {
     /// The time of a whole attempt divided by [`STEPS`].
     step: Duration,
     deadline: Option<Instant>,
+    /// When the deadline was set: the time, as far as what is done first need know it.
+    set_at: Option<Instant>,
     read_limit: Option<Duration>,
     write_limit: Option<Duration>,
 }
@@ -273,6 +316,7 @@ impl Socket {
             stream,
             step: whole / STEPS,
             deadline: None,
+            set_at: None,
             read_limit: None,
             write_limit: None,
         }
@@ -285,18 +329,32 @@ impl Socket {
 
     /// Reads and writes end when `span` is over, which begins now.
     pub(super) fn end_after(&mut self, span: Duration) {
-        self.deadline = Instant::now().checked_add(span);
+        self.end_within(span, Instant::now());
     }
 
-    /// What the socket's own timeout shall be: whole steps of what is left, and in the last step
-    /// all of it.
-    fn limit(&self) -> io::Result<Option<Duration>> {
+    /// The same for whoever knows what time it is `now`: asking costs as much as all the rest of this.
+    fn end_within(&mut self, span: Duration, now: Instant) {
+        self.deadline = now.checked_add(span);
+        self.set_at = Some(now);
+    }
+
+    /// What the socket's own timeout shall be, `now` being what it is: whole steps of what is left,
+    /// and in the last step all of it.
+    fn limit(&mut self, now: Option<Duration>) -> io::Result<Option<Duration>> {
         let Some(deadline) = self.deadline else {
             return Ok(None);
         };
-        let left = deadline.saturating_duration_since(Instant::now());
+        let at = self.set_at.take().unwrap_or_else(Instant::now);
+        let left = deadline.saturating_duration_since(at);
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
+        }
+        // It is so for all requests but the first: there is nothing to work out.
+        let is_as_now = |now: &Duration| {
+            *now >= self.step && *now <= left && left < now.saturating_add(self.step)
+        };
+        if let Some(now) = now.filter(is_as_now) {
+            return Ok(Some(now));
         }
         let steps = left
             .as_micros()
@@ -314,7 +372,10 @@ impl Socket {
         mut operation: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            let limit = self.limit()?;
+            let limit = self.limit(match is_write {
+                true => self.write_limit,
+                false => self.read_limit,
+            })?;
             if is_write && limit != self.write_limit {
                 self.stream.set_write_timeout(limit)?;
                 self.write_limit = limit;
@@ -400,6 +461,24 @@ impl WireBuffers {
         }
         self.collected = end;
         Ok(())
+    }
+
+    /// Where the empty line begins that what was collected ends in, behind the end of a line.
+    fn end_of_head(&self) -> Option<usize> {
+        let collected = self.output.get(..self.collected)?;
+        let head = collected.strip_suffix(b"\r\n")?;
+        head.ends_with(b"\r\n").then_some(head.len())
+    }
+
+    /// Collects as much of `bytes` as there is room for; returns the rest.
+    fn put<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let room = self.output.get_mut(self.collected..).unwrap_or_default();
+        let (taken, rest) = bytes.split_at(bytes.len().min(room.len()));
+        if let Some(room) = room.get_mut(..taken.len()) {
+            room.copy_from_slice(taken);
+        }
+        self.collected += taken.len();
+        rest
     }
 
     /// Gives back what an unusually long answer took.

@@ -228,13 +228,14 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
         .collect();
     once_each(&mut guesses);
     if like.is_none() {
+        ids_not_times(&mut guesses, &shape.rows);
         by_values(&mut guesses, &shape.rows, dates, zone);
         tell_answered(&mut guesses);
     }
     guesses
 }
 
-/// A name that no column has yet.
+/// A name that no column has yet, in no case.
 fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
     let name = name.trim();
     let usable = !name.is_empty() && !name.bytes().all(|byte| byte.is_ascii_digit());
@@ -243,7 +244,7 @@ fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
     } else {
         format!("field{}", index + 1)
     };
-    while !taken.insert(name.clone()) {
+    while !taken.insert(name.to_ascii_lowercase()) {
         name = format!("{name}_{}", index + 1);
     }
     name
@@ -264,6 +265,45 @@ fn once_each(guesses: &mut [Guess]) {
             guess.kind = Kind::Text;
         }
     }
+}
+
+/// Asterisk's call ids are seconds, a point and a count: beside dates they are no times.
+fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
+    let is_date = |guess: &Guess| guess.looks == Looks::Time { local: true };
+    if !guesses.iter().any(is_date) {
+        return;
+    }
+    let is_counted = |text: &str| {
+        let parts = text.rsplit('-').next().and_then(|id| id.split_once('.'));
+        parts.is_some_and(|(secs, count)| {
+            let digits =
+                |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            secs.len() >= 9 && digits(secs) && digits(count)
+        })
+    };
+    let mut known = guesses
+        .iter()
+        .any(|guess| guess.meaning == Some(Meaning::CallId));
+    for (index, guess) in guesses.iter_mut().enumerate() {
+        let mut filled = rows
+            .iter()
+            .map(|row| field(row, index).trim())
+            .filter(|text| !text.is_empty())
+            .peekable();
+        if guess.meaning.is_some() || filled.peek().is_none() || !filled.all(is_counted) {
+            continue;
+        }
+        (guess.looks, guess.kind) = (Looks::Text, Kind::Text);
+        // The first is the call's own; others say what it belongs to.
+        if !std::mem::replace(&mut known, true) {
+            guess.meaning = Some(Meaning::CallId);
+        }
+    }
+}
+
+/// Whether `text` is a word by which Asterisk says how a call went.
+fn is_disposition(text: &str) -> bool {
+    ["ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"].contains(&text)
 }
 
 /// What the values themselves tell: the order of the times, lengths of time that are differences of
@@ -356,10 +396,30 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         };
         (0..guesses.len()).filter(is_number).collect()
     };
-    for meaning in [Meaning::CallerId, Meaning::CalledId] {
-        if let Some(first) = numbers(guesses).first() {
-            give(guesses, *first, meaning, Kind::Text);
-        }
+    if let Some(first) = numbers(guesses).first() {
+        give(guesses, *first, Meaning::CallerId, Kind::Text);
+    }
+    // Switches tell the caller's number in several forms before they come to the called one.
+    let caller = meant(guesses, Meaning::CallerId);
+    let differs = |index: &usize| {
+        let same = |row: &&Vec<String>| {
+            caller.is_some_and(|caller| field(row, caller) == field(row, *index))
+        };
+        rows.iter().filter(same).count() * 2 < rows.len()
+    };
+    if let Some(next) = numbers(guesses).into_iter().find(differs) {
+        give(guesses, next, Meaning::CalledId, Kind::Text);
+    }
+    let tells_how = |index: &usize| {
+        let mut filled = rows
+            .iter()
+            .map(|row| field(row, *index).trim())
+            .filter(|text| !text.is_empty())
+            .peekable();
+        filled.peek().is_some() && filled.all(is_disposition)
+    };
+    if let Some(index) = (0..guesses.len()).find(tells_how) {
+        give(guesses, index, Meaning::DisconnectReason, Kind::Text);
     }
 }
 

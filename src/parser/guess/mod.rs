@@ -47,7 +47,7 @@ pub struct Tally {
     pub reasons: Vec<(usize, String)>,
     /// Typed columns that held something, over all rows that fit: the more, the surer.
     typed: usize,
-    /// Rows with a call id, less those with a column for one and nothing in it.
+    /// Rows with a call id, less those with a column for one and nothing in it that may be one.
     named: isize,
     /// The layout of the first row that fits.
     pub layout: Option<String>,
@@ -241,8 +241,8 @@ impl Tally {
                 let has_column = record.layout().column_of(Meaning::CallId).is_some();
                 self.named += match (has_column, record.text_of(Meaning::CallId)) {
                     (false, _) => 0,
-                    (true, Some(_)) => 1,
-                    (true, None) => -1,
+                    (true, Some(id)) if may_be_id(id) => 1,
+                    (true, _) => -1,
                 };
                 let name = || record.layout().name.clone();
                 self.layout.get_or_insert_with(name);
@@ -256,6 +256,11 @@ impl Tally {
             }
         }
     }
+}
+
+/// Whether `text` may be a call's id: something counted or drawn, and not a remark.
+fn may_be_id(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_digit()) && !text.contains(char::is_whitespace)
 }
 
 fn typed(record: &Record<'_>) -> usize {

@@ -51,7 +51,7 @@ fn json(lines: &[&str]) -> Option<Shape> {
         .iter()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    if !is_most(objects.len(), lines.len()) {
+    if !is_most(objects.len(), lines.len()) || objects.iter().all(BTreeMap::is_empty) {
         return None;
     }
     let mut names = Vec::new();
@@ -84,10 +84,11 @@ fn json(lines: &[&str]) -> Option<Shape> {
     })
 }
 
-/// Keeps the first of equal names, and no more than fit a format.
+/// Keeps the first of names that are equal but for their case, as a format wants it, and no more than
+/// fit one.
 fn dedup(names: &mut Vec<String>) {
     let mut seen = std::collections::HashSet::new();
-    names.retain(|name| seen.insert(name.clone()));
+    names.retain(|name| seen.insert(name.to_ascii_lowercase()));
     names.truncate(COLUMNS_MAX);
 }
 
@@ -156,7 +157,8 @@ fn delimited(lines: &[&str]) -> Option<Shape> {
     let quoted = lines.iter().any(|line| line.contains('"'));
     let mut best: Option<(usize, Shape)> = None;
     for delimiter in DELIMITERS {
-        for quote in [quoted.then_some(b'"'), None] {
+        // Where nothing is quoted yet, a comma is quoted once it is part of a value.
+        for quote in [(quoted || delimiter == b',').then_some(b'"'), None] {
             let dialect = Dialect {
                 delimiter,
                 quote,

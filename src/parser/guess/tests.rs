@@ -86,7 +86,12 @@ fn a_layout_is_told_from_its_twin_by_what_is_in_it() {
             "\"\",\"1\",\"2\",\"c\",\"\",\"a\",\"\",\"Dial\",\"x\",\"2026-04-10 14:31:05\",,\"2026-04-10 14:31:07\",2,0,\"BUSY\",\"D\",\"{last}\"\n"
         )
     };
-    for (last, layout) in [("1775802495.42", "17-uniqueid"), ("", "17-userfield")] {
+    for (last, layout) in [
+        ("1775802495.42", "17-uniqueid"),
+        ("", "17-userfield"),
+        ("called back twice", "17-userfield"),
+        ("VIP", "17-userfield"),
+    ] {
         let text = row(last);
         let fits = by_presets(sample(text.as_bytes(), "x"), &TimeZone::UTC);
         assert_eq!(fits[0].columns.as_deref(), Some(layout));
@@ -199,6 +204,36 @@ fn columns_of_unknown_files_are_guessed_from_names_and_values() {
 }
 
 #[test]
+fn an_asterisk_mapping_of_ones_own_is_guessed_down_to_the_answer() {
+    let rows: String = (1..20)
+        .map(|n| {
+            let (answer, billed, how) = match n % 3 {
+                0 => (String::new(), 0, "NO ANSWER"),
+                _ => (format!("\"2026-04-10 14:{n:02}:10\""), n + 5, "ANSWERED"),
+            };
+            format!(
+                "\"v1\",\"4477009001{n:02}\",\"4477009001{n:02}\",\"1202555010{n}\",\"2026-04-10 14:{n:02}:00\",{answer},\"2026-04-10 14:{n:02}:{:02}\",{},{billed},\"{how}\",\"1775802495.{n}\",\"1775802495.1\",\"rec.wav\"\n",
+                n + 15,
+                n + 15,
+            )
+        })
+        .collect();
+    assert_eq!(
+        guessed(&rows),
+        ("field2=caller_id field4=called_id field5=start_time field6=answer_time field7=end_time field8=duration field9=bill_duration field10=disconnect_reason field11=call_id".to_string(), 19)
+    );
+}
+
+#[test]
+fn a_csv_without_quotes_is_read_with_them_all_the_same() {
+    let rows: String = (10..30)
+        .map(|n| format!("1202555010{n},44,2026-04-10 14:{n}:00,2026-04-10 14:{n}:05,ACME\n"))
+        .collect();
+    let guessed = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    assert_eq!(guessed.table.quote.as_deref(), Some("\""));
+}
+
+#[test]
 fn what_has_no_columns_is_not_guessed_at() {
     for text in [
         "This is a text\nwith some lines, and commas,\nbut no rows at all.\n",
@@ -218,4 +253,21 @@ fn an_encoding_is_found_out_by_what_cannot_be_in_others() {
     assert_eq!(encoding(&fixture("nasty/gbk.csv")), "gbk");
     assert_eq!(encoding(b"caf\xE9\n"), "latin1");
     assert_eq!(encoding(&"é".as_bytes()[..1]), "utf-8");
+}
+
+#[test]
+fn names_that_differ_in_case_alone_are_proposed_as_a_format_wants_them() {
+    let csv = "Start,start,Caller\n2026-04-10 14:30:45,a,12025550117\n2026-04-10 14:31:45,b,12025550118\n";
+    let json = "{\"Start\":\"2026-04-10 14:30:45\",\"start\":\"a\",\"caller\":\"12025550117\"}\n";
+    let pairs = "Start=2026-04-10T14:30:45;start=a;caller=12025550117\n";
+    for text in [csv, json, pairs] {
+        let guessed = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).expect(text);
+        let format = Format::from_table(&guessed.table);
+        assert!(format.is_ok(), "{text}: {format:?}");
+    }
+}
+
+#[test]
+fn objects_without_members_are_no_rows() {
+    assert!(guess(sample(b"{}\n{}\n", "x"), &TimeZone::UTC).is_none());
 }

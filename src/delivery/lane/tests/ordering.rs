@@ -131,7 +131,9 @@ impl<'s> Stage<'s> {
 
     fn is_drained(&self) -> bool {
         let contents = self.queue.contents();
-        contents.cursor > contents.events.len() as u64 && contents.waiting.is_empty()
+        contents.cursor > contents.events.len() as u64
+            && contents.waiting.is_empty()
+            && contents.put_off.is_empty()
     }
 
     fn step(&mut self, end: Moment) {

@@ -1,0 +1,70 @@
+//! Ahead: in a backlog, the next group is read while the last one is on its way to the disk.
+//!
+//! A commit waits for the disk most of its time, and making events of rows is most of ingest's work:
+//! one after the other they would leave both the disk and the processor idle half of the time.
+//!
+//! **Crash argument.** What is read ahead is in memory only, as if it had not been read: its
+//! positions, its events and what the machines made of them are committed after the group before it
+//! and never without it. One thread commits at a time, and this one waits for it before the pass is
+//! over: when the commit fails, its group is kept, what was read ahead is kept behind it, and nothing
+//! further is read. A stop forgets what was read ahead; it is read again.
+//!
+//! At most one group is read ahead, both together with no more bytes than one may have; and only of the files: what is pushed is acknowledged after the
+//! commit that has it, which is not told apart here. It is counted as taken from the disk beforehand
+//! (see [`Queue::has_room_ahead`](crate::queue::Queue::has_room_ahead)).
+
+use super::{GROUP_BYTES_MAX, Group, Ingest, Mailbox, Room, chain};
+use crate::event::Sequence;
+use std::panic::resume_unwind;
+use std::thread;
+
+/// Stack of the thread that commits meanwhile: as much as the threads of delivery have, which settle.
+const STACK_BYTES: usize = 256 << 10;
+
+impl Ingest {
+    /// Steps 4 and 5 for a full group, and steps 2 and 3 of the next one meanwhile, where that may be.
+    pub(super) fn make_durable_reading_ahead(
+        &mut self,
+        group: &mut Group,
+    ) -> Result<Sequence, String> {
+        if !self.may_read_ahead(group) {
+            return self.make_durable(group);
+        }
+        self.keep_rejects(group)
+            .map_err(|error| format!("cannot set rows aside: {error}"))?;
+        let queue = self.queue.clone();
+        let (batches, state) = (&group.batches, &group.state);
+        let commit = || queue.commit_with(batches, state);
+        let committed = thread::scope(|scope| {
+            let thread = thread::Builder::new()
+                .name("ingest-commit".to_string())
+                .stack_size(STACK_BYTES)
+                .spawn_scoped(scope, commit);
+            match thread {
+                Ok(thread) => {
+                    let ahead = Group {
+                        bytes_elsewhere: group.bytes,
+                        ..self.new_group()
+                    };
+                    let mut ahead = self.read(ahead, Room::ForAll);
+                    self.derive(&mut ahead);
+                    self.ahead = Some(ahead).filter(|ahead| !ahead.is_empty());
+                    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+                }
+                // Too many threads on the machine: one after the other, then.
+                Err(_) => queue.commit_with(batches, state),
+            }
+        });
+        committed
+            .map(|committed| committed.first)
+            .map_err(|error| chain(&error))
+    }
+
+    fn may_read_ahead(&self, group: &Group) -> bool {
+        self.ahead.is_none()
+            && group.bytes <= GROUP_BYTES_MAX / 2
+            && self.intakes.is_empty()
+            && !self.mailbox.as_ref().is_some_and(Mailbox::is_change_asked)
+            && self.queue.has_room_ahead()
+    }
+}

@@ -1,0 +1,712 @@
+//! Later: events that wait for their own retry for long, outside of the head.
+//!
+//! The head carries every event that waits into each new generation, so it holds few. Those that
+//! are due last are *put off* into a file of their own, a *run*, in the order of their due times;
+//! the head keeps how far each run was read and how many events are left in it. Shortly before its
+//! time an event is *brought back* among those that wait in the head. So what waits costs disk, and
+//! of memory some forty bytes for each run.
+//!
+//! ```text
+//! later/00000007   8 bytes "swlat\0\0\1"
+//!                  per event, the earliest due first:
+//!                    length of the next three together, 4 bytes big-endian
+//!                    due time in milliseconds, 8 bytes big-endian, signed
+//!                    sequence, 8 bytes big-endian
+//!                    the value of a waiting event
+//!                    CRC-32C of those three, 4 bytes big-endian
+//! ```
+//!
+//! # Crash argument
+//!
+//! * **Put off.** The run and its directory are synced before the batch that takes its events out
+//!   of the head and names the run there. A crash before that leaves a file that the head does not
+//!   know, which is removed when the queue is opened; the events are still in the head.
+//! * **Bring back.** One batch puts the events into the head and moves the place to which the run
+//!   was read. A crash leaves both or neither; the file itself is never changed.
+//! * **A run that is over** is removed only after the next side checkpoint: a head that is made anew
+//!   from the one before still finds it.
+
+use super::encoding::{Fields, put_count};
+use super::endpoint::{Place, WAITING_MAX};
+use super::error::QueueError;
+use super::generation::{Writes, disk, sync_directory};
+use super::waiting::Waiting;
+use super::write::Writer;
+use super::{Queue, key};
+use crate::clock::UnixMs;
+use crate::event::Sequence;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Their directory under the state directory.
+pub(super) const DIRECTORY: &str = "later";
+
+/// Most runs of one endpoint. With what delivery puts off at a time that is room for a quarter of a
+/// million events at least; `disk_max` ends it for most.
+pub const RUNS_MAX: usize = 2_048;
+
+/// Longest run, in bytes; one event more than that is possible. It is made in memory.
+pub const RUN_BYTES_MAX: usize = 1 << 20;
+
+/// Longest record that is believed: the longest event, which lz4 could not shorten, its reason, its
+/// place.
+const RECORD_BYTES_MAX: usize = 2 << 20;
+
+const MAGIC: &[u8; 8] = b"swlat\0\0\x01";
+
+const VERSION: u8 = 1;
+
+/// How far a run was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    /// Where its next record begins.
+    at: u64,
+    /// How many are left.
+    pub(super) left: u32,
+    /// When the next one is due.
+    next: UnixMs,
+}
+
+impl Run {
+    /// The value to store.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        put_count(&mut out, self.at);
+        put_count(&mut out, u64::from(self.left));
+        out.extend_from_slice(&self.next.0.to_be_bytes());
+        out
+    }
+
+    /// Reads what [`encode`](Run::encode) made.
+    pub(super) fn decode(value: &[u8]) -> Option<Run> {
+        let mut fields = Fields(value);
+        (fields.byte()? == VERSION).then_some(())?;
+        let run = Run {
+            at: fields.count()?,
+            left: u32::try_from(fields.count()?).ok()?,
+            next: UnixMs(fields.i64()?),
+        };
+        fields.end()?;
+        Some(run)
+    }
+}
+
+/// What of an endpoint's events is put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PutOff {
+    /// How many events.
+    pub count: u64,
+    /// When the first of them is due.
+    pub next: Option<UnixMs>,
+}
+
+/// One event of a run.
+#[derive(Debug)]
+struct Record {
+    due: UnixMs,
+    sequence: Sequence,
+    /// As in the head.
+    value: Vec<u8>,
+}
+
+impl Record {
+    fn put(&self, out: &mut Vec<u8>) {
+        let length = u32::try_from(16 + self.value.len()).expect("an event has a bound");
+        out.extend_from_slice(&length.to_be_bytes());
+        let start = out.len();
+        out.extend_from_slice(&self.due.0.to_be_bytes());
+        out.extend_from_slice(&self.sequence.0.to_be_bytes());
+        out.extend_from_slice(&self.value);
+        let checksum = crc32c::crc32c(out.get(start..).unwrap_or_default());
+        out.extend_from_slice(&checksum.to_be_bytes());
+    }
+
+    /// Its length in the file.
+    fn bytes(&self) -> u64 {
+        4 + 16 + self.value.len() as u64 + 4
+    }
+
+    fn waiting(&self) -> Option<Waiting> {
+        Waiting::decode(self.due, self.sequence, &self.value)
+    }
+}
+
+/// A run that is being read.
+struct Reader(BufReader<File>);
+
+impl Reader {
+    fn open(path: &Path, at: u64) -> io::Result<Reader> {
+        let mut file = BufReader::new(File::open(path)?);
+        let mut magic = [0; MAGIC.len()];
+        file.read_exact(&mut magic)?;
+        if magic != *MAGIC {
+            return Err(unreadable());
+        }
+        file.seek(SeekFrom::Start(at))?;
+        Ok(Reader(file))
+    }
+
+    /// The next record.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` or `UnexpectedEof` when it is not as it was written.
+    fn next(&mut self) -> io::Result<Record> {
+        let mut length = [0; 4];
+        self.0.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length) as usize;
+        if !(16..=RECORD_BYTES_MAX).contains(&length) {
+            return Err(unreadable());
+        }
+        let mut sealed = vec![0; length + 4];
+        self.0.read_exact(&mut sealed)?;
+        let (record, checksum) = sealed.split_last_chunk::<4>().ok_or_else(unreadable)?;
+        if u32::from_be_bytes(*checksum) != crc32c::crc32c(record) {
+            return Err(unreadable());
+        }
+        let mut fields = Fields(record);
+        let place = fields.i64().zip(fields.u64());
+        let (due, sequence) = place.ok_or_else(unreadable)?;
+        Ok(Record {
+            due: UnixMs(due),
+            sequence: Sequence(sequence),
+            value: fields.0.to_vec(),
+        })
+    }
+}
+
+fn unreadable() -> io::Error {
+    io::ErrorKind::InvalidData.into()
+}
+
+/// Whether a run is not as it was written, and will not be.
+fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    matches!(error.kind(), InvalidData | NotFound | UnexpectedEof)
+}
+
+/// What was read of a run.
+struct Reading {
+    number: u32,
+    records: Vec<Record>,
+    /// How far it was read now.
+    run: Run,
+    /// What is left cannot be read.
+    is_damaged: bool,
+}
+
+/// Reads at most `count_max` records of a run that `is_due`.
+fn read(
+    path: &Path,
+    number: u32,
+    mut run: Run,
+    is_due: impl Fn(UnixMs) -> bool,
+    count_max: usize,
+) -> io::Result<Reading> {
+    let mut records = Vec::new();
+    let mut further = || -> io::Result<()> {
+        let mut reader = Reader::open(path, run.at)?;
+        while run.left > 0 {
+            let record = reader.next()?;
+            if records.is_empty() && record.due != run.next {
+                return Err(unreadable()); // It is another run.
+            }
+            run.next = record.due;
+            if records.len() >= count_max || !is_due(record.due) {
+                break;
+            }
+            record.waiting().ok_or_else(unreadable)?;
+            run.at += record.bytes();
+            run.left -= 1;
+            records.push(record);
+        }
+        Ok(())
+    };
+    let is_damaged = match further() {
+        Ok(()) => false,
+        Err(error) if is_damage(&error) => true,
+        Err(error) => return Err(error),
+    };
+    Ok(Reading {
+        number,
+        records,
+        run,
+        is_damaged,
+    })
+}
+
+impl Queue {
+    /// Puts events off that wait in the head, each given by its due time and place there; says
+    /// which. Those that do not wait there, or not at that time, are passed over, and so is what
+    /// would be more than [`RUN_BYTES_MAX`] at a time; all are where `disk_max` has no room, or
+    /// with [`RUNS_MAX`] runs. After `Ok` this survives loss of power.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written; the events wait where they did, or are put off after all.
+    pub fn put_off(
+        &self,
+        endpoint: &str,
+        places: &[(UnixMs, Sequence)],
+    ) -> Result<Vec<Sequence>, QueueError> {
+        let mut guard = self.writer()?;
+        let writer = &mut *guard;
+        let Some(attached) = writer.state.endpoints.get(endpoint) else {
+            return Ok(Vec::new());
+        };
+        if attached.runs.len() >= RUNS_MAX || !self.has_room_to_keep() {
+            return Ok(Vec::new());
+        }
+        let mut going: Vec<(UnixMs, Sequence, Place)> = places
+            .iter()
+            .filter_map(|&(due, sequence)| Some((due, sequence, attached.place(sequence)?)))
+            .filter(|(due, _, place)| place.due == *due)
+            .collect();
+        going.sort_unstable_by_key(|(due, sequence, _)| (*due, *sequence));
+        let (mut out, mut writes) = (MAGIC.to_vec(), Writes::default());
+        let mut gone = Vec::new();
+        for &(due, sequence, place) in &going {
+            if out.len() >= RUN_BYTES_MAX {
+                break;
+            }
+            let key = key::waiting(endpoint, due, sequence);
+            let value = writer.head()?.get(&key)?;
+            let Some(value) = value else {
+                return Err(QueueError::Damaged {
+                    generation: writer.head()?.number(),
+                    sequence: Some(sequence),
+                    what: format!("an event that waits for endpoint {endpoint} is gone"),
+                });
+            };
+            let record = Record {
+                due,
+                sequence,
+                value,
+            };
+            record.put(&mut out);
+            writes.remove(&key, place.pieces);
+            gone.push(sequence);
+        }
+        let Some(&(next, ..)) = going.first() else {
+            return Ok(Vec::new());
+        };
+        let number = writer.last_run.saturating_add(1);
+        self.write_run(number, &out)?;
+        writer.last_run = number;
+        let run = Run {
+            at: MAGIC.len() as u64,
+            left: u32::try_from(gone.len()).unwrap_or(u32::MAX),
+            next,
+        };
+        writes.put(&key::run(endpoint, number), &run.encode());
+        if let Some(attached) = writer.state.endpoints.get_mut(endpoint) {
+            gone.iter()
+                .for_each(|&sequence| attached.moved_out(sequence));
+            attached.runs.insert(number, run);
+        }
+        self.write(writer, writes)?;
+        Ok(gone)
+    }
+
+    /// Writes a run. After `Ok` it survives loss of power.
+    fn write_run(&self, number: u32, bytes: &[u8]) -> Result<(), QueueError> {
+        let path = self.run_path(number);
+        let written = || {
+            let mut file = File::create(&path)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        let directory = self.0.site.directory.join(DIRECTORY);
+        if !directory.exists() {
+            fs::create_dir_all(&directory).map_err(disk("create", &directory))?;
+            sync_directory(&self.0.site.directory)?;
+        }
+        written().map_err(disk("write", &path)).inspect_err(|_| {
+            // Whatever is there of it is in the way on a full disk; nothing knows of it.
+            let _ = fs::remove_file(&path);
+        })?;
+        sync_directory(&directory)
+    }
+
+    /// Brings back at most `count_max` events that are due by `until`, or not before `beyond`: no
+    /// wait is that long, so the clock was set. Says when they are due, and their places among
+    /// those that wait in the head. After `Ok` this survives loss of power.
+    ///
+    /// Events that cannot be read count as lost.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read for now, or it could not be written; they are put off still, or
+    /// brought back after all.
+    pub fn bring_back(
+        &self,
+        endpoint: &str,
+        (until, beyond): (UnixMs, UnixMs),
+        count_max: usize,
+    ) -> Result<Vec<(UnixMs, Sequence)>, QueueError> {
+        let mut guard = self.writer()?;
+        let writer = &mut *guard;
+        let Some(attached) = writer.state.endpoints.get(endpoint) else {
+            return Ok(Vec::new());
+        };
+        let is_due = |due: UnixMs| due <= until || due > beyond;
+        let mut room = count_max.min(WAITING_MAX.saturating_sub(attached.waiting_count()));
+        let mut due: Vec<(u32, Run)> = attached
+            .runs
+            .iter()
+            .filter(|(_, run)| is_due(run.next))
+            .map(|(&number, &run)| (number, run))
+            .collect();
+        due.sort_unstable_by_key(|(_, run)| run.next);
+        let mut readings = Vec::new();
+        for (number, run) in due {
+            if room == 0 {
+                break;
+            }
+            let path = self.run_path(number);
+            let reading = read(&path, number, run, is_due, room).map_err(disk("read", &path))?;
+            room -= reading.records.len();
+            readings.push(reading);
+        }
+        if readings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut writes = Writes::default();
+        let (mut back, mut over) = (Vec::new(), Vec::new());
+        if let Some(attached) = writer.state.endpoints.get_mut(endpoint) {
+            for reading in &readings {
+                for record in &reading.records {
+                    let (due, sequence) = (record.due, record.sequence);
+                    let at = key::waiting(endpoint, due, sequence);
+                    let pieces = writes.put(&at, &record.value);
+                    attached.wait(sequence, Place { due, pieces });
+                    back.push((due, sequence));
+                }
+                let row = key::run(endpoint, reading.number);
+                if reading.is_damaged {
+                    self.tell_unreadable(endpoint, reading);
+                    attached.lose(u64::from(reading.run.left));
+                }
+                if reading.is_damaged || reading.run.left == 0 {
+                    attached.runs.remove(&reading.number);
+                    over.push(reading.number);
+                    writes.remove(&row, 0);
+                } else {
+                    attached.runs.insert(reading.number, reading.run);
+                    writes.put(&row, &reading.run.encode());
+                }
+            }
+            writes.put(&key::endpoint(endpoint), &attached.encode());
+        }
+        self.write(writer, writes)?;
+        writer.runs_over.extend(over);
+        Ok(back)
+    }
+
+    fn tell_unreadable(&self, endpoint: &str, reading: &Reading) {
+        log::error!(
+            "events put off cannot be read, they are lost endpoint={endpoint} count={} file={}",
+            reading.run.left,
+            self.run_path(reading.number).display()
+        );
+    }
+
+    /// What of an endpoint's events is put off.
+    ///
+    /// # Errors
+    ///
+    /// When the queue has to be opened again after a failed write and cannot be.
+    pub fn put_off_now(&self, endpoint: &str) -> Result<PutOff, QueueError> {
+        let writer = self.writer()?;
+        let attached = writer.state.endpoints.get(endpoint);
+        Ok(attached.map_or_else(PutOff::default, |attached| PutOff {
+            count: attached.put_off_count(),
+            next: attached.runs.values().map(|run| run.next).min(),
+        }))
+    }
+
+    /// Shows every event of an endpoint that is put off to `visit`, in no order. Reads all of them.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read. Those that are not as they were written are passed over.
+    pub fn visit_put_off(
+        &self,
+        endpoint: &str,
+        mut visit: impl FnMut(Waiting),
+    ) -> Result<(), QueueError> {
+        let runs: Vec<(u32, Run)> = {
+            let writer = self.writer()?;
+            let attached = writer.state.endpoints.get(endpoint);
+            let runs = attached.into_iter().flat_map(|attached| &attached.runs);
+            runs.map(|(&number, &run)| (number, run)).collect()
+        };
+        for (number, run) in runs {
+            let path = self.run_path(number);
+            let mut show = || -> io::Result<()> {
+                let mut reader = Reader::open(&path, run.at)?;
+                for _ in 0..run.left {
+                    visit(reader.next()?.waiting().ok_or_else(unreadable)?);
+                }
+                Ok(())
+            };
+            match show() {
+                Err(error) if !is_damage(&error) => return Err(disk("read", &path)(error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn run_path(&self, number: u32) -> PathBuf {
+        path(&self.0.site.directory, number)
+    }
+
+    /// Removes the files of runs that neither the head nor the checkpoint knows.
+    pub(super) fn remove_runs(&self, numbers: &[u32]) {
+        for &number in numbers {
+            remove(&self.run_path(number));
+        }
+    }
+}
+
+impl Writer {
+    /// Removes runs that the head knows nothing of: putting off was cut short.
+    pub(super) fn remove_stray_runs(&mut self, directory: &Path) -> Result<(), QueueError> {
+        let directory = directory.join(DIRECTORY);
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(disk("list", &directory))?,
+        };
+        let endpoints = self.state.endpoints.values();
+        let known: BTreeSet<u32> = endpoints.flat_map(|it| it.runs.keys().copied()).collect();
+        for entry in entries {
+            let entry = entry.map_err(disk("list", &directory))?;
+            let number = entry.file_name().to_str().and_then(super::row::number);
+            let Some(number) = number else { continue };
+            self.last_run = self.last_run.max(number);
+            if !known.contains(&number) && !self.runs_over.contains(&number) {
+                remove(&entry.path());
+            }
+        }
+        self.last_run = self.last_run.max(known.last().copied().unwrap_or(0));
+        Ok(())
+    }
+}
+
+fn path(directory: &Path, number: u32) -> PathBuf {
+    directory.join(DIRECTORY).join(format!("{number:08}"))
+}
+
+fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!(
+                "events put off, done with, not removed file={} error=\"{error}\"",
+                path.display()
+            );
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{batch, events};
+    use super::*;
+    use crate::queue::{AttachFrom, Settled, Settlement};
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    const EVER: UnixMs = UnixMs(i64::MAX);
+
+    fn open(directory: &TempDir) -> Queue {
+        Queue::open(directory.path(), "node").unwrap()
+    }
+
+    fn keep(queue: &Queue, sequence: u64, due: i64) -> Settled {
+        let event = queue.read(Sequence(sequence), 1).unwrap().remove(0);
+        Settled {
+            endpoint: "billing".into(),
+            sequence: Sequence(sequence),
+            settlement: Settlement::Keep {
+                due: UnixMs(due),
+                attempts: 4,
+                reason: "422".into(),
+                event,
+            },
+        }
+    }
+
+    /// A queue in which each of `count` events of `bytes` waits until its own sequence, and all but
+    /// the first ten are put off in `runs` runs.
+    fn queue(directory: &TempDir, count: u64, bytes: usize, runs: usize) -> Queue {
+        let queue = open(directory);
+        queue.attach("billing", AttachFrom::Now).unwrap();
+        let made = events(usize::try_from(count).unwrap(), bytes);
+        queue.commit(&[batch(made)]).unwrap();
+        let all: Vec<Settled> = (1..=count)
+            .map(|it| keep(&queue, it, i64::try_from(it).unwrap()))
+            .collect();
+        queue.settle(all).unwrap();
+        let places = queue.waiting_places("billing").unwrap();
+        for run in 0..runs {
+            let far = places.iter().skip(10 + run).step_by(runs).copied();
+            let far: Vec<(UnixMs, Sequence)> = far.collect();
+            assert_eq!(queue.put_off("billing", &far).unwrap().len(), far.len());
+        }
+        queue
+    }
+
+    fn files(directory: &TempDir) -> Vec<PathBuf> {
+        let listed = fs::read_dir(directory.path().join(DIRECTORY)).unwrap();
+        listed.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    fn waiting(queue: &Queue) -> u64 {
+        let ledger = queue.ledger();
+        assert!(ledger.balances(), "{ledger:?}");
+        ledger.endpoint("billing").unwrap().waiting
+    }
+
+    #[test]
+    fn what_is_put_off_comes_back_by_its_time_across_restarts_and_its_files_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut queue = queue(&directory, 200, 300, 3);
+        assert_eq!(queue.waiting_places("billing").unwrap().len(), 10);
+        assert_eq!((waiting(&queue), files(&directory).len()), (200, 3));
+        let mut back = Vec::new();
+        for until in (20..=200).step_by(20) {
+            queue.roll_now().unwrap();
+            drop(queue);
+            queue = open(&directory);
+            let due = (UnixMs(until), EVER);
+            let now = queue.bring_back("billing", due, 1_000).unwrap();
+            let mut now: Vec<i64> = now.into_iter().map(|(due, _)| due.0).collect();
+            now.sort_unstable();
+            back.extend(now);
+            let next = queue.put_off_now("billing").unwrap().next;
+            assert_eq!(next, (until < 200).then_some(UnixMs(until + 1)));
+        }
+        assert_eq!(back, (11..=200).collect::<Vec<i64>>());
+        assert_eq!((waiting(&queue), files(&directory).len()), (200, 3));
+        let one = queue.waiting_event("billing", UnixMs(77), Sequence(77));
+        assert_eq!(one.unwrap().unwrap().attempts, 4);
+        queue.checkpoint().unwrap();
+        assert!(files(&directory).is_empty());
+    }
+
+    #[test]
+    fn what_is_put_off_pins_no_generation_and_is_not_carried() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 1_000, 600, 1);
+        let generations = || {
+            fs::read_dir(directory.path().join("queue"))
+                .unwrap()
+                .count()
+        };
+        for _ in 0..3 {
+            queue.roll_now().unwrap();
+        }
+        let work = super::super::probe::work_of(|| queue.roll_now().unwrap());
+        assert!(work.bytes < 20_000, "{work:?}");
+        assert!(generations() <= 2, "{}", generations());
+        assert_eq!(waiting(&queue), 1_000);
+    }
+
+    #[test]
+    fn a_run_that_the_head_does_not_know_is_removed_and_its_events_still_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 50, 300, 1);
+        queue.write_run(7, b"cut short").unwrap();
+        drop(queue);
+        let queue = open(&directory);
+        assert_eq!((files(&directory).len(), waiting(&queue)), (1, 50));
+        let more = queue.bring_back("billing", (EVER, EVER), 5).unwrap();
+        assert_eq!(more.len(), 5);
+        // Numbers are not given twice.
+        assert_eq!(queue.put_off("billing", &more).unwrap().len(), 5);
+        assert!(directory.path().join("later/00000008").exists());
+        assert_eq!(queue.put_off("billing", &more).unwrap(), []);
+    }
+
+    #[test]
+    fn what_cannot_be_read_any_more_is_lost_in_the_account_and_the_rest_is_not() {
+        for damage in ["bit", "cut", "gone", "other"] {
+            let directory = tempfile::tempdir().unwrap();
+            let queue = queue(&directory, 50, 300, 1);
+            let path = files(&directory).remove(0);
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            match damage {
+                "bit" => bytes[middle] ^= 1,
+                "cut" => bytes.truncate(middle),
+                _ => {}
+            }
+            match damage {
+                "gone" => fs::remove_file(&path).unwrap(),
+                "other" => fs::write(&path, b"swlat\0\0\x02").unwrap(),
+                _ => fs::write(&path, bytes).unwrap(),
+            }
+            let back = queue.bring_back("billing", (EVER, EVER), 100).unwrap();
+            assert!(back.len() < 25, "{damage}: {}", back.len());
+            assert_eq!(back.is_empty(), matches!(damage, "gone" | "other"));
+            let left = waiting(&queue);
+            assert_eq!(left, 10 + back.len() as u64, "{damage}");
+            let lost = queue.ledger().endpoint("billing").unwrap().lost;
+            assert_eq!(lost + left, 50, "{damage}");
+            assert_eq!(queue.put_off_now("billing").unwrap(), PutOff::default());
+        }
+    }
+
+    #[test]
+    fn a_head_made_anew_from_the_checkpoint_finds_what_was_put_off_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 50, 300, 1);
+        queue.checkpoint().unwrap();
+        assert_eq!(
+            queue
+                .bring_back("billing", (EVER, EVER), 100)
+                .unwrap()
+                .len(),
+            40
+        );
+        drop(queue);
+        let heads = fs::read_dir(directory.path().join("queue")).unwrap();
+        for head in heads {
+            fs::remove_dir_all(head.unwrap().path()).unwrap();
+        }
+        let queue = open(&directory);
+        assert_eq!(queue.put_off_now("billing").unwrap().count, 40);
+        assert_eq!(waiting(&queue), 50);
+        let back = queue.bring_back("billing", (EVER, EVER), 100).unwrap();
+        assert_eq!(back.len(), 40);
+    }
+
+    #[test]
+    fn a_run_has_a_bound_and_times_that_cannot_be_come_back_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 12, 300_000, 0);
+        let places = queue.waiting_places("billing").unwrap();
+        let gone = queue.put_off("billing", &places).unwrap();
+        assert!((1..12).contains(&gone.len()), "{}", gone.len());
+        let bytes = fs::metadata(files(&directory).remove(0)).unwrap().len();
+        assert!(bytes < RUN_BYTES_MAX as u64 + (400 << 10), "{bytes}");
+        let before = queue.put_off_now("billing").unwrap();
+        let none = (UnixMs(0), before.next.unwrap());
+        assert_eq!(queue.bring_back("billing", none, 1).unwrap().len(), 0);
+        let set_back = (UnixMs(-9_000), UnixMs(-5_000));
+        assert_eq!(queue.bring_back("billing", set_back, 1).unwrap().len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn a_place_in_a_run_comes_back_as_it_was(at: u64, left: u32, next: i64, bytes: Vec<u8>) {
+            let run = Run { at, left, next: UnixMs(next) };
+            prop_assert_eq!(Run::decode(&run.encode()), Some(run));
+            let _ = Run::decode(&bytes);
+        }
+    }
+}
