@@ -574,18 +574,6 @@ impl Source {
             known.standing = Standing::Sure;
             return Ok(());
         }
-        // A file with a name that an earlier one had, and by chance with its inode, was born later.
-        let born = self
-            .tails
-            .with_content(key, &path, |content| Ok(content.born()))
-            .unwrap_or(None);
-        let seen_before = known.changed_before;
-        let is_other = seen_before > UnixMs::default() && born.is_some_and(|it| it > seen_before);
-        if is_other && known.came == Came::Stayed {
-            let from = Arc::clone(&path);
-            known.came = Came::Renamed { from };
-            known.unseen_before = 0;
-        }
         let past = match kept {
             Some(mark) => {
                 known.standing = Standing::Sure;

@@ -227,8 +227,6 @@ fn a_new_file_under_a_used_inode_is_read_within_a_second_of_a_start() {
             }
             let last = format!("cdr.txt: {}", row(300 * n + 4).trim_ascii_end());
             assert!(seen.contains(&last), "{n} {reads_between}: {seen:?}");
-            let changes = scene.changes();
-            println!("{n} {reads_between}: {changes:?}");
         }
     }
 }
