@@ -46,4 +46,5 @@ mod strace;
 mod support;
 mod syslog;
 mod together;
+mod top;
 mod walk;
