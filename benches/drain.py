@@ -91,6 +91,8 @@ def bench(arguments, directory):
 def receiver(arguments, directory, secret_file):
     command = [BINARY, "receive", "--quiet", "--listen", "127.0.0.1:0", "--profile", arguments.profile]
     command += ["--secret-file", secret_file]
+    for fault in getattr(arguments, "fault", []):
+        command += ["--fault", fault]
     if arguments.tls:
         command += ["--tls", "--certificate-out", os.path.join(directory, "ca.pem")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -102,6 +102,7 @@ minimise() {
     rm -rf "$work/corpus/.$name"
     mkdir "$work/corpus/.$name"
     if FUZZ_TARGET=$name "$work/run" -merge=1 -rss_limit_mb=1024 -timeout=30 \
+        -artifact_prefix="$work/findings/$name/" \
         "$work/corpus/.$name" "$work/corpus/$name" >"$work/logs/$name.merge" 2>&1; then
         rm -rf "$work/corpus/$name"
         mv "$work/corpus/.$name" "$work/corpus/$name"

@@ -92,7 +92,6 @@ texts event_filter 'connected = true\n"extra.lastapp" = ["Dial", "Que*"]\ncost =
 texts event_recording '{caller_id}-{called_id}-{call_id}.wav\n---\nin/1-2-3.wav\nRIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x10\x00\x00'
 texts delivery_outcome 120 'Thu, 09 Apr 2026 14:32:45 GMT' 'Thursday, 09-Apr-26 14:32:45 GMT' 'Thu Apr  9 14:32:45 2026' -1 99999999999999999999999
 for way in 0 1 2; do
-    texts delivery_answer "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\x0$way"
     number=0
     for answer in 'HTTP/1.1 503 No\r\nRetry-After: 120\r\nDate: Thu, 09 Apr 2026 14:32:45 GMT\r\n\r\nbusy' \
         'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n' \

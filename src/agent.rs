@@ -18,7 +18,7 @@ use crate::delivery::transport::{HttpTransport, Transport};
 use crate::delivery::{self, Delivery};
 use crate::derive::Derive;
 use crate::event::Maker;
-use crate::ingest::{self, AlertBox, Alerts, Feed, Hint, Ingest, IngestError, Mailbox};
+use crate::ingest::{self, AlertBox, Alerts, Feed, Heartbeat, Hint, Ingest, IngestError, Mailbox};
 use crate::listen;
 use crate::logging::LoggingHandle;
 use crate::parser::Parser;
@@ -145,6 +145,11 @@ impl Agent {
         let alerts = AlertBox::of(&queue, bell.clone());
         let own = Alerts::new(Arc::clone(&config.node), alerts.clone(), queue.clone());
         live.intakes.push(Box::new(own));
+        if let Some(every) = config.heartbeat_every {
+            let beat = Heartbeat::new(Arc::clone(&config.node), every, &queue);
+            live.intakes
+                .push(Box::new(beat.map_err(AgentError::Queue)?));
+        }
         let mut ingest = Ingest::new(
             feeds,
             queue.clone(),

@@ -153,6 +153,10 @@ pub struct Folder {
     waiting_max: usize,
     /// Files of an earlier change of status are old.
     watermark_ns: i64,
+    /// Files of a later one are none of ours.
+    until_ns: i64,
+    /// Listings that came to their end.
+    listings: u64,
     /// Not yet said to whoever commits.
     watermark_untold: bool,
     remembered: HashMap<FileKey, Remembered>,
@@ -206,6 +210,8 @@ impl Folder {
             lag_ns: i64::try_from(WATERMARK_LAG.as_nanos()).unwrap_or(i64::MAX),
             waiting_max: FILES_WAITING_MAX,
             watermark_ns: watermark.unwrap_or(first_ns),
+            until_ns: i64::MAX,
+            listings: 0,
             watermark_untold: watermark.is_none(),
             remembered: remembered.collect(),
             forgotten: Vec::new(),
@@ -221,6 +227,29 @@ impl Folder {
             settings,
             clock,
         }
+    }
+
+    /// A second folder of the same directory, which hands out the files whose status changed from
+    /// `from_ns` to `to_ns`, whatever was done with before. This one is not touched by that.
+    pub fn again(&self, from_ns: i64, to_ns: i64) -> Folder {
+        let settings = Settings {
+            start: Start::Beginning,
+            redo: false,
+            ..self.settings.clone()
+        };
+        let mut again = Folder::open(settings, Vec::new(), Some(from_ns), Arc::clone(&self.clock));
+        again.until_ns = to_ns;
+        again
+    }
+
+    /// Whether the last listing could not be made, or not of all of it.
+    pub fn is_troubled(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    /// How often the whole directory was listed.
+    pub fn listings(&self) -> u64 {
+        self.listings
     }
 
     /// Looks at what is due: the files put back, and a slice of the directory.
@@ -249,6 +278,11 @@ impl Folder {
     /// [`put_back`](Folder::put_back).
     pub fn take(&mut self) -> Option<Found> {
         self.ready.pop_front()
+    }
+
+    /// When the file that [`take`](Folder::take) would give changed last, in nanoseconds since 1970.
+    pub fn next_changed_ns(&self) -> Option<i64> {
+        self.ready.front().map(|file| file.changed_ns)
     }
 
     /// Waits until the file changes, or for [`Settings::patience`].
@@ -371,12 +405,13 @@ impl Folder {
     /// Lists one slice; at the end of the listing takes over what was found.
     fn list(&mut self) {
         let now = self.clock.now();
-        let (remembered, known, watermark) = (&self.remembered, &self.known, self.watermark_ns);
+        let (remembered, known) = (&self.remembered, &self.known);
+        let wanted = self.watermark_ns..=self.until_ns;
         let is_new = |file: &Found| {
             let is_remembered = remembered.get(&file.key).is_some_and(|known| {
                 known.size == file.size && known.changed_ns == file.changed_ns
             });
-            file.changed_ns >= watermark && !is_remembered && !known.contains(&file.key)
+            wanted.contains(&file.changed_ns) && !is_remembered && !known.contains(&file.key)
         };
         let room = self.waiting_max.saturating_sub(known.len());
         let Some(listed) = self
@@ -385,6 +420,7 @@ impl Folder {
         else {
             return;
         };
+        self.listings += 1;
         // A file with two names is one file.
         for file in listed.found {
             if self.known.insert(file.key) {

@@ -32,6 +32,11 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 /// Threads for what takes time: one for each client, the reload of a signal, and the figures.
 const WORKERS_MAX: usize = CLIENTS_MAX + 2;
 
+/// Time from one hint of changed files to the next: a switch writes a row at a time, and to be woken
+/// for each of a thousand a second costs more than reading them. The first is told at once, and ingest
+/// commits no sooner again.
+const WATCH_PAUSE: Duration = Duration::from_millis(4);
+
 /// Stack of these threads: they parse rows and configurations, whose buffers are on the heap.
 const WORKER_STACK_BYTES: usize = 1 << 20;
 
@@ -218,6 +223,7 @@ impl Attendant {
                     self.hint.is_complete(ready.get_inner().is_complete());
                 }
                 self.hint.give(changed);
+                sleep(WATCH_PAUSE).await;
                 changed = ready.get_inner_mut().changed();
             }
         }

@@ -4,9 +4,9 @@ use super::signing::{self, Refusal, SigningArguments};
 use super::{Exit, screen};
 use crate::config::value;
 use crate::receiver::{
-    Account, Certificate, FAULTS_HELP, Fault, FaultKind, Receiver, Settings, Shown, SpoolSettings,
-    TARGETS_MAX, Target, arrival_json, arrival_line, detail_lines, payload_lines, relayed_json,
-    relayed_line,
+    Account, Arrival, Certificate, FAULTS_HELP, Fault, FaultKind, Receiver, Relayed, Settings,
+    Shown, SpoolSettings, TARGETS_MAX, Target, arrival_json, arrival_line, detail_lines,
+    payload_lines, relayed_json, relayed_line,
 };
 use clap::Args;
 use std::io;
@@ -125,6 +125,8 @@ pub fn receive(arguments: &ReceiveArguments) -> Exit {
             return Exit::Bug;
         }
     };
+    // Who is told that it listens may send at once.
+    let news = (!arguments.quiet).then(|| (receiver.arrivals(), receiver.relayed()));
     // Scripts that read JSON lines are told nothing else.
     let say = |text: String| match arguments.json {
         true => screen::complaint(text),
@@ -143,7 +145,7 @@ pub fn receive(arguments: &ReceiveArguments) -> Exit {
         let warning = "the page shows calls to whoever reaches its address";
         screen::complaint(screen::styled(screen::WAIT, warning));
     }
-    watch(&receiver, arguments, &stop);
+    watch(news, arguments, &stop);
     receiver.stop();
     match arguments.json {
         true => screen::complaint(report(&receiver.account())),
@@ -192,18 +194,19 @@ fn settings(arguments: &ReceiveArguments) -> Result<Settings, Refusal> {
     Ok(settings)
 }
 
+/// What arrives, and what the forwards answer.
+type News = (mpsc::Receiver<Arrival>, mpsc::Receiver<Relayed>);
+
 /// Prints what arrives until the stop.
-fn watch(receiver: &Receiver, arguments: &ReceiveArguments, stop: &AtomicBool) {
-    let arrivals = (!arguments.quiet).then(|| receiver.arrivals());
-    let relayed = (!arguments.quiet).then(|| receiver.relayed());
+fn watch(news: Option<News>, arguments: &ReceiveArguments, stop: &AtomicBool) {
+    let Some((arrivals, relayed)) = news else {
+        while !stop.load(Ordering::SeqCst) {
+            std::thread::park_timeout(STOP_POLL);
+        }
+        return;
+    };
     while !stop.load(Ordering::SeqCst) {
-        let arrival = match &arrivals {
-            None => {
-                std::thread::park_timeout(STOP_POLL);
-                continue;
-            }
-            Some(arrivals) => arrivals.recv_timeout(STOP_POLL),
-        };
+        let arrival = arrivals.recv_timeout(STOP_POLL);
         match arrival {
             Ok(arrival) if arguments.json => {
                 let shown = match arguments.payload {
@@ -223,7 +226,7 @@ fn watch(receiver: &Receiver, arguments: &ReceiveArguments, stop: &AtomicBool) {
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
-        for relayed in relayed.iter().flat_map(mpsc::Receiver::try_iter) {
+        for relayed in relayed.try_iter() {
             match arguments.json {
                 true => screen::line(serde_json::json!({ "forward": relayed_json(&relayed) })),
                 false => screen::line(relayed_line(&relayed)),

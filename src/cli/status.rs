@@ -19,8 +19,7 @@ const COLUMNS: usize = 80;
 /// Time between two looks of `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
-/// Age of a waiting call, in seconds, from which an endpoint that is not failing is worth a word
-/// if all its attempts are under way.
+/// Seconds without an answer from which an attempt is worth a word, long before it has failed.
 const SLOW_SECS: u64 = 3;
 
 /// The arguments of `status`.
@@ -275,11 +274,15 @@ fn endpoint_notes(endpoint: &EndpointStatus) -> Vec<String> {
         Some(_) => notes.push("it asked for a pause (Retry-After)".to_string()),
         None => {}
     }
-    let waits = endpoint.oldest_secs.is_some_and(|secs| secs >= SLOW_SECS);
-    if endpoint.state == "working" && waits && endpoint.under_way >= endpoint.concurrency.max(1) {
+    let slow = endpoint.under_way_secs.filter(|secs| *secs >= SLOW_SECS);
+    if let Some(secs) = slow.filter(|_| endpoint.state == "working") {
         notes.push(format!(
-            "{} attempts under way, as many as may be: it is slow to answer",
-            endpoint.under_way
+            "no answer yet to {}, the first sent {} ago",
+            screen::counted(
+                usize::try_from(endpoint.under_way).unwrap_or(usize::MAX),
+                "attempt"
+            ),
+            span(secs)
         ));
     }
     if let Some(secs) = endpoint.failing_secs {
@@ -384,7 +387,7 @@ mod tests {
             per_sec: Some(12_345.6),
             dead_letters: 123_456,
             under_way: 64,
-            concurrency: 64,
+            under_way_secs: Some(29),
             latency_ms: Some(LatencyStatus {
                 p50: 12_345.0,
                 p95: 29_999.0,
@@ -454,6 +457,24 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
+    }
+
+    #[test]
+    fn an_endpoint_that_hangs_is_seen_before_its_attempts_have_failed() {
+        let mut endpoint = EndpointStatus {
+            state: "working".into(),
+            under_way: 16,
+            under_way_secs: Some(12),
+            ..EndpointStatus::default()
+        };
+        let told = endpoint_notes(&endpoint).concat();
+        let told = anstream::adapter::strip_str(&told).to_string();
+        assert_eq!(
+            told.trim(),
+            "no answer yet to 16 attempts, the first sent 12s ago"
+        );
+        endpoint.under_way_secs = Some(SLOW_SECS - 1);
+        assert!(endpoint_notes(&endpoint).is_empty());
     }
 
     #[test]

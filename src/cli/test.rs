@@ -2,21 +2,23 @@
 
 use super::{CONFIG_DEFAULT, Exit, screen};
 use crate::clock::{Clock, SystemClock, UnixMs};
-use crate::config::{Config, EndpointConfig};
+use crate::config::{self, Config, EndpointConfig, signature};
 use crate::control::mask::masked_text;
 use crate::delivery::blanket;
 use crate::delivery::endpoint::Endpoint;
+use crate::delivery::fallback::addresses;
 use crate::delivery::link::{Pin, TlsMin};
 use crate::delivery::outcome::{Failure, Outcome};
 use crate::delivery::packing::{Method, SignedOver};
-use crate::delivery::transport::{Answer, Phases};
+use crate::delivery::transport::{Answer, Phase, Phases, TroubleClass};
 use crate::delivery::trial::{Trial, try_out};
 use crate::event::sample::{TEST_KIND, sample};
 use crate::event::{EventId, Sequence};
 use crate::queue::Queued;
 use crate::timestamp::Timestamp;
 use clap::Args;
-use std::path::PathBuf;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,18 +32,37 @@ const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 /// than five minutes.
 const SKEW_MAX: Duration = Duration::from_secs(60);
 
+/// The name of an endpoint that is in no configuration, and of the switch it hears from.
+const ALONE: &str = "test";
+
 /// The arguments of `test`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Needs the configuration and not the agent; the queue is not touched. The event really goes out:
-signed with the endpoint's secret, over its own transport. Ends with 0 when it was delivered, 65
-when the receiver refused it, 69 when it could not be reached.
+Needs the configuration and not the agent, and with --url neither; the queue is not touched. The
+event really goes out: signed with the endpoint's secret, over its own transport; with fallback_urls
+once to each of its addresses. Ends with 0 when it was delivered everywhere; else with 65 when the
+first receiver that did not take it refused it, 69 when that could not be reached.
 
 Example: switchhook test billing
-Example: switchhook test billing --event cdr --set duration=125 --set caller_id=12025550142 --curl")]
+Example: switchhook test billing --event cdr --set duration=125 --set caller_id=12025550142 --curl
+Example: switchhook test --url http://127.0.0.1:3000/webhook --secret-file F --profile vos3000 --event cdr")]
 pub struct TestArguments {
     /// The endpoint's name.
-    endpoint: String,
+    #[arg(required_unless_present = "url", conflicts_with = "url")]
+    endpoint: Option<String>,
+    /// Send it here instead, to a receiver that is in no configuration yet.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The profile of that receiver [default: standard].
+    #[arg(long, requires = "url")]
+    profile: Option<String>,
+    /// How it expects to find requests signed, where that is not its profile's way: stripe, github,
+    /// none, or a template as in a configuration.
+    #[arg(long, value_name = "SCHEME", requires = "url")]
+    scheme: Option<String>,
+    /// The file with the secret to sign with.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    secret_file: Option<PathBuf>,
     /// Type of the event; of `cdr`, `alarm` and `balance_alert` a whole sample is sent.
     #[arg(long, value_name = "TYPE", default_value = TEST_KIND)]
     event: String,
@@ -52,7 +73,7 @@ pub struct TestArguments {
     #[arg(long)]
     curl: bool,
     /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    #[arg(short, long, value_name = "FILE", default_value = CONFIG_DEFAULT, conflicts_with = "url")]
     config: PathBuf,
 }
 
@@ -65,6 +86,16 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 /// Sends the event and shows what came of it.
 pub fn test(arguments: &TestArguments) -> Exit {
+    if let Some(url) = &arguments.url {
+        return match alone(arguments, url) {
+            Ok(endpoint) => send_and_show(arguments, &endpoint, &ALONE.into()),
+            Err(what) => {
+                screen::complaint(what);
+                Exit::Usage
+            }
+        };
+    }
+    let name = arguments.endpoint.as_deref().unwrap_or_default();
     let config = match Config::load(&arguments.config) {
         Ok(config) => config,
         Err(problems) => {
@@ -73,27 +104,58 @@ pub fn test(arguments: &TestArguments) -> Exit {
         }
     };
     let mut endpoints = config.endpoints.iter();
-    let Some(endpoint) = endpoints.find(|it| *it.endpoint.name == *arguments.endpoint) else {
+    let Some(endpoint) = endpoints.find(|it| *it.endpoint.name == *name) else {
         let names: Vec<&str> = config
             .endpoints
             .iter()
             .map(|it| &*it.endpoint.name)
             .collect();
         screen::complaint(format_args!(
-            "there is no endpoint {:?}; there are {}",
-            arguments.endpoint,
+            "there is no endpoint {name:?}; there are {}",
             names.join(", ")
         ));
         return Exit::Usage;
     };
-    match send(endpoint, &config.node, &arguments.event, &arguments.set) {
-        Ok((queued, trial)) => {
-            show(endpoint, &queued, &trial);
+    send_and_show(arguments, endpoint, &config.node)
+}
+
+/// An endpoint made of what the command line says.
+fn alone(arguments: &TestArguments, url: &str) -> Result<EndpointConfig, String> {
+    if arguments.secret_file.is_none() && arguments.scheme.as_deref() != Some("none") {
+        return Err(
+            "there is no secret to sign with; give --secret-file FILE, or --scheme none"
+                .to_string(),
+        );
+    }
+    let mut table = toml::Table::new();
+    let mut put = |key: &str, value: toml::Value| table.insert(key.to_string(), value);
+    put("name", ALONE.into());
+    put("url", url.into());
+    put("events", vec!["*"].into());
+    put("allow_private", true.into());
+    if let Some(profile) = &arguments.profile {
+        put("profile", profile.as_str().into());
+    }
+    if let Some(scheme) = &arguments.scheme {
+        put("signature", signature::value(scheme)?);
+    }
+    if let Some(path) = &arguments.secret_file {
+        put("secret_file", path.display().to_string().into());
+    }
+    config::endpoint_alone(table).map_err(|problems| problems.to_string())
+}
+
+fn send_and_show(arguments: &TestArguments, endpoint: &EndpointConfig, node: &Arc<str>) -> Exit {
+    match send(endpoint, node, &arguments.event, &arguments.set) {
+        Ok((queued, trials)) => {
+            let exit = show_all(endpoint, &queued, &trials);
             if arguments.curl {
-                screen::line("");
-                screen::line(curl(endpoint, &trial));
+                for (at, trial) in &trials {
+                    screen::line("");
+                    screen::line(curl(at, endpoint.ca_file.as_deref(), trial));
+                }
             }
-            exit_of(&trial.outcome)
+            exit
         }
         Err(what) => {
             screen::complaint(what);
@@ -105,10 +167,7 @@ pub fn test(arguments: &TestArguments) -> Exit {
 /// Sends a test event to an endpoint and shows what came of it: for `check --deep`.
 pub fn probe(endpoint: &EndpointConfig, node: &Arc<str>) -> Exit {
     match send(endpoint, node, TEST_KIND, &[]) {
-        Ok((queued, trial)) => {
-            show(endpoint, &queued, &trial);
-            exit_of(&trial.outcome)
-        }
+        Ok((queued, trials)) => show_all(endpoint, &queued, &trials),
         Err(what) => {
             screen::line(screen::styled(screen::BAD, what));
             Exit::Configuration
@@ -116,12 +175,16 @@ pub fn probe(endpoint: &EndpointConfig, node: &Arc<str>) -> Exit {
     }
 }
 
+/// What came of each of the endpoint's addresses, in their order.
+type Trials = Vec<(Arc<Endpoint>, Trial)>;
+
+/// Sends the event to each of the endpoint's addresses, its own first.
 fn send(
     endpoint: &EndpointConfig,
     node: &Arc<str>,
     kind: &str,
     set: &[(String, String)],
-) -> Result<(Queued, Trial), String> {
+) -> Result<(Queued, Trials), String> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
@@ -131,8 +194,45 @@ fn send(
         sequence: Sequence(0),
         event: Arc::new(event.map_err(|error| error.to_string())?),
     };
-    let trial = try_out(&endpoint.endpoint, &queued, &clock).map_err(|error| error.to_string())?;
-    Ok((queued, trial))
+    let mut trials = Vec::new();
+    for at in addresses(&endpoint.endpoint) {
+        let trial = try_out(&at, &queued, &clock).map_err(|error| error.to_string())?;
+        trials.push((at, trial));
+    }
+    Ok((queued, trials))
+}
+
+/// Shows what came of each address; the exit of the first that does not take events.
+fn show_all(endpoint: &EndpointConfig, queued: &Queued, trials: &[(Arc<Endpoint>, Trial)]) -> Exit {
+    for (place, (at, trial)) in trials.iter().enumerate() {
+        if place > 0 {
+            screen::line("");
+        }
+        show(at, place, queued, trial);
+    }
+    let taken = trials
+        .iter()
+        .filter(|(_, it)| it.outcome == Outcome::Delivered);
+    let taken = taken.count();
+    if trials.len() > 1 {
+        let name = &endpoint.endpoint.name;
+        let style = if taken == trials.len() {
+            screen::GOOD
+        } else {
+            screen::BAD
+        };
+        let told = format_args!(
+            "{taken} of the {} addresses of {name} take events",
+            trials.len()
+        );
+        screen::line("");
+        screen::line(screen::styled(style, told));
+    }
+    let exits = trials.iter().map(|(_, trial)| exit_of(&trial.outcome));
+    exits
+        .into_iter()
+        .find(|exit| *exit != Exit::Success)
+        .unwrap_or(Exit::Success)
 }
 
 fn exit_of(outcome: &Outcome) -> Exit {
@@ -143,17 +243,17 @@ fn exit_of(outcome: &Outcome) -> Exit {
     }
 }
 
-fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
-    let settings = &endpoint.endpoint;
-    screen::line(screen::styled(
-        screen::HEAD,
-        format_args!(
-            "# endpoint {:?}, profile {}, {}",
-            settings.name,
-            settings.profile.name(),
-            settings.url
+/// Shows what came of the address at `place`: 0 is the endpoint's own.
+fn show(settings: &Endpoint, place: usize, queued: &Queued, trial: &Trial) {
+    let (name, url) = (&settings.name, &settings.url);
+    let head = match place {
+        0 => format!(
+            "# endpoint {name:?}, profile {}, {url}",
+            settings.profile.name()
         ),
-    ));
+        _ => format!("# fallback {place} of endpoint {name:?}, {url}"),
+    };
+    screen::line(screen::styled(screen::HEAD, head));
     line(
         "event",
         format_args!("{} {}", queued.event.kind, queued.event.id),
@@ -213,11 +313,21 @@ fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
         ),
     }
     let (style, verdict) = match &trial.outcome {
-        Outcome::Delivered => (screen::GOOD, "delivered".to_string()),
+        Outcome::Delivered => match speaks_of_failure(&trial.answer) {
+            false => (screen::GOOD, "delivered".to_string()),
+            true => (
+                screen::WAIT,
+                "delivered: its status says so, whatever its words say; where it has not stored the event it has to answer 503"
+                    .to_string(),
+            ),
+        },
         Outcome::Refused(failure) => (screen::BAD, refused(failure)),
-        Outcome::Unavailable { .. } => (
+        Outcome::Unavailable { failure, .. } => (
             screen::BAD,
-            "unavailable: events would wait, and no attempts be spent".to_string(),
+            format!(
+                "unavailable: events would wait, and no attempts be spent{}",
+                cause_of_unavailable(failure, &trial.answer)
+            ),
         ),
         Outcome::Gone(_) => (
             screen::BAD,
@@ -225,6 +335,49 @@ fn show(endpoint: &EndpointConfig, queued: &Queued, trial: &Trial) {
         ),
     };
     line("verdict", screen::styled(style, verdict));
+}
+
+/// Whether an answer that counts as success says in its body that it is none, in one of the usual ways.
+fn speaks_of_failure(answer: &Answer) -> bool {
+    let Answer::Status(response) = answer else {
+        return false;
+    };
+    let Ok(Value::Object(body)) = serde_json::from_slice(&response.body_start) else {
+        return false;
+    };
+    let is_false = |key: &str| body.get(key).is_some_and(|value| *value == false);
+    let error = body.get("error").or_else(|| body.get("errors"));
+    let has_error = error.is_some_and(|error| match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    });
+    let word = body.get("status").and_then(Value::as_str);
+    let is_bad_word = word.is_some_and(|word| matches!(word, "error" | "failed" | "fail"));
+    is_false("success") || is_false("ok") || has_error || is_bad_word
+}
+
+/// What an endpoint that is not there, or not well, mostly suffers from; nothing where its own words say
+/// all there is to say.
+fn cause_of_unavailable(failure: &Failure, answer: &Answer) -> String {
+    match (failure.status, answer) {
+        (Some(300..=399), _) => format!(
+            "; {}: write the address it leads to as url",
+            failure.reason
+        ),
+        (None, Answer::Trouble(trouble)) => match trouble.class {
+            TroubleClass::Closed => {
+                "; it took the request and hung up without an answer: look at its own log"
+            }
+            TroubleClass::Timeout(Phase::Answer) => {
+                "; it has to store the event and answer, and work afterwards; a longer timeout only hides it"
+            }
+            _ => "",
+        }
+        .to_string(),
+        _ => String::new(),
+    }
 }
 
 /// What a refusal means for events, and what it mostly comes from.
@@ -236,7 +389,9 @@ fn refused(failure: &Failure) -> String {
     let cause = match failure.status {
         Some(404 | 405) => "look at the path in url",
         Some(407) => "look at the login in proxy",
-        _ => "look at the secret, and at a token or login that it may want",
+        _ => {
+            "look at the secret, at the clocks, at a token or login that it may want, and whether it verifies the raw body before it parses it: `switchhook receive --endpoint` in its place says which"
+        }
     };
     format!("refused: if it refuses everything, events wait as in an outage; {cause}")
 }
@@ -313,8 +468,7 @@ fn ms(span: Duration) -> String {
 
 /// The same request for curl. What the operator put into headers and the URL's query may be
 /// passwords: variables stand for them.
-fn curl(endpoint: &EndpointConfig, trial: &Trial) -> String {
-    let settings = &endpoint.endpoint;
+fn curl(settings: &Endpoint, ca_file: Option<&Path>, trial: &Trial) -> String {
     let mut notes = Vec::new();
     let url = settings.url.as_str();
     let url = match url.split_once('?') {
@@ -350,7 +504,7 @@ fn curl(endpoint: &EndpointConfig, trial: &Trial) -> String {
             parts.push(format!("-H {}", quoted(&format!("{name}: {value}"))));
         }
     }
-    if let Some(path) = &endpoint.ca_file {
+    if let Some(path) = ca_file {
         parts.push(format!("--cacert {}", quoted(&path.display().to_string())));
     }
     parts.extend(curl_link(settings));
@@ -413,10 +567,46 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::transport::Response;
 
     #[test]
     fn a_word_of_a_shell_stays_one() {
         assert_eq!(quoted("it's $x"), r"'it'\''s $x'");
+    }
+
+    #[test]
+    fn a_success_whose_words_deny_it_is_noticed() {
+        let speaks = |body: &str| {
+            let response = Response {
+                status: 200,
+                retry_after: None,
+                location_host: None,
+                body_read: 0,
+                date: None,
+                body_start: body.as_bytes().to_vec(),
+                elapsed: Duration::ZERO,
+            };
+            speaks_of_failure(&Answer::Status(response))
+        };
+        for body in [
+            r#"{"success":false}"#,
+            r#"{"ok":false,"why":"x"}"#,
+            r#"{"error":"database is down"}"#,
+            r#"{"errors":[{}]}"#,
+            r#"{"status":"error"}"#,
+        ] {
+            assert!(speaks(body), "{body}");
+        }
+        for body in [
+            "",
+            "OK",
+            "[]",
+            r#"{"status":"received"}"#,
+            r#"{"success":true,"error":null}"#,
+            r#"{"errors":[],"error":""}"#,
+        ] {
+            assert!(!speaks(body), "{body}");
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ const REPEATS: RangeInclusive<Duration> =
 const BYES: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
 /// Shortest and longest silence, and time between heartbeats.
-const SILENCES: RangeInclusive<Duration> =
+pub const SILENCES: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(400 * 86_400);
 
 /// Shortest and longest interval of a summary.

@@ -20,6 +20,8 @@ pub struct ConfigFile {
     /// Socket through which `switchhook status` and its like speak to the agent (default:
     /// `/run/switchhook/control.sock`).
     pub control_socket: Key<String>,
+    /// Time between heartbeats of the agent itself, with its unit (default: none).
+    pub heartbeat_every: Key<String>,
     /// `[queue]`.
     pub queue: Option<QueueTable>,
     /// `[limits]`.

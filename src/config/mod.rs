@@ -36,6 +36,7 @@ pub use source::SourceConfig;
 use crate::delivery::endpoint::EventFilter;
 use crate::delivery::memory::Share;
 use crate::delivery::route::Mode;
+use crate::event::own::HEARTBEAT_KIND;
 use crate::ingest;
 use crate::logging;
 use file::Loaded;
@@ -83,6 +84,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where the agent listens for `switchhook status` and its like.
     pub control_socket: PathBuf,
+    /// Time between heartbeats of the agent itself.
+    pub heartbeat_every: Option<Duration>,
     /// File of figures that is written anew every 10 s.
     pub metrics_textfile: Option<PathBuf>,
     /// What the queue may take, and what happens then.
@@ -162,6 +165,10 @@ impl Config {
             "control_socket".to_string(),
             self.control_socket.display().to_string().into(),
         );
+        if let Some(every) = self.heartbeat_every {
+            let every = value::show_duration(every);
+            top.insert("heartbeat_every".to_string(), every.into());
+        }
         if let Some(path) = &self.metrics_textfile {
             let path = path.display().to_string();
             let metrics = toml::Table::from_iter([("textfile".to_string(), path.into())]);
@@ -212,6 +219,28 @@ impl Config {
         put("summary_every", value::show_duration(self.summary_every));
         table
     }
+}
+
+/// An endpoint by the keys of its table alone, outside any configuration: files named in it are looked
+/// for from where the program was started.
+///
+/// # Errors
+///
+/// Everything that stands in the way.
+pub fn endpoint_alone(table: toml::Table) -> Result<EndpointConfig, Problems> {
+    let tables = toml::Value::from(vec![table]);
+    let file = toml::Table::from_iter([("endpoint".to_string(), tables)]);
+    let text = toml::to_string(&file).expect("texts, numbers and tables are TOML");
+    let mut problems = Problems::default();
+    let loaded = Loaded::parse(Path::new("command line"), &text, &mut problems);
+    let endpoint = loaded.and_then(|loaded| {
+        let table = loaded.file.endpoint.first()?;
+        let mut place = Place::new(&loaded, "endpoint", &mut problems);
+        endpoint::endpoint(table, &mut place)
+    });
+    endpoint
+        .filter(|_| problems.is_empty())
+        .ok_or_else(|| problems.sorted())
 }
 
 /// The file itself, then those of `conf.d` beside it. A directory that cannot be read is a problem:
@@ -333,6 +362,22 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         problems,
     );
     let control_socket = control::socket(control, problems);
+    let heartbeat = only_one(
+        loaded,
+        "heartbeat_every",
+        |loaded| loaded.file.heartbeat_every.is_some(),
+        problems,
+    );
+    let heartbeat_every = heartbeat.map(|loaded| {
+        let written = &loaded.file.heartbeat_every;
+        let mut place = Place::new(loaded, "", problems);
+        place.duration(
+            "heartbeat_every",
+            written,
+            derive::SILENCES.start().to_owned(),
+            derive::SILENCES,
+        )
+    });
     let metrics = only_one(
         loaded,
         "metrics",
@@ -373,13 +418,15 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     pace::route_alerts(&mut endpoints, path, problems);
     check_names(loaded, problems);
     if problems.is_empty() {
-        check_whole(routing, &sources, &endpoints, path, problems);
+        let has_heartbeat = heartbeat_every.is_some();
+        check_whole(routing, &sources, &endpoints, has_heartbeat, path, problems);
         route::check_names(loaded, &sources, &endpoints, problems);
     }
     Some(Config {
         node: node.unwrap_or_else(host_name).into(),
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(STATE_DIR_DEFAULT)),
         control_socket,
+        heartbeat_every,
         metrics_textfile,
         queue: queue.unwrap_or_default(),
         memory_max,
@@ -548,6 +595,7 @@ fn check_whole(
     routing: Mode,
     sources: &[SourceConfig],
     endpoints: &[EndpointConfig],
+    has_heartbeat: bool,
     path: &Path,
     problems: &mut Problems,
 ) {
@@ -566,13 +614,24 @@ fn check_whole(
         problems.add(path, None, "endpoint", "there is nowhere to deliver to; add an [[endpoint]] table with name, url, events and secret_file");
     }
     let made: BTreeSet<String> = sources.iter().flat_map(SourceConfig::makes).collect();
-    let possible: BTreeSet<String> = sources.iter().flat_map(SourceConfig::may_make).collect();
+    let mut possible: BTreeSet<String> = sources.iter().flat_map(SourceConfig::may_make).collect();
+    if has_heartbeat {
+        possible.insert(HEARTBEAT_KIND.to_owned());
+    }
     let wanted = |kind: &str| {
         let mut lasting = endpoints
             .iter()
             .filter(|endpoint| endpoint.endpoint.route.mirror.is_none());
         lasting.any(|endpoint| endpoint.endpoint.events.wants(kind))
     };
+    if has_heartbeat && !endpoints.is_empty() && !wanted(HEARTBEAT_KIND) {
+        problems.add(
+            path,
+            None,
+            "heartbeat_every",
+            format!("no endpoint wants {HEARTBEAT_KIND:?}; add it to the events of one, or leave heartbeat_every out"),
+        );
+    }
     live::check_addresses(sources, path, problems);
     for source in sources {
         let is_push = live::is_push(&source.parser.format);

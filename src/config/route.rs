@@ -105,7 +105,12 @@ pub(super) fn mode(loaded: Option<&Loaded>, problems: &mut Problems) -> Mode {
 }
 
 /// A mirror's table with what it takes over from the other endpoint where it says nothing itself:
-/// what requests look like, and what is hidden in them.
+/// everything that requests are made of, and what is hidden in them.
+///
+/// So a request of the mirror differs from the other's in its address, in what its own secret signs,
+/// and in the time of the attempt. `headers`, `token` and logins are not taken over: they are
+/// secrets between the agent and the other receiver. Nor is `batch`: what is in which batch is a
+/// matter of milliseconds, so a mirror shows the events one by one.
 pub(super) fn with_other<'t>(
     table: &EndpointTable,
     mut others: impl Iterator<Item = &'t EndpointTable>,
@@ -134,8 +139,14 @@ pub(super) fn with_other<'t>(
         if has_secret != is_unsigned {
             take_over!(signature);
         }
+        // One of these can rule out another, so they come together or not at all.
+        let is_packed = [&table.method, &table.content, &table.compress];
+        let is_packed = is_packed.into_iter().chain([&table.signature_over]);
+        if !is_packed.into_iter().any(Option::is_some) {
+            take_over!(method, content, compress, signature_over);
+        }
     }
-    take_over!(mask, omit);
+    take_over!(mask, omit, agent_headers);
     table
 }
 

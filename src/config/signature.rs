@@ -62,12 +62,22 @@ fn named(word: &str) -> Result<Signing, String> {
 ///
 /// The text says what is wrong with it.
 pub fn parse(text: &str) -> Result<Signing, String> {
+    of(&value(text)?)
+}
+
+/// What a configuration would hold for such a word of a command line.
+///
+/// # Errors
+///
+/// The text says what is wrong with a table.
+pub fn value(text: &str) -> Result<toml::Value, String> {
     if !text.trim_start().starts_with('{') {
-        return named(text);
+        return Ok(text.into());
     }
     let written: toml::Table = toml::from_str(&format!("signature = {text}"))
         .map_err(|error| error.message().to_string())?;
-    written.get("signature").map_or_else(|| named(text), of)
+    let signature = written.get("signature").cloned();
+    signature.ok_or_else(|| "write a table of its parts".to_string())
 }
 
 /// Puts a scheme together from its parts.

@@ -26,9 +26,9 @@ pub fn masked(data: &[u8]) -> Value {
 pub fn masked_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut run = String::new();
-    for c in text.chars().chain(std::iter::once('\0')) {
-        if c.is_ascii_digit() {
-            run.push(c);
+    for c in text.chars().map(Some).chain(std::iter::once(None)) {
+        if let Some(digit) = c.filter(char::is_ascii_digit) {
+            run.push(digit);
             continue;
         }
         if run.len() >= NUMBER_DIGITS_MIN {
@@ -37,9 +37,7 @@ pub fn masked_text(text: &str) -> String {
             out.push_str(&run);
         }
         run.clear();
-        if c != '\0' {
-            out.push(c);
-        }
+        out.extend(c);
     }
     out
 }
@@ -98,6 +96,7 @@ mod tests {
             masked_text("no route to 447700900999, code 42"),
             "no route to …99, code 42"
         );
+        assert_eq!(masked_text("1234\x00567890 x\0"), "1234\x00567890 x\0");
         assert_eq!(super::masked(b"no json"), Value::Null);
     }
 }

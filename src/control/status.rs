@@ -131,15 +131,24 @@ pub struct EndpointStatus {
     /// The host of the fallback that is used, when one is.
     #[serde(default)]
     pub fallback_host: Option<String>,
+    /// The address in use by its place: 0 is its own, the fallbacks follow.
+    #[serde(default)]
+    pub address: u64,
     /// Times that another address came into use, since the agent started.
     #[serde(default)]
     pub switches: u64,
     /// Attempts under way.
     #[serde(default)]
     pub under_way: u64,
+    /// For how long the one has been under way that has been so for longest.
+    #[serde(default)]
+    pub under_way_secs: Option<u64>,
     /// How many may be: configured, or learned.
     #[serde(default)]
     pub concurrency: u64,
+    /// Most requests in a second, by `rate_max`; `null` without one.
+    #[serde(default)]
+    pub rate_max_per_sec: Option<f64>,
     /// Events given up since the agent started because they were too old.
     #[serde(default)]
     pub expired: u64,
@@ -182,6 +191,9 @@ pub struct EndpointStatus {
     pub per_sec: Option<f64>,
     /// Percentiles of how long attempts took in the last minutes; `null` without any.
     pub latency_ms: Option<LatencyStatus>,
+    /// When an event was last delivered, since the agent started.
+    #[serde(default)]
+    pub last_success_at: Option<String>,
     /// The last attempt that did not deliver.
     pub last_error: Option<ErrorStatus>,
     /// Two secrets are in force, and both signatures are sent.
@@ -432,6 +444,10 @@ fn endpoint(
     let mut status = EndpointStatus {
         name: name.to_string(),
         host: config.map(host),
+        rate_max_per_sec: config.and_then(|config| {
+            let rate = config.endpoint.rate_max?;
+            Some(f64::from(rate.count) / rate.per.as_secs_f64())
+        }),
         state: match config {
             None => "forgotten".to_string(),
             Some(_) => "disabled".to_string(),
@@ -464,8 +480,11 @@ fn endpoint(
     let fallbacks = config.map(|config| &config.endpoint.fallback_urls);
     let used = fallback.and_then(|place| fallbacks?.get(place));
     status.fallback_host = used.map(|url| url.host().to_string());
+    status.address = counts.address as u64;
     status.switches = counts.switches;
+    status.last_success_at = counts.last_success_at.map(time);
     status.under_way = counts.under_way;
+    status.under_way_secs = counts.longest.map(|span| span.as_secs());
     status.concurrency = counts.concurrency;
     status.expired = counts.expired;
     status.failing_secs = counts.failing_for.map(|span| span.as_secs());

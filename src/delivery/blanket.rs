@@ -42,6 +42,17 @@ pub struct Mark {
     passed: u64,
 }
 
+impl Mark {
+    /// Of an event that was first refused before it was left to the disk: whatever has passed in
+    /// this process passed after that, as far as is known.
+    pub fn of_old() -> Mark {
+        Mark {
+            address: 0,
+            passed: 0,
+        }
+    }
+}
+
 impl Blanket {
     /// An event passed, or was refused for a reason of its own.
     pub fn passed(&mut self) {

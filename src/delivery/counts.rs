@@ -32,6 +32,8 @@ pub struct Counts {
     pub last_error_class: &'static str,
     /// When that was.
     pub last_error_at: Option<UnixMs>,
+    /// When an event was last delivered.
+    pub last_success_at: Option<UnixMs>,
     /// For how long the endpoint has been failing, when it is.
     pub failing_for: Option<Duration>,
     /// Until something is sent again, when nothing is sent now.
@@ -52,6 +54,8 @@ pub struct Counts {
     pub expired: u64,
     /// It has answered 410 once, and is asked once more before it is stopped.
     pub may_be_gone: bool,
+    /// For how long the attempt has been under way that has been so for longest.
+    pub longest: Option<Duration>,
     /// Attempts under way now.
     pub under_way: u64,
     /// How many may be.

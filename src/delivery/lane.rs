@@ -31,6 +31,7 @@ mod mirror;
 
 use super::alert::Wanted;
 use super::batch::Gathering;
+use super::blanket::Mark;
 use super::breaker::{Gate, OPEN_AFTER, Unavailable};
 use super::concurrency::{Limit, Sign};
 use super::counts::{Counts, EndpointState};
@@ -354,6 +355,7 @@ impl Lane {
         match outcome {
             Outcome::Delivered => {
                 self.counts.delivered += 1;
+                self.counts.last_success_at = Some(wall);
                 self.breaker.taken(entry.address);
                 self.answered(entry.address, now, wall);
                 self.delivered(entry, now);
@@ -499,6 +501,7 @@ impl Lane {
             latency: self.latencies.percentiles(),
             address: self.standing.address,
             may_be_gone: self.gone_since.is_some(),
+            longest: self.out.values().map(|out| now.since(out.since)).max(),
             under_way: self.standing.under_way as u64,
             concurrency: self.limit.now() as u64,
             ..self.counts.clone()
@@ -667,6 +670,7 @@ impl Lane {
         Ok(self.fetched(Entry {
             attempts: waiting.attempts,
             last,
+            mark: (waiting.attempts > 0).then(Mark::of_old),
             ..Entry::new(waiting.queued)
         }))
     }

@@ -1,5 +1,26 @@
-//! Outcome: what an attempt came to, decided by one pure function that is also the documentation
-//! of the status table.
+//! Outcome: what an attempt came to, decided by one pure function, [`Outcome::of`], that is also the
+//! documentation of the status table.
+//!
+//! | what came back | outcome | who is to blame |
+//! |---|---|---|
+//! | a status that the endpoint's `success` names (2xx, or 200 alone, by the profile) | [delivered](Outcome::Delivered) | |
+//! | 408, 425, 429, 5xx | [unavailable](Outcome::Unavailable) | the endpoint |
+//! | no complete answer: no address, an address that is not allowed, no connection, no TLS, a proxy that refuses, a time that is over, bytes that are no HTTP | unavailable | the endpoint |
+//! | 3xx: never followed, the reason names the host it leads to | unavailable | the endpoint |
+//! | 101, and what is no status of HTTP (below 200, above 599) | unavailable | the endpoint |
+//! | 410 | [gone](Outcome::Gone) | the endpoint |
+//! | any other 4xx, and a 2xx that `success` does not name | [refused](Outcome::Refused) | the event |
+//!
+//! The rule of success comes first: an endpoint whose `success` names 409 or 410 has the event then.
+//! An answer is one when its status line and headers are read; of its body at most 64 KiB are read
+//! after that, never decoded, and however the body ends, it changes nothing.
+//!
+//! `Retry-After`, in seconds or as a date, is heard with every unavailable *status*, and means the
+//! endpoint and not the event: nothing is sent for so long, up to `retry_after_max`. A time that
+//! is over, or that makes no sense, is no wish.
+//!
+//! What follows from an outcome, for the event and for the endpoint, is told in
+//! [`retry`](super::retry), from the first attempt to the last.
 
 use super::transport::{Answer, Response};
 use crate::clock::UnixMs;
@@ -71,15 +92,7 @@ impl SuccessRule {
 }
 
 impl Outcome {
-    /// Judges an answer that came at `wall`.
-    ///
-    /// | answer | outcome |
-    /// |---|---|
-    /// | `success` is met | delivered |
-    /// | 408, 425, 429, 5xx, no complete answer at all | unavailable |
-    /// | 3xx (never followed), 101, and what is no status of HTTP | unavailable |
-    /// | 410 | gone |
-    /// | other 4xx, and 2xx that do not meet `success` | refused |
+    /// Judges an answer that came at `wall`, by the table above, from top to bottom.
     pub fn of(
         answer: Answer,
         success: &SuccessRule,

@@ -1,8 +1,72 @@
 //! RetrySchedule: when an event that was not taken is tried again, and when it is given up.
 //!
-//! Exponential with full jitter: each wait is drawn evenly from zero to a cap that grows by
-//! [`FACTOR`]. Full jitter spreads a crowd of retries best (Brooker, "Exponential Backoff And
-//! Jitter", 2015); on average it halves the waits, which the profiles' figures allow for.
+//! The rest of this page tells what becomes of an event from its first attempt to its last, in the
+//! order in which it happens, and which piece decides it. What an answer says is decided before, by
+//! [`outcome`](super::outcome).
+//!
+//! # 1. It is the endpoint: unavailable
+//!
+//! 408, 425, 429, 5xx, 3xx, or no answer at all. The event keeps its attempts: they are spent only
+//! while the endpoint is known to work, so an outage never turns a backlog into dead letters.
+//!
+//! * The first two in a row make *suspects* of their events. The next answer tells: a yes or a no to
+//!   another event means that the endpoint works and stands behind the failure of this one alone
+//!   (2. below).
+//! * The third in a row ([`OPEN_AFTER`]) opens the [breaker](super::breaker): the endpoint is
+//!   *failing*. One real event at a time goes out as a *probe*, the first at once, the next after
+//!   waits drawn up to 0.25 s, 0.5 s, 1 s … and `probe_max`. Everything else waits. A probe that
+//!   hangs holds back the next one for `probe_max` and no longer. The first answer to a probe, a yes
+//!   or a no, ends it.
+//! * After one second of that it is said, as `switchhook.endpoint_failing`; and when it is over, as
+//!   `switchhook.endpoint_recovered`, with how long it took and how many events wait.
+//! * **`Retry-After`** closes the whole endpoint for so long, at most `retry_after_max`, working or
+//!   failing.
+//! * **Fallbacks**: an address that has been failing for a second, or has asked for a longer pause
+//!   than `probe_max`, is passed over, and the next of `fallback_urls` is sent to. It is probed on;
+//!   the first probe it answers brings everything back to it ([`fallback`](super::fallback)). The
+//!   endpoint is failing when all its addresses are.
+//! * **410** pauses for a minute; a second one, with no other answer since and at least a minute
+//!   later, stops the endpoint until `endpoints resume`. Its backlog is kept.
+//! * **401, 403, 404, 405, 407** count against the event (2. below), but not when everything is
+//!   answered so: twenty in a row, or a last attempt since whose first nothing has passed, and it is
+//!   the endpoint after all ([`blanket`](super::blanket)).
+//! * **`max_age`**: when the endpoint has been failing for an hour (or for `max_age`, where that is
+//!   less), the events at its front that are older than `max_age` become dead letters, with the
+//!   reason `expired`. An endpoint that works is sent everything, however old.
+//!
+//! # 2. It is the event: refused, or unavailable while others pass
+//!
+//! The event is retried on a schedule of its own, and its neighbours do not wait for it.
+//!
+//! * **Refused**: it is tried again after a wait drawn evenly from zero to a cap. The cap is
+//!   `backoff_initial` after the first attempt, [`FACTOR`] times as long after each further one, and
+//!   at most `backoff_max`. With the defaults of `standard` (10 attempts) the caps are 1 s, 8 s, 64 s,
+//!   9 min, 68 min, 9 h, and three times 45 h, its `backoff_max`: three days in all on average.
+//! * **Unavailable while others pass**: mostly an accident, so up to three *quick retries* come
+//!   before that, after waits drawn up to 0.1, 0.2 and 0.4 s. They spend no attempts.
+//! * **A batch** that is refused with 400, 413 or 422 is halved, and each half sent again, until what
+//!   offends stands alone; nothing is given up for the company it was in ([`batch`](super::batch)).
+//! * **Order**: under `order = "strict"` or `"key"` the events behind it in its line wait with it
+//!   (`on_refused = "block"`), or go on without it (`"park"`); see [`order`](super::order).
+//! * While it waits it is on disk, with its attempts and the last reason. What waits for long is not
+//!   in memory at all ([`Queue::put_off`](crate::queue::Queue::put_off)); so what an endpoint never
+//!   takes holds back nothing else, for as long as it takes the greater part.
+//! * After `attempts` it is a **dead letter**, with its last status and how that answer began.
+//!   `attempts = 1` means that: neither a quick retry nor another.
+//!
+//! # 3. Clocks
+//!
+//! Waits go by the monotonic clock. What is on disk is due by the wall clock: where that was set
+//! meanwhile, an event comes by as much too early, or at the latest after `backoff_max`. Signatures
+//! carry the wall clock; when that is more than 60 s from a receiver's `Date`, it is said
+//! (`switchhook.clock_skew`).
+//!
+//! # Why full jitter
+//!
+//! It spreads a crowd of retries best (Brooker, "Exponential Backoff And Jitter", 2015); on average
+//! it halves the waits, which the profiles' figures allow for.
+//!
+//! [`OPEN_AFTER`]: super::breaker::OPEN_AFTER
 
 use std::time::Duration;
 
@@ -130,6 +194,15 @@ mod tests {
         let day = 86_400.0;
         check_span(Profile::Standard, 9, 2.9 * day..3.2 * day);
         check_span(Profile::Vos3000, 4, 270.0..310.0);
+    }
+
+    #[test]
+    fn the_caps_of_the_standard_profile_are_those_told_above() {
+        let schedule = of(Profile::Standard);
+        let caps: Vec<u64> = (1..10).map(|made| schedule.cap(made).as_secs()).collect();
+        let longest = 45 * 3_600;
+        let told = [1, 8, 64, 512, 4_096, 32_768, longest, longest, longest];
+        assert_eq!(caps, told);
     }
 
     #[test]

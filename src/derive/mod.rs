@@ -39,6 +39,7 @@ use join::{Held, Kind};
 use serde::{Deserialize, Serialize};
 use standing::{Report, Standing};
 use std::time::Duration;
+pub use summary::start_of as interval;
 use summary::{By, Cell, Counted, SummarySettings};
 use table::Table;
 

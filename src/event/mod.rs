@@ -73,16 +73,20 @@ pub struct EventId(pub [u8; 16]);
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = *b"evt_00000000000000000000000000000000";
-        let digits = text.iter_mut().skip(4);
-        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
-        for (digit, nibble) in digits.zip(nibbles) {
-            *digit = if nibble < 10 {
-                b'0' + nibble
-            } else {
-                b'a' + nibble - 10
-            };
+        let (_, digits) = text.split_at_mut(4);
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(&self.0) {
+            pair.copy_from_slice(&[digit(*byte >> 4), digit(*byte & 0xF)]);
         }
         f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Half a byte as a hexadecimal digit.
+fn digit(nibble: u8) -> u8 {
+    if nibble < 10 {
+        b'0' + nibble
+    } else {
+        b'a' + nibble - 10
     }
 }
 

@@ -1,7 +1,13 @@
 //! What the agent tells of itself and its sources: the `data` of its own types of events.
 
-use super::gap;
+use super::alert::SOURCE;
+use super::json::Object;
 use super::shape::Field;
+use super::{Event, Labels, gap, id};
+use crate::clock::UnixMs;
+use crate::timestamp::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Type of the event that a source wrote nothing for too long, or writes again.
 pub const SOURCE_SILENT_KIND: &str = "switchhook.source_silent";
@@ -54,16 +60,40 @@ pub const SOURCE_SILENT: [Field; 5] = [
     Field::time("ended_at", "When a row came again; null while none did."),
 ];
 
-/// Of a source that is looked after.
+/// Of a source that is looked after, or of the agent.
 pub const HEARTBEAT: [Field; 4] = [
-    Field::text("source", "The source's name in the configuration.").always(),
+    Field::text(
+        "source",
+        "The source's name in the configuration; null in a heartbeat of the agent itself.",
+    ),
     Field::whole("every", "Seconds between two heartbeats."),
     Field::time(
         "last_row_at",
-        "When the last row came; null before the first.",
+        "When the last row came; null before the first, and of the agent.",
     ),
-    Field::truth("silent", "Whether it wrote nothing for too long."),
+    Field::truth(
+        "silent",
+        "Whether it wrote nothing for too long; false of the agent.",
+    ),
 ];
+
+/// The heartbeat of the agent at `node`, for the interval that begins at `at`.
+pub fn heartbeat(node: &Arc<str>, every: Duration, at: UnixMs) -> Event {
+    let mut data = Object::shaped(&HEARTBEAT, 96);
+    data.text("source", None);
+    data.whole("every", i64::try_from(every.as_secs()).ok());
+    data.text("last_row_at", None);
+    data.truth("silent", false);
+    let slot = at.0.to_string();
+    Event {
+        id: id::of_key(node, SOURCE, [HEARTBEAT_KIND, &slot].into_iter()),
+        kind: HEARTBEAT_KIND.into(),
+        time: Timestamp::from_millis(at.0),
+        node: Arc::clone(node),
+        labels: Labels::default(),
+        data: data.finish(),
+    }
+}
 
 /// Of the calls of one interval by gateway or account.
 pub const SUMMARY: [Field; 15] = [

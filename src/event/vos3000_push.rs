@@ -57,6 +57,10 @@ pub fn kinds_of(page: &str) -> &'static [&'static str] {
 /// Most alarms that can stand at once: a whole list of them fits a body, and their state the queue.
 pub const ALARMS_MAX: usize = 1_024;
 
+/// Most bytes of one alarm as it is remembered, in JSON: what the queue takes as one piece of state. A
+/// longer one could never be committed, nor anything that came with it.
+pub const ALARM_BYTES_MAX: usize = 6_000;
+
 /// Longest text of one field, in bytes: the manual's longest is a memo of some hundred.
 const TEXT_BYTES_MAX: usize = 1_024;
 
@@ -90,7 +94,7 @@ pub struct Alarm {
     pub upper: Option<String>,
     /// The lower bound, as written.
     pub lower: Option<String>,
-    /// A note.
+    /// A note; not remembered over a restart.
     #[serde(skip)]
     pub memo: Option<String>,
 }
@@ -211,7 +215,7 @@ fn alarms(fields: &Fields<'_>) -> Result<Vec<Alarm>, PushError> {
     list.into_iter()
         .map(|alarm| {
             let fields = Fields::of(alarm.get().as_bytes())?;
-            Ok(Alarm {
+            let alarm = Alarm {
                 kind: fields.required("type")?,
                 name: fields.text("name")?.unwrap_or_default(),
                 start_ms: fields.millis("startTime")?,
@@ -220,7 +224,11 @@ fn alarms(fields: &Fields<'_>) -> Result<Vec<Alarm>, PushError> {
                 upper: fields.text("upper")?,
                 lower: fields.text("lower")?,
                 memo: fields.text("memo")?,
-            })
+            };
+            match serde_json::to_vec(&alarm) {
+                Ok(kept) if kept.len() <= ALARM_BYTES_MAX => Ok(alarm),
+                _ => Err(PushError::Field(LIST, "a list with too long an alarm")),
+            }
         })
         .collect()
 }
@@ -626,6 +634,25 @@ mod tests {
     fn check_error(page: &str, body: &str, expected: &str) {
         let error = read(page, body.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), expected, "{page} {body}");
+    }
+
+    #[test]
+    fn an_alarm_that_the_queue_could_not_remember_is_refused() {
+        let list = |name: &str| {
+            format!(
+                "{{\"infoAlarmCurrents\":[{{\"type\":1,\"name\":\"{name}\",\"startTime\":1}}]}}"
+            )
+        };
+        // Each of these is six bytes in JSON, and one in the text.
+        let long = list(&"\\u0001".repeat(TEXT_BYTES_MAX));
+        assert_eq!(
+            read(ALARMS, long.as_bytes()),
+            Err(PushError::Field(
+                "infoAlarmCurrents",
+                "a list with too long an alarm"
+            ))
+        );
+        assert!(read(ALARMS, list(&"x".repeat(TEXT_BYTES_MAX)).as_bytes()).is_ok());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::delivery::transport::{
     ANSWER_BODY_BYTES_MAX, ANSWER_START_BYTES, Answer, HttpTransport, Response, Transport,
 };
 use crate::delivery::url::Url;
+use nix::sys::signal::{SigSet, Signal};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -28,6 +29,9 @@ struct Wrong {
 }
 
 static WRONG: LazyLock<Wrong> = LazyLock::new(|| {
+    // A Rust program ignores it from its start; the fuzzer's is none.
+    let broken_pipes = SigSet::from_iter([Signal::SIGPIPE]);
+    broken_pipes.thread_block().expect("a known signal");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it listens").port();
     let answer = Arc::new(Mutex::new(Vec::new()));

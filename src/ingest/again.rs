@@ -8,13 +8,19 @@
 //! those of the feed know of later rows. So an alarm is raised and cleared, and a call joined, with
 //! the ids they had; a balance that was low before is told once more.
 //!
+//! Documents and recordings that stay where they are come again in the same way; see `reread`.
+//!
 //! **Crash argument.** The events of some rows and the place where reading them again goes on are
 //! one commit. After a crash it goes on there, and rows in between give the same ids.
 
+use super::intake::{At, Intake};
+use super::reread::{Reading, Reread};
 use super::{Feed, GROUP_BYTES_MAX, GROUP_ROWS_MAX, Ingest, READ_BYTES, Understood};
 use crate::derive::{Derive, Fate, Now};
-use crate::queue::{Covered, SourceBatch, SourceCounts};
+use crate::event::EventId;
+use crate::queue::{Covered, SourceBatch, SourceCounts, Wholes};
 use crate::source::{FilePosition, Piece, Source};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Most looks and reads without a row before the bytes are taken to be gone: the first look
@@ -28,8 +34,10 @@ pub(super) struct Again {
     covered: Covered,
     /// `None` when the source is not one of lines of files, or not configured any more.
     source: Option<Source>,
-    /// The source is one of documents or recordings.
-    is_read_once: bool,
+    /// The files that are wholes.
+    wholes: Option<Reread>,
+    /// The source is configured, and is none of lines of files.
+    is_intake: bool,
     /// What the rows mean together.
     derive: Option<Derive>,
     /// Rows read, and events made of them.
@@ -56,6 +64,23 @@ impl Ingest {
             wall: self.clock.wall(),
         };
         let (batch, position) = match (feed, &mut again.source, &mut again.derive) {
+            (None, ..) if again.wholes.is_some() => {
+                let at = At {
+                    now: now.moment,
+                    wall: now.wall,
+                    hinted: true,
+                    reserved_only: false,
+                };
+                let mut batch = batch_of(&again.covered.source);
+                match again.read_wholes(&mut self.intakes, &self.saved, at, &mut batch) {
+                    Reading::More(position) => (Some(batch), Some(position)),
+                    Reading::Over => (Some(batch), None),
+                    Reading::NotYet => {
+                        self.again = Some(again);
+                        return false;
+                    }
+                }
+            }
             (Some(feed), Some(source), Some(derive)) => {
                 std::mem::swap(&mut feed.derive, derive);
                 let read = rows_again(feed, source, &again.covered, &self.saved, now);
@@ -97,9 +122,11 @@ impl Ingest {
             .find(|feed| feed.name == covered.source);
         let source = feed.map(|feed| feed.source.again(&covered.origin, wall));
         let mut intakes = self.intakes.iter();
-        let is_read_once = intakes.any(|intake| intake.is_source(&covered.source));
+        let intake = intakes.find(|intake| intake.is_source(&covered.source));
+        let wholes = intake.zip(covered.wholes());
         Some(Again {
-            is_read_once,
+            wholes: wholes.and_then(|(intake, wholes)| intake.again(wholes)),
+            is_intake: intake.is_some(),
             task,
             derive: feed.map(|feed| feed.derive.afresh(&feed.format)),
             covered,
@@ -111,7 +138,54 @@ impl Ingest {
 }
 
 impl Again {
+    /// Reads some files that are wholes again.
+    fn read_wholes(
+        &mut self,
+        intakes: &mut [Box<dyn Intake>],
+        saved: &HashSet<EventId>,
+        at: At,
+        batch: &mut SourceBatch,
+    ) -> Reading {
+        let mut intakes = intakes.iter_mut();
+        let intake = intakes.find(|intake| intake.is_source(&self.covered.source));
+        match (intake, &mut self.wholes) {
+            (Some(intake), Some(reread)) => {
+                intake.read_again(reread, &self.covered, saved, at, batch)
+            }
+            _ => Reading::Over,
+        }
+    }
+
+    fn tell_wholes(&self, wholes: Wholes) {
+        let Covered { source, origin, .. } = &self.covered;
+        let lost = match &self.wholes {
+            Some(reread) => reread.lost(),
+            None => wholes.count.saturating_sub(wholes.done),
+        };
+        if self.rows > 0 {
+            log::info!(
+                "files read again source={source} files={} events={}",
+                self.rows,
+                self.events
+            );
+        }
+        if lost > 0 {
+            let why = match (&self.wholes, self.is_intake) {
+                (Some(_), _) => "they are not there as they were",
+                (None, true) => "files are removed or moved once they are read",
+                (None, false) => "the source is not configured any more",
+            };
+            log::error!(
+                "files lost, they cannot be read again source={source} count={lost} one={:?} error=\"{why}\"",
+                origin.path
+            );
+        }
+    }
+
     fn tell(&self) {
+        if let Some(wholes) = self.covered.wholes() {
+            return self.tell_wholes(wholes);
+        }
         let Covered {
             source, origin, to, ..
         } = &self.covered;
@@ -125,9 +199,7 @@ impl Again {
         } else {
             let why = match self.source {
                 Some(_) => "the file is not there as it was",
-                None if self.is_read_once => {
-                    "a document or a recording is told once; it may still be there"
-                }
+                None if self.is_intake => "it is read in another way by now",
                 None => "the source is not configured any more",
             };
             log::error!(
@@ -137,22 +209,26 @@ impl Again {
     }
 }
 
+fn batch_of(source: &Arc<str>) -> SourceBatch {
+    SourceBatch {
+        source: Arc::clone(source),
+        events: Vec::new(),
+        positions: Vec::new(),
+        forgotten: Vec::new(),
+        counts: SourceCounts::default(),
+    }
+}
+
 /// The next rows of the bytes to be read again, and where reading goes on; no position when there
 /// are no more of them.
 fn rows_again(
     feed: &mut Feed,
     source: &mut Source,
     covered: &Covered,
-    saved: &std::collections::HashSet<crate::event::EventId>,
+    saved: &HashSet<EventId>,
     now: Now,
 ) -> (Option<SourceBatch>, Option<FilePosition>) {
-    let mut batch = SourceBatch {
-        source: Arc::clone(&feed.name),
-        events: Vec::new(),
-        positions: Vec::new(),
-        forgotten: Vec::new(),
-        counts: SourceCounts::default(),
-    };
+    let mut batch = batch_of(&feed.name);
     let mut position = None;
     let (mut bytes, mut empty_reads) = (0, 0);
     while bytes < GROUP_BYTES_MAX && batch.counts.rows < GROUP_ROWS_MAX as u64 {

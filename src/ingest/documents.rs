@@ -15,14 +15,17 @@
 use super::Group;
 use super::intake::{At, Came, Intake, due_with};
 use super::report::Report;
+use super::reread::{Reading, Reread};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
-use crate::event::Origin;
+use crate::event::{EventId, Origin};
 use crate::folder::{Folder, Found, HEAD_BYTES, relative};
 use crate::parser::document::DOCUMENT_BYTES_MAX;
-use crate::parser::{DocumentStep, Format, Parser};
-use crate::queue::StateChange;
+use crate::parser::{DocumentStep, Format, Parser, Record};
+use crate::queue::{Covered, SourceBatch, StateChange, Wholes};
+use crate::source::FilePosition;
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -141,44 +144,39 @@ impl Documents {
         }
         if self.folder.is_old(&file, head) {
             // Renamed, or its mode changed, or what was to become of it did not.
-            group.remember(&self.name, self.folder.done(&file, head));
+            let position = self.folder.done(&file, head);
+            group.remember(&self.name, tells_nothing(position));
             self.done.push((file.path, file.changed_ns));
             return;
         }
         let settings = self.folder.settings();
         let complete = now.moment.since(file.unchanged_since) >= settings.patience;
         let name = relative(&settings.directory, &file.path);
+        let mut awake = Vec::new();
         let came = match self.parser.document(&bytes, &name, complete) {
             DocumentStep::Incomplete => return self.folder.put_back(file),
             DocumentStep::Rejected(reject) => Came::of(Fate::Misfit(reject)),
             DocumentStep::Record(record) => {
-                let origin = Origin {
-                    first_row: &Sha256::digest(&bytes).into(),
-                    offset: 0,
-                    raw: &bytes,
-                };
-                let mut told = Vec::new();
-                let (derive, format) = (&mut self.derive, &self.format);
-                derive.rows_came(now, &mut told);
-                let awake = told.len();
-                let fate = derive.take(&record, format, origin, now, &mut told);
-                if awake > 0 {
-                    group.tell(&self.name, told.drain(..awake).collect());
-                }
-                Came {
-                    fate,
-                    told,
-                    reason: None,
-                }
+                self.derive.rows_came(now, &mut awake);
+                understand(&mut self.derive, &self.format, &record, &bytes, now)
             }
         };
+        if !awake.is_empty() {
+            group.tell(&self.name, awake);
+        }
         match came.why_not() {
             Some(reason) => self.report.set_aside(&name, &reason),
             None => self.done.push((file.path.clone(), file.changed_ns)),
         }
         let place = file.path.display().to_string();
+        let has_told = came.fate == Fate::Told;
         group.add(&self.name, &place, &bytes, came);
-        group.remember(&self.name, self.folder.done(&file, head));
+        let position = self.folder.done(&file, head);
+        let position = match has_told {
+            true => position,
+            false => tells_nothing(position),
+        };
+        group.remember(&self.name, position);
     }
 
     /// Says that files cannot be removed or moved, now and then.
@@ -196,6 +194,36 @@ impl Documents {
             self.not_moved_told_at = Some(now);
             self.not_moved = 0;
         }
+    }
+}
+
+/// What a document that has been parsed comes to.
+fn understand(
+    derive: &mut Derive,
+    format: &Format,
+    record: &Record<'_>,
+    bytes: &[u8],
+    now: Now,
+) -> Came {
+    let origin = Origin {
+        first_row: &Sha256::digest(bytes).into(),
+        offset: 0,
+        raw: bytes,
+    };
+    let mut told = Vec::new();
+    let fate = derive.take(record, format, origin, now, &mut told);
+    Came {
+        fate,
+        told,
+        reason: None,
+    }
+}
+
+/// The position of a file of which no event is made: it need not be read again where events are lost.
+pub(super) fn tells_nothing(position: FilePosition) -> FilePosition {
+    FilePosition {
+        lines: Some(0),
+        ..position
     }
 }
 
@@ -244,9 +272,11 @@ pub(super) fn keep_account(
 impl Intake for Documents {
     fn take(&mut self, at: At, group: &mut Group) {
         self.folder.look(at.hinted);
-        while !group.is_full()
+        let mut last_ns = None;
+        while group.has_room_for_whole(last_ns, &self.folder)
             && let Some(file) = self.folder.take()
         {
+            last_ns = Some(file.changed_ns);
             self.read(file, at.machine(), group);
         }
         // What becomes of these is still to come: they have to be known at the next start.
@@ -263,6 +293,31 @@ impl Intake for Documents {
 
     fn is_source(&self, name: &str) -> bool {
         *self.name == *name
+    }
+
+    fn again(&self, wholes: Wholes) -> Option<Reread> {
+        (self.after == After::Keep).then(|| Reread::new(&self.folder, wholes))
+    }
+
+    fn read_again(
+        &mut self,
+        reread: &mut Reread,
+        covered: &Covered,
+        saved: &HashSet<EventId>,
+        at: At,
+        batch: &mut SourceBatch,
+    ) -> Reading {
+        // Machines that know nothing of later documents, and are forgotten again.
+        let mut derive = self.derive.afresh(&self.format);
+        reread.read(covered, batch, |file, batch| {
+            let (bytes, _) = read(file).ok()?;
+            let name = relative(&self.folder.settings().directory, &file.path);
+            let DocumentStep::Record(record) = self.parser.document(&bytes, &name, true) else {
+                return None;
+            };
+            understand(&mut derive, &self.format, &record, &bytes, at.machine())
+                .told_again(saved, batch)
+        })
     }
 
     fn committed(&mut self, now: Moment) {

@@ -4,13 +4,15 @@
 //! to the outside (an acknowledgement, the removal of a file) it does in
 //! [`committed`](Intake::committed), never before.
 
+use super::reread::{Reading, Reread};
 use super::{Entry, Group, Understood, remember, set_aside};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
-use crate::event::Event;
+use crate::event::{Event, EventId};
 use crate::parser::{Problem, Reject};
-use crate::queue::{self, StateChange};
+use crate::queue::{self, Covered, SourceBatch, StateChange, Wholes};
 use crate::source::FilePosition;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,24 @@ pub trait Intake: fmt::Debug + Send {
 
     /// Whether it is the source called `name`.
     fn is_source(&self, name: &str) -> bool;
+
+    /// The files that are wholes and told what the queue has lost, to be read again; `None` where nothing
+    /// stays that could be.
+    fn again(&self, _wholes: Wholes) -> Option<Reread> {
+        None
+    }
+
+    /// Reads some of them again, and adds what they tell but what was `saved`.
+    fn read_again(
+        &mut self,
+        _reread: &mut Reread,
+        _covered: &Covered,
+        _saved: &HashSet<EventId>,
+        _at: At,
+        _batch: &mut SourceBatch,
+    ) -> Reading {
+        Reading::Over
+    }
 
     /// Whether some of what it takes makes only events that still fit when reading pauses for the
     /// others; see `At::reserved_only`.
@@ -122,6 +142,28 @@ impl Came {
             Fate::Misfit(reject) => Some(self.reason.clone().unwrap_or_else(|| reject.to_string())),
             _ => None,
         }
+    }
+}
+
+impl Came {
+    /// Adds what a file that is read again told, but what was `saved`; `None` for one that told nothing
+    /// the first time either.
+    pub(super) fn told_again(
+        self,
+        saved: &HashSet<EventId>,
+        batch: &mut SourceBatch,
+    ) -> Option<Understood> {
+        if self.fate != Fate::Told || !self.told.iter().all(queue::accepts) {
+            return None;
+        }
+        let mut told = self.told;
+        told.retain(|event| !saved.contains(&event.id));
+        let fate = match told.is_empty() {
+            true => Fate::Repeated,
+            false => Fate::Told,
+        };
+        batch.events.extend(told);
+        Some(Understood::Row(fate))
     }
 }
 

@@ -13,6 +13,7 @@ mod ahead;
 mod alerts;
 mod documents;
 mod forget;
+mod heartbeat;
 mod intake;
 mod lately;
 mod looks;
@@ -22,6 +23,7 @@ mod pause;
 mod pushed;
 mod recordings;
 mod report;
+mod reread;
 mod set_aside;
 mod status;
 mod told;
@@ -29,6 +31,7 @@ mod told;
 pub use alerts::{ALERTS_MAX, AlertBox, Alerts};
 pub use documents::{After, Documents, watermark_name, watermark_of};
 pub use forget::{Forgotten, forget, is_known};
+pub use heartbeat::Heartbeat;
 pub use intake::Intake;
 pub use lately::{BySource, Lately};
 pub use mailbox::{Exchange, Mailbox, MakeFeed, SourceStanding, Standing};
@@ -86,8 +89,8 @@ pub const MEMORY_BYTES: usize = 4 * GROUP_BYTES_MAX + (2 << 20);
 const READ_BYTES: usize = 128 << 10;
 
 /// Time from one commit to the next while rows trickle in: at 1,000 rows/s each row would else have
-/// a sync of its own; with this, four to seven share one.
-const COMMIT_PAUSE: RangeInclusive<Duration> = Duration::from_millis(4)..=Duration::from_millis(7);
+/// a sync of its own; with this, four to six share one.
+const COMMIT_PAUSE: RangeInclusive<Duration> = Duration::from_millis(4)..=Duration::from_millis(6);
 
 /// What a row waits for its commit and the commit takes, together and on average, at most, where the
 /// disk is quick enough for that: the 5 ms that the latency budget allows leave the rest to delivery.

@@ -4,14 +4,18 @@
 //! names it, and is made of its name, its size and its first bytes.
 
 use super::Group;
-use super::documents::{head_hash, instant, keep_account};
+use super::documents::{head_hash, instant, keep_account, tells_nothing};
 use super::intake::{At, Came, Intake, due_with};
 use super::report::Report;
+use super::reread::{Reading, Reread};
 use crate::clock::Moment;
 use crate::derive::{Derive, Fate};
+use crate::event::EventId;
 use crate::event::recording::{Recording, RecordingMaker};
 use crate::folder::{Folder, Found, HEAD_BYTES, relative};
+use crate::queue::{Covered, SourceBatch, Wholes};
 use crate::source::Start;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -44,7 +48,7 @@ impl Recordings {
     }
 
     fn read(&mut self, file: Found, at: At, group: &mut Group) {
-        let settings = self.folder.settings();
+        let settings = self.folder.settings().clone();
         let quiet = at.wall.since(instant(file.modified_ns));
         let is_finished =
             quiet >= settings.patience || at.now.since(file.unchanged_since) >= settings.patience;
@@ -60,32 +64,46 @@ impl Recordings {
             Err(_) => Vec::new(),
         };
         let hash = head_hash(&head);
-        let recording = Recording {
-            path: relative(&settings.directory, &file.path),
-            size: file.size,
-            ended: instant(file.modified_ns),
-            head: &head,
-        };
+        let mut has_told = false;
         if !self.folder.is_old(&file, hash) {
-            let came = match settings.start {
-                Start::At(start) if recording.ended < start => Came::of(Fate::Filtered),
-                _ => {
-                    let mut told = Vec::new();
-                    let fate = self.derive.keep(self.maker.make(&recording), &mut told);
-                    Came {
-                        told,
-                        ..Came::of(fate)
-                    }
-                }
-            };
+            let came = self.understand(&file, &head);
+            has_told = came.fate == Fate::Told;
             let mut awake = Vec::new();
             self.derive.rows_came(at.machine(), &mut awake);
             if !awake.is_empty() {
                 group.tell(&self.name, awake);
             }
-            group.add(&self.name, &recording.path, &[], came);
+            let path = relative(&settings.directory, &file.path);
+            group.add(&self.name, &path, &[], came);
         }
-        group.remember(&self.name, self.folder.done(&file, hash));
+        let position = self.folder.done(&file, hash);
+        let position = match has_told {
+            true => position,
+            false => tells_nothing(position),
+        };
+        group.remember(&self.name, position);
+    }
+
+    /// What a finished recording comes to.
+    fn understand(&mut self, file: &Found, head: &[u8]) -> Came {
+        let settings = self.folder.settings();
+        let recording = Recording {
+            path: relative(&settings.directory, &file.path),
+            size: file.size,
+            ended: instant(file.modified_ns),
+            head,
+        };
+        match settings.start {
+            Start::At(start) if recording.ended < start => Came::of(Fate::Filtered),
+            _ => {
+                let mut told = Vec::new();
+                let fate = self.derive.keep(self.maker.make(&recording), &mut told);
+                Came {
+                    told,
+                    ..Came::of(fate)
+                }
+            }
+        }
     }
 }
 
@@ -101,9 +119,11 @@ impl Intake for Recordings {
     fn take(&mut self, at: At, group: &mut Group) {
         // A recording under way is written to all the time: that calls for nothing.
         self.folder.look(false);
-        while !group.is_full()
+        let mut last_ns = None;
+        while group.has_room_for_whole(last_ns, &self.folder)
             && let Some(file) = self.folder.take()
         {
+            last_ns = Some(file.changed_ns);
             self.read(file, at, group);
         }
         keep_account(&mut self.folder, &self.name, i64::MAX, group);
@@ -113,6 +133,24 @@ impl Intake for Recordings {
 
     fn is_source(&self, name: &str) -> bool {
         *self.name == *name
+    }
+
+    fn again(&self, wholes: Wholes) -> Option<Reread> {
+        Some(Reread::new(&self.folder, wholes))
+    }
+
+    fn read_again(
+        &mut self,
+        reread: &mut Reread,
+        covered: &Covered,
+        saved: &HashSet<EventId>,
+        _: At,
+        batch: &mut SourceBatch,
+    ) -> Reading {
+        reread.read(covered, batch, |file, batch| {
+            let head = head(file).ok()?;
+            self.understand(file, &head).told_again(saved, batch)
+        })
     }
 
     fn committed(&mut self, _: Moment) {}

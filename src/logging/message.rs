@@ -168,6 +168,8 @@ pub static MESSAGES: &[Message] = messages! {
     SH231 Error Operator "events put off cannot be read, they are lost" "Damage under state_dir/later took events that waited for their retries; check the disk, and replay the files of that time";
     SH232 Debug Nobody "events not put off" "Tried again";
     SH233 Warn Nobody "events put off, done with, not removed" "Its room is not free yet; the next start removes it";
+    SH234 Info Nobody "files read again" "Documents or recordings whose events damage took were read once more";
+    SH235 Error Operator "files lost, they cannot be read again" "Damage took what they told, and they are gone: ask the switch for those calls";
 
     // Endpoints.
     SH301 Warn Receiver "endpoint failing" "It does not take events: `switchhook test NAME`. Events wait, no attempts are spent, probes go on";

@@ -120,3 +120,11 @@ fn a_document_has_a_bound() {
     };
     assert_eq!(reject.problem, Problem::DocumentTooLong);
 }
+
+#[test]
+fn a_call_flow_that_is_one_object_is_read_as_a_list_of_one() {
+    const OLDER: &str = "freeswitch/json_cdr-older/5f6a1c3e-0005-4f11-9a01-000000000005.cdr.json";
+    let event = event("freeswitch-json", &fixture(OLDER), OLDER, false);
+    let numbers = "\"caller_id\":\"12025550117\",\"called_id\":\"12025550142\"";
+    assert!(data(&event).contains(numbers), "{}", data(&event));
+}

@@ -47,7 +47,7 @@ impl<'t> Tree<'t> {
     }
 
     /// The text of the value at the dotted `path`; a key that holds a dot itself goes before a path
-    /// of two, and a number is a place in a list, from 0.
+    /// of two, and a number is a place in a list, from 0; what is no list is one of one.
     pub(super) fn find(&mut self, path: &str) -> Option<Cow<'t, str>> {
         let value = match self.root.get(path).copied() {
             Some(value) => Some(value),
@@ -96,7 +96,11 @@ impl<'t> Tree<'t> {
         for (dot, _) in path.match_indices('.') {
             let (key, rest) = (path.get(..dot)?, path.get(dot + 1..)?);
             let next = match self.look_into(outer) {
-                Inner::Object(object) => object.get(key).copied(),
+                // Older releases write one where later ones write a list.
+                Inner::Object(object) => object
+                    .get(key)
+                    .copied()
+                    .or_else(|| (key == "0").then_some(outer)),
                 Inner::List(list) => key
                     .parse()
                     .ok()
@@ -178,7 +182,8 @@ mod tests {
         check("o.k.k", Some("v"));
         check("l.0.n", Some("first"));
         check("l.1.n", Some("sec\"ond"));
-        for path in ["l.2.n", "z", "a.b.d", "q", "a.b.c.d", ""] {
+        check("a.0.b.c", Some("1.50"));
+        for path in ["a.1.b.c", "l.2.n", "z", "a.b.d", "q", "a.b.c.d", ""] {
             check(path, None);
         }
     }

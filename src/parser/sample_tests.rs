@@ -99,6 +99,11 @@ const SAMPLES: &[(&str, Read, [usize; 3])] = &[
         [1, 0, 0],
     ),
     (
+        "freeswitch/json_cdr-older/5f6a1c3e-0005-4f11-9a01-000000000005.cdr.json",
+        Document("freeswitch-json"),
+        [1, 0, 0],
+    ),
+    (
         "freeswitch/json_cdr/a_5f6a1c3e-0003-4f11-9a01-000000000003.cdr.json",
         Document("freeswitch-json"),
         [1, 0, 0],

@@ -82,10 +82,9 @@ impl Queue {
         if settled.is_empty() {
             return false;
         }
-        match self.put_settled(writer, settled, writes) {
-            Ok(put) => writer.end_recalls(&put.ended, writes),
-            // Whoever brought it hears the same.
-            Err(error) => log::debug!("settlements not written with a commit error=\"{error}\""),
+        // Where they cannot be settled, whoever brought them hears of it by himself.
+        if let Ok(put) = self.put_settled(writer, settled, writes) {
+            writer.end_recalls(&put.ended, writes);
         }
         true
     }

@@ -34,7 +34,7 @@ const BYTES_MAX: usize = 16 << 20;
 /// The key under which the number of the head is kept here.
 const HEAD: &[u8] = b"head";
 
-const MAGIC: &[u8; 8] = b"swpos\0\0\x01";
+pub(super) const MAGIC: &[u8; 8] = b"swpos\0\0\x01";
 
 /// The small state of a queue as rows of the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -285,8 +285,17 @@ fn put_positions(
     for &file in &batch.forgotten {
         writes.remove(&key::position(&batch.source, file), 0);
     }
+    let mut share = None;
     for position in &batch.positions {
         let at = key::position(&batch.source, position.key);
+        if let Some(changed_ns) = position.whole_changed_ns() {
+            if position.lines == Some(1) {
+                let coverage = &mut writer.state.coverage;
+                share = Some(coverage.whole(&batch.source, &position.path, changed_ns));
+            }
+            writes.put(&at, &position::encode(position, writer.state.next));
+            continue;
+        }
         if writer.state.coverage.wants(&batch.source, position.key) {
             let origin = match writer.head()?.get(&at)? {
                 Some(value) => position::decode(&value).map(|(origin, _)| origin),
@@ -301,6 +310,10 @@ fn put_positions(
         }
         writer.state.coverage.moved(&batch.source, position);
         writes.put(&at, &position::encode(position, writer.state.next));
+    }
+    if let Some(share) = share {
+        let value = position::encode(&share, writer.state.next);
+        writes.put(&key::origin(&batch.source, share.key), &value);
     }
     Ok(())
 }

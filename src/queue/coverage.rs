@@ -5,6 +5,10 @@
 //! that what a damaged generation has lost can be read again from the switch's own files. Where
 //! they are too many for that, the files beyond are not known then, and the report of the damage
 //! shows which are.
+//!
+//! A source of documents or recordings has a file for each event. Of those, one share of the source is
+//! kept: between which times the files that told something changed last, and how many there were. They are handed out in
+//! the order of these times, so that hardly any other file falls between.
 
 use super::encoding::{Fields, put_bytes, put_count, put_option};
 use super::{piece, position};
@@ -21,6 +25,25 @@ use std::sync::Arc;
 pub(super) const COVERED_FILES_MAX: usize = 128;
 
 const VERSION: u8 = 1;
+
+/// The file key of the share of a source whose files are wholes: no file has that inode.
+pub(super) const WHOLES: FileKey = FileKey {
+    device: 0,
+    inode: 0,
+};
+
+/// Files that are wholes, which events were made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wholes {
+    /// When the status of the first of them changed, in nanoseconds since 1970.
+    pub from_ns: i64,
+    /// The same of the last.
+    pub to_ns: i64,
+    /// How many told something.
+    pub count: u64,
+    /// How many of these have been read again.
+    pub done: u64,
+}
 
 /// Bytes of one file that events were made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,13 +82,37 @@ impl Coverage {
 
     /// Begins the share of a file, which stood at `origin` before this generation.
     pub(super) fn begin(&mut self, source: &Arc<str>, origin: FilePosition) {
-        let share = Share {
+        let mut share = Share {
             to: origin.offset,
             first_row: origin.first_row,
             origin,
         };
+        if share.origin.key == WHOLES {
+            share.origin.offset = 0;
+        }
         let key = (Arc::clone(source), share.origin.key);
         self.files.insert(key, share);
+    }
+
+    /// A file that is a whole, and changed last at `changed_ns`, told something. Returns the share of its
+    /// source as it is stored, to be [begun](Coverage::begin) with after a start.
+    pub(super) fn whole(&mut self, source: &Arc<str>, path: &str, changed_ns: i64) -> FilePosition {
+        let share = self
+            .files
+            .entry((Arc::clone(source), WHOLES))
+            .or_insert_with(|| Share {
+                origin: wholes(path.to_owned(), changed_ns, changed_ns, 0),
+                to: 0,
+                first_row: None,
+            });
+        let origin = &mut share.origin;
+        origin.tail = changed_ns.min(origin.tail.cast_signed()).cast_unsigned();
+        origin.head = changed_ns.max(origin.head.cast_signed()).cast_unsigned();
+        share.to += 1;
+        FilePosition {
+            offset: share.to,
+            ..origin.clone()
+        }
     }
 
     /// The file was read up to `position`.
@@ -136,7 +183,34 @@ impl Entry {
     }
 }
 
+/// The position that stands for files that are wholes, of which `done` are done with.
+fn wholes(path: String, from_ns: i64, to_ns: i64, done: u64) -> FilePosition {
+    FilePosition {
+        offset: done,
+        tail: from_ns.cast_unsigned(),
+        head: to_ns.cast_unsigned(),
+        ..FilePosition::start_of(WHOLES, path, 0)
+    }
+}
+
 impl Covered {
+    /// The files that are wholes, if it is about such.
+    pub fn wholes(&self) -> Option<Wholes> {
+        (self.origin.key == WHOLES).then_some(Wholes {
+            from_ns: self.origin.tail.cast_signed(),
+            to_ns: self.origin.head.cast_signed(),
+            count: self.to,
+            done: self.origin.offset,
+        })
+    }
+
+    /// Where reading the wholes again goes on once `done` of them are done with: with those that changed at
+    /// `from_ns`, or later.
+    pub fn wholes_from(&self, from_ns: i64, done: u64) -> FilePosition {
+        let path = self.origin.path.clone();
+        wholes(path, from_ns, self.origin.head.cast_signed(), done)
+    }
+
     /// The value to store for a task.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
@@ -202,6 +276,39 @@ mod tests {
         coverage.moved(&source, &at(30, 1));
         let covered = coverage.covered();
         assert_eq!((covered[0].origin.offset, covered[0].to), (0, 30));
+    }
+
+    #[test]
+    fn wholes_are_one_share_of_their_source_which_outlives_a_restart() {
+        let source: Arc<str> = "docs".into();
+        let mut coverage = Coverage::default();
+        let mut stored = None;
+        for changed_ns in [500, 300, 900] {
+            stored = Some(coverage.whole(&source, "/docs/a.json", changed_ns));
+        }
+        let mut again = Coverage::default();
+        again.begin(&source, stored.unwrap());
+        assert_eq!(again, coverage);
+        again.whole(&source, "/docs/b.json", 1_000);
+        let covered = again.covered().remove(0);
+        let wholes = Wholes {
+            from_ns: 300,
+            to_ns: 1_000,
+            count: 4,
+            done: 0,
+        };
+        assert_eq!(covered.wholes(), Some(wholes));
+        let later = Covered {
+            origin: covered.wholes_from(700, 2),
+            ..covered
+        };
+        let later = Covered::decode(&later.encode()).unwrap();
+        let expected = Wholes {
+            from_ns: 700,
+            done: 2,
+            ..wholes
+        };
+        assert_eq!(later.wholes(), Some(expected));
     }
 
     #[test]

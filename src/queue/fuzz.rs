@@ -2,7 +2,7 @@
 //! panics when what was read does not come back the same once it is written again.
 
 use super::block::{self, EVENT_BYTES_MAX};
-use super::checkpoint::Rows;
+use super::checkpoint::{MAGIC, Rows};
 use super::coverage::{Covered, Entry};
 use super::cursor::Cursor;
 use super::dead_letter::DeadLetter;
@@ -79,10 +79,17 @@ pub fn void(bytes: &[u8]) {
     }
 }
 
-/// The side checkpoint, as found and with the checksum it should have.
+/// The side checkpoint, as found, with the beginning and checksum it should have, and with a row in
+/// which it says something about itself.
 pub fn checkpoint(bytes: &[u8]) {
-    let checksum = crc32c::crc32c(bytes).to_be_bytes();
-    for file in [bytes.to_vec(), [bytes, &checksum].concat()] {
+    let sealed = [&MAGIC[..], bytes].concat();
+    let checksum = crc32c::crc32c(&sealed).to_be_bytes();
+    let about = Rows([(key::META.to_vec(), bytes.to_vec())].into());
+    for file in [
+        bytes.to_vec(),
+        [&sealed[..], &checksum].concat(),
+        about.encode(),
+    ] {
         if let Some(rows) = Rows::decode(&file) {
             let _ = (rows.head(), rows.meta());
             let back = Rows::decode(&rows.encode()).expect("it was just written");
@@ -155,14 +162,37 @@ pub fn source_totals(bytes: &[u8]) {
     }
 }
 
-/// Every reader of keys, and the first row of a value in pieces.
+/// Every reader of keys, and the first row of a value in pieces; the bytes as they are, and behind
+/// what each kind of key begins with.
 pub fn key(bytes: &[u8]) {
-    let _ = key::block_first(bytes);
-    let _ = key::read_generation(bytes);
-    let _ = (key::read_void(bytes), key::read_task(bytes));
-    let _ = key::read_name(key::SOURCES, bytes);
-    let _ = key::read_name(key::ENDPOINTS, bytes);
     let _ = piece::start(bytes);
+    read_key(bytes);
+    for prefix in key::CARRIED {
+        read_key(&[prefix, bytes].concat());
+    }
+    for prefix in [
+        key::BLOCKS,
+        key::DEAD,
+        key::SOURCES,
+        key::MARKS,
+        key::URGENT,
+    ] {
+        read_key(&[prefix, bytes].concat());
+    }
+}
+
+/// What can be read of a key is written as that key.
+fn read_key(bytes: &[u8]) {
+    let _ = (key::block_first(bytes), key::read_task(bytes));
+    let _ = (key::read_void(bytes), key::read_urgent(bytes));
+    if let Some(number) = key::read_generation(bytes) {
+        assert_eq!(key::generation(number), bytes);
+    }
+    for prefix in [key::SOURCES, key::ENDPOINTS] {
+        if let Some(name) = key::read_name(prefix, bytes) {
+            assert!(bytes.starts_with(prefix) && name.len() <= usize::from(u8::MAX));
+        }
+    }
     if let Some((name, due, sequence)) = key::read_waiting(bytes)
         && key::check_name(name).is_ok()
     {
@@ -172,6 +202,11 @@ pub fn key(bytes: &[u8]) {
         && key::check_name(name).is_ok()
     {
         assert_eq!(key::dead(name, sequence), bytes);
+    }
+    if let Some((name, sequence)) = key::read_mark(bytes)
+        && key::check_name(name).is_ok()
+    {
+        assert_eq!(key::mark(name, sequence), bytes);
     }
 }
 

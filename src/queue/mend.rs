@@ -164,10 +164,17 @@ impl Mended {
             format!(", events {} first={} last={last}", void.cause, void.first)
         };
         let again = |covered: &Covered| {
-            format!(
-                ", read again source={} file={:?} from={} to={}",
-                covered.source, covered.origin.path, covered.origin.offset, covered.to
-            )
+            let (source, path) = (&covered.source, &covered.origin.path);
+            match covered.wholes() {
+                Some(wholes) => {
+                    let count = wholes.count;
+                    format!(", files read again source={source} count={count} one={path:?}")
+                }
+                None => format!(
+                    ", read again source={source} file={path:?} from={} to={}",
+                    covered.origin.offset, covered.to
+                ),
+            }
         };
         bounded(&mut lines, self.voids.iter().map(void), "voids");
         bounded(&mut lines, self.again.iter().map(again), "files");
@@ -185,7 +192,7 @@ impl Mended {
 }
 
 /// What is said where events were lost: that not all of them come again, and which do not.
-const NOT_AGAIN: &str = "events lost come again only as far as they are rows of the files above; what was pushed (http, udp), and what documents and recordings told, cannot be read again";
+const NOT_AGAIN: &str = ", events lost come again only as far as they are of the files above; what was pushed (http, udp), and what documents told that were removed or moved since, cannot be read again";
 
 fn bounded(lines: &mut Vec<String>, all: impl ExactSizeIterator<Item = String>, what: &str) {
     let beyond = all.len().saturating_sub(LINES_MAX);

@@ -115,7 +115,7 @@ mod write;
 pub use adopt::Adopted;
 pub use block::{EVENT_BYTES_MAX, accepts};
 pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch, StateChange};
-pub use coverage::Covered;
+pub use coverage::{Covered, Wholes};
 pub use cursor::WINDOW;
 pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};
 pub use disk::{DiskLimits, Partition, Room, Shortage, WhenFull};

@@ -13,7 +13,7 @@ use crate::delivery::endpoint::Endpoint;
 use crate::delivery::packing::{Compress, Content as Packed, Method, SignedOver};
 use crate::delivery::profile;
 use crate::delivery::request::SignedRequest;
-use crate::delivery::signer::Signer;
+use crate::delivery::signer::{Algorithm, Encoding, Part, SignatureScheme, Signer};
 use crate::delivery::url::Url;
 use crate::event::{Event, EventId, Labels, Sequence};
 use crate::queue::Queued;
@@ -37,8 +37,38 @@ const PROFILES: [Profile; 5] = [
 
 static VERIFIERS: LazyLock<Vec<Verifier>> = LazyLock::new(|| {
     let verifier = |profile| Verifier::new(profile, &[SECRET, "whsec_AAAA"]).expect("two secrets");
-    PROFILES.map(verifier).into()
+    let mut all: Vec<Verifier> = PROFILES.map(verifier).into();
+    for scheme in [SignatureScheme::stripe(), over_everything()] {
+        let verifier = Verifier::with_scheme(Profile::Custom, scheme, &[SECRET, PUBLIC]);
+        all.push(verifier.expect("two secrets"));
+    }
+    let public = Verifier::new(Profile::Standard, &[SECRET, PUBLIC]);
+    all.push(public.expect("a secret and a key"));
+    all
 });
+
+/// The public key of RFC 8032, section 7.1, test 2.
+const PUBLIC: &str = "whpk_PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=";
+
+/// A template that uses every part there is.
+fn over_everything() -> SignatureScheme {
+    SignatureScheme {
+        algorithm: Algorithm::HmacSha512,
+        encoding: Encoding::Base64,
+        start: "at={timestamp};".to_string(),
+        prefix: "mac=".to_string(),
+        separator: Some(","),
+        signed: vec![
+            Part::Id,
+            Part::Method,
+            Part::Url,
+            Part::Literal("|".to_string()),
+            Part::Timestamp,
+            Part::Body,
+        ],
+        ..SignatureScheme::plain("x-signature")
+    }
+}
 
 /// A request as it lies in a file, headers and body: its content, its signature by every profile, and
 /// what it says. Bytes that nobody signed are never believed.
@@ -72,13 +102,9 @@ pub fn request(data: &[u8]) {
 }
 
 fn look(verifier: &Verifier, head: &Parts, content: &Content) {
-    let request = Judged {
-        headers: &head.headers,
-        method: head.method.as_str(),
-        target: head.uri.path(),
-        body: &[],
-    };
-    let (signed, verdict) = verifier.choose(&request, &content.signed, WALL);
+    let request = judged(head);
+    let signed = content.signed_under(verifier.urls());
+    let (signed, verdict) = verifier.choose(&request, &signed, WALL);
     let signed = signed.expect("there is always one");
     let is_known = verdict.is_ok();
     let request = request.with_body(signed);
@@ -89,13 +115,23 @@ fn look(verifier: &Verifier, head: &Parts, content: &Content) {
         told.push_str(&line);
     }
     assert!(!told.contains(&SECRET[6..]), "a secret was told");
-    let Ok(callbacks) = Callback::parse_all(verifier.profile(), &content.json) else {
+    let Ok(callbacks) = Callback::of(verifier.profile(), &head.headers, &content.json) else {
         return;
     };
     assert!(!callbacks.is_empty());
     for callback in callbacks {
         assert!(!callback.id.is_empty() && !callback.kind.is_empty());
         assert_eq!(callback.clone().into_owned(), callback);
+    }
+}
+
+fn judged(head: &Parts) -> Judged<'_> {
+    let target = head.uri.path_and_query();
+    Judged {
+        headers: &head.headers,
+        method: head.method.as_str(),
+        target: target.map_or("", |target| target.as_str()),
+        body: b"",
     }
 }
 
@@ -113,8 +149,10 @@ pub fn saved(data: &[u8]) {
         let line = SavedRequest::from_line(&saved.to_line()).expect("it was just written");
         assert_eq!(line.body, saved.body);
         assert_eq!(line.ids, saved.ids);
+        assert_eq!(line.target(), saved.target());
         let dump = SavedRequest::from_dump(&saved.to_dump()).expect("it was just written");
         assert_eq!(dump.ids, saved.ids);
+        assert_eq!(dump.target(), saved.target());
         if saved.announced_bytes().is_none() {
             assert_eq!(dump.body, saved.body);
         }
@@ -194,8 +232,7 @@ pub fn body(data: &[u8]) {
             head.headers = headers(&request);
             let content = Content::of(&head, Bytes::from(request.body.to_vec()));
             let content = content.expect("what we pack can be unpacked");
-            let judged = Judged::post(&head.headers, &[]);
-            let (_, verdict) = verifier.choose(&judged, &content.signed, WALL);
+            let (_, verdict) = verifier.choose(&judged(&head), &content.signed, WALL);
             assert_eq!(verdict, Ok(()), "{name}");
             if endpoint.packing.content == Packed::Json {
                 let found = Callback::parse(own, &content.json).expect("a callback");

@@ -145,6 +145,11 @@ impl SavedRequest {
         for (name, value) in line.headers {
             add_header(&mut headers, name.as_bytes(), value.as_bytes())?;
         }
+        for word in [&line.method, &line.target] {
+            if !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(format!("{word:?} is no method and no target"));
+            }
+        }
         Ok(SavedRequest {
             at: instant(&line.at),
             ids: line.ids,
@@ -177,8 +182,9 @@ impl SavedRequest {
             if number == 1 && is_request_line(line) {
                 let line = String::from_utf8_lossy(line);
                 let mut words = line.split(' ').map(str::to_string);
-                saved.method = words.next().unwrap_or_default();
-                saved.target = words.next().unwrap_or_default();
+                let is_word = |word: &String| word.bytes().all(|byte| byte.is_ascii_graphic());
+                saved.method = words.next().filter(is_word).unwrap_or_default();
+                saved.target = words.next().filter(is_word).unwrap_or_default();
                 continue;
             }
             let failed = |what: String| SavedError { line: number, what };

@@ -83,7 +83,9 @@ pub fn bytes_before<F: Read + Seek>(file: &mut F, offset: u64) -> io::Result<Vec
 ///
 /// When the file cannot be read.
 pub fn bytes_at<F: Read + Seek>(file: &mut F, offset: u64, count: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // With room for all of them it is one call of the system; without, four for the tail of a file.
+    let room = usize::try_from(count.min(u64::from(TAIL_BYTES_MAX))).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(room);
     if count > 0 {
         file.seek(SeekFrom::Start(offset))?;
         file.take(count).read_to_end(&mut bytes)?;

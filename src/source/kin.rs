@@ -238,7 +238,11 @@ impl Source {
                 let path = Arc::clone(&known.path);
                 self.newcomers.push((path, self.looks));
             }
-            Verdict::Copy(copy_of) => known.copy_of = Some(copy_of),
+            Verdict::Copy(copy_of) => {
+                known.copy_of = Some(copy_of);
+                let path = Arc::clone(&known.path);
+                self.newcomers.push((path, self.looks));
+            }
             Verdict::Heir(heir) => {
                 let parent = &heir.parent;
                 let head = (parent.position.head_bytes, parent.position.head);
@@ -490,7 +494,13 @@ impl Source {
                 }
             }
             // An editor's file has taken its name; it is read to its own end.
-            Of::File(_) if parent.is_alive => {}
+            Of::File(of) if parent.is_alive => {
+                if self.is_in_successor(of)
+                    && let Some(known) = self.files.get_mut(&of)
+                {
+                    known.saved_up_to = known.size;
+                }
+            }
             Of::File(_) => self.forget_elder(parent.of),
         }
         if parent.path == path {
@@ -545,7 +555,7 @@ impl Source {
         self.newcomers
             .retain(|(_, met)| look <= met + 2 * LOOKS_FOR_COPY);
         // Of a file that was listed and gone before it was opened nothing is known but its name: a
-        // generation of that name that is read whole is taken for it.
+        // generation of that name that is read whole, or is a copy of one that is read, is taken for it.
         let newcomers = std::mem::take(&mut self.newcomers);
         let is_read_whole = |position: &FilePosition, path: &Path| {
             let path = path.as_os_str().as_encoded_bytes();

@@ -87,6 +87,8 @@ pub struct Known {
     pub behind_since: Option<UnixMs>,
     /// What was lost with it and has not been told.
     pub owed: Option<Owed>,
+    /// So far its bytes are in the file that has taken its name too.
+    pub saved_up_to: u64,
 }
 
 /// Bytes lost with a file that is gone.
@@ -307,6 +309,7 @@ impl Known {
             unlisted_since: None,
             behind_since: None,
             owed: None,
+            saved_up_to: 0,
             position,
         }
     }

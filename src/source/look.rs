@@ -313,7 +313,7 @@ impl Source {
 
     /// Whether what was not read of the file, the start of a row most likely, stands at the same
     /// place in the one that has its name now.
-    fn is_in_successor(&mut self, key: FileKey) -> bool {
+    pub(super) fn is_in_successor(&mut self, key: FileKey) -> bool {
         let Some(known) = self.files.get(&key) else {
             return false;
         };
@@ -352,7 +352,7 @@ impl Source {
             return;
         };
         let unread_bytes = known.is_here().then(|| known.unread_bytes());
-        let is_lost = known.copy_of.is_none() && !is_saved;
+        let is_lost = known.copy_of.is_none() && !is_saved && known.saved_up_to < known.size;
         let owed = unread_bytes.filter(|bytes| *bytes > 0 && is_lost);
         known.owed = owed.map(|bytes| Owed {
             bytes,
@@ -573,6 +573,18 @@ impl Source {
             known.rewind();
             known.standing = Standing::Sure;
             return Ok(());
+        }
+        // A file with a name that an earlier one had, and by chance with its inode, was born later.
+        let born = self
+            .tails
+            .with_content(key, &path, |content| Ok(content.born()))
+            .unwrap_or(None);
+        let seen_before = known.changed_before;
+        let is_other = seen_before > UnixMs::default() && born.is_some_and(|it| it > seen_before);
+        if is_other && known.came == Came::Stayed {
+            let from = Arc::clone(&path);
+            known.came = Came::Renamed { from };
+            known.unseen_before = 0;
         }
         let past = match kept {
             Some(mark) => {

@@ -150,7 +150,8 @@ pub struct Source {
     files: HashMap<FileKey, Known>,
     /// The lives of files that are over, for the copies that rotations made of them.
     pasts: Vec<Past>,
-    /// Rotated generations that are read whole, and the looks that found them.
+    /// Rotated generations that are read whole or are copies of what is read, and the looks that
+    /// found them.
     newcomers: Vec<(Arc<Path>, u64)>,
     /// The files that may have something to hand out, oldest first. A read takes the first, so
     /// it costs the same however many files are known.

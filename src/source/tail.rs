@@ -4,6 +4,7 @@ use super::FileKey;
 use super::gunzip::{Ending, Gunzip};
 use super::listing::{key_of, modified_ns_of};
 use super::rotated;
+use crate::clock::UnixMs;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// One open file. It stays the same file however its name is changed or removed.
 #[derive(Debug)]
@@ -124,6 +126,17 @@ impl<'a> Content<'a> {
             Self::Plain { .. } => None,
             Self::Packed { gunzip, .. } => Some(gunzip.ending()),
         }
+    }
+
+    /// When the file was made; `None` where the kernel or the file system does not say, as before
+    /// Linux 4.11, and for a packed one.
+    pub fn born(&self) -> Option<UnixMs> {
+        let Self::Plain { file, .. } = self else {
+            return None;
+        };
+        let born = file.metadata().ok()?.created().ok()?;
+        let since = born.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(UnixMs(i64::try_from(since.as_millis()).ok()?))
     }
 
     /// The last modification, in nanoseconds since 1970, of a file of `size` bytes; `None` for

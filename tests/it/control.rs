@@ -790,6 +790,41 @@ fn a_refusal_is_judged_by_the_endpoint_s_own_rules() {
 }
 
 #[test]
+fn a_test_event_goes_to_every_fallback_and_each_is_shown() {
+    let bench = Bench::new();
+    let good = receiver(Profile::Vos3000, &[], 0);
+    let refusing = receiver(Profile::Vos3000, &["status=401"], 0);
+    let mut gone = receiver(Profile::Vos3000, &[], 0);
+    gone.stop();
+    let fallbacks = |urls: &[String]| vos3000(&good, &format!("fallback_urls = {urls:?}"));
+    bench.configure(&fallbacks(&[
+        format!("{}?b", good.url()),
+        refusing.url(),
+        gone.url(),
+    ]));
+    let told = bench.answer(&["test", "billing", "--curl"], 65);
+    for expected in [
+        "# endpoint \"billing\", profile vos3000, http://",
+        "# fallback 1 of endpoint \"billing\", http://",
+        "# fallback 2 of endpoint \"billing\", http://",
+        "# fallback 3 of endpoint \"billing\", http://",
+        "verdict  refused (status 401)",
+        "verdict  unavailable",
+        "2 of the 4 addresses of billing take events",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    assert_eq!(told.matches("verdict  delivered").count(), 2, "{told}");
+    assert_eq!(told.matches("curl -sS -i -X POST").count(), 4, "{told}");
+    assert_eq!(good.account().requests, 2);
+    let deep = bench.answer(&["check", "--deep", "--user", "root"], 65);
+    assert!(deep.contains("# fallback 3 of"), "{deep}");
+    bench.configure(&fallbacks(&[format!("{}?b", good.url())]));
+    let told = bench.answer(&["test", "billing"], 0);
+    assert!(told.contains("2 of the 2 addresses"), "{told}");
+}
+
+#[test]
 fn a_support_bundle_has_what_helps_and_nothing_that_is_secret() {
     let bench = Bench::new();
     let refusing = receiver(Profile::Vos3000, &["status=422"], 0);

@@ -211,3 +211,72 @@ fn a_state_directory_without_a_store_is_told_from_a_damaged_one() {
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
+
+/// Documents in the queue when it is damaged: a generation of 4 MiB and a part of the next.
+const DOCUMENTS: u64 = 1_000;
+
+#[test]
+fn documents_that_stay_where_they_are_are_read_again_after_a_damage_and_each_is_told_once() {
+    // Nothing removed; some removed meanwhile, of which the report says how many.
+    for removed in [0, 7] {
+        let mut random = fastrand::Rng::with_seed(11);
+        let bench = Bench::new();
+        let docs = bench.path("docs");
+        fs::create_dir(&docs).unwrap();
+        for number in 0..DOCUMENTS {
+            let text: String = std::iter::repeat_with(|| random.alphanumeric())
+                .take(3_000)
+                .collect();
+            let document = format!(
+                "{{\"id\":{number},\"at\":\"2026-04-10T14:30:45Z\",\"text\":\"{text}\"}}\n"
+            );
+            fs::write(docs.join(format!("{number:05}.json")), document).unwrap();
+        }
+        let configure = |url: String| {
+            let config = format!(
+                "node = \"vos-1\"\nstate_dir = \"state\"\ncontrol_socket = \"control.sock\"\n[log]\nto = \"stderr\"\n\n\
+                 [[source]]\nname = \"docs\"\ndirectory = \"{}\"\nformat = \"json-document\"\nnames = [\"*.json\"]\nstart = \"beginning\"\npoll = \"200ms\"\nevent = \"doc\"\n\
+                 columns = [{{ name = \"id\" }}, {{ name = \"at\", type = \"time\", as = \"event_time\" }}, {{ name = \"text\" }}]\n\n\
+                 [[endpoint]]\nname = \"billing\"\nevents = [\"doc\"]\nsecret_file = \"secret\"\nurl = \"{url}\"\n",
+                docs.display()
+            );
+            fs::write(bench.path("switchhook.toml"), config).unwrap();
+        };
+        let busy = receiver(Profile::Standard, &["status=503"], 1);
+        configure(busy.url());
+        let agent = bench.agent();
+        let config = bench.path("switchhook.toml").display().to_string();
+        wait_until("every document in the queue", || {
+            let output = run(&["status", "--json", "--config", &config]);
+            let status: serde_json::Value =
+                serde_json::from_slice(&output.stdout).unwrap_or_default();
+            status["sources"][0]["rows"] == DOCUMENTS
+        });
+        assert_eq!(agent.stop(), 0);
+        // The oldest generation is gone, with the events of the documents that were read first.
+        fs::remove_dir_all(bench.path("state/queue/00000001")).unwrap();
+        for number in 0..removed {
+            fs::remove_file(docs.join(format!("{number:05}.json"))).unwrap();
+        }
+        let well = receiver(Profile::Standard, &[], 1);
+        configure(well.url());
+        let agent = bench.agent();
+        wait_until("what is there", || {
+            assert!(well.account().distinct <= DOCUMENTS - removed);
+            well.account().distinct == DOCUMENTS - removed
+        });
+        wait_until("the report", || {
+            agent.log().contains("files read again source=docs files=")
+        });
+        assert_eq!(agent.stop(), 0);
+        let log = fs::read_to_string(bench.path("agent.log")).unwrap();
+        assert_eq!(well.account().duplicates, 0, "{log}");
+        let lost = format!("they cannot be read again source=docs count={removed}");
+        assert_eq!(log.contains(&lost), removed > 0, "{log}");
+        assert!(log.contains("files read again source=docs count="), "{log}");
+        let ledger = bench.ledger();
+        assert!(ledger.balances(), "{ledger:#?}");
+        let queue = Queue::open(&bench.path("state"), "vos-1").unwrap();
+        assert!(queue.to_read_again().unwrap().is_empty());
+    }
+}

@@ -311,3 +311,41 @@ fn a_stack_trace_is_told_soon_although_more_of_it_might_come() {
         "{messages:?}"
     );
 }
+
+#[test]
+fn the_agent_itself_is_heard_in_every_interval_also_when_no_row_comes_and_once_over_a_restart() {
+    let bench = Bench::new();
+    let well = receiver(Profile::Standard, &[], 1);
+    let configure = |events: &str| {
+        bench.configure_with(
+            "heartbeat_every = \"1s\"\n[log]\nto = \"stderr\"\n",
+            &format!("url = \"{}\"", well.url()),
+        );
+        let path = bench.path("switchhook.toml");
+        let config = fs::read_to_string(&path).unwrap();
+        fs::write(&path, config.replace("[\"cdr\"]", events)).unwrap();
+    };
+    configure("[\"cdr\"]");
+    let config = bench.path("switchhook.toml").display().to_string();
+    let refused = run(&["check", "--config", &config]);
+    assert_eq!(refused.status.code(), Some(78));
+    let told = text(&refused.stderr) + &text(&refused.stdout);
+    let why = "heartbeat_every: no endpoint wants \"switchhook.heartbeat\"";
+    assert!(told.contains(why), "{told}");
+    configure("[\"cdr\", \"switchhook.heartbeat\"]");
+    let shown = run(&["check", "--config", &config]);
+    assert!(text(&shown.stdout).contains("heartbeat_every = \"1s\""));
+    let mut beats = 0;
+    for _ in 0..2 {
+        let agent = bench.agent();
+        wait_until("two more heartbeats", || {
+            well.account().distinct >= beats + 2
+        });
+        assert_eq!(agent.stop(), 0);
+        beats = well.account().distinct;
+    }
+    let account = well.account();
+    assert_eq!(account.duplicates, 0, "{account:?}");
+    assert_eq!(account.kinds.get("switchhook.heartbeat"), Some(&beats));
+    assert!(bench.ledger().balances());
+}

@@ -45,11 +45,13 @@ fn the_node_receiver_keeps_its_promises() {
     if !express.is_ok_and(|status| status.success()) {
         return skip(TEST, "node with the package express is not installed");
     }
-    check(|_| {
+    let node = |_| {
         let mut node = Command::new("node");
         node.arg(docs("node/receiver.js")).env("NODE_PATH", modules);
         node
-    });
+    };
+    what_is_missing_is_said_at_the_start(node);
+    check(node);
 }
 
 #[test]
@@ -58,11 +60,13 @@ fn the_flask_receiver_keeps_its_promises() {
         let why = "python3 with the package flask is not installed";
         return skip("receivers::the_flask_receiver_keeps_its_promises", why);
     }
-    check(|_| {
+    let flask = |_| {
         let mut python = Command::new("python3");
         python.arg(docs("python/flask_receiver.py"));
         python
-    });
+    };
+    what_is_missing_is_said_at_the_start(flask);
+    check(flask);
 }
 
 #[test]
@@ -71,7 +75,7 @@ fn the_fastapi_receiver_keeps_its_promises() {
         let why = "python3 with the packages fastapi and uvicorn is not installed";
         return skip("receivers::the_fastapi_receiver_keeps_its_promises", why);
     }
-    check(|port| {
+    let uvicorn = |port: u16| {
         let mut python = Command::new("python3");
         python
             .args([
@@ -86,7 +90,9 @@ fn the_fastapi_receiver_keeps_its_promises() {
             .arg(docs("python"))
             .arg("fastapi_receiver:app");
         python
-    });
+    };
+    what_is_missing_is_said_at_the_start(uvicorn);
+    check(uvicorn);
 }
 
 #[test]
@@ -102,6 +108,7 @@ fn the_go_receiver_keeps_its_promises() {
         .arg(docs("go/receiver.go"))
         .status();
     assert!(status.unwrap().success());
+    what_is_missing_is_said_at_the_start(|_| Command::new(&program));
     check(|_| Command::new(&program));
 }
 
@@ -110,12 +117,14 @@ fn the_java_receiver_keeps_its_promises() {
     if let Some(why) = lacks(&[("javac", "-version"), ("java", "-version")]) {
         return skip("receivers::the_java_receiver_keeps_its_promises", &why);
     }
-    check(|_| {
+    let java = |_| {
         let mut java = Command::new("java");
         java.args(["-Xmx64m", "-XX:TieredStopAtLevel=1"])
             .arg(docs("java/Receiver.java"));
         java
-    });
+    };
+    what_is_missing_is_said_at_the_start(java);
+    check(java);
 }
 
 #[test]
@@ -127,7 +136,34 @@ fn the_shell_receiver_keeps_its_promises() {
     ]) {
         return skip("receivers::the_shell_receiver_keeps_its_promises", &why);
     }
+    what_is_missing_is_said_at_the_start(|_| Command::new(docs("shell/receiver.sh")));
     check(|_| Command::new(docs("shell/receiver.sh")));
+}
+
+/// Starts the receiver with something wrong in its environment, which it has to name and end.
+#[track_caller]
+fn what_is_missing_is_said_at_the_start(command: impl Fn(u16) -> Command) {
+    let bench = Bench::new();
+    let given = [
+        ("SECRET_FILE", bench.path("secret")),
+        ("INBOX", bench.dir.path().to_owned()),
+        ("PROFILE", "standard".into()),
+    ];
+    let nowhere = bench.path("nowhere");
+    for (name, wrong) in [
+        ("SECRET_FILE", &nowhere),
+        ("INBOX", &nowhere),
+        ("PROFILE", &PathBuf::from("stripe")),
+    ] {
+        let mut command = command(free_port());
+        command.envs(given.clone()).env(name, wrong);
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = crate::support::text(&output.stderr);
+        assert!(!output.status.success(), "{name}: {said}");
+        assert!(said.contains(name), "{name}: {said}");
+        assert!(said.lines().count() < 4, "a trace, not a sentence: {said}");
+    }
 }
 
 /// Starts the receiver under each profile, delivers to it, and sends it what it has to refuse.

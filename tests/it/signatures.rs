@@ -421,6 +421,48 @@ fn a_developer_who_expects_another_scheme_is_told_which_one_came() {
 }
 
 #[test]
+fn a_receiver_that_is_in_no_configuration_is_sent_a_signed_event() {
+    let bench = Bench::new();
+    for (flags, kind) in [
+        (&["--profile", "vos3000"][..], "cdr"),
+        (&["--scheme", "stripe"], "cdr"),
+        (&["--scheme", TEMPLATE], "alarm"),
+    ] {
+        let secret = bench.path("secret");
+        let secret = ["--secret-file", secret.to_str().unwrap()];
+        let listen = ["--listen", "127.0.0.1:0"];
+        let receiver = Inspector::launch(&bench, &[&listen[..], &secret, flags].concat());
+        let url = receiver.url();
+        let sent = ["test", "--url", &url, "--event", kind];
+        let output = run(&[&sent[..], &secret, flags].concat());
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{shown}");
+        assert!(
+            shown.contains("verdict  delivered") && !shown.contains(SECRET),
+            "{shown}"
+        );
+        receiver.line(&format!("signature ok {kind}"));
+    }
+    let url = ["test", "--url", "http://127.0.0.1:1/webhook"];
+    for (flags, code, word) in [
+        (&[][..], 64, "give --secret-file FILE, or --scheme none"),
+        (&["--secret-file", "nowhere"], 64, "nowhere"),
+        (
+            &["--scheme", "none", "--profile", "vos"],
+            64,
+            "no such profile",
+        ),
+        (&["--scheme", "none"], 69, "refused"),
+        (&["--scheme", "none", "billing"], 64, "cannot be used with"),
+    ] {
+        let output = run(&[&url[..], flags].concat());
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {shown}");
+        assert!(shown.contains(word), "{flags:?}: {shown}");
+    }
+}
+
+#[test]
 fn what_cannot_be_judged_by_is_refused_with_what_to_give_instead() {
     let bench = Bench::new();
     prepare(&bench);

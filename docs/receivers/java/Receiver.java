@@ -111,7 +111,7 @@ public final class Receiver {
             }
             try {
                 answer(exchange, 200, store(id, body) ? "received" : "known");
-            } catch (IOException problem) {
+            } catch (IOException failure) {
                 answer(exchange, 503, "not stored");
             }
         }

@@ -26,7 +26,7 @@ if [ "${1:-}" != serve ]; then
         command -v "$program" >/dev/null || stop "$program is not installed"
     done
     echo "listening on 127.0.0.1:${PORT:-8080}, profile ${PROFILE:-vos3000}"
-    exec socat -T 30 "TCP-LISTEN:${PORT:-8080},bind=127.0.0.1,reuseaddr,fork,max-children=16" EXEC:"$(realpath "$0") serve"
+    exec socat -T 30 "TCP-LISTEN:${PORT:-8080},bind=127.0.0.1,reuseaddr,fork,max-children=16" EXEC:"bash $(realpath "$0") serve"
 fi
 
 answer() { # status, reason, text

@@ -1,9 +1,9 @@
 //! Head: the header lines of a request, on their way past the HTTP client to its connection.
 //!
 //! The client keeps headers in a hash table of names and values that are allocated one by one, and
-//! prints them with the formatter: for a dozen headers a tenth of all that a delivery costs. So
-//! it is given a request without any. It writes the request line, `Content-Length` and `Host`; the
-//! [`Wire`](super::wire::Wire) puts these lines behind them.
+//! prints them with the formatter: nineteen of the 77 allocations of an event, ingest included
+//! (measured 2026-11, eleven headers). So it is given a request without any. It writes the request
+//! line, `Content-Length` and `Host`; the [`Wire`](super::wire::Wire) puts these lines behind them.
 
 use super::dial::carried;
 use super::{Trouble, TroubleClass};
@@ -34,7 +34,7 @@ impl Head {
         lines.clear();
         lines.shrink_to(KEPT_BYTES);
         for (name, value) in headers {
-            if name.is_empty() || !name.bytes().all(is_of_name) || !value.bytes().all(is_of_value) {
+            if name.is_empty() || breaks_out(name) || name.contains(':') || breaks_out(value) {
                 lines.clear();
                 return Err(carried(Trouble {
                     class: TroubleClass::Protocol,
@@ -42,7 +42,10 @@ impl Head {
                     elapsed: Duration::ZERO,
                 }));
             }
-            lines.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
+            let begun = lines.len();
+            lines.extend_from_slice(name.as_bytes());
+            let name = lines.get_mut(begun..).unwrap_or_default();
+            name.make_ascii_lowercase();
             lines.extend_from_slice(b": ");
             lines.extend_from_slice(value.as_bytes());
             lines.extend_from_slice(b"\r\n");
@@ -70,14 +73,10 @@ impl fmt::Debug for Head {
     }
 }
 
-/// What the name of a header is made of (RFC 9110 section 5.6.2).
-fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// What a value is made of: printable ASCII, spaces and tabs.
-fn is_of_value(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~' | b'\t')
+/// Whether a text would not stay within its line. What else a header may not have is refused where it
+/// comes from: the configuration, or a constant.
+fn breaks_out(text: &str) -> bool {
+    memchr::memchr3(b'\r', b'\n', b'\0', text.as_bytes()).is_some()
 }
 
 #[cfg(test)]
@@ -108,10 +107,10 @@ mod tests {
 
     #[test]
     fn what_could_break_out_of_its_line_is_not_sent() {
-        for value in ["a\r\nHost: evil", "a\n", "a\0", "caf\u{e9}", "\u{7f}"] {
+        for value in ["a\r\nHost: evil", "a\n", "a\r", "a\0"] {
             check(&[("X-One", "1"), ("X-Two", value)], None);
         }
-        for name in ["", "X Two", "X:Two", "X-Two\r\n", "caf\u{e9}"] {
+        for name in ["", "X:Two", "X-Two\r\n", "X\nY"] {
             check(&[(name, "1")], None);
         }
     }

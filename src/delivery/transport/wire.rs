@@ -332,7 +332,7 @@ impl Socket {
         self.end_within(span, Instant::now());
     }
 
-    /// The same for whoever knows what time it is `now`: asking costs as much as all the rest of this.
+    /// The same for whoever knows what time it is `now`, and need not ask once more.
     fn end_within(&mut self, span: Duration, now: Instant) {
         self.deadline = now.checked_add(span);
         self.set_at = Some(now);

@@ -85,3 +85,14 @@ impl Standing {
 fn key(alarm: &Alarm) -> Key {
     (alarm.kind.clone(), alarm.name.clone(), alarm.start_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::event::vos3000_push::ALARM_BYTES_MAX;
+    use crate::queue::STATE_BYTES_MAX;
+
+    #[test]
+    fn an_alarm_that_is_read_fits_a_piece_of_state() {
+        const { assert!(ALARM_BYTES_MAX <= STATE_BYTES_MAX) };
+    }
+}

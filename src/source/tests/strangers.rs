@@ -203,3 +203,32 @@ fn copies_that_replace_a_file_at_any_moment_give_every_row_once_and_no_gap() {
         assert_eq!(gap, None, "seed {seed}: {changes:#?}");
     }
 }
+
+#[test]
+fn a_new_file_under_a_used_inode_is_read_within_a_second_of_a_start() {
+    for reads_between in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..30));
+        scene.follow();
+        for n in 1..6 {
+            scene.rename("cdr.txt", "cdr.txt.1");
+            scene.append("cdr.txt", rows(30 * n..30 * n + n));
+            if reads_between {
+                scene.follow();
+            }
+            scene.rename("cdr.txt", "cdr.txt.1");
+            scene.append("cdr.txt", rows(300 * n..300 * n + 5));
+            scene.restart();
+            let mut seen = Vec::new();
+            for _ in 0..20 {
+                scene.look();
+                seen.extend(scene.drain());
+                scene.now = scene.now.after(Duration::from_millis(50));
+            }
+            let last = format!("cdr.txt: {}", row(300 * n + 4).trim_ascii_end());
+            assert!(seen.contains(&last), "{n} {reads_between}: {seen:?}");
+            let changes = scene.changes();
+            println!("{n} {reads_between}: {changes:?}");
+        }
+    }
+}
