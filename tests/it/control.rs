@@ -15,7 +15,7 @@ const NUMBER: &str = "447700900999";
 
 impl Bench {
     /// Runs a command against the agent of this bench.
-    fn ask(&self, arguments: &[&str]) -> Output {
+    pub fn ask(&self, arguments: &[&str]) -> Output {
         let config = self.path("switchhook.toml");
         let mut command = switchhook();
         command.args(arguments).arg("--config").arg(config);
@@ -24,7 +24,7 @@ impl Bench {
 
     /// Its output, when it ends with `code`.
     #[track_caller]
-    fn answer(&self, arguments: &[&str], code: i32) -> String {
+    pub fn answer(&self, arguments: &[&str], code: i32) -> String {
         let output = self.ask(arguments);
         let (out, error) = (text(&output.stdout), text(&output.stderr));
         assert_eq!(
@@ -37,23 +37,23 @@ impl Bench {
         all
     }
 
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         let output = self.ask(&["status", "--json"]);
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
-    fn ready(&self) -> Agent {
+    pub fn ready(&self) -> Agent {
         let agent = self.agent();
         wait_until("the control socket", || !self.status().is_null());
         agent
     }
 
-    fn write_rows(&self, name: &str, rows: std::ops::Range<u64>) {
+    pub fn write_rows(&self, name: &str, rows: std::ops::Range<u64>) {
         let rows: String = rows.map(row).collect();
         fs::write(self.path("cdr").join(name), rows).unwrap();
     }
 
-    fn append_rows(&self, name: &str, rows: std::ops::Range<u64>) {
+    pub fn append_rows(&self, name: &str, rows: std::ops::Range<u64>) {
         let path = self.path("cdr").join(name);
         let mut file = OpenOptions::new().append(true).open(path).unwrap();
         let rows: String = rows.map(row).collect();
@@ -70,14 +70,14 @@ impl Bench {
     }
 }
 
-fn vos3000(receiver: &Receiver, more: &str) -> String {
+pub fn vos3000(receiver: &Receiver, more: &str) -> String {
     format!(
         "url = \"{}\"\nprofile = \"vos3000\"\n{more}",
         receiver.url()
     )
 }
 
-fn billing(status: &Value) -> &Value {
+pub fn billing(status: &Value) -> &Value {
     &status["endpoints"][0]
 }
 
@@ -902,94 +902,6 @@ fn every_field_of_the_status_is_in_its_description() {
             _ => {}
         }
     }
-    assert_eq!(agent.stop(), 0);
-}
-
-#[test]
-fn top_shows_everything_and_its_keys_pause_and_resume() {
-    let bench = Bench::new();
-    let receiver = receiver(Profile::Vos3000, &["status=422"], 0);
-    bench.configure(&vos3000(&receiver, "attempts = 1"));
-    bench.write_rows("cdr_1.csv", 0..5);
-    assert!(
-        bench
-            .answer(&["top", "--once"], 75)
-            .contains("the agent is not running")
-    );
-    let agent = bench.ready();
-    wait_until("dead letters", || {
-        billing(&bench.status())["dead_letters"] == 5
-    });
-    let once = bench.answer(&["top", "--once"], 0);
-    assert!(
-        once.contains("> billing") && once.contains("ledger balanced"),
-        "{once}"
-    );
-    assert!(
-        once.lines().all(|line| line.chars().count() <= 80),
-        "{once}"
-    );
-    assert!(bench.answer(&["top"], 64).contains("top needs a terminal"));
-
-    let terminal = nix::pty::openpty(
-        Some(&nix::pty::Winsize {
-            ws_row: 24,
-            ws_col: 80,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        }),
-        None,
-    )
-    .unwrap();
-    let side = || Stdio::from(terminal.slave.try_clone().unwrap());
-    let mut command = switchhook();
-    let mut child = command
-        .args(["top", "--config"])
-        .arg(bench.path("switchhook.toml"))
-        .stdin(side())
-        .stdout(side())
-        .spawn()
-        .unwrap();
-    let mut keys = fs::File::from(terminal.master.try_clone().unwrap());
-    let mut screen = fs::File::from(terminal.master);
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 4_096];
-        while let Ok(count @ 1..) = screen.read(&mut bytes) {
-            let _heard = tell.send(text(&bytes[..count]));
-        }
-    });
-    let mut shown = String::new();
-    let mut sees = |expected: &str| {
-        wait_until(expected, || {
-            shown.extend(told.try_iter());
-            shown.contains(expected)
-        });
-        shown.clear();
-    };
-    sees("ENDPOINT");
-    keys.write_all(b"p").unwrap();
-    sees("paused billing");
-    assert_eq!(billing(&bench.status())["paused_by"], "operator");
-    keys.write_all(b"r").unwrap();
-    sees("resumed billing");
-    keys.write_all(b"d").unwrap();
-    sees("dead letters of billing: 5");
-    keys.write_all(b"\x1b").unwrap();
-    sees("ENDPOINT");
-    // More often than the agent serves clients: each one is let go.
-    for _ in 0..12 {
-        keys.write_all(b"a").unwrap();
-        sees("attempts of billing");
-        keys.write_all(b"b").unwrap();
-        sees("ENDPOINT");
-    }
-    keys.write_all(b"a").unwrap();
-    sees("attempts of billing");
-    bench.append_rows("cdr_1.csv", 5..6);
-    sees("refused status 422");
-    keys.write_all(b"q").unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(agent.stop(), 0);
 }
 

@@ -49,5 +49,6 @@ mod strangers;
 mod support;
 mod syslog;
 mod together;
+mod top;
 mod walk;
 mod wire;

@@ -1,92 +1,90 @@
 //! `switchhook top`: how everything stands, live, with keys to pause, resume and look closer.
 //!
-//! Written for a terminal of 80 x 24 over a slow line: only lines that changed are sent. It draws
-//! by itself, because a library for that would take more room than the program has left, and all
-//! it needs are lines.
+//! Written for a terminal of 80 x 24 over a slow line. [`board`] is what is known and looked at,
+//! changed by keys and answers alone; [`view`] draws it with ratatui on a buffer of any size, for
+//! the terminal, for `--once` and for the picture in the README alike; [`pen`] sends what changed.
 
+mod asking;
+mod board;
+mod glyphs;
 mod history;
 mod keys;
+mod list;
+mod order;
+mod pen;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod samples;
 mod terminal;
 mod view;
 
 use super::ask::{AgentArgument, complain};
 use super::{Exit, screen};
-use crate::control::client::{Client, ClientError, HangUp};
-use crate::control::protocol::{DeadFilter, Reply, Request};
-use crate::control::status::Status;
+use crate::shutdown::Shutdown;
+use anstream::{AutoStream, ColorChoice};
+use asking::{Asking, LOOK_EVERY, look};
+use board::{Answer, Ask, Board};
 use clap::Args;
-use history::History;
 use keys::Key;
-use serde_json::Value;
-use std::collections::VecDeque;
+use ratatui_core::buffer::Buffer;
+use ratatui_core::layout::Rect;
+use std::env;
 use std::io::{self, IsTerminal};
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
+use std::ops::ControlFlow;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
-use terminal::Terminal;
-use view::{Page, Sort};
+use terminal::{Heard, Terminal};
 
-/// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Attempts and dead letters held for their pages.
-const ITEMS_MAX: usize = 200;
+/// Time between two screens that only show another attempt: a busy endpoint ends hundreds in a
+/// second, and a slow line has room for two screens.
+const ATTEMPTS_EVERY: Duration = Duration::from_millis(500);
 
 /// The arguments of `top`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Keys: up, down: choose an endpoint; p: pause, r: resume; d: its dead letters; a: its attempts as
-they end; s: sort by another column; Esc: back; q: quit.
+Keys: up, down: choose; Tab: endpoints or sources; Enter: all about it; p: pause, r: resume the
+endpoint; d: its dead letters; a: its attempts as they end; !: every problem; s, S: sort by another
+column, the other way round; ?: help; Esc: back; q: quit.
 
 Example: switchhook top
 Example: switchhook top --once > screen.txt")]
 pub struct TopArguments {
     #[command(flatten)]
     agent: AgentArgument,
-    /// Print one screen as text, after two looks, and end.
+    /// Print everything as text, after two looks, and end.
     #[arg(long)]
     once: bool,
+    /// Draw with ASCII alone, whatever the locale says.
+    #[arg(long)]
+    ascii: bool,
 }
 
 /// Shows how everything stands until it is told to quit.
 pub fn top(arguments: &TopArguments) -> Exit {
-    let mut top = Top {
-        agent: &arguments.agent,
-        status: None,
-        trouble: None,
-        history: History::default(),
-        page: Page::Endpoints,
-        sort: Sort::Name,
-        chosen: String::new(),
-        scroll: 0,
-        said: String::new(),
-        items: VecDeque::new(),
-        attempts: None,
-    };
+    let variable = |name: &str| env::var(name).ok();
+    let has_utf8 = !arguments.ascii && glyphs::has_utf8(variable);
     if arguments.once {
-        return top.once();
+        return once(&arguments.agent, has_utf8);
     }
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        screen::complaint("top needs a terminal; `switchhook status` prints the same as text");
+        screen::complaint("top needs a terminal; `switchhook top --once` prints it as text");
         return Exit::Usage;
     }
-    if let Err(error) = top.look() {
-        return complain(&error);
+    let term = variable("TERM").unwrap_or_default();
+    if term.is_empty() || term == "dumb" {
+        screen::complaint(format_args!(
+            "nothing can be drawn on this terminal (TERM={term}); `switchhook top --once` prints it as text"
+        ));
+        return Exit::Usage;
     }
-    match Terminal::take() {
-        Ok(mut terminal) => {
-            let ended = top.run(&mut terminal);
-            drop(terminal);
-            match ended {
-                Ok(()) => Exit::Success,
-                Err(error) => {
-                    screen::complaint(format_args!("the terminal is gone: {error}"));
-                    Exit::Usage
-                }
-            }
-        }
+    let mut board = Board::new(Instant::now());
+    match look(&arguments.agent.socket()) {
+        Ok(status) => board.take(Answer::Stands(Ok(status)), Instant::now()),
+        Err(error) => return complain(&error),
+    };
+    match run(&arguments.agent, &mut board, has_utf8) {
+        Ok(()) => Exit::Success,
         Err(error) => {
             screen::complaint(format_args!("the terminal cannot be used: {error}"));
             Exit::Usage
@@ -94,230 +92,122 @@ pub fn top(arguments: &TopArguments) -> Exit {
     }
 }
 
-/// What is shown, and what of it is looked at.
-struct Top<'a> {
-    agent: &'a AgentArgument,
-    status: Option<Status>,
-    /// Why there is no newer status.
-    trouble: Option<String>,
-    history: History,
-    page: Page,
-    sort: Sort,
-    /// The endpoint that keys are about.
-    chosen: String,
-    scroll: usize,
-    /// What came of the last key.
-    said: String,
-    /// What the page of dead letters or attempts shows.
-    items: VecDeque<Value>,
-    /// Attempts as they end, while that page is open.
-    attempts: Option<(Receiver<Value>, HangUp)>,
+/// Prints every endpoint and source once.
+fn once(agent: &AgentArgument, has_utf8: bool) -> Exit {
+    let mut board = Board::new(Instant::now());
+    for is_first in [true, false] {
+        if !is_first {
+            Shutdown::default().wait(LOOK_EVERY);
+        }
+        match look(&agent.socket()) {
+            Ok(status) => board.take(Answer::Stands(Ok(status)), Instant::now()),
+            Err(error) => return complain(&error),
+        };
+    }
+    let mut buffer = Buffer::empty(Rect::new(0, 0, view::COLUMNS, rows_of_all(&board)));
+    view::draw(&mut buffer, &mut board, Instant::now());
+    if !has_utf8 {
+        glyphs::to_ascii(&mut buffer);
+    }
+    let mut lines = text_lines(&buffer);
+    // Nobody presses keys on paper.
+    lines.pop();
+    for line in lines {
+        screen::line(line);
+    }
+    Exit::Success
 }
 
-impl Top<'_> {
-    fn once(&mut self) -> Exit {
-        for look in 0..2 {
-            if look > 0 {
-                crate::shutdown::Shutdown::default().wait(LOOK_EVERY);
-            }
-            if let Err(error) = self.look() {
-                return complain(&error);
-            }
-        }
-        let lines = self.lines(view::COLUMNS_MIN, view::ROWS_MIN);
-        lines.iter().for_each(|line| screen::line(line.trim_end()));
-        Exit::Success
-    }
-
-    fn run(&mut self, terminal: &mut Terminal) -> io::Result<()> {
-        let mut look_at = Instant::now() + LOOK_EVERY;
-        loop {
-            self.take_attempts();
-            let (columns, rows) = terminal.size();
-            terminal.show(&self.lines(columns, rows))?;
-            let left = look_at.saturating_duration_since(Instant::now());
-            for key in terminal.keys(left)? {
-                if key == Key::Quit {
-                    return Ok(());
-                }
-                self.press(key);
-            }
-            if Instant::now() >= look_at {
-                look_at = Instant::now() + LOOK_EVERY;
-                // What went wrong is shown until it goes well again.
-                let _seen = self.look();
-            }
-        }
-    }
-
-    fn lines(&self, columns: usize, rows: usize) -> Vec<String> {
-        let Some(status) = &self.status else {
-            return Vec::new();
-        };
-        let shown = view::Shown {
-            status,
-            trouble: self.trouble.as_deref(),
-            history: &self.history,
-            page: self.page,
-            sort: self.sort,
-            chosen: &self.chosen,
-            scroll: self.scroll,
-            said: &self.said,
-            items: &self.items,
-        };
-        view::lines(&shown, columns, rows)
-    }
-
-    /// Asks how everything stands now.
-    fn look(&mut self) -> Result<(), ClientError> {
-        match done(&self.agent.socket(), &Request::Status) {
-            Ok(value) => {
-                let status: Status = serde_json::from_value(value)
-                    .map_err(|error| ClientError::Silent(error.into()))?;
-                self.history.note(&status, Instant::now());
-                if self.chosen.is_empty() {
-                    self.step(0, &status);
-                }
-                self.status = Some(status);
-                self.trouble = None;
-                Ok(())
-            }
-            Err(error) => {
-                self.trouble = Some(error.to_string());
-                Err(error)
-            }
-        }
-    }
-
-    fn press(&mut self, key: Key) {
-        self.said.clear();
-        match key {
-            Key::Up | Key::Down if self.page == Page::Endpoints => {
-                if let Some(status) = self.status.clone() {
-                    self.step(if key == Key::Up { -1 } else { 1 }, &status);
-                }
-            }
-            Key::Up => self.scroll = self.scroll.saturating_sub(1),
-            Key::Down => self.scroll = (self.scroll + 1).min(self.items.len().saturating_sub(1)),
-            Key::Sort => self.sort = self.sort.next(),
-            Key::Pause => self.order("pause"),
-            Key::Resume => self.order("resume"),
-            Key::DeadLetters => self.open_dead_letters(),
-            Key::Attempts => self.open_attempts(),
-            Key::Back => self.page = Page::Endpoints,
-            Key::Quit => {}
-        }
-    }
-
-    /// Chooses the endpoint `by` lines further on.
-    fn step(&mut self, by: isize, status: &Status) {
-        let names = view::sorted(status, self.sort);
-        let at = names.iter().position(|it| it.name == self.chosen);
-        let last = names.len().saturating_sub(1);
-        let to = at.map_or(0, |at| at.saturating_add_signed(by).min(last));
-        self.chosen = names.get(to).map_or(String::new(), |it| it.name.clone());
-    }
-
-    /// Pauses or resumes the chosen endpoint.
-    fn order(&mut self, verb: &str) {
-        let endpoint = self.chosen.clone();
-        let request = match verb {
-            "pause" => Request::Pause { endpoint },
-            _ => Request::Resume { endpoint },
-        };
-        self.said = match done(&self.agent.socket(), &request) {
-            Ok(_) => format!("{verb}d {}", self.chosen),
-            Err(error) => error.to_string(),
-        };
-        // The next look shows it; a failure is shown by that.
-        let _seen = self.look();
-    }
-
-    fn open_dead_letters(&mut self) {
-        let request = Request::DeadLetters {
-            filter: DeadFilter {
-                endpoint: Some(self.chosen.clone()),
-                ..DeadFilter::default()
-            },
-            payload: false,
-            limit: ITEMS_MAX,
-        };
-        let mut items = VecDeque::new();
-        let listed = Client::ask(&self.agent.socket(), &request).and_then(|mut client| {
-            loop {
-                match client.read()? {
-                    Reply::Item(item) => items.push_back(item),
-                    Reply::Done(_) => return Ok(()),
-                    _ => {}
-                }
-            }
-        });
-        match listed {
-            Ok(()) => {
-                (self.page, self.scroll, self.items) = (Page::DeadLetters, 0, items);
-            }
-            Err(error) => self.said = error.to_string(),
-        }
-    }
-
-    /// Watches attempts from now on; the one before, if any, ends with its channel.
-    fn open_attempts(&mut self) {
-        let request = Request::Tail {
-            endpoint: Some(self.chosen.clone()),
-            payload: false,
-            recent: false,
-        };
-        let asked = Client::ask(&self.agent.socket(), &request)
-            .and_then(|client| Ok((client.hang_up().map_err(ClientError::Silent)?, client)));
-        match asked {
-            Ok((hang_up, client)) => {
-                let (sender, receiver) = mpsc::sync_channel(ITEMS_MAX);
-                let watcher = thread::Builder::new().name("watch".to_string());
-                if let Err(error) = watcher.spawn(move || watch(client, &sender)) {
-                    self.said = format!("no thread to watch with: {error}");
-                    return;
-                }
-                self.attempts = Some((receiver, hang_up));
-                self.items.clear();
-                (self.page, self.scroll) = (Page::Attempts, 0);
-            }
-            Err(error) => self.said = error.to_string(),
-        }
-    }
-
-    fn take_attempts(&mut self) {
-        if self.page != Page::Attempts {
-            self.attempts = None;
-            return;
-        }
-        for item in self.attempts.iter().flat_map(|(seen, _)| seen.try_iter()) {
-            if item.get("seen").and_then(Value::as_str) == Some("attempt") {
-                self.items.push_front(item);
-                self.items.truncate(ITEMS_MAX);
-            }
-        }
-    }
+/// Rows that hold every endpoint and every source.
+fn rows_of_all(board: &Board) -> u16 {
+    let status = board.status.as_ref();
+    let lines = status.map_or(0, |it| it.endpoints.len() + it.sources.len());
+    // One of each is on the lowest screen; the rest of a screen is for what is not a list.
+    let rows = u16::try_from(lines).unwrap_or(u16::MAX);
+    rows.saturating_add(view::ROWS)
 }
 
-/// Passes on what is seen, until nobody wants it any more.
-fn watch(mut client: Client, sender: &SyncSender<Value>) {
-    client.wait_for_ever();
-    while let Ok(reply) = client.read() {
-        let Reply::Item(item) = reply else { continue };
-        match sender.try_send(item) {
-            // A screen that is behind has newer ones to show.
-            Ok(()) | Err(mpsc::TrySendError::Full(_)) => {}
-            Err(mpsc::TrySendError::Disconnected(_)) => return,
-        }
-    }
+/// What is drawn, as lines of text without a style.
+fn text_lines(buffer: &Buffer) -> Vec<String> {
+    let width = usize::from(buffer.area.width).max(1);
+    let rows = buffer.content.chunks(width);
+    rows.map(|row| {
+        let line: String = row.iter().map(|cell| cell.symbol()).collect();
+        line.trim_end().to_string()
+    })
+    .collect()
 }
 
-/// The end of the answer to `request`.
-fn done(socket: &std::path::Path, request: &Request) -> Result<Value, ClientError> {
-    let mut client = Client::ask(socket, request)?;
+fn run(agent: &AgentArgument, board: &mut Board, has_utf8: bool) -> io::Result<()> {
+    let (bell, rung) = UnixStream::pair()?;
+    bell.set_nonblocking(true)?;
+    rung.set_nonblocking(true)?;
+    let has_colour = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+    let mut terminal = Terminal::take(rung, has_colour, has_utf8)?;
+    let mut asking = Asking::start(agent.clone(), bell)?;
+    let mut shown_at = Instant::now();
+    let mut is_urgent = true;
     loop {
-        if let Reply::Done(value) = client.read()? {
-            return Ok(value);
+        let now = Instant::now();
+        let since = now.saturating_duration_since(shown_at);
+        let left = match is_urgent {
+            true => Duration::ZERO,
+            false => ATTEMPTS_EVERY.saturating_sub(since),
+        };
+        if left.is_zero() {
+            terminal.show(|buffer| view::draw(buffer, board, now))?;
+            shown_at = now;
         }
+        let patience = if left.is_zero() { LOOK_EVERY } else { left };
+        let heard = terminal.wait(patience, left.is_zero())?;
+        if !terminal.is_ours() {
+            return Err(io::Error::other("a part of top has failed"));
+        }
+        if heard.keys.contains(&Key::Redraw) {
+            terminal.redraw()?;
+        }
+        match take_in(heard, &mut asking, board, Instant::now()) {
+            ControlFlow::Break(()) => return Ok(()),
+            ControlFlow::Continue(has_news) => is_urgent = has_news,
+        }
+    }
+}
+
+/// Gives the board what was heard, and asks what comes of it; whether it has to be shown at once,
+/// or the end.
+fn take_in(
+    heard: Heard,
+    asking: &mut Asking,
+    board: &mut Board,
+    now: Instant,
+) -> ControlFlow<(), bool> {
+    if heard.is_over {
+        return ControlFlow::Break(());
+    }
+    let mut is_urgent = heard.is_stirred || !heard.has_answers;
+    for key in heard.keys {
+        if key == Key::Quit && !board.has_help {
+            return ControlFlow::Break(());
+        }
+        is_urgent = true;
+        let ask = board.press(key, now);
+        send(asking, board, ask, now);
+    }
+    let answers: Vec<Answer> = asking.answers().collect();
+    for answer in answers {
+        // Only attempts can wait for their turn.
+        is_urgent |= !matches!(answer, Answer::Attempt(..));
+        let ask = board.take(answer, now);
+        send(asking, board, ask, now);
+    }
+    if !board.page.is_watching() {
+        asking.leave();
+    }
+    ControlFlow::Continue(is_urgent)
+}
+
+fn send(asking: &mut Asking, board: &mut Board, ask: Option<Ask>, now: Instant) {
+    if let Some(Err(why)) = ask.map(|ask| asking.ask(ask)) {
+        board.say(why, now);
     }
 }

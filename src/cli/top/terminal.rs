@@ -1,129 +1,351 @@
-//! Terminal: every key at once, a page of its own, and only what changed is sent.
+//! Terminal: a page of its own and every key at once, for as long as `top` runs; and given back as
+//! it was however it ends.
+//!
+//! Keys, signals and the bell of answers are waited for in one place, without a thread of their
+//! own: signals come as bytes of a descriptor.
 
-use super::keys::{Key, keys};
-use super::view::{COLUMNS_MIN, ROWS_MIN};
-use anstream::{AutoStream, ColorChoice};
+use super::glyphs;
+use super::keys::{Key, first_key};
+use super::pen::Pen;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
-use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use ratatui_core::buffer::Buffer;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::panic;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// To the terminal's other page, without a cursor; and back.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+const LEAVE: &str = "\x1b[m\x1b[?25h\x1b[?1049l";
 
 /// Bytes read at a time: a key held down.
 const KEYS_BYTES: usize = 64;
 
-/// The terminal while it is ours. Dropping it gives it back as it was.
+/// How long the rest of a key may take: a byte of a slow line, not a person's next key.
+const REST_WAIT: u16 = 50;
+
+/// What ends `top`, and what makes it give the terminal back for a while or look at its size.
+const SIGNALS: [Signal; 7] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
+    Signal::SIGWINCH,
+];
+
+/// What was waited for.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Keys, in their order.
+    pub keys: Vec<Key>,
+    /// A signal or the terminal's end asks for the end.
+    pub is_over: bool,
+    /// Answers have come.
+    pub has_answers: bool,
+    /// The screen has to be drawn, whatever is on it.
+    pub is_stirred: bool,
+}
+
+/// The terminal while it is ours. Dropping it gives it back.
 #[derive(Debug)]
 pub struct Terminal {
-    before: Termios,
-    shown: Vec<String>,
-    size: (usize, usize),
-    has_colour: bool,
+    screen: ratatui_core::terminal::Terminal<Pen>,
+    held: Arc<Held>,
+    signals: SignalFd,
+    bell: UnixStream,
+    begun: Vec<u8>,
+    has_utf8: bool,
+}
+
+/// The terminal, and how it was, for whoever gives it back first.
+#[derive(Debug)]
+struct Held {
+    keyboard: OwnedFd,
+    screen: OwnedFd,
+    before: Mutex<Option<Termios>>,
+}
+
+impl Held {
+    fn of(keyboard: OwnedFd, screen: OwnedFd) -> Arc<Held> {
+        let before = Mutex::default();
+        Arc::new(Held {
+            keyboard,
+            screen,
+            before,
+        })
+    }
+
+    fn before(&self) -> MutexGuard<'_, Option<Termios>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the terminal, unless it is ours already; its modes are set in any case.
+    fn take(&self) -> io::Result<()> {
+        let mut before = self.before();
+        let modes = match before.as_ref() {
+            Some(before) => before.clone(),
+            None => tcgetattr(&self.keyboard)?,
+        };
+        let mut raw = modes.clone();
+        cfmakeraw(&mut raw);
+        // Ctrl-C and Ctrl-Z are meant for the whole job: for sudo as well.
+        raw.local_flags.insert(LocalFlags::ISIG);
+        tcsetattr(&self.keyboard, SetArg::TCSANOW, &raw)?;
+        *before = Some(modes);
+        self.write(ENTER)
+    }
+
+    /// Gives the terminal back, unless that is done.
+    fn give_back(&self) {
+        if let Some(before) = self.before().take() {
+            // A terminal that is gone needs nothing back.
+            let _left = self.write(LEAVE);
+            let _restored = tcsetattr(&self.keyboard, SetArg::TCSANOW, &before);
+        }
+    }
+
+    /// Gives the terminal back before a panic says what it has to say: on the page that stays.
+    fn give_back_in_panic(self: &Arc<Held>) {
+        let (held, say) = (Arc::clone(self), panic::take_hook());
+        panic::set_hook(Box::new(move |what| {
+            held.give_back();
+            say(what);
+        }));
+    }
+
+    /// Writes past the lock of standard output, which whoever panics may hold.
+    fn write(&self, text: &str) -> io::Result<()> {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            match nix::unistd::write(&self.screen, rest) {
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Terminal {
-    /// Takes the terminal of standard input and output.
+    /// Takes the terminal of standard input and output. `bell` has something to read when there
+    /// are answers; it does not block. To be called before other threads are started: they must
+    /// not get the signals.
     ///
     /// # Errors
     ///
-    /// When they are no terminal.
-    pub fn take() -> io::Result<Terminal> {
-        let before = tcgetattr(io::stdin())?;
-        let mut raw = before.clone();
-        cfmakeraw(&mut raw);
-        tcsetattr(io::stdin(), SetArg::TCSANOW, &raw)?;
-        let terminal = Terminal {
-            before,
-            shown: Vec::new(),
-            size: (0, 0),
-            has_colour: AutoStream::choice(&io::stdout()) != ColorChoice::Never,
-        };
-        write(ENTER)?;
-        Ok(terminal)
+    /// When they are no terminal, or the system has no descriptor left.
+    pub fn take(bell: UnixStream, has_colour: bool, has_utf8: bool) -> io::Result<Terminal> {
+        let signals = SigSet::from_iter(SIGNALS);
+        signals.thread_block()?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let signals = SignalFd::with_flags(&signals, flags)?;
+        let screen = ratatui_core::terminal::Terminal::new(Pen::new(has_colour))?;
+        let keyboard = io::stdin().as_fd().try_clone_to_owned()?;
+        let held = Held::of(keyboard, io::stdout().as_fd().try_clone_to_owned()?);
+        held.take()?;
+        held.give_back_in_panic();
+        Ok(Terminal {
+            screen,
+            held,
+            signals,
+            bell,
+            begun: Vec::new(),
+            has_utf8,
+        })
     }
 
-    /// Columns and rows, as they are now.
-    pub fn size(&self) -> (usize, usize) {
-        let found = terminal_size::terminal_size();
-        found.map_or(
-            (COLUMNS_MIN, ROWS_MIN),
-            |(terminal_size::Width(columns), terminal_size::Height(rows))| {
-                (usize::from(columns), usize::from(rows))
-            },
-        )
+    /// Whether the terminal is ours: a thread that panics gives it back.
+    pub fn is_ours(&self) -> bool {
+        self.held.before().is_some()
     }
 
-    /// Shows `lines`, of which each fits a row.
-    ///
-    /// # Errors
-    ///
-    /// When the terminal is gone.
-    pub fn show(&mut self, lines: &[String]) -> io::Result<()> {
-        let mut out = String::new();
-        let size = self.size();
-        if size != self.size {
-            out.push_str("\x1b[2J");
-            self.shown.clear();
-            self.size = size;
-        }
-        let count = lines.len().max(self.shown.len());
-        for row in 0..count {
-            let line = lines.get(row).map_or("", String::as_str);
-            if self.shown.get(row).map(String::as_str) == Some(line) {
-                continue;
-            }
-            // A String takes everything.
-            let _ok = write!(out, "\x1b[{};1H", row + 1);
-            if self.has_colour {
-                out.push_str(line);
-            } else {
-                let _ok = write!(out, "{}", anstream::adapter::strip_str(line));
-            }
-            out.push_str("\x1b[K");
-        }
-        self.shown = lines.to_vec();
-        write(&out)
-    }
-
-    /// The keys pressed within `patience`; returns at the first.
+    /// Shows what `draw` draws on a buffer of the terminal's size.
     ///
     /// # Errors
     ///
     /// When the terminal is gone.
-    pub fn keys(&mut self, patience: Duration) -> io::Result<Vec<Key>> {
-        let stdin = io::stdin();
+    pub fn show(&mut self, draw: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+        let has_utf8 = self.has_utf8;
+        self.screen.draw(|frame| {
+            let buffer = frame.buffer_mut();
+            draw(buffer);
+            if !has_utf8 {
+                glyphs::to_ascii(buffer);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// The next screen is sent whole.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal is gone.
+    pub fn redraw(&mut self) -> io::Result<()> {
+        self.screen.clear()
+    }
+
+    /// Waits up to `patience` for a key, a signal or, where `for_answers`, the bell.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal is gone.
+    pub fn wait(&mut self, patience: Duration, for_answers: bool) -> io::Result<Heard> {
+        let mut heard = Heard::default();
         let millis = u16::try_from(patience.as_millis()).unwrap_or(u16::MAX);
-        let mut waits = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut waits, PollTimeout::from(millis)) {
-            Ok(0) => return Ok(Vec::new()),
-            // A window that changed its size.
-            Err(nix::errno::Errno::EINTR) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-            Ok(_) => {}
+        let (has_keys, has_signals, has_answers) = self.ready(millis, for_answers)?;
+        if has_signals {
+            self.heed(&mut heard)?;
         }
+        if has_answers {
+            self.silence();
+            heard.has_answers = true;
+        }
+        if has_keys {
+            self.read_keys(&mut heard)?;
+        }
+        Ok(heard)
+    }
+
+    fn ready(&self, millis: u16, for_answers: bool) -> io::Result<(bool, bool, bool)> {
+        let stdin = io::stdin();
+        let bell = if for_answers {
+            PollFlags::POLLIN
+        } else {
+            PollFlags::empty()
+        };
+        let mut waits = [
+            PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.bell.as_fd(), bell),
+        ];
+        match poll(&mut waits, PollTimeout::from(millis)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let [keys, signals, bell] = waits.map(|wait| wait.any() == Some(true));
+        Ok((keys, signals, bell && for_answers))
+    }
+
+    fn silence(&mut self) {
         let mut bytes = [0; KEYS_BYTES];
-        match stdin.lock().read(&mut bytes)? {
-            0 => Ok(vec![Key::Quit]),
-            count => Ok(keys(bytes.get(..count).unwrap_or_default())),
+        // An empty bell says so instead of waiting.
+        while let Ok(1..) = self.bell.read(&mut bytes) {}
+    }
+
+    fn heed(&mut self, heard: &mut Heard) -> io::Result<()> {
+        while let Some(signal) = self.signals.read_signal()? {
+            let number = i32::try_from(signal.ssi_signo).unwrap_or(0);
+            heard.is_stirred = true;
+            match Signal::try_from(number) {
+                Ok(Signal::SIGTSTP) => self.suspend()?,
+                // Stopped by another way than ours: the shell has used the terminal meanwhile.
+                Ok(Signal::SIGCONT) => {
+                    self.held.take()?;
+                    self.redraw()?;
+                }
+                Ok(Signal::SIGWINCH) => {}
+                _ => heard.is_over = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the terminal back, and stops until the shell has us go on. Where there is no shell to
+    /// do so the system passes over this stop, and we go on at once.
+    fn suspend(&mut self) -> io::Result<()> {
+        self.held.give_back();
+        let stop = SigSet::from(Signal::SIGTSTP);
+        raise(Signal::SIGTSTP)?;
+        stop.thread_unblock()?;
+        stop.thread_block()?;
+        self.held.take()?;
+        self.redraw()
+    }
+
+    fn read_keys(&mut self, heard: &mut Heard) -> io::Result<()> {
+        let mut bytes = [0; KEYS_BYTES];
+        loop {
+            match io::stdin().lock().read(&mut bytes) {
+                // The other end of the line is gone.
+                Ok(0) => heard.is_over = true,
+                Ok(count) => self.begun.extend(bytes.iter().take(count)),
+                Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => {
+                    heard.is_over = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            self.take_keys(heard);
+            if self.begun.is_empty() || heard.is_over {
+                return Ok(());
+            }
+            let (has_more, ..) = self.ready(REST_WAIT, false)?;
+            if !has_more {
+                // An escape that nothing follows is the key of that name.
+                if self.begun.first() == Some(&0x1b) {
+                    heard.keys.push(Key::Back);
+                }
+                self.begun.clear();
+                return Ok(());
+            }
+        }
+    }
+
+    fn take_keys(&mut self, heard: &mut Heard) {
+        while let Some((key, count)) = first_key(&self.begun) {
+            heard.keys.push(key);
+            self.begun.drain(..count.min(self.begun.len()));
+        }
+        if self.begun.len() > KEYS_BYTES {
+            // No key is that long.
+            self.begun.clear();
         }
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // A terminal that is gone needs nothing back.
-        let _left = write(LEAVE);
-        let _restored = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.before);
+        self.held.give_back();
     }
 }
 
-fn write(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::pty::openpty;
+    use std::fs::File;
+    use std::thread;
+
+    #[test]
+    fn a_panic_in_any_thread_gives_the_terminal_back_as_it_was() {
+        let pty = openpty(None, None).unwrap();
+        let modes = || format!("{:?}", tcgetattr(&pty.slave).unwrap().local_flags);
+        let before = modes();
+        let held = Held::of(
+            pty.slave.try_clone().unwrap(),
+            pty.slave.try_clone().unwrap(),
+        );
+        held.take().unwrap();
+        assert!(!modes().contains("ICANON") && modes().contains("ISIG"));
+        held.give_back_in_panic();
+        assert!(thread::spawn(|| panic!("as a test")).join().is_err());
+        assert_eq!(modes(), before);
+        // Whoever comes later finds that it is done.
+        held.give_back();
+        drop(held);
+        let mut bytes = [0; 200];
+        let count = File::from(pty.master).read(&mut bytes).unwrap();
+        let said = String::from_utf8_lossy(&bytes[..count]);
+        assert_eq!(said, format!("{ENTER}{LEAVE}"));
+    }
 }
