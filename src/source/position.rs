@@ -75,9 +75,8 @@ impl FilePosition {
         }
     }
 
-    /// Of a file that is a whole by itself, a document or a recording, which a
-    /// [`Folder`](crate::folder::Folder) hands out: when its status changed last, in nanoseconds since 1970. `None` for
-    /// files of lines, whose tail has a length or is zero.
+    /// Of a file that is a whole by itself, a document or a recording: when its status changed last,
+    /// in nanoseconds since 1970. `None` for files of lines, whose tail has a length or is zero.
     pub fn whole_changed_ns(&self) -> Option<i64> {
         (self.tail_bytes == 0 && self.tail != 0).then_some(self.tail.cast_signed())
     }

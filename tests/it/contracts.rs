@@ -838,7 +838,7 @@ fn a_packing_that_makes_no_sense_is_refused_with_what_to_write() {
             "method: receivers of CloudEvents expect JSON",
         ),
         (
-            "method = \"GET\"\nsignature = { header = \"X-S\", signed = [\"timestamp\", \"body\"] }",
+            "method = \"GET\"\nsignature = { header = \"X-S\", timestamp_header = \"X-T\", signed = [\"timestamp\", \"body\"] }",
             "add \"url\" to signed",
         ),
         (
