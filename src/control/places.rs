@@ -17,6 +17,7 @@ pub(super) fn forget(desk: &Desk, name: &str) -> Result<Value, Refusal> {
     let Some(stood) = stood else {
         return Err(unknown(desk, name));
     };
+    desk.delivery.forget_told(name);
     log::warn!(
         "endpoint forgotten by the operator endpoint={name} queued={} waiting={}",
         stood.queued,
@@ -43,6 +44,7 @@ pub(super) fn adopt(desk: &Desk, old: &str, new: &str) -> Result<Value, Refusal>
     }
     match adopted.map_err(|error| store(&error))? {
         Adopted::Done(totals) => {
+            desk.delivery.forget_told(old);
             log::warn!("endpoint adopted by the operator old={old} endpoint={new}");
             let told = format!(
                 "endpoint {new} takes over from {old}: {} queued, {} waiting, {} dead letters",

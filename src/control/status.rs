@@ -76,7 +76,7 @@ pub struct ConfigStatus {
     pub reload_error: Option<String>,
 }
 
-/// One source. `rows + derived = events + set_aside + filtered + repeated`.
+/// One source. `rows + derived = events + set_aside + filtered + repeated + joined`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SourceStatus {
     /// Its name.
@@ -95,6 +95,9 @@ pub struct SourceStatus {
     pub filtered: u64,
     /// Rows that repeat what was told.
     pub repeated: u64,
+    /// Rows that are one event together with another.
+    #[serde(default)]
+    pub joined: u64,
     /// Times that rows may have been lost before they could be read.
     pub gaps: u64,
     /// Rows in a second, over the last minute.
@@ -391,6 +394,7 @@ fn source(
         set_aside: totals.counts.rejected,
         filtered: totals.counts.filtered,
         repeated: totals.counts.repeated,
+        joined: totals.counts.joined,
         gaps: totals.counts.gaps,
         rows_per_sec: None,
         files: standing.map(|standing| standing.files),

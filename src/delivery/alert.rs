@@ -123,18 +123,22 @@ impl Raiser {
             let what = said.heard(notice, self.clock.now(), self.clock.wall());
             (what, said.told)
         };
-        if let Some(what) = what {
-            if let Some(mailbox) = &self.mailbox {
-                mailbox.remember(&self.endpoint.name, told);
-            }
-            let host = self.endpoint.url.host().to_string();
-            self.raise(host, what, self.clock.wall());
+        let Some(what) = what else { return };
+        let is_end = matches!(what, What::Recovered { .. });
+        let host = self.endpoint.url.host().to_string();
+        let is_told = self.raise(host, what, self.clock.wall());
+        // Only what is told is remembered, and after it is left: a crash between the two tells it
+        // again, and who comes to listen later hears of a failure that still lasts.
+        if let Some(mailbox) = self.mailbox.as_ref().filter(|_| is_told || is_end) {
+            mailbox.remember(&self.endpoint.name, told);
         }
     }
 
-    /// Raises an alert about the address at `host`, if anyone is told.
-    pub(super) fn raise(&self, host: String, what: What, at: UnixMs) {
-        let Some(mailbox) = &self.mailbox else { return };
+    /// Raises an alert about the address at `host`; whether anyone is told.
+    pub(super) fn raise(&self, host: String, what: What, at: UnixMs) -> bool {
+        let Some(mailbox) = &self.mailbox else {
+            return false;
+        };
         let alert = Alert {
             endpoint: Arc::clone(&self.endpoint.name),
             host,
@@ -142,12 +146,17 @@ impl Raiser {
             what,
         };
         let kind = alert.kind();
-        if self.endpoint.alerts.is_heard(kind) && !mailbox.put(alert) {
+        if !self.endpoint.alerts.is_heard(kind) {
+            return false;
+        }
+        let is_put = mailbox.put(alert);
+        if !is_put {
             log::warn!(
                 "alert not queued, too many wait endpoint={} type={kind}",
                 self.endpoint.name
             );
         }
+        is_put
     }
 }
 
@@ -358,6 +367,22 @@ mod tests {
         let last = mailbox.take().pop().unwrap();
         let failing_for = Duration::from_secs(77);
         assert_eq!(last.what, What::Recovered { failing_for });
+    }
+
+    #[test]
+    fn who_comes_to_listen_while_an_endpoint_fails_is_told_that_it_does() {
+        let clock = Arc::new(ManualClock::at(UnixMs(1_775_745_045_000)));
+        let mailbox = AlertBox::new(Bell::default());
+        let anew = |alerts| {
+            let mut about = endpoint("billing");
+            about.alerts = alerts;
+            Raiser::new(Arc::new(about), Some(mailbox.clone()), clock.clone())
+        };
+        anew(AlertRoutes::default()).notice(&failing());
+        assert!(mailbox.take().is_empty());
+        anew(to_pager()).notice(&failing());
+        let kinds: Vec<&str> = mailbox.take().iter().map(Alert::kind).collect();
+        assert_eq!(kinds, ["switchhook.endpoint_failing"]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ mod window;
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::Sequence;
-use crate::ingest::AlertBox;
+use crate::ingest::{AlertBox, Told};
 use crate::progress::{Progress, Pulse};
 use crate::shutdown::{Bell, Shutdown};
 use crate::tap::{Attempt, Recent, Seen, Tap};
@@ -407,6 +407,13 @@ impl Delivery {
     /// Who gets which event.
     pub fn routes(&self) -> Arc<RouteTable> {
         self.routes.current()
+    }
+
+    /// Takes back what was told of an endpoint: it is given up, and another may come under its name.
+    pub fn forget_told(&self, endpoint: &str) {
+        if let Some(alerts) = &self.alerts {
+            alerts.remember(&endpoint.into(), Told::default());
+        }
     }
 
     /// Where attempts can be watched.

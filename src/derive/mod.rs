@@ -583,7 +583,9 @@ impl Derive {
                     Some(_) => Fate::Repeated,
                     None => {
                         self.make_room(told);
-                        self.held.put(key, line, now.wall);
+                        if !self.held.put(key, line, now.wall) {
+                            return Fate::Misfit(Reject::row(Problem::TooLong));
+                        }
                         if bye { Fate::Filtered } else { Fate::Joined }
                     }
                 }

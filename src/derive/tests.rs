@@ -752,6 +752,15 @@ fn the_order_of_lines_and_the_side_that_hung_up_do_not_matter() {
 }
 
 #[test]
+fn a_line_too_long_to_be_held_for_its_pair_is_set_aside() {
+    let mut bench = Bench::new(flatstore(), Settings::default());
+    let long = INVITE.replace("12025550101", &"7".repeat(7_000));
+    assert!(bench.feed(long.as_bytes()).is_empty());
+    let reason = Reject::row(Problem::TooLong);
+    assert_eq!(bench.fates, [Fate::Misfit(reason)]);
+}
+
+#[test]
 fn a_call_whose_bye_is_lost_is_told_without_an_end_and_marked() {
     let mut bench = Bench::new(flatstore(), Settings::default());
     bench.feed(INVITE.as_bytes());

@@ -9,8 +9,10 @@
 //! over: when the commit fails, its group is kept, what was read ahead is kept behind it, and nothing
 //! further is read. A stop forgets what was read ahead; it is read again.
 //!
-//! At most one group is read ahead, both together with no more bytes than one may have; and only of the files: what is pushed is acknowledged after the
-//! commit that has it, which is not told apart here. It is counted as taken from the disk beforehand
+//! At most one group is read ahead, both together with no more bytes than one may have; and only of
+//! the files: what is pushed is acknowledged after the commit that has it, which is not told apart
+//! here. So that pushes get in beside a backlog of files, a group that was read ahead has none read
+//! ahead of its own where anything can be pushed. It is counted as taken from the disk beforehand
 //! (see [`Queue::has_room_ahead`](crate::queue::Queue::has_room_ahead)).
 
 use super::{GROUP_BYTES_MAX, Group, Ingest, Mailbox, Room, chain};
@@ -22,12 +24,13 @@ use std::thread;
 const STACK_BYTES: usize = 256 << 10;
 
 impl Ingest {
-    /// Steps 4 and 5 for a full group, and steps 2 and 3 of the next one meanwhile, where that may be.
+    /// Steps 4 and 5 for a full group, which `was_ahead` when it was read, and steps 2 and 3 of the next one meanwhile, where that may be.
     pub(super) fn make_durable_reading_ahead(
         &mut self,
         group: &mut Group,
+        was_ahead: bool,
     ) -> Result<Sequence, String> {
-        if !self.may_read_ahead(group) {
+        if !self.may_read_ahead(group, was_ahead) {
             return self.make_durable(group);
         }
         self.keep_rejects(group)
@@ -60,10 +63,10 @@ impl Ingest {
             .map_err(|error| chain(&error))
     }
 
-    fn may_read_ahead(&self, group: &Group) -> bool {
+    fn may_read_ahead(&self, group: &Group, was_ahead: bool) -> bool {
         self.ahead.is_none()
             && group.bytes <= GROUP_BYTES_MAX / 2
-            && self.intakes.is_empty()
+            && !(was_ahead && self.intakes.iter().any(|intake| intake.waits_for_room()))
             && !self.mailbox.as_ref().is_some_and(Mailbox::is_change_asked)
             && self.queue.has_room_ahead()
     }

@@ -146,6 +146,10 @@ impl Intake for Alerts {
         group.tell(&self.source, told);
     }
 
+    fn waits_for_room(&self) -> bool {
+        false
+    }
+
     fn committed(&mut self, _: Moment) {}
 
     fn turned_away(&mut self) {}

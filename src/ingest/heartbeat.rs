@@ -73,6 +73,10 @@ impl Intake for Heartbeat {
         });
     }
 
+    fn waits_for_room(&self) -> bool {
+        false
+    }
+
     fn committed(&mut self, _: Moment) {}
 
     fn turned_away(&mut self) {}

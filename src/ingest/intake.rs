@@ -77,6 +77,11 @@ pub trait Intake: fmt::Debug + Send {
         false
     }
 
+    /// Whether it waits where the group has no room left; what has few and small events does not.
+    fn waits_for_room(&self) -> bool {
+        true
+    }
+
     /// When [`take`](Intake::take) should be called again, if nothing calls for it before.
     fn due(&self, now: Moment) -> Moment;
 }

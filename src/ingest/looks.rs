@@ -15,15 +15,18 @@ pub const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// change all the time, a tenth of it goes into looking.
 const CALLED_AFTER: u32 = 9;
 
+/// Longest wait of a look that is called for. On a machine that stands still a look seems dear, and
+/// a rotation may delete meanwhile what was not seen.
+const CALLED_MOST: Duration = Duration::from_secs(2);
+
 /// The same for looks of the poll where nobody watches the directories: a fiftieth.
 const UNWATCHED_AFTER: u32 = 49;
 
 /// The same where the directories are watched, and a look finds only what the watch cannot see.
 const WATCHED_AFTER: u32 = 1_999;
 
-/// Longest time between two looks, unless one takes more than a fiftieth of it or `poll` is longer:
-/// so late at most is found what a watch cannot see, as the target of a link that is not the
-/// newest file.
+/// Longest time between two looks, unless `poll` is longer: so late at most is found what a watch
+/// cannot see, as the target of a link that is not the newest file.
 const LOOK_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// When a source's files were looked at, and what that took.
@@ -58,17 +61,17 @@ impl Looks {
     /// Something calls for a look; says when it may begin.
     pub fn call(&mut self) -> Moment {
         self.is_called_for = true;
-        self.ended_at + LOOK_PAUSE.max(self.took * CALLED_AFTER)
+        self.ended_at + LOOK_PAUSE.max((self.took * CALLED_AFTER).min(CALLED_MOST))
     }
 
     /// Whether the files have to be looked at when the poll is due at `now`; otherwise a glance at
     /// the open ones is enough. Where not all `is_settled`, the poll means a look.
     pub fn are_due(&self, now: Moment, is_watched: bool, is_settled: bool) -> bool {
-        let unwatched = self.took * UNWATCHED_AFTER;
-        let pause = match is_watched && is_settled {
-            true => unwatched.max(LOOK_AT_LEAST.min(self.took * WATCHED_AFTER)),
-            false => unwatched,
+        let after = match is_watched && is_settled {
+            true => WATCHED_AFTER,
+            false => UNWATCHED_AFTER,
         };
+        let pause = (self.took * after).min(LOOK_AT_LEAST);
         self.is_called_for || now.since(self.ended_at) >= pause
     }
 }
@@ -108,13 +111,16 @@ mod tests {
         check(20_000, 40_000, true, true, true);
         check(200_000, 59_000, true, true, false);
         check(200_000, 60_000, true, true, true);
-        check(3_000_000, 60_000, true, true, false);
+        check(3_000_000, 59_000, true, true, false);
+        check(3_000_000, 60_000, true, true, true);
+        check(60_000_000, 59_000, false, true, false);
+        check(60_000_000, 60_000, false, true, true);
     }
 
     #[test]
     fn a_look_that_is_called_for_waits_for_a_moment_and_longer_where_looks_are_dear() {
         let began = ManualClock::at(UnixMs(0)).now();
-        for (took_ms, wait_ms) in [(0, 50), (1, 50), (20, 180)] {
+        for (took_ms, wait_ms) in [(0, 50), (1, 50), (20, 180), (60_000, 2_000)] {
             let mut looks = Looks::none(began);
             let ended = began + Duration::from_millis(took_ms);
             looks.looked(began, ended);

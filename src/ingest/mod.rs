@@ -56,7 +56,7 @@ use crate::source::{
 };
 use crate::tap::{self, Seen, Tap};
 use again::Again;
-use looks::{LOOK_PAUSE, Looks};
+use looks::Looks;
 use mailbox::Ask;
 use overflow::Overflow;
 use pause::Pause;
@@ -205,6 +205,8 @@ pub struct Ingest {
     feeds: Vec<Following>,
     /// The sources that are not lines of files.
     intakes: Vec<Box<dyn Intake>>,
+    /// What is not lines of files went first into the last group; by turns.
+    takes_first: bool,
     queue: Queue,
     set_aside: SetAside,
     clock: Arc<dyn Clock>,
@@ -302,12 +304,15 @@ impl Following {
             .looks
             .are_due(now, is_watched, !has_grown && self.feed.source.is_settled())
         {
-            self.look(now, wall, group);
+            self.look(wall, group);
             self.looks.looked(now, clock.now());
+            if self.feed.source.is_in_doubt() {
+                self.look_at = self.look_at.min(self.looks.call());
+            }
         }
     }
 
-    fn look(&mut self, now: Moment, wall: UnixMs, group: &mut Group) {
+    fn look(&mut self, wall: UnixMs, group: &mut Group) {
         self.shown = None;
         match self.feed.source.look(wall) {
             Ok(looked) => {
@@ -318,9 +323,6 @@ impl Following {
                     self.seen = true;
                     group.batch(&self.feed.name);
                     group.state.push(forget::known(&self.feed.name));
-                }
-                if self.feed.source.is_in_doubt() {
-                    self.look_at = self.look_at.min(now + LOOK_PAUSE);
                 }
                 group.note(&self.feed, looked, wall, &mut self.report);
             }
@@ -389,6 +391,7 @@ impl Ingest {
             progress,
             feeds,
             intakes: Vec::new(),
+            takes_first: false,
             queue,
             set_aside,
             clock,
@@ -514,21 +517,26 @@ impl Ingest {
     /// before costs nothing but reading the same rows again.
     pub fn pass(&mut self, heard: Changed) -> Passed {
         let room = self.room();
+        let was_ahead = self.held.is_none() && self.ahead.is_some();
         let mut group = match self.held.take() {
             Some(held) => held,
             None => {
                 let mut begun = self.ahead.take().unwrap_or_else(|| self.new_group());
                 begun.bytes_elsewhere = 0;
-                let looked = self.look(heard, begun);
-                match room {
-                    Room::ForNone(_) => looked,
-                    Room::ForAll | Room::ForReserved(_) => {
-                        let mut group = self.read(looked, room);
+                let mut group = self.look(heard, begun);
+                if !matches!(room, Room::ForNone(_)) {
+                    // A backlog of files leaves no room in a group, and one of documents none either.
+                    self.takes_first = !self.takes_first;
+                    if self.takes_first {
                         self.take(heard, room, &mut group);
-                        self.derive(&mut group);
-                        group
+                        group = self.read(group, room);
+                    } else {
+                        group = self.read(group, room);
+                        self.take(heard, room, &mut group);
                     }
+                    self.derive(&mut group);
                 }
+                group
             }
         };
         match room {
@@ -551,7 +559,7 @@ impl Ingest {
         }
         let full = group.is_full();
         let durable = if full && room == Room::ForAll {
-            self.make_durable_reading_ahead(&mut group)
+            self.make_durable_reading_ahead(&mut group, was_ahead)
         } else {
             self.make_durable(&mut group)
         };

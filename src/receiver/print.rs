@@ -186,11 +186,14 @@ pub fn relayed_json(relayed: &Relayed) -> Value {
 
 /// `json` over several lines; its numbers and texts stay as they are written.
 pub(super) fn indented(json: &str) -> String {
+    /// Deepest indentation: nothing real is nested so far, and each level costs every line in it.
+    const DEPTH_MAX: usize = 64;
+
     let mut depth = 0_usize;
     let mut out = String::new();
     let turn = |out: &mut String, depth: usize| {
         out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
+        out.extend(std::iter::repeat_n("  ", depth.min(DEPTH_MAX)));
     };
     for token in Tokens(json) {
         match token {

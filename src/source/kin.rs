@@ -519,6 +519,7 @@ impl Source {
         let Of::File(of) = elder else {
             return;
         };
+        self.tell_read(of);
         if let Some(gone) = self.files.remove(&of) {
             if let Some(age) = gone.unread_as {
                 self.unread.remove(&age);

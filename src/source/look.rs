@@ -369,6 +369,8 @@ impl Source {
             looks: 0,
         };
         self.enqueue(key);
+        // Nobody has to make readable what is gone.
+        self.tell_read(key);
     }
 
     fn observe_open(&mut self, key: FileKey, now: UnixMs) -> io::Result<bool> {

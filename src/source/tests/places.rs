@@ -98,6 +98,28 @@ fn files_of_a_group_are_read_by_its_members_alone() {
 }
 
 #[test]
+fn a_file_that_could_not_be_read_is_nobody_s_trouble_once_it_is_gone() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1\n");
+    scene.set_mode("", 0o755);
+    scene.set_mode("cdr.txt", 0o600);
+    assert_eq!(scene.follow_as_nobody(), [""; 0]);
+    scene.look();
+    assert_eq!(scene.changes().last().unwrap(), "unreadable 1: cdr.txt");
+    scene.remove("cdr.txt");
+    scene.wait(1);
+    scene.look();
+    assert!(
+        scene
+            .changes()
+            .iter()
+            .any(|change| change == "readable 1: cdr.txt"),
+        "{:?}",
+        scene.changes()
+    );
+}
+
+#[test]
 fn a_line_of_a_hundred_mebibytes_and_one_without_an_end_are_passed_over() {
     let mut scene = Scene::with(|settings| settings.line_max = 64 << 10);
     scene.append("cdr.txt", "1\n");
