@@ -2,19 +2,25 @@
 //! it was however it ends.
 //!
 //! Keys, signals and the bell of answers are waited for in one place, without a thread of their
-//! own: signals come as bytes of a descriptor.
+//! own: signals come as bytes of a descriptor. Nothing is written to a terminal that takes nothing,
+//! as one whose line is stalled: a signal ends `top` all the same.
 
 use super::glyphs;
 use super::keys::{Key, first_key};
 use super::pen::Pen;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{LocalFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    FlushArg, LocalFlags, SetArg, Termios, cfmakeraw, tcflush, tcgetattr, tcsetattr,
+};
 use ratatui_core::buffer::Buffer;
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::panic;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +35,13 @@ const KEYS_BYTES: usize = 64;
 
 /// How long the rest of a key may take: a byte of a slow line, not a person's next key.
 const REST_WAIT: u16 = 50;
+
+/// Bytes written at a time where the terminal could be opened once more, so that it says how many it
+/// takes. Else one: a terminal that takes any takes that without making the writer wait.
+const SENT_BYTES: usize = 4 << 10;
+
+/// How often, and for how long each time, a terminal that is given back is waited for.
+const PATIENCE: (u32, u16) = (5, 100);
 
 /// What ends `top`, and what makes it give the terminal back for a while or look at its size.
 const SIGNALS: [Signal; 7] = [
@@ -63,6 +76,8 @@ pub struct Terminal {
     bell: UnixStream,
     begun: Vec<u8>,
     has_utf8: bool,
+    /// The last screen was not sent whole.
+    is_spoiled: bool,
 }
 
 /// The terminal, and how it was, for whoever gives it back first.
@@ -70,16 +85,27 @@ pub struct Terminal {
 struct Held {
     keyboard: OwnedFd,
     screen: OwnedFd,
+    sent_bytes: usize,
     before: Mutex<Option<Termios>>,
 }
 
 impl Held {
     fn of(keyboard: OwnedFd, screen: OwnedFd) -> Arc<Held> {
-        let before = Mutex::default();
+        // The descriptor we were given is the shell's too, which would be surprised by its flags.
+        let again = File::options()
+            .write(true)
+            .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+            .open(format!("/proc/self/fd/{}", screen.as_raw_fd()));
+        let (screen, sent_bytes) = match again {
+            Ok(own) => (own.into(), SENT_BYTES),
+            // Another user's, as after `su`.
+            Err(_) => (screen, 1),
+        };
         Arc::new(Held {
             keyboard,
             screen,
-            before,
+            sent_bytes,
+            before: Mutex::default(),
         })
     }
 
@@ -100,14 +126,16 @@ impl Held {
         raw.local_flags.insert(LocalFlags::ISIG);
         tcsetattr(&self.keyboard, SetArg::TCSANOW, &raw)?;
         *before = Some(modes);
-        self.write(ENTER)
+        self.write(ENTER, None).map(drop)
     }
 
     /// Gives the terminal back, unless that is done.
     fn give_back(&self) {
         if let Some(before) = self.before().take() {
-            // A terminal that is gone needs nothing back.
-            let _left = self.write(LEAVE);
+            // A terminal that is gone needs nothing back, and one that is stalled gets its modes.
+            if !self.write(LEAVE, None).unwrap_or(true) {
+                let _dropped = tcflush(&self.keyboard, FlushArg::TCOFLUSH);
+            }
             let _restored = tcsetattr(&self.keyboard, SetArg::TCSANOW, &before);
         }
     }
@@ -121,17 +149,35 @@ impl Held {
         }));
     }
 
-    /// Writes past the lock of standard output, which whoever panics may hold.
-    fn write(&self, text: &str) -> io::Result<()> {
+    /// Writes past the lock of standard output, which whoever panics may hold. False where the
+    /// terminal takes no more: until one of the `signals` comes, or without them for a moment.
+    fn write(&self, text: &str, signals: Option<BorrowedFd<'_>>) -> io::Result<bool> {
         let mut rest = text.as_bytes();
+        let (mut tries, millis) = PATIENCE;
         while !rest.is_empty() {
-            match nix::unistd::write(&self.screen, rest) {
+            let heed = signals.map(|signals| PollFd::new(signals, PollFlags::POLLIN));
+            let mut waits: Vec<PollFd<'_>> = heed.into_iter().collect();
+            waits.push(PollFd::new(self.screen.as_fd(), PollFlags::POLLOUT));
+            match poll(&mut waits, PollTimeout::from(millis)) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let is_ready = waits.pop().is_some_and(|screen| screen.any() == Some(true));
+            if !is_ready {
+                tries = tries.saturating_sub(u32::from(signals.is_none()));
+                if tries == 0 || waits.iter().any(|signals| signals.any() == Some(true)) {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let chunk = rest.get(..self.sent_bytes).unwrap_or(rest);
+            match nix::unistd::write(&self.screen, chunk) {
                 Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                Err(Errno::EINTR) => {}
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -160,6 +206,7 @@ impl Terminal {
             bell,
             begun: Vec::new(),
             has_utf8,
+            is_spoiled: false,
         })
     }
 
@@ -168,13 +215,17 @@ impl Terminal {
         self.held.before().is_some()
     }
 
-    /// Shows what `draw` draws on a buffer of the terminal's size.
+    /// Shows what `draw` draws on a buffer of the terminal's size. Where the terminal takes no more
+    /// and a signal comes, the rest is left out, and the next screen is sent whole.
     ///
     /// # Errors
     ///
     /// When the terminal is gone.
     pub fn show(&mut self, draw: impl FnOnce(&mut Buffer)) -> io::Result<()> {
         let has_utf8 = self.has_utf8;
+        if std::mem::take(&mut self.is_spoiled) {
+            self.screen.clear()?;
+        }
         self.screen.draw(|frame| {
             let buffer = frame.buffer_mut();
             draw(buffer);
@@ -182,6 +233,8 @@ impl Terminal {
                 glyphs::to_ascii(buffer);
             }
         })?;
+        let sent = self.screen.backend_mut().take();
+        self.is_spoiled = !self.held.write(&sent, Some(self.signals.as_fd()))?;
         Ok(())
     }
 
@@ -323,7 +376,7 @@ impl Drop for Terminal {
 mod tests {
     use super::*;
     use nix::pty::openpty;
-    use std::fs::File;
+    use std::io::Write;
     use std::thread;
 
     #[test]
@@ -347,5 +400,27 @@ mod tests {
         let count = File::from(pty.master).read(&mut bytes).unwrap();
         let said = String::from_utf8_lossy(&bytes[..count]);
         assert_eq!(said, format!("{ENTER}{LEAVE}"));
+    }
+
+    #[test]
+    fn a_terminal_that_takes_nothing_holds_up_neither_a_signal_nor_the_end() {
+        let pty = openpty(None, None).unwrap();
+        let modes = || format!("{:?}", tcgetattr(&pty.slave).unwrap().local_flags);
+        let before = modes();
+        let held = Held::of(
+            pty.slave.try_clone().unwrap(),
+            pty.slave.try_clone().unwrap(),
+        );
+        held.take().unwrap();
+        let (mut raised, signals) = UnixStream::pair().unwrap();
+        let screen = "x".repeat(1 << 20);
+        let writing = thread::scope(|scope| {
+            let writing = scope.spawn(|| held.write(&screen, Some(signals.as_fd())));
+            raised.write_all(b"!").unwrap();
+            writing.join().unwrap()
+        });
+        assert!(!writing.unwrap(), "nobody reads a megabyte");
+        held.give_back();
+        assert_eq!(modes(), before);
     }
 }
