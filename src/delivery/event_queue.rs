@@ -214,12 +214,19 @@ pub(in crate::delivery) mod memory {
         pub waiting: BTreeMap<Sequence, Waiting>,
         pub put_off: BTreeMap<(UnixMs, Sequence), Waiting>,
         are_put_off: BTreeSet<Sequence>,
+        lost: u64,
         /// The most that waited at a time and was not put off.
         pub waited_max: usize,
         pub dead: Vec<DeadLetter>,
         pub delivered: Vec<Sequence>,
         pub skipped: Vec<Sequence>,
         pub settle_fails: bool,
+        /// There is no room for copies of events that are to wait.
+        pub has_no_room: bool,
+        /// Putting off and bringing back are done, and fail.
+        pub moves_fail_late: bool,
+        /// They fail, and so does reading what is put off.
+        pub moves_fail: bool,
         pub settle_panics: bool,
         /// Where events are that are no calls, by sequence.
         urgent: BTreeMap<Sequence, Arc<str>>,
@@ -250,6 +257,28 @@ pub(in crate::delivery) mod memory {
     }
 
     impl Contents {
+        /// Everything that is put off is lost to damage.
+        pub fn lose_put_off(&mut self) -> Vec<Sequence> {
+            self.put_off.clear();
+            let lost = std::mem::take(&mut self.are_put_off);
+            self.lost += lost.len() as u64;
+            lost.into_iter().collect()
+        }
+
+        fn check_move(&self) -> Result<(), QueueTrouble> {
+            match self.moves_fail {
+                true => Err("the disk cannot be read".into()),
+                false => Ok(()),
+            }
+        }
+
+        fn moved<T>(&self, done: T) -> Result<T, QueueTrouble> {
+            match self.moves_fail_late {
+                true => Err("the disk is full".into()),
+                false => Ok(done),
+            }
+        }
+
         fn mark(&mut self, queued: &Queued) {
             if *queued.event.kind != *"cdr" {
                 let kind = Arc::clone(&queued.event.kind);
@@ -301,6 +330,10 @@ pub(in crate::delivery) mod memory {
                 );
                 let is_put_off = contents.are_put_off.contains(&sequence);
                 assert!(!is_put_off, "{sequence} is put off and settled");
+                let waits = contents.waiting.contains_key(&sequence);
+                if contents.has_no_room && !waits && matches!(settlement, Settlement::Keep { .. }) {
+                    continue;
+                }
                 let waited = contents.waiting.remove(&sequence).is_some();
                 if !waited {
                     assert!(sequence.0 >= contents.cursor, "{sequence} is settled twice");
@@ -367,6 +400,7 @@ pub(in crate::delivery) mod memory {
             places: &[(UnixMs, Sequence)],
         ) -> Result<Vec<Sequence>, QueueTrouble> {
             let mut contents = self.contents();
+            contents.check_move()?;
             let mut gone = Vec::new();
             for &(due, sequence) in places {
                 let waits = contents.waiting.get(&sequence);
@@ -377,7 +411,7 @@ pub(in crate::delivery) mod memory {
                     gone.push(sequence);
                 }
             }
-            Ok(gone)
+            contents.moved(gone)
         }
 
         fn bring_back(
@@ -387,6 +421,7 @@ pub(in crate::delivery) mod memory {
             count_max: usize,
         ) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble> {
             let mut contents = self.contents();
+            contents.check_move()?;
             let due = contents.put_off.keys().copied();
             let due = due.filter(|(due, _)| *due <= until || *due > beyond);
             let back: Vec<(UnixMs, Sequence)> = due.take(count_max).collect();
@@ -395,7 +430,7 @@ pub(in crate::delivery) mod memory {
                 contents.are_put_off.remove(&place.1);
                 contents.waiting.insert(place.1, waiting);
             }
-            Ok(back)
+            contents.moved(back)
         }
 
         fn put_off_now(&self, _: &str) -> Result<PutOff, QueueTrouble> {
@@ -403,6 +438,7 @@ pub(in crate::delivery) mod memory {
             Ok(PutOff {
                 count: contents.put_off.len() as u64,
                 next: contents.put_off.keys().next().map(|(due, _)| *due),
+                lost: contents.lost,
             })
         }
 
@@ -411,6 +447,7 @@ pub(in crate::delivery) mod memory {
             _: &str,
             visit: &mut dyn FnMut(Waiting),
         ) -> Result<(), QueueTrouble> {
+            self.contents().check_move()?;
             let all: Vec<Waiting> = self.contents().put_off.values().cloned().collect();
             all.into_iter().for_each(visit);
             Ok(())

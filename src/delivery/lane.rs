@@ -31,7 +31,6 @@ mod mirror;
 
 use super::alert::Wanted;
 use super::batch::Gathering;
-use super::blanket::Mark;
 use super::breaker::{Gate, OPEN_AFTER, Unavailable};
 use super::concurrency::{Limit, Sign};
 use super::counts::{Counts, EndpointState};
@@ -54,7 +53,7 @@ use crate::event::Sequence;
 use crate::ingest::Told;
 use crate::queue::Queued;
 use expiry::{EXPIRE_PAUSE, Expiry};
-use later::Later;
+use later::{Later, Stored};
 use mirror::Mirroring;
 use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -138,7 +137,7 @@ pub struct Lane {
     retries: BTreeMap<(Moment, Sequence), Entry>,
     /// What waits in the queue only: when, and its due time there. The events themselves stay there
     /// until then. At most what the queue lets wait.
-    stored: BTreeMap<(Moment, Sequence), UnixMs>,
+    stored: BTreeMap<(Moment, Sequence), Stored>,
     has_loaded_stored: bool,
     later: Later,
     /// At most what was put back by those under way, and stepped forward since.
@@ -152,6 +151,8 @@ pub struct Lane {
     out: BTreeMap<Sequence, Out>,
     /// Settlements handed to the outbox and not known to be durable.
     unsettled: u64,
+    /// Their events, in order.
+    settling: VecDeque<Sequence>,
     gone_since: Option<Moment>,
     is_gone: bool,
     /// The operator has paused it.
@@ -223,6 +224,7 @@ impl Lane {
             memory: Memory::new(memory),
             out: BTreeMap::new(),
             unsettled: 0,
+            settling: VecDeque::new(),
             gone_since: None,
             is_gone: false,
             is_held: false,
@@ -287,7 +289,8 @@ impl Lane {
             .load_stored(now, wall)
             .and_then(|()| {
                 self.reroute(wall);
-                self.bring_back(now, wall)?;
+                self.resolve_doubt(now, wall);
+                self.bring_back(now, wall);
                 self.put_off(now, wall);
                 self.pick(now, is_probe, address)
             })
@@ -395,6 +398,9 @@ impl Lane {
             self.unsettled >= WINDOW_EVENTS || self.window.is_at_end() || self.memory.was_refused();
         self.memory.settled(count);
         self.unsettled = self.unsettled.saturating_sub(count);
+        for _ in 0..count {
+            self.settling.pop_front();
+        }
         self.window.moved(cursor);
         was_held_up
     }
@@ -459,18 +465,23 @@ impl Lane {
             return; // They are found with the others.
         }
         // One may have been read with the others before this is heard.
-        let in_hand = self.entries().flat_map(Entry::members);
-        let in_hand = in_hand.map(|queued| queued.sequence);
-        let stored = self.stored.keys().map(|(_, sequence)| *sequence);
-        let known: BTreeSet<Sequence> = in_hand.chain(stored).collect();
+        let known = self.known();
         for &(due, sequence) in recalled {
-            if !known.contains(&sequence)
-                && !self.out.contains_key(&sequence)
-                && !self.lines.holds(sequence)
-            {
-                self.stored.insert((now, sequence), due);
+            if !known.contains(&sequence) {
+                self.stored.insert((now, sequence), Stored::at(due));
             }
         }
+    }
+
+    /// The events that have a place here, those of the window aside.
+    fn known(&self) -> BTreeSet<Sequence> {
+        let in_hand = self.entries().chain(self.lines.entries());
+        let in_hand = in_hand.flat_map(Entry::members);
+        let mut known: BTreeSet<Sequence> = in_hand.map(|queued| queued.sequence).collect();
+        known.extend(self.stored.keys().map(|(_, sequence)| *sequence));
+        known.extend(self.out.keys());
+        known.extend(self.lines.sequences_behind());
+        known
     }
 
     /// Whether everything decided is durable.
@@ -626,15 +637,16 @@ impl Lane {
 
     fn due_retry(&mut self, now: Moment) -> Result<Option<Entry>, QueueTrouble> {
         let held = self.retries.first_entry();
-        let stored = self.stored.first_key_value().map(|(key, due)| (*key, *due));
+        let stored = self.stored.first_key_value();
+        let stored = stored.map(|(key, stored)| (*key, *stored));
         match (held, stored) {
             (Some(held), stored)
                 if held.key().0 <= now && stored.is_none_or(|(key, _)| *held.key() < key) =>
             {
                 Ok(Some(held.remove()))
             }
-            (_, Some((key, due))) if key.0 <= now && !self.memory.is_short() => {
-                self.fetch(key, due, now)
+            (_, Some((key, stored))) if key.0 <= now && !self.memory.is_short() => {
+                self.fetch(key, stored, now)
             }
             _ => Ok(None),
         }
@@ -644,35 +656,18 @@ impl Lane {
     fn fetch(
         &mut self,
         key: (Moment, Sequence),
-        due: UnixMs,
+        stored: Stored,
         now: Moment,
     ) -> Result<Option<Entry>, QueueTrouble> {
         let name = &self.endpoint.name;
-        let Some(waiting) = self.queue.waiting_event(name, due, key.1)? else {
-            self.stored.remove(&key);
-            if self.unsettled > 0 {
-                // That it is to wait may not be on disk yet.
-                self.stored.insert((now + MEMORY_WAIT, key.1), due);
-                return Ok(None);
-            }
-            let line = self.lines.line_of(key.1);
-            self.step_forward(line, key.1, key.0);
-            return Ok(None);
+        let Some(waiting) = self.queue.waiting_event(name, stored.due, key.1)? else {
+            return self.fetch_missing(key, stored, now);
         };
         if !self.memory.take(&waiting.queued.event) {
             return Ok(None);
         }
         self.stored.remove(&key);
-        let last = Failure {
-            reason: waiting.reason,
-            ..Failure::default()
-        };
-        Ok(self.fetched(Entry {
-            attempts: waiting.attempts,
-            last,
-            mark: (waiting.attempts > 0).then(Mark::of_old),
-            ..Entry::new(waiting.queued)
-        }))
+        Ok(self.fetched(Entry::waited(waiting), true))
     }
 
     /// Leaves the events that wait for long to the disk, where they are too, when there is no memory
@@ -698,7 +693,7 @@ impl Lane {
             let due = on_disk.get(&key.1).filter(|_| waits_long(key));
             if let Some(&due) = due {
                 memory.give_back(&entry.queued.event);
-                stored.insert(*key, due);
+                stored.insert(*key, Stored::at(due));
                 self.in_hand -= 1;
             }
             due.is_none()
@@ -795,8 +790,9 @@ impl Lane {
         let put_off = self.queue.put_off_now(&self.endpoint.name)?;
         for (due, sequence) in self.queue_up(places)? {
             let wait = due.since(wall).min(self.endpoint.retries.max);
-            self.stored.insert((now + wait, sequence), due);
+            self.stored.insert((now + wait, sequence), Stored::at(due));
         }
+        self.later.lost = put_off.lost;
         self.note_put_off(put_off, now, wall);
         self.has_loaded_stored = true;
         Ok(())
@@ -1008,6 +1004,7 @@ impl Lane {
 
     fn settle(&mut self, sequence: Sequence, settlement: Settlement) {
         self.unsettled += 1;
+        self.settling.push_back(sequence);
         self.memory.settling(match &settlement {
             Settlement::Delivered | Settlement::Skipped => None,
             Settlement::Keep { event, .. } => Some(&event.event),

@@ -205,10 +205,24 @@ impl Lines {
         self.behind
     }
 
-    /// Whether the event is one of those.
-    pub(super) fn holds(&self, sequence: Sequence) -> bool {
-        let mut lines = self.busy.values();
-        self.behind > 0 && lines.any(|line| line.behind.contains_key(&sequence))
+    /// The places of those that wait behind others, each by its first event.
+    pub(super) fn sequences_behind(&self) -> impl Iterator<Item = Sequence> {
+        let lines = self.busy.values();
+        lines.flat_map(|line| line.behind.keys().copied())
+    }
+
+    /// Those of them that are in hand.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let behind = self.busy.values().flat_map(|line| line.behind.values());
+        behind.filter_map(|behind| match behind {
+            Behind::Held { entry, .. } => Some(entry),
+            Behind::Stored(_) => None,
+        })
+    }
+
+    /// The lines, each with its first.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = (Line, Sequence)> {
+        self.busy.iter().map(|(line, queue)| (*line, queue.first))
     }
 
     /// The line whose first is the event at `sequence`. Goes through all of them.
@@ -514,6 +528,9 @@ mod tests {
         let due = |sequence| (sequence == Sequence(3)).then_some(UnixMs(8));
         lines.let_go(due, |entry| left.push(entry.queued.sequence.0));
         assert_eq!((left, lines.behind()), (vec![3], 2));
-        assert!(lines.holds(Sequence(3)) && !lines.holds(Sequence(1)));
+        assert!(lines.sequences_behind().eq([2, 3].map(Sequence)));
+        assert!(lines.firsts().eq([(STRICT, Sequence(1))]));
+        let held = lines.entries().map(|entry| entry.queued.sequence.0);
+        assert_eq!(held.collect::<Vec<_>>(), [2]);
     }
 }

@@ -20,7 +20,8 @@
 //!
 //! * **Put off.** The run and its directory are synced before the batch that takes its events out
 //!   of the head and names the run there. A crash before that leaves a file that the head does not
-//!   know, which is removed when the queue is opened; the events are still in the head.
+//!   know, which is removed after the first checkpoint of the queue opened again; the events are still
+//!   in the head.
 //! * **Bring back.** One batch puts the events into the head and moves the place to which the run
 //!   was read. A crash leaves both or neither; the file itself is never changed.
 //! * **A run that is over** is removed only after the next side checkpoint: a head that is made anew
@@ -32,7 +33,7 @@ use super::error::QueueError;
 use super::generation::{Writes, disk, sync_directory};
 use super::waiting::Waiting;
 use super::write::Writer;
-use super::{Queue, key};
+use super::{Queue, key, locked};
 use crate::clock::UnixMs;
 use crate::event::Sequence;
 use std::collections::BTreeSet;
@@ -49,6 +50,9 @@ pub const RUNS_MAX: usize = 2_048;
 
 /// Longest run, in bytes; one event more than that is possible. It is made in memory.
 pub const RUN_BYTES_MAX: usize = 1 << 20;
+
+/// Share of `disk_max` that all runs together may take.
+const DISK_SHARE: u64 = 4;
 
 /// Longest record that is believed: the longest event, which lz4 could not shorten, its reason, its
 /// place.
@@ -100,6 +104,8 @@ pub struct PutOff {
     pub count: u64,
     /// When the first of them is due.
     pub next: Option<UnixMs>,
+    /// How many events of the endpoint were lost, in all.
+    pub lost: u64,
 }
 
 /// One event of a run.
@@ -197,15 +203,18 @@ struct Reading {
     is_damaged: bool,
 }
 
-/// Reads at most `count_max` records of a run that `is_due`.
+/// Reads at most `count_max` records of a run that `is_due`, and about `bytes_max` bytes of them:
+/// one record more is possible.
 fn read(
     path: &Path,
     number: u32,
     mut run: Run,
     is_due: impl Fn(UnixMs) -> bool,
     count_max: usize,
+    bytes_max: u64,
 ) -> io::Result<Reading> {
     let mut records = Vec::new();
+    let end = run.at.saturating_add(bytes_max);
     let mut further = || -> io::Result<()> {
         let mut reader = Reader::open(path, run.at)?;
         while run.left > 0 {
@@ -214,7 +223,7 @@ fn read(
                 return Err(unreadable()); // It is another run.
             }
             run.next = record.due;
-            if records.len() >= count_max || !is_due(record.due) {
+            if records.len() >= count_max || run.at >= end || !is_due(record.due) {
                 break;
             }
             record.waiting().ok_or_else(unreadable)?;
@@ -256,7 +265,7 @@ impl Queue {
         let Some(attached) = writer.state.endpoints.get(endpoint) else {
             return Ok(Vec::new());
         };
-        if attached.runs.len() >= RUNS_MAX || !self.has_room_to_keep() {
+        if attached.runs.len() >= RUNS_MAX || !self.has_room_to_put_off()? {
             return Ok(Vec::new());
         }
         let mut going: Vec<(UnixMs, Sequence, Place)> = places
@@ -310,6 +319,22 @@ impl Queue {
         Ok(gone)
     }
 
+    /// Whether there is room for one run more: as for reading on, and within their share.
+    fn has_room_to_put_off(&self) -> Result<bool, QueueError> {
+        let limits = locked(&self.0.disk).limits().map(|limits| limits.disk_max);
+        let Some(disk_max) = limits else {
+            return Ok(true);
+        };
+        if !self.has_room_ahead() {
+            return Ok(false);
+        }
+        let mut needed = RUN_BYTES_MAX as u64;
+        for (_, path) in runs(&self.0.site.directory)? {
+            needed += fs::metadata(path).map_or(0, |found| super::row::blocks(&found));
+        }
+        Ok(needed <= disk_max / DISK_SHARE)
+    }
+
     /// Writes a run. After `Ok` it survives loss of power.
     fn write_run(&self, number: u32, bytes: &[u8]) -> Result<(), QueueError> {
         let path = self.run_path(number);
@@ -330,7 +355,7 @@ impl Queue {
         sync_directory(&directory)
     }
 
-    /// Brings back at most `count_max` events that are due by `until`, or not before `beyond`: no
+    /// Brings back at most `count_max` events, and about [`RUN_BYTES_MAX`] bytes, that are due by `until`, or not before `beyond`: no
     /// wait is that long, so the clock was set. Says when they are due, and their places among
     /// those that wait in the head. After `Ok` this survives loss of power.
     ///
@@ -338,8 +363,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// When they cannot be read for now, or it could not be written; they are put off still, or
-    /// brought back after all.
+    /// When none of them can be read for now, or it could not be written; they are put off still,
+    /// or brought back after all.
     pub fn bring_back(
         &self,
         endpoint: &str,
@@ -360,18 +385,25 @@ impl Queue {
             .map(|(&number, &run)| (number, run))
             .collect();
         due.sort_unstable_by_key(|(_, run)| run.next);
-        let mut readings = Vec::new();
+        let (mut readings, mut unread) = (Vec::new(), None);
+        let mut bytes = RUN_BYTES_MAX as u64;
         for (number, run) in due {
-            if room == 0 {
+            if room == 0 || bytes == 0 {
                 break;
             }
             let path = self.run_path(number);
-            let reading = read(&path, number, run, is_due, room).map_err(disk("read", &path))?;
-            room -= reading.records.len();
-            readings.push(reading);
+            match read(&path, number, run, is_due, room, bytes) {
+                Ok(reading) => {
+                    room -= reading.records.len();
+                    bytes = bytes.saturating_sub(reading.run.at - run.at);
+                    readings.push(reading);
+                }
+                // The others are not to wait for it.
+                Err(error) => unread = Some(disk("read", &path)(error)),
+            }
         }
         if readings.is_empty() {
-            return Ok(Vec::new());
+            return unread.map_or(Ok(Vec::new()), Err);
         }
         let mut writes = Writes::default();
         let (mut back, mut over) = (Vec::new(), Vec::new());
@@ -420,11 +452,15 @@ impl Queue {
     /// When the queue has to be opened again after a failed write and cannot be.
     pub fn put_off_now(&self, endpoint: &str) -> Result<PutOff, QueueError> {
         let writer = self.writer()?;
-        let attached = writer.state.endpoints.get(endpoint);
-        Ok(attached.map_or_else(PutOff::default, |attached| PutOff {
+        let Some((name, attached)) = writer.state.endpoints.get_key_value(endpoint) else {
+            return Ok(PutOff::default());
+        };
+        let totals = attached.totals(name, writer.state.next, &writer.state.voids);
+        Ok(PutOff {
             count: attached.put_off_count(),
             next: attached.runs.values().map(|run| run.next).min(),
-        }))
+            lost: totals.lost,
+        })
     }
 
     /// Shows every event of an endpoint that is put off to `visit`, in no order. Reads all of them.
@@ -473,27 +509,38 @@ impl Queue {
 }
 
 impl Writer {
-    /// Removes runs that the head knows nothing of: putting off was cut short.
-    pub(super) fn remove_stray_runs(&mut self, directory: &Path) -> Result<(), QueueError> {
-        let directory = directory.join(DIRECTORY);
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.map_err(disk("list", &directory))?,
-        };
+    /// Notes runs that the head knows nothing of: putting off was cut short, or they are over, and a
+    /// checkpoint may still name them.
+    pub(super) fn note_stray_runs(&mut self, directory: &Path) -> Result<(), QueueError> {
         let endpoints = self.state.endpoints.values();
         let known: BTreeSet<u32> = endpoints.flat_map(|it| it.runs.keys().copied()).collect();
-        for entry in entries {
-            let entry = entry.map_err(disk("list", &directory))?;
-            let number = entry.file_name().to_str().and_then(super::row::number);
-            let Some(number) = number else { continue };
+        // A head made anew from the checkpoint knows again what was over.
+        self.runs_over.retain(|number| !known.contains(number));
+        for (number, _) in runs(directory)? {
             self.last_run = self.last_run.max(number);
             if !known.contains(&number) && !self.runs_over.contains(&number) {
-                remove(&entry.path());
+                self.runs_over.push(number);
             }
         }
         self.last_run = self.last_run.max(known.last().copied().unwrap_or(0));
         Ok(())
     }
+}
+
+/// The runs that have a file, whosever they are.
+fn runs(directory: &Path) -> Result<Vec<(u32, PathBuf)>, QueueError> {
+    let directory = directory.join(DIRECTORY);
+    let entries = match fs::read_dir(&directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(disk("list", &directory))?,
+    };
+    let mut runs = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(disk("list", &directory))?;
+        let number = entry.file_name().to_str().and_then(super::row::number);
+        runs.extend(number.map(|number| (number, entry.path())));
+    }
+    Ok(runs)
 }
 
 fn path(directory: &Path, number: u32) -> PathBuf {
@@ -516,7 +563,8 @@ fn remove(path: &Path) {
 mod tests {
     use super::super::tests::{batch, delivered, events};
     use super::*;
-    use crate::queue::{AttachFrom, Settled, Settlement};
+    use crate::clock::Moment;
+    use crate::queue::{AttachFrom, DiskLimits, Settled, Settlement};
     use proptest::prelude::*;
     use tempfile::TempDir;
 
@@ -627,6 +675,8 @@ mod tests {
         queue.write_run(7, b"cut short").unwrap();
         drop(queue);
         let queue = open(&directory);
+        assert_eq!((files(&directory).len(), waiting(&queue)), (2, 50));
+        queue.checkpoint().unwrap();
         assert_eq!((files(&directory).len(), waiting(&queue)), (1, 50));
         let more = queue.bring_back("billing", (EVER, EVER), 5).unwrap();
         assert_eq!(more.len(), 5);
@@ -661,7 +711,8 @@ mod tests {
             assert_eq!(left, 10 + back.len() as u64, "{damage}");
             let lost = queue.ledger().endpoint("billing").unwrap().lost;
             assert_eq!(lost + left, 50, "{damage}");
-            assert_eq!(queue.put_off_now("billing").unwrap(), PutOff::default());
+            let left = queue.put_off_now("billing").unwrap();
+            assert_eq!((left.count, left.next, left.lost), (0, None, lost));
         }
     }
 
@@ -687,6 +738,87 @@ mod tests {
         assert_eq!(waiting(&queue), 50);
         let back = queue.bring_back("billing", (EVER, EVER), 100).unwrap();
         assert_eq!(back.len(), 40);
+    }
+
+    #[test]
+    fn a_run_that_is_over_outlives_a_restart_until_the_checkpoint_knows_it_no_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 50, 300, 1);
+        queue.checkpoint().unwrap();
+        let back = queue.bring_back("billing", (EVER, EVER), 100).unwrap();
+        assert_eq!(back.len(), 40);
+        drop(queue);
+        drop(open(&directory));
+        let heads = fs::read_dir(directory.path().join("queue")).unwrap();
+        for head in heads {
+            fs::remove_dir_all(head.unwrap().path()).unwrap();
+        }
+        let queue = open(&directory);
+        let back = queue.bring_back("billing", (EVER, EVER), 100).unwrap();
+        assert_eq!((back.len(), waiting(&queue)), (40, 50));
+        queue.checkpoint().unwrap();
+        assert!(files(&directory).is_empty());
+    }
+
+    #[test]
+    fn what_comes_back_at_a_time_has_a_bound_in_bytes_over_all_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 22, 300_000, 4);
+        let mut counts = Vec::new();
+        while queue.put_off_now("billing").unwrap().count > 0 {
+            let back = queue.bring_back("billing", (EVER, EVER), 100).unwrap();
+            counts.push(back.len());
+        }
+        assert_eq!(counts.iter().sum::<usize>(), 12, "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (1..=5).contains(count)),
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_read_for_now_keeps_no_other_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 50, 300, 2);
+        // That of the event due first; opening a directory works, reading it does not.
+        let (path, aside) = (
+            directory.path().join("later/00000001"),
+            directory.path().join("aside"),
+        );
+        fs::rename(&path, &aside).unwrap();
+        fs::create_dir(&path).unwrap();
+        let back = queue.bring_back("billing", (EVER, EVER), 100).unwrap();
+        assert_eq!(back.len(), 20);
+        queue.bring_back("billing", (EVER, EVER), 100).unwrap_err();
+        fs::remove_dir(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        let back = queue.bring_back("billing", (EVER, EVER), 100).unwrap();
+        assert_eq!((back.len(), waiting(&queue)), (20, 50));
+    }
+
+    #[test]
+    fn nothing_is_put_off_beyond_its_share_of_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 50, 300, 0);
+        let places = queue.waiting_places("billing").unwrap();
+        let limit = |disk_max| {
+            queue.limit(DiskLimits {
+                free_min: 1,
+                disk_max,
+                ..DiskLimits::default()
+            });
+            let _room = queue.room(Moment::default());
+        };
+        limit(4 * RUN_BYTES_MAX as u64 - 1);
+        assert_eq!(queue.put_off("billing", &places).unwrap(), []);
+        limit(1 << 30);
+        let (some, rest) = places.split_at(20);
+        assert_eq!(queue.put_off("billing", some).unwrap().len(), 20);
+        let other = directory.path().join("later/00000099");
+        fs::write(&other, vec![1; 256 << 20]).unwrap();
+        assert_eq!(queue.put_off("billing", rest).unwrap(), []);
+        fs::remove_file(other).unwrap();
+        assert_eq!(queue.put_off("billing", rest).unwrap().len(), 30);
     }
 
     #[test]

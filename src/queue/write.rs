@@ -176,7 +176,7 @@ impl Writer {
         self.dead.remove_before(self.state.dead_first)?;
         self.head = Some(Arc::new(head.generation));
         self.set_strays_aside(site)?;
-        self.remove_stray_runs(&site.directory)?;
+        self.note_stray_runs(&site.directory)?;
         Ok(Opened {
             clean: head.meta.standing == Standing::Closed,
             half_made: head.half_made,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::delivery::batch::{self, Batch};
+use crate::delivery::blanket::Mark;
 use crate::delivery::order::{Behind, Line, OnRefused, Order};
 
 /// Most events out of the queue and not settled for good.
@@ -157,15 +158,16 @@ impl Lane {
         }
     }
 
-    /// An event that waited in the queue is in hand again; none when it has to wait on, behind
-    /// another.
-    pub(super) fn fetched(&mut self, mut entry: Entry) -> Option<Entry> {
+    /// An event that was left to the queue, and waits there if it `is_written`, is in hand again;
+    /// none when it has to wait on, behind another.
+    pub(super) fn fetched(&mut self, mut entry: Entry, is_written: bool) -> Option<Entry> {
         self.in_hand += 1;
         entry.is_alone = entry.attempts > 0;
+        entry.mark = (entry.attempts > 0).then(Mark::of_old);
         if !self.is_set_aside(entry.attempts) {
             entry.line = self.endpoint.order.line(&entry.queued.event);
         }
-        self.lines.admit(entry, true)
+        self.lines.admit(entry, is_written)
     }
 
     /// Whether an event with so many attempts has lost its place in the order.
@@ -277,7 +279,7 @@ impl Lane {
         match self.lines.release(line, sequence) {
             None => {}
             Some((sequence, Behind::Stored(due))) => {
-                self.stored.insert((now, sequence), due);
+                self.stored.insert((now, sequence), Stored::at(due));
             }
             Some((sequence, Behind::Held { entry, due, .. })) if due > now => {
                 self.retries.insert((due, sequence), entry);

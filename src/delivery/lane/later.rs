@@ -11,13 +11,16 @@
 //! backlog into copies. Events are put off only in proportion to those that were delivered since
 //! it was last done; without deliveries the endpoint is held back as before.
 
+use super::company::IN_HAND_MAX;
 use super::{KEPT_MAX, Lane, MEMORY_WAIT};
 use crate::clock::{Moment, UnixMs};
 use crate::delivery::entry::Entry;
 use crate::delivery::event_queue::{PutOff, QueueTrouble, Waiting};
 use crate::delivery::order::{Line, OnRefused, Order};
 use crate::event::Sequence;
+use crate::queue::Queued;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many events waiting have some of them put off: three quarters of the room.
@@ -61,6 +64,22 @@ const LINES_SHARE: usize = 4;
 /// What such a line takes, in bytes: its place in the table, which is half empty at worst.
 const LINE_BYTES: usize = 112;
 
+/// An event that is left to the queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    /// When it is due there.
+    pub(super) due: UnixMs,
+    /// Attempts it has had, where it is not known yet that the queue keeps it.
+    attempts: u32,
+}
+
+impl Stored {
+    /// One that waits in the queue, due there at `due`.
+    pub(super) fn at(due: UnixMs) -> Stored {
+        Stored { due, attempts: 0 }
+    }
+}
+
 /// What of the endpoint's events is put off.
 #[derive(Debug, Default)]
 pub(super) struct Later {
@@ -72,12 +91,22 @@ pub(super) struct Later {
     again_at: Moment,
     /// What had been delivered when events were last put off.
     delivered: u64,
+    /// How many events were lost, as of the last look.
+    pub(super) lost: u64,
+    /// Events were put off or brought back, or not: the queue is to be asked, and not before this.
+    doubt: Option<Moment>,
+    /// Some were lost since the lines were last looked at: any may wait for one of them.
+    are_lines_in_doubt: bool,
 }
 
 impl Lane {
     /// Puts events off when much waits. What cannot be put off stays, and is tried again soon.
     pub(super) fn put_off(&mut self, now: Moment, wall: UnixMs) {
-        if self.kept() < PUT_OFF_AT || now < self.later.again_at || self.is_lined_up() {
+        if self.kept() < PUT_OFF_AT
+            || now < self.later.again_at
+            || self.later.doubt.is_some()
+            || self.is_lined_up()
+        {
             return;
         }
         self.later.again_at = now + PUT_OFF_PAUSE;
@@ -86,8 +115,9 @@ impl Lane {
         let soon = now + 2 * AHEAD;
         let far = self.stored.iter().skip(NEAREST);
         let far = far.filter(|((at, _), _)| *at > soon);
-        let places: Vec<(UnixMs, Sequence)> =
-            far.map(|((_, sequence), due)| (*due, *sequence)).collect();
+        let places: Vec<(UnixMs, Sequence)> = far
+            .map(|((_, sequence), stored)| (stored.due, *sequence))
+            .collect();
         if places.len().min(most) < PUT_OFF_MIN {
             return;
         }
@@ -99,6 +129,7 @@ impl Lane {
             Err(error) => {
                 // A disk that cannot be written is heard of by the settler.
                 log::debug!("events not put off error=\"{error}\"");
+                self.doubt(now);
                 return;
             }
         };
@@ -109,16 +140,23 @@ impl Lane {
         self.stored
             .retain(|(_, sequence), _| !gone.contains(sequence));
         self.later.delivered = self.counts.delivered;
-        if let Ok(left) = self.queue.put_off_now(&self.endpoint.name) {
-            self.note_put_off(left, now, wall);
+        match self.queue.put_off_now(&self.endpoint.name) {
+            Ok(left) => self.note_put_off(left, now, wall),
+            Err(_) => self.doubt(now),
         }
     }
 
-    /// Brings back what is due, as far as there is room.
-    pub(super) fn bring_back(&mut self, now: Moment, wall: UnixMs) -> Result<(), QueueTrouble> {
-        if self.next_brought_back().is_none_or(|next| next > now) {
-            return Ok(());
+    /// Brings back what is due, as far as there is room. What cannot be brought back now is tried
+    /// again soon: everything else goes on without it.
+    pub(super) fn bring_back(&mut self, now: Moment, wall: UnixMs) {
+        let is_due = self.next_brought_back().is_some_and(|next| next <= now);
+        if is_due && self.later.doubt.is_none() && self.try_bring_back(now, wall).is_err() {
+            self.later.next = Some(now + MEMORY_WAIT);
+            self.doubt(now);
         }
+    }
+
+    fn try_bring_back(&mut self, now: Moment, wall: UnixMs) -> Result<(), QueueTrouble> {
         let longest = self.endpoint.retries.max;
         let until = wall.after(AHEAD);
         let beyond = wall.after(longest + LOOK_AGAIN);
@@ -129,7 +167,7 @@ impl Lane {
                 true => Duration::ZERO,
                 false => due.since(wall),
             };
-            self.stored.insert((now + wait, sequence), due);
+            self.stored.insert((now + wait, sequence), Stored::at(due));
         }
         let left = self.queue.put_off_now(name)?;
         self.note_put_off(left, now, wall);
@@ -139,6 +177,13 @@ impl Lane {
     /// Notes what is put off.
     pub(super) fn note_put_off(&mut self, left: PutOff, now: Moment, wall: UnixMs) {
         self.later.count = left.count;
+        if left.lost > self.later.lost {
+            self.later.lost = left.lost;
+            if self.lines.is_busy() {
+                self.later.are_lines_in_doubt = true;
+                self.doubt(now);
+            }
+        }
         self.later.next = left.next.map(|due| {
             let wait = due.since(wall).saturating_sub(AHEAD);
             // Not at once again: what there was room for has come.
@@ -148,12 +193,120 @@ impl Lane {
 
     /// When something is to be brought back for which there is room.
     pub(super) fn next_brought_back(&self) -> Option<Moment> {
-        self.later.next.filter(|_| self.room() > 0)
+        let next = self.later.next.filter(|_| self.room() > 0);
+        self.later.doubt.or(next)
+    }
+
+    /// Has the queue asked soon what became of what was put off or brought back.
+    fn doubt(&mut self, now: Moment) {
+        self.later.doubt = Some(now + PUT_OFF_PAUSE);
+    }
+
+    /// Asks the queue, where that is due.
+    pub(super) fn resolve_doubt(&mut self, now: Moment, wall: UnixMs) {
+        if self.later.doubt.is_some_and(|at| at <= now) {
+            self.later.doubt = None;
+            if self.follow_queue(now, wall).is_err() {
+                self.later.doubt = Some(now + MEMORY_WAIT);
+            }
+        }
+    }
+
+    /// Takes over from the queue what waits there, what is put off, and what is lost.
+    fn follow_queue(&mut self, now: Moment, wall: UnixMs) -> Result<(), QueueTrouble> {
+        let name = Arc::clone(&self.endpoint.name);
+        let places = self.queue.waiting_places(&name)?;
+        // What is decided and perhaps not durable waits there still, or not yet.
+        let settling: BTreeSet<Sequence> = self.settling.iter().copied().collect();
+        let mut elsewhere: BTreeSet<Sequence> =
+            self.stored.keys().map(|(_, sequence)| *sequence).collect();
+        for (_, sequence) in &places {
+            elsewhere.remove(sequence);
+        }
+        let elsewhere: BTreeSet<Sequence> = elsewhere.difference(&settling).copied().collect();
+        let lines: Vec<(Line, Sequence)> = match self.later.are_lines_in_doubt {
+            true => self.lines.firsts().collect(),
+            false => Vec::new(),
+        };
+        let mut put_off = BTreeSet::new();
+        if !elsewhere.is_empty() || !lines.is_empty() {
+            let firsts: BTreeSet<Sequence> = lines.iter().map(|(_, first)| *first).collect();
+            self.queue.visit_put_off(&name, &mut |waiting| {
+                let sequence = waiting.queued.sequence;
+                if elsewhere.contains(&sequence) || firsts.contains(&sequence) {
+                    put_off.insert(sequence);
+                }
+            })?;
+        }
+        let left = self.queue.put_off_now(&name)?;
+        self.stored.retain(|(_, it), _| !put_off.contains(it));
+        let known = self.known();
+        for (due, sequence) in places {
+            if !known.contains(&sequence) && !settling.contains(&sequence) {
+                let wait = due.since(wall).min(self.endpoint.retries.max);
+                let key = (now + wait, sequence);
+                self.stored.insert(key, Stored::at(due));
+            }
+        }
+        let known = self.known();
+        for (line, first) in lines {
+            if !known.contains(&first) && !put_off.contains(&first) {
+                self.step_forward(Some(line), first, now);
+            }
+        }
+        self.later.are_lines_in_doubt = false;
+        self.note_put_off(left, now, wall);
+        Ok(())
+    }
+
+    /// What becomes of an event left to the queue that does not wait there.
+    pub(super) fn fetch_missing(
+        &mut self,
+        key: (Moment, Sequence),
+        stored: Stored,
+        now: Moment,
+    ) -> Result<Option<Entry>, QueueTrouble> {
+        let sequence = key.1;
+        if self.later.doubt.is_some() || self.settling.contains(&sequence) {
+            // That it is to wait may not be on disk yet.
+            self.stored.remove(&key);
+            self.stored.insert((now + MEMORY_WAIT, sequence), stored);
+            return Ok(None);
+        }
+        let Some(queued) = self.still_queued(sequence)? else {
+            self.stored.remove(&key);
+            let line = self.lines.line_of(sequence);
+            self.step_forward(line, sequence, key.0);
+            return Ok(None);
+        };
+        if !self.memory.take(&queued.event) {
+            return Ok(None);
+        }
+        self.stored.remove(&key);
+        let entry = Entry {
+            attempts: stored.attempts,
+            ..Entry::new(queued)
+        };
+        Ok(self.fetched(entry, false))
+    }
+
+    /// The event, if it is neither settled nor waits: there was no room on the disk for its copy.
+    fn still_queued(&self, sequence: Sequence) -> Result<Option<Queued>, QueueTrouble> {
+        let name = &self.endpoint.name;
+        let is_taken = sequence < self.queue.cursor(name)
+            || self.queue.settled_beyond(name).contains(&sequence);
+        if is_taken {
+            return Ok(None);
+        }
+        let read = self.queue.read(sequence, 1, 1)?;
+        let mut read = read.into_iter();
+        Ok(read.find(|queued| queued.sequence == sequence))
     }
 
     fn room(&self) -> usize {
         let room = PUT_OFF_AT.saturating_sub(self.kept());
-        room.max(ROOM_MIN.saturating_sub(self.stored.len()))
+        let room = room.max(ROOM_MIN.saturating_sub(self.stored.len()));
+        room.min(IN_HAND_MAX.saturating_sub(self.in_hand + self.stored.len()))
     }
 
     /// Whether events may come to wait behind one that is put off.
@@ -191,7 +344,8 @@ impl Lane {
         if is_long && entry.others.is_empty() && self.retries.len() >= HELD_MAX {
             self.memory.give_back(&entry.queued.event);
             self.in_hand -= 1;
-            self.stored.insert((at, sequence), due);
+            let attempts = entry.attempts;
+            self.stored.insert((at, sequence), Stored { due, attempts });
         } else {
             self.retries.insert((at, sequence), entry);
         }

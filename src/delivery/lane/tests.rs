@@ -750,3 +750,137 @@ fn big_events_that_wait_for_long_do_not_keep_others_out_of_memory() {
     assert_eq!(contents.delivered.len() + contents.dead.len(), 60);
     assert_eq!(scene.lane.memory.held(), 0);
 }
+
+/// Events left to the queue, which has no room for them, or does not say what became of them.
+mod leaving {
+    use super::*;
+    use crate::delivery::order::{Order, OrderKey};
+
+    /// A scene in which one event in `one_in` is refused for good, with so many of them that some are
+    /// put off, and `order`.
+    fn scene<'s>(queue: &MemoryQueue, one_in: u64, order: Order) -> Scene<'s> {
+        let script = move |sequence: u64, _| match sequence.is_multiple_of(one_in) {
+            true => refused(),
+            false => Outcome::Delivered,
+        };
+        let mut endpoint = endpoint(Profile::Standard);
+        endpoint.order = order;
+        Scene::new(endpoint, queue, 1, script)
+    }
+
+    fn by_call() -> Order {
+        Order::Key(OrderKey::named("call_id"))
+    }
+
+    /// An event; where the one before it is the fortieth, it is of the same call.
+    fn call(n: u64) -> Queued {
+        let call = n - u64::from(n % 40 == 1 && n > 1);
+        queued(n, "cdr", &format!("{{\"call_id\":\"{call}\"}}"))
+    }
+
+    fn calls(count: u64) -> Vec<Queued> {
+        (1..=count).map(call).collect()
+    }
+
+    /// Every event was delivered once or is a dead letter, and nothing is held any more.
+    #[track_caller]
+    fn check_done(scene: &Scene, queue: &MemoryQueue, refused: usize) {
+        check_done_but(scene, queue, refused, 0);
+    }
+
+    /// The same, but for those that were lost.
+    #[track_caller]
+    fn check_done_but(scene: &Scene, queue: &MemoryQueue, refused: usize, lost: usize) {
+        let lane = &scene.lane;
+        let held = (lane.memory.held(), lane.in_hand, lane.lines.is_busy());
+        assert_eq!(held, (0, 0, false));
+        assert!(lane.stored.is_empty() && lane.settling.is_empty());
+        let contents = queue.contents();
+        let delivered: BTreeSet<Sequence> = contents.delivered.iter().copied().collect();
+        assert_eq!(delivered.len(), contents.delivered.len());
+        assert_eq!(contents.dead.len(), refused);
+        assert_eq!(delivered.len() + refused + lost, contents.events.len());
+    }
+
+    #[test]
+    fn what_the_queue_has_no_room_to_keep_is_tried_again_all_the_same() {
+        for order in [Order::None, by_call()] {
+            let queue = MemoryQueue::with(calls(3_000));
+            queue.contents().has_no_room = true;
+            let mut scene = scene(&queue, 10, order);
+            scene.drain(hours(24 * 8));
+            check_done(&scene, &queue, 300);
+            let contents = queue.contents();
+            assert_eq!(contents.waited_max, 0);
+            assert!(contents.dead.iter().all(|letter| letter.attempts == 10));
+            drop(contents);
+            // Room again: what was not kept goes on from where it was.
+            (3_001..=3_100).for_each(|n| queue.add(call(n)));
+            scene.run(Duration::from_secs(1));
+            queue.contents().has_no_room = false;
+            scene.drain(hours(24 * 8));
+            check_done(&scene, &queue, 310);
+        }
+    }
+
+    /// Sends 12,000 events, a quarter of them refused for good, until some are put off.
+    fn put_off<'s>(queue: &MemoryQueue, order: Order) -> Scene<'s> {
+        let mut scene = scene(queue, 4, order);
+        scene.run(Duration::from_secs(60));
+        assert!(!queue.contents().put_off.is_empty(), "nothing was put off");
+        scene
+    }
+
+    #[test]
+    fn what_was_put_off_or_brought_back_and_said_to_have_failed_is_found_again() {
+        for order in [Order::None, by_call()] {
+            let queue = MemoryQueue::with(calls(12_000));
+            queue.contents().moves_fail_late = true;
+            let mut scene = put_off(&queue, order);
+            scene.run(hours(3));
+            for _ in 0..200 {
+                let mut contents = queue.contents();
+                contents.moves_fail_late = !contents.moves_fail_late;
+                drop(contents);
+                scene.run(Duration::from_secs(400));
+            }
+            scene.drain(hours(24 * 8));
+            check_done(&scene, &queue, 3_000);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_brought_back_for_now_stops_nothing_else() {
+        let queue = MemoryQueue::with(calls(12_000));
+        let mut scene = put_off(&queue, Order::None);
+        queue.contents().moves_fail = true;
+        scene.run(hours(24));
+        let before = queue.contents().delivered.len();
+        for n in 12_001..=12_100 {
+            queue.add(call(n));
+        }
+        scene.run(Duration::from_secs(5));
+        assert_eq!(queue.contents().delivered.len(), before + 75);
+        let is_unreadable = |notice: &Notice| matches!(notice, Notice::Unreadable { .. });
+        assert!(!scene.notices.iter().any(is_unreadable));
+        queue.contents().moves_fail = false;
+        // Some were held back until then.
+        scene.drain(hours(24 * 16));
+        check_done(&scene, &queue, 3_025);
+    }
+
+    #[test]
+    fn what_waits_behind_an_event_that_is_lost_goes_on() {
+        let queue = MemoryQueue::with(calls(12_000));
+        let mut scene = put_off(&queue, by_call());
+        let lost = queue.contents().lose_put_off();
+        let followed = |sequence: &&Sequence| sequence.0.is_multiple_of(40) && sequence.0 < 12_000;
+        assert!(lost.iter().any(|it| followed(&it)));
+        scene.drain(hours(24 * 8));
+        check_done_but(&scene, &queue, 3_000 - lost.len(), lost.len());
+        let contents = queue.contents();
+        for sequence in lost.iter().filter(followed) {
+            assert!(contents.delivered.contains(&sequence.plus(1)), "{sequence}");
+        }
+    }
+}
