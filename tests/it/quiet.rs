@@ -28,6 +28,15 @@ fn figure(pid: u32, name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// The process' threads, but for the store's own, of which it starts up to seven as it likes.
+fn threads(pid: u32) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .filter(|name| !name.starts_with("sled"))
+        .count()
+}
+
 fn rows_read(bench: &Bench) -> u64 {
     let config = bench.path("switchhook.toml").display().to_string();
     let output = run(&["status", "--json", "--config", &config]);
@@ -122,25 +131,26 @@ fn a_flood_of_failed_calls_changes_neither_memory_nor_threads() {
     wait_until("the first rows to be read", || rows_read(&bench) == 1_000);
     thread::sleep(Duration::from_secs(1));
     let pid = agent.pid();
-    let (memory, threads) = (figure(pid, "VmRSS:"), figure(pid, "Threads:"));
+    let (memory, before) = (figure(pid, "VmRSS:"), threads(pid));
     let text: String = (1_000..FLOOD).map(failed).collect();
     file.write_all(text.as_bytes()).unwrap();
-    let (mut memory_most, mut threads_most) = (memory, threads);
+    let (mut memory_most, mut threads_most) = (memory, before);
     wait_until("the flood to be read", || {
         memory_most = memory_most.max(figure(pid, "VmRSS:"));
-        threads_most = threads_most.max(figure(pid, "Threads:"));
+        threads_most = threads_most.max(threads(pid));
         rows_read(&bench) == FLOOD
     });
     println!(
-        "{memory} KiB before, {memory_most} at most; {threads} threads, {threads_most} at most"
+        "{memory} KiB before, {memory_most} at most; {before} threads, {threads_most} at most"
     );
-    // Two groups of rows, and the generation they are written to (src/ingest/mod.rs).
+    // Two groups of rows, one of them being committed while the other is read, and the generation
+    // they are written to (src/ingest/mod.rs).
     assert!(
-        memory_most < memory + (24 << 10),
+        memory_most < memory + (28 << 10),
         "{memory} KiB before, {memory_most} at most"
     );
     // A question for the status has a thread of its own, and so has the commit of a full group.
-    assert!(threads_most <= threads + 3, "{threads}, {threads_most}");
+    assert!(threads_most <= before + 3, "{before}, {threads_most}");
     assert_eq!(agent.stop(), 0);
     let ledger = bench.ledger();
     assert!(ledger.balances());
