@@ -26,7 +26,7 @@ want() {
 }
 # What the program is to stay below, and where the packages are refused: above what it takes now, lest
 # it grow unseen until it is small enough.
-BYTES_AIM=$((5 << 20)) BYTES_MAX=$((8 << 20))
+BYTES_AIM=$((5 << 20)) BYTES_MAX=$((9 << 20))
 skip() { printf '\nSKIPPED packaging::%s: %s\n' "$1" "$2"; }
 
 began=$SECONDS
