@@ -12,7 +12,7 @@
 //!   failing;
 //! * **retries**: has lost attempts and waits for its own time. What waits longer than a moment
 //!   is also kept on disk, and where many do only its place is kept here; those that wait for
-//!   long are [put off](later), and are not kept here at all;
+//!   long are put off, and are not kept here at all;
 //! * **ready**: was put back, or waited behind another that is done: goes out next;
 //! * **gathering**: waits for company, where an endpoint takes several events in one request;
 //! * behind another event of its [line](super::order), where the endpoint asks for order;
@@ -60,7 +60,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most events that wait for their own retry, those that are [put off](later) aside, before
+/// Most events that wait for their own retry, those that are put off aside, before
 /// nothing new is taken.
 ///
 /// Each is a copy beside the queue and about 1 KiB here. An endpoint that refuses everything

@@ -12,7 +12,7 @@ use crate::event::Sequence;
 ///
 /// | version | new in it |
 /// |---|---|
-/// | 2 | events settled beyond an endpoint's window; events that are [put off](super::later) |
+/// | 2 | events settled beyond an endpoint's window; events that are put off |
 /// | 1 | |
 pub const FORMAT_VERSION: u16 = 2;
 
