@@ -10,26 +10,19 @@ pub struct Shutdown(Arc<Stopping>);
 
 #[derive(Debug, Default)]
 struct Stopping {
-    state: Mutex<State>,
-    /// As in the state, for those who look often.
+    /// Rung at the stop. It is asked for under this lock, and none is added afterwards.
+    bells: Mutex<Vec<Bell>>,
     requested: AtomicBool,
     changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    requested: bool,
-    bells: Vec<Bell>,
 }
 
 impl Shutdown {
     /// Asks every waiting thread to stop. Safe to call twice.
     pub fn request(&self) {
         let bells = {
-            let mut state = self.state();
-            state.requested = true;
+            let mut bells = self.bells();
             self.0.requested.store(true, Ordering::SeqCst);
-            std::mem::take(&mut state.bells)
+            std::mem::take(&mut *bells)
         };
         self.0.changed.notify_all();
         for bell in bells {
@@ -44,28 +37,26 @@ impl Shutdown {
 
     /// Waits up to `pause`; returns true, at once, when the agent is stopping.
     pub fn wait(&self, pause: Duration) -> bool {
-        let (state, _) = self
-            .0
-            .changed
-            .wait_timeout_while(self.state(), pause, |state| !state.requested)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.requested
+        let goes_on = |_: &mut Vec<Bell>| !self.is_requested();
+        let changed = &self.0.changed;
+        drop(changed.wait_timeout_while(self.bells(), pause, goes_on));
+        self.is_requested()
     }
 
     /// Rings `bell` when the stop is asked for; at once when it already was.
     pub fn ring_at_stop(&self, bell: &Bell) {
-        let mut state = self.state();
-        if state.requested {
-            drop(state);
+        let mut bells = self.bells();
+        if self.is_requested() {
+            drop(bells);
             bell.ring();
         } else {
-            state.bells.retain(|bell| !bell.is_unheard());
-            state.bells.push(bell.clone());
+            bells.retain(|bell| !bell.is_unheard());
+            bells.push(bell.clone());
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn bells(&self) -> MutexGuard<'_, Vec<Bell>> {
+        self.0.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,7 +139,7 @@ mod tests {
         for _ in 0..100 {
             shutdown.ring_at_stop(&Bell::default());
         }
-        assert!(shutdown.state().bells.len() <= 1);
+        assert!(shutdown.bells().len() <= 1);
     }
 
     #[test]
