@@ -15,8 +15,8 @@
 //! ahead of its own where anything can be pushed. It is counted as taken from the disk beforehand
 //! (see [`Queue::has_room_ahead`](crate::queue::Queue::has_room_ahead)).
 
-use super::{GROUP_BYTES_MAX, Group, Ingest, Mailbox, Room, chain};
-use crate::event::Sequence;
+use super::{GROUP_BYTES_MAX, Group, Ingest, Mailbox, Room};
+use crate::queue::{Committed, QueueError};
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -24,46 +24,31 @@ use std::thread;
 const STACK_BYTES: usize = 256 << 10;
 
 impl Ingest {
-    /// Steps 4 and 5 for a full group, which `was_ahead` when it was read, and steps 2 and 3 of the next one meanwhile, where that may be.
-    pub(super) fn make_durable_reading_ahead(
-        &mut self,
-        group: &mut Group,
-        was_ahead: bool,
-    ) -> Result<Sequence, String> {
-        if !self.may_read_ahead(group, was_ahead) {
-            return self.make_durable(group);
-        }
-        self.keep_rejects(group)
-            .map_err(|error| format!("cannot set rows aside: {error}"))?;
+    /// Step 5 for a full group, and steps 2 and 3 of the next one meanwhile.
+    pub(super) fn commit_reading_ahead(&mut self, group: &Group) -> Result<Committed, QueueError> {
         let queue = self.queue.clone();
-        let (batches, state) = (&group.batches, &group.state);
-        let commit = || queue.commit_with(batches, state);
-        let committed = thread::scope(|scope| {
+        let commit = || queue.commit_with(&group.batches, &group.state);
+        thread::scope(|scope| {
             let thread = thread::Builder::new()
                 .name("ingest-commit".to_string())
                 .stack_size(STACK_BYTES)
                 .spawn_scoped(scope, commit);
-            match thread {
-                Ok(thread) => {
-                    let ahead = Group {
-                        bytes_elsewhere: group.bytes,
-                        ..self.new_group()
-                    };
-                    let mut ahead = self.read(ahead, Room::ForAll);
-                    self.derive(&mut ahead);
-                    self.ahead = Some(ahead).filter(|ahead| !ahead.is_empty());
-                    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-                }
-                // Too many threads on the machine: one after the other, then.
-                Err(_) => queue.commit_with(batches, state),
-            }
-        });
-        committed
-            .map(|committed| committed.first)
-            .map_err(|error| chain(&error))
+            // Too many threads on the machine: one after the other, then.
+            let Ok(thread) = thread else { return commit() };
+            let ahead = Group {
+                bytes_elsewhere: group.bytes,
+                ..self.new_group()
+            };
+            let mut ahead = self.read(ahead, Room::ForAll);
+            self.derive(&mut ahead);
+            self.ahead = Some(ahead).filter(|ahead| !ahead.is_empty());
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
-    fn may_read_ahead(&self, group: &Group, was_ahead: bool) -> bool {
+    /// Whether the next group may be read while `group`, which `was_ahead` when it was read, is
+    /// committed.
+    pub(super) fn may_read_ahead(&self, group: &Group, was_ahead: bool) -> bool {
         self.ahead.is_none()
             && group.bytes <= GROUP_BYTES_MAX / 2
             && !(was_ahead && self.intakes.iter().any(|intake| intake.waits_for_room()))

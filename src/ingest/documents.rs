@@ -145,7 +145,7 @@ impl Documents {
         if self.folder.is_old(&file, head) {
             // Renamed, or its mode changed, or what was to become of it did not.
             let position = self.folder.done(&file, head);
-            group.remember(&self.name, tells_nothing(position));
+            group.remember(&self.name, told_by(position, false));
             self.done.push((file.path, file.changed_ns));
             return;
         }
@@ -172,11 +172,7 @@ impl Documents {
         let has_told = came.fate == Fate::Told;
         group.add(&self.name, &place, &bytes, came);
         let position = self.folder.done(&file, head);
-        let position = match has_told {
-            true => position,
-            false => tells_nothing(position),
-        };
-        group.remember(&self.name, position);
+        group.remember(&self.name, told_by(position, has_told));
     }
 
     /// Says that files cannot be removed or moved, now and then.
@@ -219,11 +215,15 @@ fn understand(
     }
 }
 
-/// The position of a file of which no event is made: it need not be read again where events are lost.
-pub(super) fn tells_nothing(position: FilePosition) -> FilePosition {
-    FilePosition {
-        lines: Some(0),
-        ..position
+/// The position of a file of which an event is made, if it `has_told`; else it need not be read again
+/// where events are lost.
+pub(super) fn told_by(position: FilePosition, has_told: bool) -> FilePosition {
+    match has_told {
+        true => position,
+        false => FilePosition {
+            lines: Some(0),
+            ..position
+        },
     }
 }
 

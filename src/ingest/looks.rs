@@ -1,7 +1,8 @@
 //! Looks: when the files of a source are looked at whole.
 //!
 //! A look costs a `stat` for each file there is, however old: with a year of hourly files some ten
-//! milliseconds. It may take a small share of the time only. Between two looks the open files are
+//! milliseconds. It may take a small share of the time only, as far as nothing waits too long for it.
+//! Between two looks the open files are
 //! glanced at, and the directory watch calls for a look when names change or a file that is not
 //! open is written to.
 
@@ -15,15 +16,15 @@ pub const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// change all the time, a tenth of it goes into looking.
 const CALLED_AFTER: u32 = 9;
 
-/// Longest wait of a look that is called for. On a machine that stands still a look seems dear, and
-/// a rotation may delete meanwhile what was not seen.
-const CALLED_MOST: Duration = Duration::from_secs(2);
-
 /// The same for looks of the poll where nobody watches the directories: a fiftieth.
 const UNWATCHED_AFTER: u32 = 49;
 
 /// The same where the directories are watched, and a look finds only what the watch cannot see.
 const WATCHED_AFTER: u32 = 1_999;
+
+/// Longest wait of a look that is called for. On a machine that stands still a look seems dear, and
+/// a rotation may delete meanwhile what was not seen.
+const CALLED_MOST: Duration = Duration::from_secs(2);
 
 /// Longest time between two looks, unless `poll` is longer: so late at most is found what a watch
 /// cannot see, as the target of a link that is not the newest file.

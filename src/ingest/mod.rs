@@ -558,12 +558,8 @@ impl Ingest {
             };
         }
         let full = group.is_full();
-        let durable = if full && room == Room::ForAll {
-            self.make_durable_reading_ahead(&mut group, was_ahead)
-        } else {
-            self.make_durable(&mut group)
-        };
-        match durable {
+        let reads_ahead = full && room == Room::ForAll && self.may_read_ahead(&group, was_ahead);
+        match self.make_durable(&mut group, reads_ahead) {
             Ok(first) => {
                 let now = self.clock.now();
                 self.intakes
@@ -675,11 +671,14 @@ impl Ingest {
         }
     }
 
-    /// Steps 4 and 5.
-    fn make_durable(&mut self, group: &mut Group) -> Result<Sequence, String> {
+    /// Steps 4 and 5; where it `reads_ahead`, steps 2 and 3 of the next group meanwhile.
+    fn make_durable(&mut self, group: &mut Group, reads_ahead: bool) -> Result<Sequence, String> {
         self.keep_rejects(group)
             .map_err(|error| format!("cannot set rows aside: {error}"))?;
-        let committed = self.queue.commit_with(&group.batches, &group.state);
+        let committed = match reads_ahead {
+            true => self.commit_reading_ahead(group),
+            false => self.queue.commit_with(&group.batches, &group.state),
+        };
         committed
             .map(|committed| committed.first)
             .map_err(|error| chain(&error))

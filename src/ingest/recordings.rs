@@ -4,7 +4,7 @@
 //! names it, and is made of its name, its size and its first bytes.
 
 use super::Group;
-use super::documents::{head_hash, instant, keep_account, tells_nothing};
+use super::documents::{head_hash, instant, keep_account, told_by};
 use super::intake::{At, Came, Intake, due_with};
 use super::report::Report;
 use super::reread::{Reading, Reread};
@@ -77,11 +77,7 @@ impl Recordings {
             group.add(&self.name, &path, &[], came);
         }
         let position = self.folder.done(&file, hash);
-        let position = match has_told {
-            true => position,
-            false => tells_nothing(position),
-        };
-        group.remember(&self.name, position);
+        group.remember(&self.name, told_by(position, has_told));
     }
 
     /// What a finished recording comes to.
