@@ -70,12 +70,12 @@ pub(super) fn rows(
     let first_row = FirstRow::among(bytes, 0, &is_header).map_or([0; 32], |first| first.hash);
     let (mut at, mut line) = (0, 1_u64);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let (taken, lines) = match parser.next(rest, at == 0, is_whole) {
-            Step::Record {
-                record,
-                bytes,
-                lines,
-            } => {
+        let step = parser.next(rest, at == 0, is_whole);
+        let Some((bytes, lines)) = step.taken() else {
+            break;
+        };
+        match step {
+            Step::Record { record, .. } => {
                 let origin = Origin {
                     first_row: &first_row,
                     offset: at as u64,
@@ -84,24 +84,12 @@ pub(super) fn rows(
                 let mut told = Vec::new();
                 let fate = derive.take(&record, format, origin, now, &mut told);
                 see(line, Seen::Record(&record, fate, told));
-                (bytes, lines)
             }
-            Step::Rejected {
-                reject,
-                bytes,
-                lines,
-            } => {
-                see(line, Seen::Rejected(reject));
-                (bytes, lines)
-            }
-            Step::Unwanted { bytes, lines } => {
-                see(line, Seen::Unwanted);
-                (bytes, lines)
-            }
-            Step::Skipped { bytes, lines } => (bytes, lines),
-            Step::More => break,
-        };
-        at += taken;
+            Step::Rejected { reject, .. } => see(line, Seen::Rejected(reject)),
+            Step::Unwanted { .. } => see(line, Seen::Unwanted),
+            Step::Skipped { .. } | Step::More => {}
+        }
+        at += bytes;
         line += u64::from(lines);
     }
 }

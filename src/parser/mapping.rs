@@ -1,6 +1,7 @@
 //! Mappings of Asterisk's `cdr_custom`: the line of its configuration says what the columns are.
 
 use super::format::{ColumnTable, Format, FormatTable, LayoutTable, word_of};
+use super::template;
 use std::collections::HashSet;
 
 /// The preset whose rows follow a mapping.
@@ -68,10 +69,7 @@ pub fn format(preset: &Format, mapping: &str) -> Result<Format, String> {
         }],
         ..FormatTable::default()
     };
-    Format::from_table(&table).map_err(|problems| {
-        let texts: Vec<String> = problems.into_iter().map(|problem| problem.what).collect();
-        texts.join("; ")
-    })
+    template::made_of(&table)
 }
 
 const LIKE: &str = "write it as in cdr_custom.conf, like '${CSV_QUOTE(${CDR(src)})},${CSV_QUOTE(${CDR(dst)})},${CSV_QUOTE(${CDR(start)})}'";
@@ -79,11 +77,11 @@ const LIKE: &str = "write it as in cdr_custom.conf, like '${CSV_QUOTE(${CDR(src)
 /// The values of a mapping in order, each with its option, and what stands between them.
 fn take_apart(mapping: &str) -> Result<(Vec<(String, String)>, char), String> {
     let mut values = Vec::new();
-    let mut between = HashSet::new();
+    let mut between = Vec::new();
     let mut rest = mapping;
     while let Some((literal, behind)) = rest.split_once("${") {
         if !values.is_empty() {
-            between.insert(literal.replace(['"', ' '], ""));
+            between.push(literal);
         }
         let end =
             closing(behind).ok_or_else(|| format!("a value's brace is not closed; {LIKE}"))?;
@@ -91,13 +89,7 @@ fn take_apart(mapping: &str) -> Result<(Vec<(String, String)>, char), String> {
         values.push(named(value)?);
         rest = after.get(1..).unwrap_or_default();
     }
-    let mut letters = between.iter().map(|text| text.chars().collect::<Vec<_>>());
-    match (letters.next().as_deref(), letters.next()) {
-        (Some([delimiter]), None) if delimiter.is_ascii() => Ok((values, *delimiter)),
-        _ => Err(format!(
-            "the values do not all have the same one character between them; {LIKE}"
-        )),
-    }
+    Ok((values, template::delimiter(between, LIKE)?))
 }
 
 /// Where the brace that is open at the beginning of `text` is closed.

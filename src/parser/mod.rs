@@ -110,6 +110,19 @@ pub enum Step<'a> {
     More,
 }
 
+impl Step<'_> {
+    /// Bytes and lines it takes; none when it waits for more.
+    pub fn taken(&self) -> Option<(usize, u32)> {
+        match *self {
+            Self::Record { bytes, lines, .. }
+            | Self::Skipped { bytes, lines }
+            | Self::Unwanted { bytes, lines }
+            | Self::Rejected { bytes, lines, .. } => Some((bytes, lines)),
+            Self::More => None,
+        }
+    }
+}
+
 /// Reads records out of lines, by one format.
 #[derive(Debug)]
 pub struct Parser {

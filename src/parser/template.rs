@@ -96,23 +96,51 @@ pub fn format(preset: &Format, template: &str) -> Result<Format, String> {
         }],
         ..FormatTable::default()
     };
-    Format::from_table(&table).map_err(|problems| {
+    made_of(&table)
+}
+
+/// The format of a table that was made of a line of a switch's configuration; everything that stands in
+/// the way, as one text.
+pub(super) fn made_of(table: &FormatTable) -> Result<Format, String> {
+    Format::from_table(table).map_err(|problems| {
         let texts: Vec<String> = problems.into_iter().map(|problem| problem.what).collect();
         texts.join("; ")
     })
+}
+
+/// The one ASCII character that all of the texts between two values are, blanks and quotes aside.
+///
+/// # Errors
+///
+/// What is wrong, and what to write: `like` says that.
+pub(super) fn delimiter<'t>(
+    between: impl IntoIterator<Item = &'t str>,
+    like: &str,
+) -> Result<char, String> {
+    let bare: HashSet<String> = between
+        .into_iter()
+        .map(|text| text.replace(['"', ' '], ""))
+        .collect();
+    let mut letters = bare.iter().flat_map(|text| text.chars());
+    match (bare.len(), letters.next(), letters.next()) {
+        (1, Some(delimiter), None) if delimiter.is_ascii() => Ok(delimiter),
+        _ => Err(format!(
+            "the values do not all have the same one character between them; {like}"
+        )),
+    }
 }
 
 /// The variables of a template in order, what stands between their values, and whether in quotes.
 fn take_apart(template: &str) -> Result<(Vec<String>, char, bool), String> {
     const LIKE: &str = "write it as in cdr_csv.conf.xml, like '\"${caller_id_number}\",\"${destination_number}\",\"${start_stamp}\"'";
     let mut names = Vec::new();
-    let mut between = HashSet::new();
+    let mut between = Vec::new();
     let mut rest = template;
     let mut quoted = false;
     while let Some((literal, behind)) = rest.split_once("${") {
         quoted |= literal.contains('"');
         if !names.is_empty() {
-            between.insert(literal.replace(['"', ' '], ""));
+            between.push(literal);
         }
         let (name, after) = behind
             .split_once('}')
@@ -125,13 +153,7 @@ fn take_apart(template: &str) -> Result<(Vec<String>, char, bool), String> {
         names.push(name.to_string());
         rest = after;
     }
-    let mut letters = between.iter().map(|text| text.chars().collect::<Vec<_>>());
-    match (letters.next().as_deref(), letters.next()) {
-        (Some([delimiter]), None) if delimiter.is_ascii() => Ok((names, *delimiter, quoted)),
-        _ => Err(format!(
-            "the values do not all have the same one character between them; {LIKE}"
-        )),
-    }
+    Ok((names, delimiter(between, LIKE)?, quoted))
 }
 
 #[cfg(test)]

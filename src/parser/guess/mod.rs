@@ -192,39 +192,23 @@ pub fn each_row(sample: Sample<'_>, settings: Settings, mut each: impl FnMut(Row
     let (mut at, mut line, mut rows) = (0, 1, 0);
     while at < sample.bytes.len() && rows < ROWS_MAX {
         let rest = sample.bytes.get(at..).unwrap_or_default();
-        let (taken, lines) = match parser.next(rest, at == 0, sample.is_whole) {
-            Step::Record {
-                record,
-                bytes,
-                lines,
-            } => {
-                let raw = rest.get(..bytes).unwrap_or_default();
-                each(Row::Good {
-                    record,
-                    raw,
-                    offset: at,
-                });
-                (bytes, lines)
-            }
-            Step::Unwanted { bytes, lines } => {
-                each(Row::Unwanted);
-                (bytes, lines)
-            }
-            Step::Rejected {
-                reject,
-                bytes,
-                lines,
-            } => {
-                each(Row::Bad(line, reject.to_string()));
-                (bytes, lines)
-            }
-            Step::Skipped { bytes, lines } => {
-                (at, line) = (at + bytes, line + lines as usize);
-                continue;
-            }
-            Step::More => break,
+        let step = parser.next(rest, at == 0, sample.is_whole);
+        let Some((bytes, lines)) = step.taken() else {
+            break;
         };
-        (at, line, rows) = (at + taken, line + lines as usize, rows + 1);
+        let row = match step {
+            Step::Record { record, .. } => Some(Row::Good {
+                record,
+                raw: rest.get(..bytes).unwrap_or_default(),
+                offset: at,
+            }),
+            Step::Unwanted { .. } => Some(Row::Unwanted),
+            Step::Rejected { reject, .. } => Some(Row::Bad(line, reject.to_string())),
+            Step::Skipped { .. } | Step::More => None,
+        };
+        rows += usize::from(row.is_some());
+        row.into_iter().for_each(&mut each);
+        (at, line) = (at + bytes, line + lines as usize);
     }
 }
 
