@@ -1,6 +1,6 @@
 //! `switchhook schema`: what a receiver gets, as JSON Schema.
 
-use super::{CONFIG_DEFAULT, Exit, screen};
+use super::{CONFIG_DEFAULT, Exit, screen, signing};
 use crate::config::{Config, EndpointConfig};
 use crate::delivery::profile::{Profile, kinds, redacted, schema, schema_of};
 use crate::event::shape::{self, Shape};
@@ -67,10 +67,12 @@ fn of_endpoint(name: &str, arguments: &SchemaArguments) -> Exit {
             return Exit::Configuration;
         }
     };
-    let mut endpoints = config.endpoints.iter();
-    let Some(endpoint) = endpoints.find(|it| *it.endpoint.name == *name) else {
-        screen::complaint(format_args!("there is no endpoint {name:?}"));
-        return Exit::Usage;
+    let endpoint = match signing::configured(&config, name) {
+        Ok(endpoint) => endpoint,
+        Err(what) => {
+            screen::complaint(what);
+            return Exit::Usage;
+        }
     };
     let shapes = shapes_for(endpoint, &config);
     let mut known: Vec<String> = shapes.iter().map(|shape| shape.kind.to_string()).collect();

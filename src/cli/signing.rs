@@ -94,21 +94,24 @@ fn endpoint(path: &Path, name: &str) -> Result<EndpointConfig, Refusal> {
         let what = problems.to_string();
         (what, Exit::Configuration)
     })?;
-    let names: Vec<String> = config
-        .endpoints
-        .iter()
-        .map(|it| it.endpoint.name.to_string())
-        .collect();
-    let mut endpoints = config.endpoints.into_iter();
-    endpoints
-        .find(|it| *it.endpoint.name == *name)
+    match configured(&config, name) {
+        Ok(endpoint) => Ok(endpoint.clone()),
+        Err(what) => Err((what, Exit::Usage)),
+    }
+}
+
+/// The endpoint called `name`, or what to say where there is none.
+pub fn configured<'c>(config: &'c Config, name: &str) -> Result<&'c EndpointConfig, String> {
+    let names = || config.endpoints.iter().map(|it| &*it.endpoint.name);
+    let place = names().position(|own| own == name);
+    place
+        .and_then(|place| config.endpoints.get(place))
         .ok_or_else(|| {
-            let what = format!(
-                "no endpoint is called {name:?} in {}; there are: {}",
-                path.display(),
+            let names: Vec<&str> = names().collect();
+            format!(
+                "there is no endpoint {name:?}; there are {}",
                 names.join(", ")
-            );
-            (what, Exit::Usage)
+            )
         })
 }
 

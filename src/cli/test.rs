@@ -1,6 +1,6 @@
 //! `switchhook test`: one signed event to one endpoint, and everything that is seen of it.
 
-use super::{CONFIG_DEFAULT, Exit, screen};
+use super::{CONFIG_DEFAULT, Exit, screen, signing};
 use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::config::{self, Config, EndpointConfig, signature};
 use crate::control::mask::masked_text;
@@ -103,20 +103,13 @@ pub fn test(arguments: &TestArguments) -> Exit {
             return Exit::Configuration;
         }
     };
-    let mut endpoints = config.endpoints.iter();
-    let Some(endpoint) = endpoints.find(|it| *it.endpoint.name == *name) else {
-        let names: Vec<&str> = config
-            .endpoints
-            .iter()
-            .map(|it| &*it.endpoint.name)
-            .collect();
-        screen::complaint(format_args!(
-            "there is no endpoint {name:?}; there are {}",
-            names.join(", ")
-        ));
-        return Exit::Usage;
-    };
-    send_and_show(arguments, endpoint, &config.node)
+    match signing::configured(&config, name) {
+        Ok(endpoint) => send_and_show(arguments, endpoint, &config.node),
+        Err(what) => {
+            screen::complaint(what);
+            Exit::Usage
+        }
+    }
 }
 
 /// An endpoint made of what the command line says.
@@ -228,9 +221,8 @@ fn show_all(endpoint: &EndpointConfig, queued: &Queued, trials: &[(Arc<Endpoint>
         screen::line("");
         screen::line(screen::styled(style, told));
     }
-    let exits = trials.iter().map(|(_, trial)| exit_of(&trial.outcome));
+    let mut exits = trials.iter().map(|(_, trial)| exit_of(&trial.outcome));
     exits
-        .into_iter()
         .find(|exit| *exit != Exit::Success)
         .unwrap_or(Exit::Success)
 }
