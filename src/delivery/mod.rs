@@ -49,7 +49,7 @@ use crate::event::Sequence;
 use crate::ingest::{AlertBox, Told};
 use crate::progress::{Progress, Pulse};
 use crate::shutdown::{Bell, Shutdown};
-use crate::tap::{Attempt, Recent, Seen, Tap};
+use crate::tap::{Attempt, RECENT_MAX, Recent, Seen, Tap};
 use alert::Raiser;
 use counts::Counts;
 use crew::{Crew, Made};
@@ -669,9 +669,6 @@ impl Mates {
             elapsed,
         );
         self.show(&entry, &outcome, elapsed);
-        for other in &entry.others {
-            self.show(other, &outcome, elapsed);
-        }
         Some(Made {
             entry,
             outcome,
@@ -703,23 +700,31 @@ impl Mates {
         }
     }
 
-    /// Keeps an attempt that has ended for whoever looks later, and shows it to those who watch.
+    /// Keeps the attempts that a request was, one for each of its events, for whoever looks later, and
+    /// shows them to those who watch. Without these, no more are made of a batch than are kept.
     fn show(&self, entry: &Entry, outcome: &Outcome, elapsed: Duration) {
         let (word, error) = attempt::words(outcome);
-        let attempt = Arc::new(Attempt {
-            endpoint: Arc::clone(&self.endpoint.name),
-            sequence: entry.queued.sequence,
-            id: entry.queued.event.id,
-            kind: Arc::clone(&entry.queued.event.kind),
-            number: entry.request(),
-            outcome: word,
-            error: error.to_string(),
-            elapsed,
-            at: self.clock.wall(),
-        });
-        self.recent.keep(Arc::clone(&attempt));
-        if self.tap.is_watched() {
-            self.tap.show(Seen::Attempt(attempt));
+        let (at, is_watched) = (self.clock.wall(), self.tap.is_watched());
+        let passed = match is_watched {
+            true => 0,
+            false => (1 + entry.others.len()).saturating_sub(RECENT_MAX),
+        };
+        for entry in std::iter::once(entry).chain(&entry.others).skip(passed) {
+            let attempt = Arc::new(Attempt {
+                endpoint: Arc::clone(&self.endpoint.name),
+                sequence: entry.queued.sequence,
+                id: entry.queued.event.id,
+                kind: Arc::clone(&entry.queued.event.kind),
+                number: entry.request(),
+                outcome: word,
+                error: error.to_string(),
+                elapsed,
+                at,
+            });
+            self.recent.keep(Arc::clone(&attempt));
+            if is_watched {
+                self.tap.show(Seen::Attempt(attempt));
+            }
         }
     }
 }
