@@ -375,24 +375,31 @@ impl Drop for Terminal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::pty::openpty;
+    use nix::pty::{OpenptyResult, openpty};
     use std::io::Write;
     use std::thread;
+
+    /// How the terminal treats keys.
+    fn modes(pty: &OpenptyResult) -> String {
+        format!("{:?}", tcgetattr(&pty.slave).unwrap().local_flags)
+    }
+
+    fn taken(pty: &OpenptyResult) -> Arc<Held> {
+        let side = || pty.slave.try_clone().unwrap();
+        let held = Held::of(side(), side());
+        held.take().unwrap();
+        held
+    }
 
     #[test]
     fn a_panic_in_any_thread_gives_the_terminal_back_as_it_was() {
         let pty = openpty(None, None).unwrap();
-        let modes = || format!("{:?}", tcgetattr(&pty.slave).unwrap().local_flags);
-        let before = modes();
-        let held = Held::of(
-            pty.slave.try_clone().unwrap(),
-            pty.slave.try_clone().unwrap(),
-        );
-        held.take().unwrap();
-        assert!(!modes().contains("ICANON") && modes().contains("ISIG"));
+        let before = modes(&pty);
+        let held = taken(&pty);
+        assert!(!modes(&pty).contains("ICANON") && modes(&pty).contains("ISIG"));
         held.give_back_in_panic();
         assert!(thread::spawn(|| panic!("as a test")).join().is_err());
-        assert_eq!(modes(), before);
+        assert_eq!(modes(&pty), before);
         // Whoever comes later finds that it is done.
         held.give_back();
         drop(held);
@@ -405,13 +412,8 @@ mod tests {
     #[test]
     fn a_terminal_that_takes_nothing_holds_up_neither_a_signal_nor_the_end() {
         let pty = openpty(None, None).unwrap();
-        let modes = || format!("{:?}", tcgetattr(&pty.slave).unwrap().local_flags);
-        let before = modes();
-        let held = Held::of(
-            pty.slave.try_clone().unwrap(),
-            pty.slave.try_clone().unwrap(),
-        );
-        held.take().unwrap();
+        let before = modes(&pty);
+        let held = taken(&pty);
         let (mut raised, signals) = UnixStream::pair().unwrap();
         let screen = "x".repeat(1 << 20);
         let writing = thread::scope(|scope| {
@@ -421,6 +423,6 @@ mod tests {
         });
         assert!(!writing.unwrap(), "nobody reads a megabyte");
         held.give_back();
-        assert_eq!(modes(), before);
+        assert_eq!(modes(&pty), before);
     }
 }
