@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 pub(super) const DIRECTORY: &str = "later";
 
 /// Most runs of one endpoint. With what delivery puts off at a time that is room for a quarter of a
-/// million events at least; `disk_max` ends it for most.
+/// million events at least; their share of `disk_max` ends it for most.
 pub const RUNS_MAX: usize = 2_048;
 
 /// Longest run, in bytes; one event more than that is possible. It is made in memory.
