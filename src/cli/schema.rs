@@ -67,12 +67,9 @@ fn of_endpoint(name: &str, arguments: &SchemaArguments) -> Exit {
             return Exit::Configuration;
         }
     };
-    let endpoint = match signing::configured(&config, name) {
-        Ok(endpoint) => endpoint,
-        Err(what) => {
-            screen::complaint(what);
-            return Exit::Usage;
-        }
+    let Ok(endpoint) = signing::configured(&config, name) else {
+        screen::complaint(format_args!("there is no endpoint {name:?}"));
+        return Exit::Usage;
     };
     let shapes = shapes_for(endpoint, &config);
     let mut known: Vec<String> = shapes.iter().map(|shape| shape.kind.to_string()).collect();

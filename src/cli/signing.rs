@@ -96,11 +96,15 @@ fn endpoint(path: &Path, name: &str) -> Result<EndpointConfig, Refusal> {
     })?;
     match configured(&config, name) {
         Ok(endpoint) => Ok(endpoint.clone()),
-        Err(what) => Err((what, Exit::Usage)),
+        Err(names) => {
+            let path = path.display();
+            let what = format!("no endpoint is called {name:?} in {path}; there are: {names}");
+            Err((what, Exit::Usage))
+        }
     }
 }
 
-/// The endpoint called `name`, or what to say where there is none.
+/// The endpoint called `name`; where there is none, the names of those there are.
 pub fn configured<'c>(config: &'c Config, name: &str) -> Result<&'c EndpointConfig, String> {
     let names = || config.endpoints.iter().map(|it| &*it.endpoint.name);
     let place = names().position(|own| own == name);
@@ -108,10 +112,7 @@ pub fn configured<'c>(config: &'c Config, name: &str) -> Result<&'c EndpointConf
         .and_then(|place| config.endpoints.get(place))
         .ok_or_else(|| {
             let names: Vec<&str> = names().collect();
-            format!(
-                "there is no endpoint {name:?}; there are {}",
-                names.join(", ")
-            )
+            names.join(", ")
         })
 }
 

@@ -105,7 +105,8 @@ pub fn test(arguments: &TestArguments) -> Exit {
     };
     match signing::configured(&config, name) {
         Ok(endpoint) => send_and_show(arguments, endpoint, &config.node),
-        Err(what) => {
+        Err(names) => {
+            let what = format_args!("there is no endpoint {name:?}; there are {names}");
             screen::complaint(what);
             Exit::Usage
         }
