@@ -140,6 +140,7 @@ impl Lane {
         self.stored
             .retain(|(_, sequence), _| !gone.contains(sequence));
         self.later.delivered = self.counts.delivered;
+        self.later.again_at = now;
         match self.queue.put_off_now(&self.endpoint.name) {
             Ok(left) => self.note_put_off(left, now, wall),
             Err(_) => self.doubt(now),
