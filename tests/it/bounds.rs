@@ -40,6 +40,8 @@ struct Most {
     disk: u64,
     memory: u64,
     files: usize,
+    /// What was open when the most was.
+    open: Vec<String>,
     samples: u32,
 }
 
@@ -50,10 +52,20 @@ impl Most {
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kibibytes = resident.and_then(|text| text.split_whitespace().next()?.parse().ok());
         self.memory = self.memory.max(kibibytes.unwrap_or(0) << 10);
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-        self.files = self.files.max(files);
+        let open = open_files(pid);
+        if open.len() > self.files {
+            (self.files, self.open) = (open.len(), open);
+        }
         self.samples += 1;
     }
+}
+
+/// What each descriptor of the process stands for.
+fn open_files(pid: u32) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    let target = |entry: fs::DirEntry| fs::read_link(entry.path()).ok();
+    let targets = entries.flatten().filter_map(target);
+    targets.map(|path| path.display().to_string()).collect()
 }
 
 /// Bytes on disk of everything under `directory`, as `du` counts them.

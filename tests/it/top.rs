@@ -2,13 +2,14 @@
 
 use crate::control::{billing, vos3000};
 use crate::support::{Bench, has, receiver, skip, switchhook, text, wait_until};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::tcgetattr;
 use nix::unistd::{Pid, ttyname};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -40,6 +41,10 @@ impl Screen {
             ws_ypixel: 0,
         };
         let terminal = openpty(Some(&size), None).unwrap();
+        // Agents of other tests, started meanwhile, are to inherit none of it.
+        for side in [terminal.master.as_fd(), terminal.slave.as_fd()] {
+            fcntl(side, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+        }
         let side = || Stdio::from(terminal.slave.try_clone().unwrap());
         let child = command
             .stdin(side())
