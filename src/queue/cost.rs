@@ -143,6 +143,7 @@ fn a_sync_that_fails_once_is_a_commit_that_failed() {
         tail_bytes: 0,
         life: 1,
         finished: None,
+        unread_bytes: 0,
     };
     let mut group = batch(events(20, 200));
     group.positions.push(position(4_000));

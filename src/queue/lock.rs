@@ -140,14 +140,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("version");
         check_version(directory.path()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "3\n");
         check_version(directory.path()).unwrap();
-        fs::write(&path, "3\n").unwrap();
+        fs::write(&path, "4\n").unwrap();
         assert!(matches!(
             check_version(directory.path()),
-            Err(QueueError::NewerVersion { found: 3 })
+            Err(QueueError::NewerVersion { found: 4 })
         ));
-        assert_eq!(fs::read_to_string(&path).unwrap(), "3\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "4\n");
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         assert!(!refuse_newer(directory.path()).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "1\n", "only looked at");
         check_version(directory.path()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "3\n");
     }
 
     #[test]
@@ -178,6 +178,6 @@ mod tests {
         }
         fs::write(&path, "").unwrap();
         check_version(directory.path()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "3\n");
     }
 }

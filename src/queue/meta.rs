@@ -12,9 +12,10 @@ use crate::event::Sequence;
 ///
 /// | version | new in it |
 /// |---|---|
+/// | 3 | positions with what was seen and not read |
 /// | 2 | events settled beyond an endpoint's window; events that are put off |
 /// | 1 | |
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 
 /// Oldest version that is read. What it lacks is nothing that has to be written anew: a directory of
 /// it becomes one of [`FORMAT_VERSION`] by being opened.
@@ -129,9 +130,10 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_told_from_damage() {
-        assert_eq!(Meta::decode(&[0, 3, 99, 99]), Err(MetaError::Newer(3)));
+        assert_eq!(Meta::decode(&[0, 4, 99, 99]), Err(MetaError::Newer(4)));
         assert_eq!(Meta::decode(&[0, 1, 99]), Err(MetaError::Damaged));
         assert_eq!(Meta::decode(&[0, 2, 99]), Err(MetaError::Damaged));
+        assert_eq!(Meta::decode(&[0, 3, 99]), Err(MetaError::Damaged));
         assert_eq!(Meta::decode(&[0, 0, 99]), Err(MetaError::Damaged));
         assert_eq!(Meta::decode(&[]), Err(MetaError::Damaged));
     }

@@ -7,10 +7,15 @@ use super::encoding::{Fields, put_bytes, put_count, put_option, truncated};
 use crate::event::Sequence;
 use crate::source::{FileKey, FilePosition, Finished};
 
-const VERSION: u8 = 1;
+/// What is written: version 1, behind it the packed file that was read to its end, if it is one,
+/// and the bytes that had been seen and not read.
+const VERSION: u8 = 3;
 
-/// Version 1 with a packed file that was read to its end behind it.
+/// Version 1 with a packed file that was read to its end behind it; still read.
 const VERSION_FINISHED: u8 = 2;
+
+/// Still read.
+const VERSION_PLAIN: u8 = 1;
 
 /// Longest path kept with a position, in bytes: Linux' own limit. It only serves messages, so a
 /// longer one is cut.
@@ -18,10 +23,7 @@ const PATH_BYTES_MAX: usize = 4_096;
 
 /// The value to store for a position; every event before it has a sequence before `behind`.
 pub(super) fn encode(position: &FilePosition, behind: Sequence) -> Vec<u8> {
-    let mut out = vec![match position.finished {
-        None => VERSION,
-        Some(_) => VERSION_FINISHED,
-    }];
+    let mut out = vec![VERSION];
     out.extend_from_slice(&behind.0.to_be_bytes());
     out.extend_from_slice(&position.key.device.to_be_bytes());
     out.extend_from_slice(&position.key.inode.to_be_bytes());
@@ -39,10 +41,11 @@ pub(super) fn encode(position: &FilePosition, behind: Sequence) -> Vec<u8> {
     out.extend_from_slice(&position.tail.to_be_bytes());
     out.extend_from_slice(&position.tail_bytes.to_be_bytes());
     put_count(&mut out, u64::from(position.life));
-    if let Some(finished) = position.finished {
-        put_count(&mut out, finished.bytes);
+    put_option(&mut out, position.finished, |out, finished| {
+        put_count(out, finished.bytes);
         out.extend_from_slice(&finished.modified_ns.to_be_bytes());
-    }
+    });
+    put_count(&mut out, position.unread_bytes);
     out
 }
 
@@ -50,7 +53,7 @@ pub(super) fn encode(position: &FilePosition, behind: Sequence) -> Vec<u8> {
 pub(super) fn decode(value: &[u8]) -> Option<(FilePosition, Sequence)> {
     let mut fields = Fields(value);
     let version = fields.byte()?;
-    if !matches!(version, VERSION | VERSION_FINISHED) {
+    if !matches!(version, VERSION_PLAIN | VERSION_FINISHED | VERSION) {
         return None;
     }
     let behind = Sequence(fields.u64()?);
@@ -69,15 +72,25 @@ pub(super) fn decode(value: &[u8]) -> Option<(FilePosition, Sequence)> {
         tail_bytes: fields.u16()?,
         life: u32::try_from(fields.count()?).ok()?,
         finished: None,
+        unread_bytes: 0,
     };
-    if version == VERSION_FINISHED {
-        position.finished = Some(Finished {
-            bytes: fields.count()?,
-            modified_ns: fields.i64()?,
-        });
+    match version {
+        VERSION_PLAIN => {}
+        VERSION_FINISHED => position.finished = Some(take_finished(&mut fields)?),
+        _ => {
+            position.finished = fields.option(take_finished)?;
+            position.unread_bytes = fields.count()?;
+        }
     }
     fields.end()?;
     Some((position, behind))
+}
+
+fn take_finished(fields: &mut Fields<'_>) -> Option<Finished> {
+    Some(Finished {
+        bytes: fields.count()?,
+        modified_ns: fields.i64()?,
+    })
 }
 
 #[cfg(test)]
@@ -102,7 +115,7 @@ pub(super) mod tests {
             any::<u64>(),
             hashes,
             any::<u32>(),
-            any::<Option<(u64, i64)>>(),
+            (any::<Option<(u64, i64)>>(), any::<u64>()),
         )
             .prop_map(
                 |(
@@ -113,7 +126,7 @@ pub(super) mod tests {
                     head_bytes,
                     (head, tail, tail_bytes, first_row),
                     life,
-                    finished,
+                    (finished, unread_bytes),
                 )| FilePosition {
                     key,
                     path,
@@ -126,6 +139,7 @@ pub(super) mod tests {
                     tail_bytes,
                     life,
                     finished: finished.map(|(bytes, modified_ns)| Finished { bytes, modified_ns }),
+                    unread_bytes,
                 },
             )
     }
@@ -135,6 +149,28 @@ pub(super) mod tests {
         fn a_position_comes_back_as_it_was(position in any_position()) {
             let value = encode(&position, Sequence(9));
             prop_assert_eq!(decode(&value), Some((position, Sequence(9))));
+        }
+
+        #[test]
+        fn a_position_of_an_older_version_is_read_and_had_nothing_unread(position in any_position()) {
+            let of_now = FilePosition { unread_bytes: 0, ..position };
+            let mut value = encode(&of_now, Sequence(9));
+            // What stands at the end: whether it is finished, how, and what was unread.
+            let end = value.len();
+            value.remove(end - 1);
+            match of_now.finished {
+                None => {
+                    value.remove(end - 2);
+                    value[0] = VERSION_PLAIN;
+                }
+                Some(finished) => {
+                    let mut how = Vec::new();
+                    put_count(&mut how, finished.bytes);
+                    value.remove(end - 2 - how.len() - 8);
+                    value[0] = VERSION_FINISHED;
+                }
+            }
+            prop_assert_eq!(decode(&value), Some((of_now, Sequence(9))));
         }
 
         #[test]

@@ -117,6 +117,7 @@ fn what_was_committed_is_there_after_a_crash() {
         tail_bytes: 256,
         life: 1,
         finished: None,
+        unread_bytes: 900,
     };
     let mut batch = batch(events(20, 600));
     batch.positions.push(position.clone());
@@ -339,11 +340,11 @@ fn a_newer_version_is_refused_untouched() {
     let queue = open(&directory);
     queue.commit(&[batch(events(5, 60))]).unwrap();
     drop(queue);
-    fs::write(directory.path().join("version"), "3\n").unwrap();
+    fs::write(directory.path().join("version"), "4\n").unwrap();
     let before = files_of(directory.path());
     let error = Queue::open(directory.path(), "node").unwrap_err();
     assert!(
-        matches!(error, QueueError::NewerVersion { found: 3 }),
+        matches!(error, QueueError::NewerVersion { found: 4 }),
         "{error:?}"
     );
     assert_eq!(files_of(directory.path()), before);

@@ -17,7 +17,7 @@ use super::known::{CopyOf, Known, Mark, Marks, Owed, Presence, Standing};
 use super::read::READ_BYTES_USUAL;
 use super::tail::{Content, TailError};
 use super::{Change, FileKey, FilePosition, Gap, GapCause, HEAD_BYTES_MAX, Source, SourceError};
-use super::{TAIL_BYTES_MAX, start};
+use super::{Rotated, TAIL_BYTES_MAX, rotated, start};
 use crate::clock::UnixMs;
 use memchr::memrchr;
 use std::collections::{HashMap, HashSet};
@@ -235,13 +235,11 @@ impl Source {
             Verdict::New => {
                 known.standing = Standing::Sure;
                 known.rewind();
-                let path = Arc::clone(&known.path);
-                self.newcomers.push((path, self.looks));
+                self.newcomers.push(Newcomer::of(known, self.looks));
             }
             Verdict::Copy(copy_of) => {
                 known.copy_of = Some(copy_of);
-                let path = Arc::clone(&known.path);
-                self.newcomers.push((path, self.looks));
+                self.newcomers.push(Newcomer::of(known, self.looks));
             }
             Verdict::Heir(heir) => {
                 let parent = &heir.parent;
@@ -252,7 +250,7 @@ impl Source {
                 }
                 self.inherit(key, &heir);
                 for elder in &heir.elders {
-                    self.forget_elder(*elder);
+                    self.leave_to(*elder, key, heir.length);
                 }
                 let heir = self.files.get(&key).map(Parent::of);
                 parents.entry(head).or_default().extend(heir);
@@ -474,7 +472,7 @@ impl Source {
         known.first = None;
         known.rewind();
         known.standing = Standing::Sure;
-        let position = known.position.clone();
+        let position = known.kept();
         let path = Arc::clone(&known.path);
         self.supersede(key);
         self.untold.positions.push(position);
@@ -501,7 +499,7 @@ impl Source {
                     known.saved_up_to = known.size;
                 }
             }
-            Of::File(_) => self.forget_elder(parent.of),
+            Of::File(_) => self.leave_to(parent.of, key, heir.length),
         }
         if parent.path == path {
             // Of others that had the name between the two, and perhaps this inode, nothing was read;
@@ -514,11 +512,23 @@ impl Source {
         }
     }
 
-    /// Forgets a file that is gone, and what was lost with it: another one holds it.
-    fn forget_elder(&mut self, elder: Of) {
+    /// Forgets a file that is gone, and what was lost with it: the one known as `heir`, `length`
+    /// bytes long, holds it. Where that is shorter, it waits for what is missing.
+    fn leave_to(&mut self, elder: Of, heir: FileKey, length: Option<u64>) {
         let Of::File(of) = elder else {
             return;
         };
+        if let Some(gone) = self.files.get_mut(&of)
+            && gone.owed.is_some()
+            && length.is_some_and(|length| length < gone.size)
+        {
+            gone.goes_on_in = Some(heir);
+            return;
+        }
+        self.forget_elder(of);
+    }
+
+    fn forget_elder(&mut self, of: FileKey) {
         self.tell_read(of);
         if let Some(gone) = self.files.remove(&of) {
             if let Some(age) = gone.unread_as {
@@ -534,12 +544,18 @@ impl Source {
     /// position is not told, until a copy of this one was found or one more look found none: a
     /// directory in which files are being renamed is not always listed whole. So a crash finds
     /// the position in the old life, and the copy is known again.
-    pub(super) fn end_life(&mut self, past: Past) {
+    ///
+    /// What `is_other`, another file for certain, goes on at once if nothing of the old one was
+    /// left to read: after a crash a copy of that would be read whole, with the same ids.
+    pub(super) fn end_life(&mut self, past: Past, is_other: bool) {
         if self.pasts.len() >= PASTS_MAX {
             self.pasts.remove(0);
         }
         if let Some(known) = self.files.get_mut(&past.position.key) {
-            known.is_held = true;
+            known.is_held = !is_other || past.lost != Lost::Nothing;
+            if !known.is_held {
+                self.untold.positions.push(known.kept());
+            }
         }
         self.pasts.push(past);
     }
@@ -554,16 +570,20 @@ impl Source {
         let (look, now) = (self.looks, self.looked_at);
         self.pasts.retain(|past| now.since(past.since) < PAST_KEPT);
         self.newcomers
-            .retain(|(_, met)| look <= met + 2 * LOOKS_FOR_COPY);
-        // Of a file that was listed and gone before it was opened nothing is known but its name: a
-        // generation of that name that is read whole, or is a copy of one that is read, is taken for it.
+            .retain(|newcomer| look <= newcomer.look + 2 * LOOKS_FOR_COPY);
+        // Of a file that was listed and gone before it was opened nothing is known but its name and
+        // length: a generation of that name that is read whole, or is a copy of one that is read, is
+        // taken for it, and so is a file that has the name now.
         let newcomers = std::mem::take(&mut self.newcomers);
-        let is_read_whole = |position: &FilePosition, path: &Path| {
-            let path = path.as_os_str().as_encoded_bytes();
+        let is_elsewhere = matches!(self.settings.rotated, Rotated::Given(_));
+        let is_read_whole = |position: &FilePosition, path: &Path, size: u64| {
             let mut newcomers = newcomers.iter();
             position.offset == 0
-                && newcomers.any(|(new, _)| new.as_os_str().as_encoded_bytes().starts_with(path))
+                && newcomers.any(|newcomer| newcomer.may_be(path, size, is_elsewhere))
         };
+        let heirs = self.files.values().filter_map(|known| known.goes_on_in);
+        let size_of = |heir| Some((heir, self.files.get(&heir)?.size));
+        let heirs: HashMap<FileKey, u64> = heirs.filter_map(size_of).collect();
         let is_waited_for = self.files.values().any(Known::may_be_a_copy);
         let is_clear = found_any && !is_waited_for;
         let is_due = |since: UnixMs| is_clear || now.since(since) >= COPY_AWAITED;
@@ -574,7 +594,7 @@ impl Source {
             past.is_awaited = false;
             let bytes = match std::mem::replace(&mut past.lost, Lost::Nothing) {
                 Lost::Nothing => continue,
-                _ if is_read_whole(&past.position, &past.path) => continue,
+                _ if is_read_whole(&past.position, &past.path, past.size) => continue,
                 Lost::Seen(bytes) => Some(bytes),
                 Lost::Unknown => None,
             };
@@ -585,13 +605,19 @@ impl Source {
         for (key, known) in &mut self.files {
             if known.is_held && !awaited.contains(key) {
                 known.is_held = false;
-                self.untold.positions.push(known.position.clone());
+                self.untold.positions.push(known.kept());
             }
             let is_over = |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since);
             let due = known.owed.take_if(|owed| is_over(owed));
             if let Some(Owed { bytes, cause, .. }) = due
-                && !is_read_whole(&known.position, &known.path)
+                && !is_read_whole(&known.position, &known.path, known.size)
             {
+                let heir = known.goes_on_in.and_then(|heir| heirs.get(&heir));
+                let from = heir.map_or(0, |&size| size.max(known.position.offset));
+                let bytes = bytes.min(known.size.saturating_sub(from));
+                if bytes == 0 {
+                    continue;
+                }
                 self.untold.changes.push(Change::Gap(Gap {
                     path: Arc::clone(&known.path),
                     position: known.position.clone(),
@@ -612,6 +638,32 @@ impl Source {
             known.standing == Standing::Doubtful && known.is_here() && known.parked_at.is_none()
         };
         self.pasts.iter().any(is_new) || self.files.values().any(is_doubtful)
+    }
+}
+
+/// A file that is read whole, or is a copy of one that is read, since the look that found it.
+#[derive(Debug)]
+pub struct Newcomer {
+    path: Arc<Path>,
+    /// Its length; `None` for a packed one, whose text has another.
+    size: Option<u64>,
+    look: u64,
+}
+
+impl Newcomer {
+    fn of(known: &Known, look: u64) -> Newcomer {
+        Newcomer {
+            path: Arc::clone(&known.path),
+            size: known.packed_bytes.is_none().then_some(known.size),
+            look,
+        }
+    }
+
+    /// Whether it may be what has become of a file of which nothing was read and that was at `path`
+    /// and `size` bytes long. Where generations `are_elsewhere`, their directory says nothing.
+    fn may_be(&self, path: &Path, size: u64, are_elsewhere: bool) -> bool {
+        let is_long_enough = self.size.is_none_or(|own| own >= size);
+        is_long_enough && rotated::is_generation(&self.path, path, are_elsewhere)
     }
 }
 

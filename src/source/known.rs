@@ -89,6 +89,11 @@ pub struct Known {
     pub owed: Option<Owed>,
     /// So far its bytes are in the file that has taken its name too.
     pub saved_up_to: u64,
+    /// The file that goes on where this one was read to, but was shorter when it was found.
+    pub goes_on_in: Option<FileKey>,
+    /// When the queue was last asked to keep what there is to be read in it, beside a position that
+    /// did not move; by the clock of the looks.
+    pub kept_at: UnixMs,
 }
 
 /// Bytes lost with a file that is gone.
@@ -197,7 +202,10 @@ pub enum Came {
         from: Arc<Path>,
     },
     /// Nothing had that device and inode at the look before.
-    Back,
+    Back {
+        /// The path before.
+        from: Arc<Path>,
+    },
 }
 
 /// What has to be done before a file may be read; the later one includes the earlier.
@@ -275,7 +283,7 @@ impl Known {
         Known {
             path: Path::new(&position.path).into(),
             came: Came::Stayed,
-            size: 0,
+            size: position.offset.saturating_add(position.unread_bytes),
             modified_ns: 0,
             read_beyond_look: false,
             unread_before: None,
@@ -310,8 +318,32 @@ impl Known {
             behind_since: None,
             owed: None,
             saved_up_to: 0,
+            goes_on_in: None,
+            kept_at: UnixMs::default(),
             position,
         }
+    }
+
+    /// The position to be kept by the queue, with what was seen behind it.
+    pub fn kept(&mut self) -> FilePosition {
+        self.position.unread_bytes = self.unread_bytes();
+        self.position.clone()
+    }
+
+    /// Whether it became shorter before anything of it was read, and more than the start of a row
+    /// is gone: its content cannot say so.
+    pub fn was_cut_unread(&self) -> bool {
+        let had_unread = self.unread_before.is_some_and(|bytes| bytes > 0);
+        let was_looked_into = self.end_seen >= self.size_before;
+        let is_shorter = self.size < self.size_before;
+        self.position.offset == 0 && had_unread && is_shorter && !was_looked_into
+    }
+
+    /// Whether the queue keeps that something was there to be read, of which nothing is left to be
+    /// told.
+    pub fn is_kept_as_owed(&self) -> bool {
+        let is_gone = matches!(self.presence, Presence::Gone { .. });
+        is_gone && self.owed.is_none() && self.position.unread_bytes > 0
     }
 
     fn take_size(&mut self, found: &Found, now: UnixMs) {
@@ -354,9 +386,15 @@ impl Known {
             };
         }
         if matches!(self.presence, Presence::Gone { .. }) {
-            self.came = Came::Back;
+            self.came = Came::Back {
+                from: match std::mem::replace(&mut self.came, Came::Stayed) {
+                    Came::Renamed { from } => from,
+                    Came::Back { .. } | Came::Stayed => Arc::clone(&self.path),
+                },
+            };
         }
         let was_here = self.is_here();
+        let was_remembered = self.presence == Presence::Remembered;
         self.presence = Presence::Listed;
         self.listed_in = look;
         self.is_rotated = found.is_rotated;
@@ -367,7 +405,11 @@ impl Known {
         }
         // What it was a copy of says nothing about another file under its inode.
         self.copy_of = None;
-        self.unread_before = None;
+        self.unread_before = match was_remembered {
+            true => Some(self.unread_bytes()).filter(|&bytes| bytes > 0),
+            false => None,
+        };
+        self.size_before = self.size;
         self.unseen_before = 0;
         self.take_size(&found, now);
         if self.is_finished() && self.standing <= Standing::Doubtful {
@@ -546,6 +588,7 @@ impl Known {
             path,
             self.position.life.saturating_add(1),
         );
+        self.size_before = self.size;
         self.forget_copies();
         self.rewind();
     }

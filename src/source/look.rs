@@ -39,6 +39,17 @@ const QUIET_KEPT_OPEN: Duration = Duration::from_secs(60);
 /// written and cut off between two looks, with nothing of them seen.
 const WRITTEN_LATELY: Duration = Duration::from_secs(2);
 
+/// How long a file must have had something to be read, before that is kept without a position that
+/// moved: most files are read within milliseconds, and need no write of their own.
+const KEPT_UNREAD_AFTER: Duration = Duration::from_secs(5);
+
+/// How often it is for one file that goes on growing: some hundred bytes each time, also on a disk
+/// that is full.
+const KEPT_UNREAD_EVERY: Duration = Duration::from_secs(60);
+
+/// Most files for which it is at one look: as many as rows in one commit.
+const KEPT_UNREAD_MAX: usize = 1_024;
+
 /// Most unreadable paths that are told apart; the rest is reported when one of them is mended.
 const UNREADABLE_PATHS_MAX: usize = 100;
 
@@ -63,8 +74,8 @@ impl Source {
             false => self.unplaced_under.still(&listing.hidden),
         };
         self.miss(found_any, &listing.hidden, &listing.left_out);
-        self.compare_successors(&new);
         self.settle_doubts()?;
+        self.compare_successors(&new);
         self.take_back_lives()?;
         self.settle_strangers()?;
         self.tell_gaps(found_any);
@@ -73,6 +84,7 @@ impl Source {
         self.close_quiet();
         self.hold_unread()?;
         self.forget_gone();
+        self.keep_unread();
         Ok(self.take_untold())
     }
 
@@ -177,14 +189,15 @@ impl Source {
                 }
                 let was_rotated = known.is_rotated;
                 known.listed(found, look, now);
-                if known.came == Came::Back {
+                if matches!(known.came, Came::Back { .. }) {
                     let path = Arc::clone(&known.path);
                     self.untold.changes.push(Change::Appeared { path });
                 }
                 let was_renamed = matches!(known.came, Came::Renamed { .. });
                 if was_renamed && known.is_rotated && !was_rotated && known.position.offset > 0 {
                     // Another file under its inode and its old name would pass for this one cut off.
-                    self.untold.positions.push(known.position.clone());
+                    let position = known.kept();
+                    self.untold.positions.push(position);
                 }
                 None
             }
@@ -206,23 +219,20 @@ impl Source {
         }
     }
 
-    /// Has the new files compared that have the name of one that is gone: an editor saves a file
-    /// by putting another in its place.
+    /// Has the new files compared that have the name of one that is gone, or is another file under
+    /// its inode by now: an editor saves a file by putting another in its place.
     fn compare_successors(&mut self, new: &[FileKey]) {
         if new.is_empty() {
             return;
         }
         let is_gone = |known: &&Known| match known.presence {
-            Presence::Gone { .. } => known.position.first_row.is_some(),
+            Presence::Gone { .. } => known.position.first_row.is_some() || known.owed.is_some(),
             Presence::Unlisted => true,
             Presence::Remembered | Presence::Listed => false,
         };
-        let gone: HashSet<Arc<Path>> = self
-            .files
-            .values()
-            .filter(is_gone)
-            .map(|known| Arc::clone(&known.path))
-            .collect();
+        let gone = self.files.values().filter(is_gone).map(|known| &known.path);
+        let over = self.pasts.iter().map(|past| &past.path);
+        let gone: HashSet<Arc<Path>> = gone.chain(over).cloned().collect();
         for key in new {
             if let Some(known) = self.files.get_mut(key)
                 && gone.contains(&known.path)
@@ -247,18 +257,37 @@ impl Source {
                 continue;
             }
             if self.tails.set_unlisted(key, true) && self.observe_open(key, now).is_ok() {
-                if let Some(known) = self.files.get_mut(&key) {
-                    known.presence = Presence::Unlisted;
-                    known.unlisted_since.get_or_insert(now);
-                }
+                self.unlist(key);
                 continue;
             }
-            match self.files.get_mut(&key).map(|known| &mut known.presence) {
-                Some(Presence::Gone { looks, .. }) => {
+            let known = self.files.get_mut(&key);
+            match known.map(|known| (known.position.unread_bytes, &mut known.presence)) {
+                Some((_, Presence::Gone { looks, .. })) => {
                     *looks = looks.saturating_add(u32::from(found_any))
                 }
+                // An agent that is started before a disk is mounted has lost nothing yet.
+                Some((1.., Presence::Remembered)) if !found_any => {}
                 _ => self.lose(key, GapCause::Deleted),
             }
+        }
+    }
+
+    /// No name leads to the file any more, but it is open. Whether what is unread of it stands in
+    /// the file that has its name now is found out while both can be read.
+    fn unlist(&mut self, key: FileKey) {
+        let now = self.looked_at;
+        let Some(known) = self.files.get_mut(&key) else {
+            return;
+        };
+        let was = std::mem::replace(&mut known.presence, Presence::Unlisted);
+        known.unlisted_since.get_or_insert(now);
+        let size = known.size;
+        if was != Presence::Unlisted
+            && known.unread_bytes() > 0
+            && self.is_in_successor(key)
+            && let Some(known) = self.files.get_mut(&key)
+        {
+            known.saved_up_to = size;
         }
     }
 
@@ -319,10 +348,10 @@ impl Source {
         };
         let (from, count) = (known.position.offset, known.unread_bytes());
         let is_it = |(other, successor): &(&FileKey, &Known)| {
-            **other != key
-                && successor.path == known.path
-                && successor.presence == Presence::Listed
+            successor.presence == Presence::Listed
                 && successor.size >= known.size
+                && **other != key
+                && successor.path == known.path
         };
         let successor = self.files.iter().find(is_it).map(|(other, _)| *other);
         let Some(successor) = successor.filter(|_| count <= self.settings.line_max as u64) else {
@@ -351,7 +380,12 @@ impl Source {
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
-        let unread_bytes = known.is_here().then(|| known.unread_bytes());
+        let unread_bytes = match known.presence {
+            Presence::Listed | Presence::Unlisted => Some(known.unread_bytes()),
+            // Of what came after the agent had ended nobody knows.
+            Presence::Remembered => Some(known.unread_bytes()).filter(|&bytes| bytes > 0),
+            Presence::Gone { .. } => None,
+        };
         let is_lost = known.copy_of.is_none() && !is_saved && known.saved_up_to < known.size;
         let owed = unread_bytes.filter(|bytes| *bytes > 0 && is_lost);
         known.owed = owed.map(|bytes| Owed {
@@ -473,7 +507,7 @@ impl Source {
             && known.standing == Standing::Unplaced
             && known.position.lines.take().is_some()
         {
-            self.untold.positions.push(known.position.clone());
+            self.untold.positions.push(known.kept());
         }
     }
 
@@ -542,7 +576,7 @@ impl Source {
             known.rewind();
         }
         known.standing = Standing::Sure;
-        self.untold.positions.push(known.position.clone());
+        self.untold.positions.push(known.kept());
         Ok(())
     }
 
@@ -570,12 +604,18 @@ impl Source {
             };
             Ok((likeness, kept))
         })?;
+        let likeness = match likeness {
+            Likeness::Same if known.was_cut_unread() => Likeness::Shorter,
+            likeness => likeness,
+        };
         if likeness == Likeness::Same {
             known.owed = None;
             known.rewind();
             known.standing = Standing::Sure;
             return Ok(());
         }
+        // One that keeps its path and is cut off may be written back as it was, or have a copy.
+        let is_other = likeness == Likeness::OtherHead || known.came != Came::Stayed;
         let past = match kept {
             Some(mark) => {
                 known.standing = Standing::Sure;
@@ -586,14 +626,14 @@ impl Source {
                 known.standing = begun;
                 let past = begin_new_life(known, likeness, &mut self.untold, self.looked_at);
                 if past.is_none() {
-                    self.untold.positions.push(known.position.clone());
+                    self.untold.positions.push(known.kept());
                 }
                 past
             }
         };
         if let Some(mut past) = past {
             past.look = self.looks;
-            self.end_life(past);
+            self.end_life(past, is_other);
         }
         Ok(())
     }
@@ -685,6 +725,38 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Has the queue keep what is there to be read in files that wait for it long, and that nothing
+    /// is owed any more of those that are gone: otherwise what is lost while the agent is down would
+    /// never be told, or told once more.
+    fn keep_unread(&mut self) {
+        let now = self.looked_at;
+        let mut kept = 0;
+        for known in self.files.values_mut() {
+            if known.is_kept_as_owed() {
+                known.size = known.position.offset;
+                self.untold.positions.push(known.kept());
+                continue;
+            }
+            let is_read = known.standing <= Standing::Grown && !known.is_held;
+            let waits = known
+                .behind_since
+                .is_some_and(|since| now.since(since) >= KEPT_UNREAD_AFTER);
+            let is_new = known.unread_bytes() != known.position.unread_bytes;
+            let is_due = now.since(known.kept_at) >= KEPT_UNREAD_EVERY || now < known.kept_at;
+            let is_plain = known.packed_bytes.is_none();
+            if is_read && is_plain && known.is_here() && waits && is_new && is_due {
+                known.kept_at = now;
+                self.untold.positions.push(known.kept());
+                kept += 1;
+            }
+            if kept >= KEPT_UNREAD_MAX {
+                break;
+            }
+        }
+    }
+}
+
 /// By what a file is known that another has replaced: its name and its head.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Replaced {
@@ -722,7 +794,7 @@ fn shorten(known: &mut Known, mark: Mark, untold: &mut Looked) {
         unread_bytes,
     });
     known.shorten(mark);
-    untold.positions.push(known.position.clone());
+    untold.positions.push(known.kept());
 }
 
 /// The file is not what it was: reads it from its start from now on. Returns the life that is
@@ -740,12 +812,12 @@ fn begin_new_life(
     let owed = known.owed.take();
     let came = std::mem::replace(&mut known.came, Came::Stayed);
     let was_at = match &came {
-        Came::Renamed { from } => Arc::clone(from),
-        Came::Back | Came::Stayed => Arc::clone(&path),
+        Came::Renamed { from } | Came::Back { from } => Arc::clone(from),
+        Came::Stayed => Arc::clone(&path),
     };
     let was_written = now.since(known.changed_before) <= WRITTEN_LATELY;
     let lost = match (known.unread_before, &came) {
-        (_, Came::Back) => owed.map_or(Lost::Nothing, |owed| Lost::Seen(owed.bytes)),
+        (_, Came::Back { .. }) => owed.map_or(Lost::Nothing, |owed| Lost::Seen(owed.bytes)),
         (Some(bytes @ 1..), _) => Lost::Seen(bytes),
         // All that was seen had been read; what came after the last look nobody saw.
         (Some(0), Came::Stayed) if was_written => Lost::Seen(0),
@@ -765,11 +837,11 @@ fn begin_new_life(
         lost,
         cause: match came {
             Came::Stayed => GapCause::Truncated,
-            Came::Renamed { .. } | Came::Back => GapCause::Deleted,
+            Came::Renamed { .. } | Came::Back { .. } => GapCause::Deleted,
         },
     };
     match came {
-        Came::Back => {}
+        Came::Back { .. } => {}
         Came::Renamed { from } => {
             untold.changes.push(Change::Vanished {
                 path: from,

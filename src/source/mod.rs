@@ -56,8 +56,8 @@ pub use watch::{Changed, WATCHES_MAX, Watch, WatchProblem};
 
 use crate::clock::UnixMs;
 use hidden::Hidden;
-use kin::Past;
-use known::Known;
+use kin::{Newcomer, Past};
+use known::{Known, Presence};
 use order::Age;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -150,9 +150,8 @@ pub struct Source {
     files: HashMap<FileKey, Known>,
     /// The lives of files that are over, for the copies that rotations made of them.
     pasts: Vec<Past>,
-    /// Rotated generations that are read whole or are copies of what is read, and the looks that
-    /// found them.
-    newcomers: Vec<(Arc<Path>, u64)>,
+    /// Files that were compared and are read whole, or are copies of what is read.
+    newcomers: Vec<Newcomer>,
     /// The files that may have something to hand out, oldest first. A read takes the first, so
     /// it costs the same however many files are known.
     unread: BTreeSet<Age>,
@@ -291,7 +290,7 @@ impl Source {
                 was_last: handed.last,
             });
         }
-        known.position.clone()
+        known.kept()
     }
 
     /// Has the next read hand out again what nothing was consumed of, as if the file were longer.
@@ -331,6 +330,9 @@ impl Source {
             return;
         };
         let wanted = known.has_unread().then(|| known.age());
+        if known.presence == Presence::Unlisted {
+            self.tails.set_needed(key, wanted.is_some());
+        }
         if known.unread_as != wanted {
             if let Some(age) = known.unread_as.take() {
                 self.unread.remove(&age);

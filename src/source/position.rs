@@ -45,6 +45,10 @@ pub struct FilePosition {
     /// The packed file whose text has been read to its end, as it was then; `None` for one that
     /// has not, and for files that are not packed.
     pub finished: Option<Finished>,
+    /// Bytes that had been seen behind `offset` when this was written down: what is lost if the
+    /// file turns out to be cut off, replaced or gone after a restart. Zero in records of an agent
+    /// that did not keep it.
+    pub unread_bytes: u64,
 }
 
 /// A packed file as it was when its text had been read to its end. While it is so, it is not
@@ -72,6 +76,7 @@ impl FilePosition {
             tail_bytes: 0,
             life,
             finished: None,
+            unread_bytes: 0,
         }
     }
 

@@ -162,7 +162,7 @@ impl Source {
             }
             Ending::Complete => {
                 known.finish();
-                let position = known.position.clone();
+                let position = known.kept();
                 self.supersede(key);
                 self.untold.positions.push(position);
                 return Ok(());
@@ -188,6 +188,7 @@ impl Source {
         {
             self.unread.remove(&age);
         }
+        self.tails.set_needed(key, false);
     }
 
     /// Reports a file that was unreadable as readable again.
@@ -346,7 +347,7 @@ impl Reading<'_> {
                 offset: before.offset,
                 line: line_number(&before),
                 bytes: skipping.bytes,
-                position: self.known.position.clone(),
+                position: self.known.kept(),
             })),
         }
     }

@@ -3,6 +3,7 @@
 //! What is found there may be a file that was followed under another name, which its inode says,
 //! or a copy of one, packed or not, which its content says. The names only say where to look.
 
+use glob::Pattern;
 use std::path::Path;
 
 /// Where rotated generations are looked for.
@@ -38,6 +39,24 @@ pub fn derive(glob: &str) -> Vec<String> {
     globs
 }
 
+/// Whether `path` is that of a generation of the file that was at `of`, or the same. Where
+/// generations `are_elsewhere`, only their names say it.
+pub fn is_generation(path: &Path, of: &Path, are_elsewhere: bool) -> bool {
+    let (Some(name), Some(of_name)) = (path.file_name(), of.file_name()) else {
+        return false;
+    };
+    if !are_elsewhere && path.parent() != of.parent() {
+        return false;
+    }
+    let is_named_so = |pattern: String| {
+        let pattern = Pattern::new(&pattern);
+        pattern.is_ok_and(|pattern| pattern.matches_path(&Path::new("/").join(name)))
+    };
+    let of_name = Pattern::escape(&of_name.to_string_lossy());
+    name == of.file_name().unwrap_or_default()
+        || derive(&format!("/{of_name}")).into_iter().any(is_named_so)
+}
+
 /// Whether the name of `path` says that gzip made the file.
 pub fn is_packed(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
@@ -57,6 +76,27 @@ mod tests {
             .collect();
         let is_one = patterns.iter().any(|pattern| pattern.matches(path));
         assert_eq!(is_one, expected, "{path} for {globs:?}");
+    }
+
+    #[test]
+    fn a_generation_is_one_of_a_file_by_its_whole_name_and_not_by_how_that_begins() {
+        for (path, of, elsewhere, expected) in [
+            ("/a/b/cdr.csv.1", "/a/b/cdr.csv", false, true),
+            ("/a/b/cdr.csv.1.gz", "/a/b/cdr.csv", false, true),
+            ("/a/b/cdr-20260410.csv.gz", "/a/b/cdr.csv", false, true),
+            ("/a/b/cdr.csv", "/a/b/cdr.csv", false, true),
+            ("/a/b/x[1].csv-3", "/a/b/x[1].csv", false, true),
+            ("/a/bc/cdr.csv", "/a/b", false, false),
+            ("/a/bc", "/a/b", false, false),
+            ("/a/b/cdr12.1", "/a/b/cdr1", false, false),
+            ("/a/b/cdr1.csv.1", "/a/b/cdr1", false, false),
+            ("/a/b/old/cdr.csv.1", "/a/b/cdr.csv", false, false),
+            ("/a/b/old/cdr.csv.1", "/a/b/cdr.csv", true, true),
+            ("/a/b/old/other.csv.1", "/a/b/cdr.csv", true, false),
+        ] {
+            let found = is_generation(Path::new(path), Path::new(of), elsewhere);
+            assert_eq!(found, expected, "{path} of {of}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Tail {
     used: u64,
     /// Its name is gone: closed, it could not be opened again.
     pub unlisted: bool,
+    /// Its name is gone, and rows in it are still to be read.
+    is_needed: bool,
 }
 
 /// Why a file was not opened, or could not be read.
@@ -55,6 +57,7 @@ impl Tail {
                 is_packed: rotated::is_packed(path),
                 used: 0,
                 unlisted: false,
+                is_needed: false,
             })
         } else {
             Err(TailError::Moved)
@@ -190,7 +193,8 @@ pub struct Tails {
 }
 
 impl Tails {
-    /// None open; never more than `most`, but at least one.
+    /// None open; never more than `most`, but at least one, and one more where those that are open
+    /// are all needed.
     pub fn new(most: usize) -> Tails {
         Tails {
             open: HashMap::new(),
@@ -202,7 +206,8 @@ impl Tails {
     }
 
     /// The file known as `key`, opened at `path` unless it is open. When there is no room, the
-    /// file used longest ago is closed; one whose name is gone only if there is no other.
+    /// file used longest ago is closed; one whose name is gone only if there is no other, and none
+    /// that is [needed](Tails::set_needed).
     ///
     /// # Errors
     ///
@@ -277,7 +282,19 @@ impl Tails {
     /// Notes whether the name of the file known as `key` is gone; returns whether it is open.
     pub fn set_unlisted(&mut self, key: FileKey, unlisted: bool) -> bool {
         let tail = self.open.get_mut(&key);
-        tail.map(|tail| tail.unlisted = unlisted).is_some()
+        tail.map(|tail| {
+            tail.unlisted = unlisted;
+            tail.is_needed &= unlisted;
+        })
+        .is_some()
+    }
+
+    /// Notes whether rows are still to be read in the file known as `key`, whose name is gone: closed,
+    /// they would be lost.
+    pub fn set_needed(&mut self, key: FileKey, is_needed: bool) {
+        if let Some(tail) = self.open.get_mut(&key) {
+            tail.is_needed = is_needed;
+        }
     }
 
     /// Closes the file known as `key`.
@@ -311,6 +328,7 @@ impl Tails {
             let oldest = self
                 .open
                 .iter()
+                .filter(|(_, tail)| !tail.is_needed)
                 .min_by_key(|(_, tail)| (tail.unlisted, tail.used));
             let Some(key) = oldest.map(|(key, _)| *key) else {
                 return;

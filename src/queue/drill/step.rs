@@ -270,6 +270,7 @@ fn position(inode: u64, offset: u64) -> FilePosition {
         tail_bytes: 0,
         life: 1,
         finished: None,
+        unread_bytes: 0,
     }
 }
 

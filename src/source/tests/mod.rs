@@ -31,6 +31,7 @@
 
 mod copies;
 mod cut;
+mod gaps;
 mod history;
 mod long_lines;
 mod looks;
@@ -179,6 +180,13 @@ impl Scene {
             self.positions.remove(key);
         }
         looked
+    }
+
+    /// Closes every file, as a want of descriptors does: nothing holds its rows.
+    fn close_all(&mut self) {
+        for key in self.source.tails.keys() {
+            self.source.tails.close(key);
+        }
     }
 
     fn read(&mut self) -> Option<Piece> {

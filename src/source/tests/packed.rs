@@ -24,7 +24,8 @@ fn a_file_rotated_and_packed_at_once_is_read_on_in_the_packed_one() {
             }
             scene.append("cdr.txt", rows(100..100 + unread));
             scene.age("cdr.txt", 9);
-            // Another file takes the one descriptor, so the first cannot be held open.
+            // Another file takes the one descriptor, and the first is not held open.
+            scene.close_all();
             scene.append("a.txt", "1\n");
             scene.age("a.txt", 100);
             scene.rename("cdr.txt", "cdr.txt.1");

@@ -1,0 +1,278 @@
+//! What is told as lost and what is not: across a restart, and where copies replace files.
+
+use super::*;
+
+/// A row of `n`, with some width.
+fn row(n: usize) -> String {
+    format!("{n}|a row of the day that is so wide\n")
+}
+
+fn rows(range: std::ops::Range<usize>) -> String {
+    range.map(row).collect()
+}
+
+/// Reads and consumes one piece of what there is, and leaves the rest unread.
+fn read_some(scene: &mut Scene) -> usize {
+    scene.look_well();
+    let chunk = scene.read_lines();
+    scene.consume(&chunk);
+    scene.lines.clear();
+    chunk.bytes.len()
+}
+
+/// Looks for long enough for everything that is lost to be told, and reads what there is.
+fn settle(scene: &mut Scene) -> Vec<String> {
+    let mut lines = Vec::new();
+    for _ in 0..8 {
+        scene.wait(5);
+        lines.extend(scene.follow());
+    }
+    lines
+}
+
+fn gaps(scene: &mut Scene) -> Vec<String> {
+    let mut changes = scene.changes();
+    changes.retain(|change| change.starts_with("gap"));
+    changes
+}
+
+#[test]
+fn what_had_been_seen_before_a_restart_and_is_gone_after_it_is_told_with_its_size() {
+    let whole = rows(0..400);
+    for what in ["cut off", "replaced", "deleted", "other head", "moved"] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", &whole);
+        scene.append("other.txt", "");
+        let read = read_some(&mut scene);
+        let unread = whole.len() - read;
+        assert!(read < whole.len() / 2);
+        match what {
+            "cut off" => scene.rewrite("cdr.txt", ""),
+            "replaced" => {
+                scene.append("elsewhere", rows(1_000..1_003));
+                scene.rename("elsewhere", "cdr.txt");
+            }
+            "deleted" => scene.remove("cdr.txt"),
+            "other head" => scene.rewrite("cdr.txt", &rows(1_000..1_900)),
+            _ => scene.rename("cdr.txt", "cdr.txt.1"),
+        }
+        scene.restart();
+        scene.changes();
+        let lines = settle(&mut scene);
+        let expected = match what {
+            "moved" => vec![],
+            "deleted" | "replaced" => vec![format!("gap cdr.txt deleted {unread}")],
+            _ => vec![format!("gap cdr.txt truncated {unread}")],
+        };
+        assert_eq!(gaps(&mut scene), expected, "{what}");
+        let rows_expected = match what {
+            "cut off" | "deleted" => 0,
+            "replaced" => 3,
+            "other head" => 900,
+            _ => 400 - whole[..read].lines().count(),
+        };
+        assert_eq!(lines.len(), rows_expected, "{what}");
+        scene.restart();
+        assert_eq!(settle(&mut scene), [""; 0], "{what}");
+        assert_eq!(gaps(&mut scene), [""; 0], "{what}: told once more");
+    }
+}
+
+#[test]
+fn a_restart_before_a_loss_is_told_does_not_keep_it_from_being_told() {
+    for looks in 0..3 {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..400));
+        scene.append("other.txt", "");
+        let unread = rows(0..400).len() - read_some(&mut scene);
+        scene.close_all();
+        scene.remove("cdr.txt");
+        for _ in 0..looks {
+            scene.look();
+        }
+        assert_eq!(gaps(&mut scene), [""; 0]);
+        scene.restart();
+        settle(&mut scene);
+        let expected = format!("gap cdr.txt deleted {unread}");
+        assert_eq!(gaps(&mut scene), [expected], "{looks}");
+    }
+}
+
+#[test]
+fn files_that_wait_long_for_their_turn_are_kept_with_what_is_in_them() {
+    let mut scene = Scene::new();
+    for name in ["a.txt", "b.txt"] {
+        scene.append(name, rows(0..9));
+        scene.age(name, 60);
+    }
+    let looked = scene.look();
+    assert!(looked.positions.is_empty(), "most are read at once");
+    scene.wait(5);
+    assert_eq!(scene.look().positions.len(), 2);
+    for _ in 0..10 {
+        scene.append("a.txt", row(9));
+        scene.wait(1);
+        assert!(scene.look().positions.is_empty(), "not with each row");
+    }
+    scene.wait(60);
+    assert_eq!(scene.look().positions.len(), 1, "b.txt did not grow");
+    scene.remove("b.txt");
+    scene.restart();
+    scene.changes();
+    assert_eq!(settle(&mut scene).len(), 19);
+    let unread = rows(0..9).len();
+    assert_eq!(gaps(&mut scene), [format!("gap b.txt deleted {unread}")]);
+}
+
+#[test]
+fn an_agent_started_before_its_disk_is_mounted_has_lost_nothing() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..400));
+    read_some(&mut scene);
+    scene.rename("cdr.txt", "elsewhere");
+    scene.restart();
+    settle(&mut scene);
+    scene.rename("elsewhere", "cdr.txt");
+    assert!(settle(&mut scene).len() > 100);
+    assert_eq!(gaps(&mut scene), [""; 0]);
+}
+
+#[test]
+fn a_file_replaced_by_a_longer_copy_before_it_could_be_opened_is_no_gap() {
+    for longer in [true, false] {
+        let mut scene = Scene::with(|settings| settings.open_files_max = 1);
+        scene.append("a.txt", rows(0..3));
+        scene.age("a.txt", 9);
+        scene.append("cdr.txt", rows(0..5));
+        scene.look();
+        assert_eq!(scene.source.tails.keys().len(), 1, "a.txt takes it");
+        let copy = if longer { rows(0..7) } else { rows(0..4) };
+        scene.append("elsewhere", &copy);
+        scene.rename("elsewhere", "cdr.txt");
+        let lines = settle(&mut scene);
+        assert_eq!(lines.len(), 3 + copy.lines().count());
+        let expected: Vec<String> = match longer {
+            true => vec![],
+            false => vec![format!("gap cdr.txt deleted {}", rows(0..5).len())],
+        };
+        assert_eq!(gaps(&mut scene), expected);
+    }
+}
+
+#[test]
+fn copies_that_use_each_others_inodes_go_on_where_the_files_before_them_were() {
+    // The inode of `1.txt`'s copy before is that of `2.txt` now, and `1.txt` has another one.
+    for (restarted, unread) in [(false, 0), (true, 0), (true, 3)] {
+        let mut scene = Scene::new();
+        scene.append("1.txt", rows(0..9));
+        assert_eq!(scene.follow().len(), 9);
+        scene.append("1.txt", rows(9..9 + unread));
+        scene.look();
+        scene.changes();
+        if restarted {
+            scene.restart();
+        }
+        scene.append("elsewhere", rows(0..20));
+        scene.rewrite("1.txt", &rows(100..105));
+        scene.rename("1.txt", "2.txt");
+        scene.rename("elsewhere", "1.txt");
+        let mut lines = settle(&mut scene);
+        lines.sort();
+        assert_eq!(lines.len(), 11 + 5, "{restarted} {unread} {lines:?}");
+        assert_eq!(gaps(&mut scene), [""; 0], "{restarted} {unread}");
+    }
+}
+
+#[test]
+fn a_copy_that_holds_less_than_what_was_seen_of_a_closed_file_leaves_a_gap_of_the_rest() {
+    for (rows_in_copy, rows_lost) in [(15, 5), (20, 0), (25, 0)] {
+        let mut scene = Scene::new();
+        scene.append("other.txt", "");
+        scene.append("cdr.txt", rows(0..10));
+        assert_eq!(scene.follow().len(), 10);
+        scene.close_all();
+        scene.append("cdr.txt", rows(10..20));
+        // It is seen, and cannot be opened.
+        scene.set_mode("cdr.txt", 0);
+        let nobody = nix::unistd::Uid::from_raw(65_534);
+        let before = nix::unistd::setfsuid(nobody);
+        scene.look();
+        nix::unistd::setfsuid(before);
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        scene.append("elsewhere", rows(0..rows_in_copy));
+        scene.rename("elsewhere", "cdr.txt");
+        assert_eq!(settle(&mut scene).len(), rows_in_copy - 10);
+        let lost = rows(20 - rows_lost..20).len();
+        let expected: Vec<String> = match rows_lost {
+            0 => vec![],
+            _ => vec![format!("gap cdr.txt deleted {lost}")],
+        };
+        assert_eq!(gaps(&mut scene), expected, "{rows_in_copy}");
+        scene.restart();
+        settle(&mut scene);
+        assert_eq!(gaps(&mut scene), [""; 0], "told once more");
+    }
+}
+
+#[test]
+fn deleted_files_with_rows_in_them_are_not_closed_for_others() {
+    let mut scene = Scene::with(|settings| settings.open_files_max = 3);
+    scene.append("other.txt", "");
+    for n in 0..3 {
+        scene.append(&format!("{n}.txt"), rows(n * 10..n * 10 + 10));
+    }
+    scene.look();
+    for n in 0..3 {
+        scene.remove(&format!("{n}.txt"));
+        // Files that come before them in the order of ages.
+        let name = format!("old{n}.txt");
+        scene.append(&name, rows(100..105));
+        scene.age(&name, 600);
+    }
+    let mut most = 0;
+    scene.look();
+    let mut lines = 0;
+    while let Some(Piece::Lines(chunk)) = scene.read() {
+        most = most.max(scene.source.tails.keys().len());
+        lines += chunk.bytes.split_inclusive(|&byte| byte == b'\n').count();
+        scene.consume(&chunk);
+        scene.look();
+    }
+    assert_eq!(lines, 3 * 10 + 3 * 5);
+    assert_eq!(most, 4, "one more than there is room for");
+    settle(&mut scene);
+    assert_eq!(gaps(&mut scene), [""; 0]);
+}
+
+#[test]
+fn a_file_cut_off_before_anything_of_it_was_read_is_told() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..5));
+    scene.look();
+    scene.rewrite("cdr.txt", &row(7));
+    assert_eq!(settle(&mut scene), [format!("cdr.txt: {}", row(7).trim())]);
+    let lost = rows(0..5).len();
+    assert_eq!(gaps(&mut scene), [format!("gap cdr.txt truncated {lost}")]);
+}
+
+#[test]
+fn another_file_under_a_used_inode_is_read_at_the_look_that_finds_it() {
+    for renamed in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..5));
+        scene.follow();
+        scene.wait(9);
+        scene.look();
+        // The same inode with other rows in it.
+        scene.rewrite("cdr.txt", &rows(50..60));
+        if renamed {
+            scene.rename("cdr.txt", "next.txt");
+        }
+        scene.look();
+        assert_eq!(scene.drain().len(), 10, "renamed: {renamed}");
+        scene.restart();
+        assert_eq!(settle(&mut scene), [""; 0]);
+    }
+}
