@@ -142,6 +142,24 @@ struct Remembered {
     head: u64,
 }
 
+/// How far a folder is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderStatus {
+    /// The directory.
+    pub directory: PathBuf,
+    /// Files that are remembered one by one, because they are younger than the watermark.
+    pub remembered: usize,
+    /// Files that were found and are not done with.
+    pub unread: usize,
+    /// Those of them that were put back: half written, or still being recorded.
+    pub incomplete: usize,
+    /// The file done with that changed last, as far as is known, and when that was, in nanoseconds
+    /// since 1970.
+    pub last: Option<(PathBuf, i64)>,
+    /// Why the last listing could not be made, or not of all of it.
+    pub trouble: Option<String>,
+}
+
 /// A directory, and what of it is done with.
 #[derive(Debug)]
 pub struct Folder {
@@ -175,6 +193,8 @@ pub struct Folder {
     look_at_earliest: Moment,
     /// Files that went before they were done with, since last asked.
     vanished: u64,
+    /// See [`FolderStatus::last`].
+    last: Option<(PathBuf, i64)>,
     trouble: Option<String>,
 }
 
@@ -191,6 +211,8 @@ impl Folder {
             Start::Now => ns_of(clock.wall()).saturating_sub(STAMP_LAG_NS),
             Start::Beginning | Start::At(_) => 0,
         };
+        let youngest = remembered.iter().max_by_key(|it| it.tail.cast_signed());
+        let last = youngest.map(|it| (PathBuf::from(&it.path), it.tail.cast_signed()));
         let remembered = remembered.into_iter().map(|position| {
             let remembered = Remembered {
                 size: position.offset,
@@ -223,6 +245,7 @@ impl Folder {
             look_at: now,
             look_at_earliest: now,
             vanished: 0,
+            last,
             trouble: None,
             settings,
             clock,
@@ -306,6 +329,13 @@ impl Folder {
         };
         self.remembered.insert(file.key, remembered);
         self.forgotten.retain(|key| *key != file.key);
+        if self
+            .last
+            .as_ref()
+            .is_none_or(|(_, last_ns)| *last_ns <= file.changed_ns)
+        {
+            self.last = Some((file.path.clone(), file.changed_ns));
+        }
         let path = file.path.display().to_string();
         FilePosition {
             offset: file.size,
@@ -361,6 +391,18 @@ impl Folder {
     /// How many files are remembered.
     pub fn remembered(&self) -> usize {
         self.remembered.len()
+    }
+
+    /// How far it is.
+    pub fn status(&self) -> FolderStatus {
+        FolderStatus {
+            directory: self.settings.directory.clone(),
+            remembered: self.remembered.len(),
+            unread: self.known.len(),
+            incomplete: self.waiting.len(),
+            last: self.last.clone(),
+            trouble: self.trouble.clone(),
+        }
     }
 
     /// When [`look`](Folder::look) is due.

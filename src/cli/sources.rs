@@ -14,7 +14,8 @@ use serde_json::Value;
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  switchhook sources\n  switchhook sources --source cdr --behind\n\n\
-    A file is known by device, inode and content, whatever it is called by now. `rows` is an estimate."
+    A file is known by device, inode and content, whatever it is called by now. `rows` is an estimate. \
+    Of a directory with one document or recording a file there is one line."
 )]
 pub struct SourcesArguments {
     #[command(subcommand)]
@@ -84,9 +85,8 @@ pub fn sources(arguments: &SourcesArguments) -> Exit {
         return exit;
     }
     let unread = |file: &Value| {
-        file.get("unread_bytes")
-            .and_then(Value::as_u64)
-            .unwrap_or(0)
+        let of = |key| file.get(key).and_then(Value::as_u64);
+        of("unread_bytes").or(of("files_unread")).unwrap_or(0)
     };
     files.retain(|file| !arguments.behind || unread(file) > 0);
     let name = |file: &Value, key: &str| file.get(key).and_then(Value::as_str).map(str::to_string);
@@ -119,6 +119,9 @@ fn line(file: &Value) -> String {
     if file.get("pushes").is_some() {
         return text("shown").to_string();
     }
+    if file.get("files_read").is_some() {
+        return directory(file);
+    }
     let mut line = format!(
         "{}  {}  {} of {}",
         text("path"),
@@ -141,10 +144,63 @@ fn line(file: &Value) -> String {
     line
 }
 
+/// The line of a directory of documents or recordings.
+fn directory(it: &Value) -> String {
+    let whole = |key: &str| it.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let text = |key: &str| it.get(key).and_then(Value::as_str);
+    let mut line = format!(
+        "{}  directory  {} read, {} set aside, {} gone before they were read  {} remembered",
+        text("path").unwrap_or_default(),
+        whole("files_read"),
+        whole("files_set_aside"),
+        whole("files_gone_unread"),
+        whole("files_remembered"),
+    );
+    let unread = whole("files_unread");
+    if unread > 0 {
+        let incomplete = whole("files_incomplete");
+        line.push_str(&format!(
+            "  unread {unread}, {incomplete} of them unfinished"
+        ));
+    }
+    if let (Some(file), Some(at)) = (text("last_file"), text("last_file_changed_at")) {
+        line.push_str(&format!("  last {file} of {at}"));
+    }
+    if let Some(set_aside) = text("last_set_aside") {
+        line.push_str(&format!("  last set aside {set_aside}"));
+    }
+    if let Some(trouble) = text("trouble") {
+        line.push_str(&format!("  {trouble}"));
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_line_of_a_directory_says_how_many_files_and_which_was_the_last() {
+        let mut it = json!({
+            "source": "fs", "path": "/fs/json_cdr", "state": "directory", "files_read": 12,
+            "files_set_aside": 1, "files_gone_unread": 0, "files_remembered": 4, "files_unread": 3,
+            "files_incomplete": 1, "last_file": "/fs/json_cdr/a.json",
+            "last_file_changed_at": "2026-04-10T14:30:45Z", "last_set_aside": "b.json: no JSON",
+        });
+        let counts = "/fs/json_cdr  directory  12 read, 1 set aside, 0 gone before they were read  4 remembered";
+        let last = "  last /fs/json_cdr/a.json of 2026-04-10T14:30:45Z";
+        assert_eq!(
+            line(&it),
+            format!(
+                "{counts}  unread 3, 1 of them unfinished{last}  last set aside b.json: no JSON"
+            )
+        );
+        it["files_unread"] = json!(0);
+        it["last_file"] = Value::Null;
+        it["last_set_aside"] = Value::Null;
+        assert_eq!(line(&it), counts);
+    }
 
     #[test]
     fn a_line_says_what_is_known_and_no_more() {

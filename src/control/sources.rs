@@ -1,9 +1,11 @@
-//! Sources: every file that is remembered, and how far it has been read.
+//! Sources: every file that is remembered, and how far it has been read; of a directory of files
+//! that are wholes, how many.
 
 use super::desk::{Desk, Replies, store};
 use super::protocol::{Code, Refusal, Reply};
 use crate::clock::UnixMs;
-use crate::ingest::{self, SourceStatus};
+use crate::ingest::{self, InFolder, SourceStatus};
+use crate::queue::SourceTotals;
 use crate::source::FileStatus;
 use crate::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -35,6 +37,13 @@ pub(super) fn list(desk: &Desk, source: Option<&str>, replies: &Replies) -> Resu
         if source.is_some_and(|name| *name != *standing.name) {
             continue;
         }
+        if let Some(folder) = &standing.folder {
+            let totals = desk.queue.ledger().source(&standing.name).copied();
+            let item = directory(folder, totals.unwrap_or_default(), standing.taken_at);
+            if !replies.send(Reply::Item(item)) {
+                return Ok(json!({ "files": files }));
+            }
+        }
         for file in standing.files.iter() {
             files += 1;
             if !replies.send(Reply::Item(item(&standing, file, now))) {
@@ -63,6 +72,27 @@ fn item(standing: &SourceStatus, file: &FileStatus, now: UnixMs) -> Value {
         "behind_secs": behind.map(|behind| behind.as_secs()),
         "partial_bytes": file.partial.map(|partial| partial.bytes),
         "taken_at": Timestamp::from_millis(standing.taken_at.0).to_string(),
+    })
+}
+
+fn directory(it: &InFolder, totals: SourceTotals, taken_at: UnixMs) -> Value {
+    let folder = &it.folder;
+    let time = |ns: i64| Timestamp::from_millis(ns.div_euclid(1_000_000)).to_string();
+    json!({
+        "source": &*it.source,
+        "path": folder.directory.to_string_lossy(),
+        "state": "directory",
+        "files_read": totals.counts.rows,
+        "files_set_aside": totals.counts.rejected,
+        "files_gone_unread": totals.counts.gaps,
+        "files_remembered": folder.remembered,
+        "files_unread": folder.unread,
+        "files_incomplete": folder.incomplete,
+        "last_file": folder.last.as_ref().map(|(path, _)| path.to_string_lossy()),
+        "last_file_changed_at": folder.last.as_ref().map(|(_, ns)| time(*ns)),
+        "last_set_aside": it.last_set_aside,
+        "trouble": folder.trouble,
+        "taken_at": Timestamp::from_millis(taken_at.0).to_string(),
     })
 }
 

@@ -13,7 +13,7 @@
 //! set aside, and read again should it change after all.
 
 use super::Group;
-use super::intake::{At, Came, Intake, due_with};
+use super::intake::{At, Came, InFolder, Intake, due_with};
 use super::report::Report;
 use super::reread::{Reading, Reread};
 use crate::clock::{Moment, UnixMs};
@@ -86,6 +86,8 @@ pub struct Documents {
     done: Vec<(PathBuf, i64)>,
     not_moved: u64,
     not_moved_told_at: Option<Moment>,
+    /// For whoever looks: the file that did not fit last, and why.
+    last_set_aside: Option<String>,
 }
 
 /// The name of the small state that holds the watermark of the source's folder.
@@ -118,6 +120,7 @@ impl Documents {
             done: Vec::new(),
             not_moved: 0,
             not_moved_told_at: None,
+            last_set_aside: None,
         }
     }
 
@@ -165,7 +168,10 @@ impl Documents {
             group.tell(&self.name, awake);
         }
         match came.why_not() {
-            Some(reason) => self.report.set_aside(&name, &reason),
+            Some(reason) => {
+                self.report.set_aside(&name, &reason);
+                self.last_set_aside = Some(format!("{name}: {reason}"));
+            }
             None => self.done.push((file.path.clone(), file.changed_ns)),
         }
         let place = file.path.display().to_string();
@@ -293,6 +299,14 @@ impl Intake for Documents {
 
     fn is_source(&self, name: &str) -> bool {
         *self.name == *name
+    }
+
+    fn folder(&self) -> Option<InFolder> {
+        Some(InFolder {
+            source: Arc::clone(&self.name),
+            folder: self.folder.status(),
+            last_set_aside: self.last_set_aside.clone(),
+        })
     }
 
     fn again(&self, wholes: Wholes) -> Option<Reread> {

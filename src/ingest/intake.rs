@@ -9,6 +9,7 @@ use super::{Entry, Group, Understood, remember, set_aside};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
 use crate::event::{Event, EventId};
+use crate::folder::FolderStatus;
 use crate::parser::{Problem, Reject};
 use crate::queue::{self, Covered, SourceBatch, StateChange, Wholes};
 use crate::source::FilePosition;
@@ -53,6 +54,11 @@ pub trait Intake: fmt::Debug + Send {
     /// Whether it is the source called `name`.
     fn is_source(&self, name: &str) -> bool;
 
+    /// The source's name and how far it is in its directory, if it has one.
+    fn folder(&self) -> Option<InFolder> {
+        None
+    }
+
     /// The files that are wholes and told what the queue has lost, to be read again; `None` where nothing
     /// stays that could be.
     fn again(&self, _wholes: Wholes) -> Option<Reread> {
@@ -84,6 +90,17 @@ pub trait Intake: fmt::Debug + Send {
 
     /// When [`take`](Intake::take) should be called again, if nothing calls for it before.
     fn due(&self, now: Moment) -> Moment;
+}
+
+/// How far a source is in a directory of files that are wholes.
+#[derive(Debug, Clone)]
+pub struct InFolder {
+    /// The source's name.
+    pub source: Arc<str>,
+    /// Its directory.
+    pub folder: FolderStatus,
+    /// The name of the file that was set aside last, and why; since the agent's start.
+    pub last_set_aside: Option<String>,
 }
 
 /// When a pass takes place.

@@ -27,12 +27,13 @@ mod reread;
 mod set_aside;
 mod status;
 mod told;
+mod unconfigured;
 
 pub use alerts::{ALERTS_MAX, AlertBox, Alerts};
 pub use documents::{After, Documents, watermark_name, watermark_of};
 pub use forget::{Forgotten, forget, is_known};
 pub use heartbeat::Heartbeat;
-pub use intake::Intake;
+pub use intake::{InFolder, Intake};
 pub use lately::{BySource, Lately};
 pub use mailbox::{Exchange, Mailbox, MakeFeed, SourceStanding, Standing};
 pub use pushed::{Pushed, Reading};
@@ -40,6 +41,7 @@ pub use recordings::Recordings;
 pub use set_aside::{Entry, ROW_BYTES_MAX, SET_ASIDE_BYTES_MAX, SetAside};
 pub use status::{SourceStatus, SourcesStatus};
 pub use told::Told;
+pub use unconfigured::KEPT_HOURS;
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
@@ -69,6 +71,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use unconfigured::Unconfigured;
 
 /// Most rows of one commit, set aside or not: where the cost of the sync is spread thin enough
 /// (measured with 541-byte events: 112,000 a second at 64 per commit, 407,000 at this number), and
@@ -236,6 +239,8 @@ pub struct Ingest {
     saved: Arc<HashSet<EventId>>,
     /// What became of each source's latest rows.
     lately: BySource,
+    /// For how long sources that the queue knows have not been configured.
+    unconfigured: Unconfigured,
 }
 
 /// A feed, when it is looked at next, and what was said of it.
@@ -409,6 +414,7 @@ impl Ingest {
             again_asked_at: None,
             saved,
             lately: BySource::new(),
+            unconfigured: Unconfigured::default(),
         })
     }
 
@@ -718,14 +724,23 @@ impl Ingest {
         }
         // Something happened that no open file explains. Looks are spaced even so: a directory
         // in which names change all the time must not cost more than one that is quiet.
-        let feeds = &mut self.feeds;
+        let (feeds, intakes) = (&mut self.feeds, &self.intakes);
         self.shown.update(now, || {
             let status = |following: &mut Following| SourceStatus {
                 name: Arc::clone(&following.feed.name),
                 taken_at: wall,
                 files: following.statuses(now),
+                folder: None,
             };
-            feeds.iter_mut().map(status).collect()
+            let folders = intakes.iter().filter_map(|intake| intake.folder());
+            let of_folder = |it: InFolder| SourceStatus {
+                name: Arc::clone(&it.source),
+                taken_at: wall,
+                files: Arc::default(),
+                folder: Some(Arc::new(it)),
+            };
+            let followed = feeds.iter_mut().map(status);
+            followed.chain(folders.map(of_folder)).collect()
         });
         let calls = heard == Changed::Names || (heard == Changed::Content && !grown);
         for following in &mut self.feeds {
@@ -796,6 +811,21 @@ impl Ingest {
             }
             derive.take_changes(&mut group.state);
             following.report.forgotten(derive.take_forgotten());
+        }
+        let (feeds, intakes) = (&self.feeds, &self.intakes);
+        let is_configured = |name: &str| {
+            feeds.iter().any(|following| *following.feed.name == *name)
+                || intakes.iter().any(|intake| intake.is_source(name))
+        };
+        let state = &mut group.state;
+        let counted = self
+            .unconfigured
+            .count(&self.queue, now.moment, is_configured, state);
+        if let Err(error) = counted {
+            log::debug!(
+                "sources not configured are not counted error={:?}",
+                chain(&error)
+            );
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::Group;
 use super::documents::{head_hash, instant, keep_account, told_by};
-use super::intake::{At, Came, Intake, due_with};
+use super::intake::{At, Came, InFolder, Intake, due_with};
 use super::report::Report;
 use super::reread::{Reading, Reread};
 use crate::clock::Moment;
@@ -129,6 +129,14 @@ impl Intake for Recordings {
 
     fn is_source(&self, name: &str) -> bool {
         *self.name == *name
+    }
+
+    fn folder(&self) -> Option<InFolder> {
+        Some(InFolder {
+            source: Arc::clone(&self.name),
+            folder: self.folder.status(),
+            last_set_aside: None,
+        })
     }
 
     fn again(&self, wholes: Wholes) -> Option<Reread> {

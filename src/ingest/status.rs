@@ -1,5 +1,6 @@
 //! Status: how far each source is, for whoever asks while the pump runs.
 
+use super::intake::InFolder;
 use crate::clock::{Moment, UnixMs};
 use crate::source::FileStatus;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,8 @@ pub struct SourceStatus {
     /// Every remembered file, in no order; at most
     /// [`FILES_REMEMBERED_MAX`](crate::source::FILES_REMEMBERED_MAX).
     pub files: Arc<[FileStatus]>,
+    /// How far it is, if it is a source of files that are wholes; `files` is empty then.
+    pub folder: Option<Arc<InFolder>>,
 }
 
 /// The sources as they were at the last update. Clones show the same.

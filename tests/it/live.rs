@@ -883,3 +883,67 @@ fn what_was_pushed_and_what_was_refused_is_shown_by_status_and_sources() {
     }
     assert_eq!(agent.stop(), 0);
 }
+
+#[test]
+fn a_directory_of_documents_is_listed_with_what_was_read_and_set_aside_in_it() {
+    let live = documents("incomplete_max = \"300ms\"");
+    let cdr = live.bench.path("cdr");
+    for number in 0..5 {
+        let (name, text) = document(number);
+        fs::write(cdr.join(name), text).unwrap();
+    }
+    let config = live.bench.path("switchhook.toml").display().to_string();
+    let listed = |arguments: &[&str]| {
+        let all = [&["sources", "--config", &config], arguments].concat();
+        crate::support::text(&run(&all).stdout)
+    };
+    let item = || -> serde_json::Value {
+        serde_json::from_str(listed(&["--json"]).trim()).unwrap_or_default()
+    };
+    let agent = live.bench.agent();
+    live.expect(5);
+    wait_until("the directory to be listed", || item()["files_read"] == 5);
+    let told = item();
+    assert_eq!(
+        (&told["state"], &told["path"], &told["source"]),
+        (
+            &"directory".into(),
+            &cdr.display().to_string().into(),
+            &"live".into()
+        )
+    );
+    assert_eq!(
+        (&told["files_unread"], &told["files_remembered"]),
+        (&0.into(), &5.into())
+    );
+    assert!(!listed(&["--behind"]).contains("directory"));
+    // The last file, and one that is half written, first as it waits and then as it was set aside.
+    let half = "5f6a1c3e-0010-4f11-9a01-000000000010.cdr.json";
+    let (last, text) = document(5);
+    fs::write(cdr.join(&last), text).unwrap();
+    fs::copy(
+        format!("{FIXTURES}nasty/json-truncated/{half}"),
+        cdr.join(half),
+    )
+    .unwrap();
+    wait_until("the half document to be set aside", || {
+        item()["files_set_aside"] == 1
+    });
+    let line = listed(&[]);
+    assert!(
+        line.contains("directory  7 read, 1 set aside, 0 gone"),
+        "{line}"
+    );
+    assert!(line.contains(&format!("last set aside {half}: ")), "{line}");
+    assert_eq!(agent.stop(), 0);
+    // After a restart the last file is known by what is remembered.
+    let agent = live.bench.agent();
+    wait_until("the directory to be listed again", || {
+        item()["files_remembered"] == 7
+    });
+    let told = item();
+    let name = told["last_file"].as_str().unwrap_or_default();
+    assert!(name.ends_with(half) || name.ends_with(&last), "{told}");
+    assert!(told["last_file_changed_at"].is_string(), "{told}");
+    assert_eq!(agent.stop(), 0);
+}
