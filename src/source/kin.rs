@@ -492,13 +492,7 @@ impl Source {
                 }
             }
             // An editor's file has taken its name; it is read to its own end.
-            Of::File(of) if parent.is_alive => {
-                if self.is_in_successor(of)
-                    && let Some(known) = self.files.get_mut(&of)
-                {
-                    known.saved_up_to = known.size;
-                }
-            }
+            Of::File(of) if parent.is_alive => self.save_in_successor(of),
             Of::File(_) => self.leave_to(parent.of, key, heir.length),
         }
         if parent.path == path {

@@ -324,10 +324,20 @@ impl Known {
         }
     }
 
-    /// The position to be kept by the queue, with what was seen behind it.
+    /// The position to be kept by the queue, with what was seen behind it and is nowhere else.
     pub fn kept(&mut self) -> FilePosition {
-        self.position.unread_bytes = self.unread_bytes();
+        self.position.unread_bytes = match self.saved_up_to >= self.size {
+            true => 0,
+            false => self.unread_bytes(),
+        };
         self.position.clone()
+    }
+
+    /// Takes in that all its bytes are in the file that has taken its name too; returns the
+    /// position to be kept.
+    pub fn is_saved(&mut self) -> FilePosition {
+        self.saved_up_to = self.size;
+        self.kept()
     }
 
     /// Whether it became shorter before anything of it was read, and more than the start of a row

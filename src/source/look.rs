@@ -281,13 +281,19 @@ impl Source {
         };
         let was = std::mem::replace(&mut known.presence, Presence::Unlisted);
         known.unlisted_since.get_or_insert(now);
-        let size = known.size;
-        if was != Presence::Unlisted
-            && known.unread_bytes() > 0
-            && self.is_in_successor(key)
+        if was != Presence::Unlisted && known.unread_bytes() > 0 {
+            self.save_in_successor(key);
+        }
+    }
+
+    /// Has what is unread of the file not count as lost with it, if it stands in the one that has
+    /// its name now.
+    pub(super) fn save_in_successor(&mut self, key: FileKey) {
+        if self.is_in_successor(key)
             && let Some(known) = self.files.get_mut(&key)
         {
-            known.saved_up_to = size;
+            // After a restart nobody could compare the two any more.
+            self.untold.positions.push(known.is_saved());
         }
     }
 
@@ -342,7 +348,7 @@ impl Source {
 
     /// Whether what was not read of the file, the start of a row most likely, stands at the same
     /// place in the one that has its name now.
-    pub(super) fn is_in_successor(&mut self, key: FileKey) -> bool {
+    fn is_in_successor(&mut self, key: FileKey) -> bool {
         let Some(known) = self.files.get(&key) else {
             return false;
         };
@@ -742,7 +748,8 @@ impl Source {
             let waits = known
                 .behind_since
                 .is_some_and(|since| now.since(since) >= KEPT_UNREAD_AFTER);
-            let is_new = known.unread_bytes() != known.position.unread_bytes;
+            let is_new = known.unread_bytes() != known.position.unread_bytes
+                && known.saved_up_to < known.size;
             let is_due = now.since(known.kept_at) >= KEPT_UNREAD_EVERY || now < known.kept_at;
             let is_plain = known.packed_bytes.is_none();
             if is_read && is_plain && known.is_here() && waits && is_new && is_due {
@@ -828,7 +835,11 @@ fn begin_new_life(
         position: known.position.clone(),
         path: was_at,
         size: known.size_before,
-        unseen_bytes: std::mem::take(&mut known.unseen_before),
+        // Nobody cuts off a generation: it is another one under its inode and its name.
+        unseen_bytes: match std::mem::take(&mut known.unseen_before) {
+            _ if known.is_rotated => 0,
+            unseen_bytes => unseen_bytes,
+        },
         marks: std::mem::take(&mut known.marks),
         recent: std::mem::take(&mut known.recent),
         since: now,

@@ -902,7 +902,10 @@ fn a_directory_of_documents_is_listed_with_what_was_read_and_set_aside_in_it() {
     };
     let agent = live.bench.agent();
     live.expect(5);
-    wait_until("the directory to be listed", || item()["files_read"] == 5);
+    wait_until("the directory to be listed", || {
+        let told = item();
+        told["files_read"] == 5 && told["files_remembered"] == 5
+    });
     let told = item();
     assert_eq!(
         (&told["state"], &told["path"], &told["source"]),
@@ -927,7 +930,8 @@ fn a_directory_of_documents_is_listed_with_what_was_read_and_set_aside_in_it() {
     )
     .unwrap();
     wait_until("the half document to be set aside", || {
-        item()["files_set_aside"] == 1
+        let told = item();
+        told["files_set_aside"] == 1 && told["last_set_aside"].is_string()
     });
     let line = listed(&[]);
     assert!(

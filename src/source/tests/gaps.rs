@@ -276,3 +276,25 @@ fn another_file_under_a_used_inode_is_read_at_the_look_that_finds_it() {
         assert_eq!(settle(&mut scene), [""; 0]);
     }
 }
+
+#[test]
+fn half_a_row_that_is_in_the_copy_that_has_replaced_its_file_is_no_gap_after_a_restart() {
+    for looks in 0..4 {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..9) + "9|half of a r");
+        assert_eq!(scene.follow().len(), 9);
+        scene.append(
+            "elsewhere",
+            rows(0..9) + "9|half of a row\n" + &rows(10..12) + "12|ha",
+        );
+        scene.rename("elsewhere", "cdr.txt");
+        let mut lines = Vec::new();
+        for _ in 0..looks {
+            lines.extend(scene.follow());
+        }
+        scene.restart();
+        lines.extend(settle(&mut scene));
+        assert_eq!(lines.len(), 3, "{looks} looks: {lines:?}");
+        assert_eq!(gaps(&mut scene), [""; 0], "{looks} looks");
+    }
+}
