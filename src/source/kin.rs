@@ -14,6 +14,7 @@ use super::change::mean_line_bytes;
 use super::gunzip::Ending;
 use super::identity::{self, HeaderTest, Likeness};
 use super::known::{CopyOf, Known, Mark, Marks, Owed, Presence, Standing};
+use super::look::Replaced;
 use super::read::READ_BYTES_USUAL;
 use super::tail::{Content, TailError};
 use super::{Change, FileKey, FilePosition, Gap, GapCause, HEAD_BYTES_MAX, Source, SourceError};
@@ -492,7 +493,7 @@ impl Source {
                 }
             }
             // An editor's file has taken its name; it is read to its own end.
-            Of::File(of) if parent.is_alive => self.save_in_successor(of),
+            Of::File(_) if parent.is_alive => {}
             Of::File(_) => self.leave_to(parent.of, key, heir.length),
         }
         if parent.path == path {
@@ -503,6 +504,15 @@ impl Source {
             };
             let between = self.files.values_mut().filter(is_between);
             between.for_each(|known| known.owed = None);
+            let has_half = |known: &&Known| {
+                let is_open = known.presence == Presence::Unlisted;
+                is_open && known.unread_bytes() > 0 && known.path == path
+            };
+            let before = self.files.values().filter(has_half);
+            let before: Vec<FileKey> = before.map(|known| known.position.key).collect();
+            for key in before {
+                self.save_in_successor(key);
+            }
         }
     }
 
@@ -578,6 +588,16 @@ impl Source {
         let heirs = self.files.values().filter_map(|known| known.goes_on_in);
         let size_of = |heir| Some((heir, self.files.get(&heir)?.size));
         let heirs: HashMap<FileKey, u64> = heirs.filter_map(size_of).collect();
+        let owes = self.files.values().any(|known| known.owed.is_some());
+        let replacing = match owes || self.pasts.iter().any(|past| past.is_awaited) {
+            true => self.replacing(),
+            false => HashMap::new(),
+        };
+        let is_replaced = |position: &FilePosition, path: &Arc<Path>, size: u64| {
+            let by = replacing.get(&Replaced::at(path, position));
+            let by = by.filter(|_| position.first_row.is_some());
+            by.is_some_and(|&(offset, own)| offset >= position.offset && own >= size)
+        };
         let is_waited_for = self.files.values().any(Known::may_be_a_copy);
         let is_clear = found_any && !is_waited_for;
         let is_due = |since: UnixMs| is_clear || now.since(since) >= COPY_AWAITED;
@@ -589,6 +609,7 @@ impl Source {
             let bytes = match std::mem::replace(&mut past.lost, Lost::Nothing) {
                 Lost::Nothing => continue,
                 _ if is_read_whole(&past.position, &past.path, past.size) => continue,
+                _ if is_replaced(&past.position, &past.path, past.size) => continue,
                 Lost::Seen(bytes) => Some(bytes),
                 Lost::Unknown => None,
             };
@@ -605,6 +626,7 @@ impl Source {
             let due = known.owed.take_if(|owed| is_over(owed));
             if let Some(Owed { bytes, cause, .. }) = due
                 && !is_read_whole(&known.position, &known.path, known.size)
+                && !is_replaced(&known.position, &known.path, known.size)
             {
                 let heir = known.goes_on_in.and_then(|heir| heirs.get(&heir));
                 let from = heir.map_or(0, |&size| size.max(known.position.offset));

@@ -75,6 +75,7 @@ impl Source {
         };
         self.miss(found_any, &listing.hidden, &listing.left_out);
         self.settle_doubts()?;
+        new.append(&mut self.reborn);
         self.compare_successors(&new);
         self.take_back_lives()?;
         self.settle_strangers()?;
@@ -220,7 +221,8 @@ impl Source {
     }
 
     /// Has the new files compared that have the name of one that is gone, or is another file under
-    /// its inode by now: an editor saves a file by putting another in its place.
+    /// its inode by now: an editor saves a file by putting another in its place. A new file may be
+    /// under an inode that was known.
     fn compare_successors(&mut self, new: &[FileKey]) {
         if new.is_empty() {
             return;
@@ -478,6 +480,18 @@ impl Source {
         replaced
     }
 
+    /// How far the files that have a name were read, and how long they are, by that and their head:
+    /// what is unread of one before them with both is in them if they were read as far and are as long.
+    pub(super) fn replacing(&self) -> HashMap<Replaced, (u64, u64)> {
+        let is_named = |known: &&Known| {
+            known.presence == Presence::Listed && known.position.first_row.is_some()
+        };
+        let named = self.files.values().filter(is_named);
+        named
+            .map(|known| (Replaced::of(known), (known.position.offset, known.size)))
+            .collect()
+    }
+
     /// A file that is replaced by longer copies of itself comes to have an inode again that an
     /// earlier copy had. What is remembered of that holds; but a later one was read further, and
     /// this one is compared with it.
@@ -621,7 +635,8 @@ impl Source {
             return Ok(());
         }
         // One that keeps its path and is cut off may be written back as it was, or have a copy.
-        let is_other = likeness == Likeness::OtherHead || known.came != Came::Stayed;
+        let has_moved = known.came != Came::Stayed;
+        let is_other = likeness == Likeness::OtherHead || has_moved;
         let past = match kept {
             Some(mark) => {
                 known.standing = Standing::Sure;
@@ -633,6 +648,9 @@ impl Source {
                 let past = begin_new_life(known, likeness, &mut self.untold, self.looked_at);
                 if past.is_none() {
                     self.untold.positions.push(known.kept());
+                }
+                if has_moved {
+                    self.reborn.push(key);
                 }
                 past
             }
@@ -766,7 +784,7 @@ impl Source {
 
 /// By what a file is known that another has replaced: its name and its head.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Replaced {
+pub(super) struct Replaced {
     path: Arc<Path>,
     head_bytes: u64,
     head: u64,
@@ -774,10 +792,15 @@ struct Replaced {
 
 impl Replaced {
     fn of(known: &Known) -> Replaced {
+        Replaced::at(&known.path, &known.position)
+    }
+
+    /// One that was at `path`.
+    pub(super) fn at(path: &Arc<Path>, position: &FilePosition) -> Replaced {
         Replaced {
-            path: Arc::clone(&known.path),
-            head_bytes: known.position.head_bytes,
-            head: known.position.head,
+            path: Arc::clone(path),
+            head_bytes: position.head_bytes,
+            head: position.head,
         }
     }
 }

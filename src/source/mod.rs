@@ -152,6 +152,8 @@ pub struct Source {
     pasts: Vec<Past>,
     /// Files that were compared and are read whole, or are copies of what is read.
     newcomers: Vec<Newcomer>,
+    /// Files that this look found to be others under inodes that were known.
+    reborn: Vec<FileKey>,
     /// The files that may have something to hand out, oldest first. A read takes the first, so
     /// it costs the same however many files are known.
     unread: BTreeSet<Age>,
@@ -212,6 +214,7 @@ impl Source {
             files: known.collect(),
             pasts: Vec::new(),
             newcomers: Vec::new(),
+            reborn: Vec::new(),
             unread: BTreeSet::new(),
             newest: None,
             tails: Tails::new(settings.open_files_max),

@@ -298,3 +298,30 @@ fn half_a_row_that_is_in_the_copy_that_has_replaced_its_file_is_no_gap_after_a_r
         assert_eq!(gaps(&mut scene), [""; 0], "{looks} looks");
     }
 }
+
+#[test]
+fn a_copy_under_the_inode_of_another_known_file_goes_on_where_the_one_before_it_was() {
+    for half in ["", "9|half of a r"] {
+        for restarted in [false, true] {
+            let mut scene = Scene::new();
+            scene.append("1.txt", rows(0..9) + half);
+            scene.append("2.txt", rows(50..60));
+            assert_eq!(scene.follow().len(), 19);
+            if restarted {
+                scene.restart();
+            }
+            // The inode of `2.txt` is that of the next copy of `1.txt`, which is longer.
+            scene.close_all();
+            let whole = rows(0..9) + "9|half of a row\n" + &rows(10..12);
+            scene.rewrite("2.txt", &whole);
+            scene.rename("2.txt", "1.txt");
+            let mut lines = settle(&mut scene);
+            lines.sort();
+            assert_eq!(lines.len(), 3, "{half} {restarted} {lines:?}");
+            assert_eq!(gaps(&mut scene), [""; 0], "{half} {restarted}");
+            scene.restart();
+            assert_eq!(settle(&mut scene), [""; 0]);
+            assert_eq!(gaps(&mut scene), [""; 0], "{half} {restarted}");
+        }
+    }
+}
