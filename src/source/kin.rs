@@ -588,8 +588,8 @@ impl Source {
         let heirs = self.files.values().filter_map(|known| known.goes_on_in);
         let size_of = |heir| Some((heir, self.files.get(&heir)?.size));
         let heirs: HashMap<FileKey, u64> = heirs.filter_map(size_of).collect();
-        let owes = self.files.values().any(|known| known.owed.is_some());
-        let replacing = match owes || self.pasts.iter().any(|past| past.is_awaited) {
+        let is_owed = |known: &Known| known.owed.is_some_and(|owed| owed.was_down);
+        let replacing = match self.files.values().any(is_owed) {
             true => self.replacing(),
             false => HashMap::new(),
         };
@@ -609,7 +609,6 @@ impl Source {
             let bytes = match std::mem::replace(&mut past.lost, Lost::Nothing) {
                 Lost::Nothing => continue,
                 _ if is_read_whole(&past.position, &past.path, past.size) => continue,
-                _ if is_replaced(&past.position, &past.path, past.size) => continue,
                 Lost::Seen(bytes) => Some(bytes),
                 Lost::Unknown => None,
             };
@@ -624,9 +623,14 @@ impl Source {
             }
             let is_over = |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since);
             let due = known.owed.take_if(|owed| is_over(owed));
-            if let Some(Owed { bytes, cause, .. }) = due
+            if let Some(Owed {
+                bytes,
+                cause,
+                was_down,
+                ..
+            }) = due
                 && !is_read_whole(&known.position, &known.path, known.size)
-                && !is_replaced(&known.position, &known.path, known.size)
+                && !(was_down && is_replaced(&known.position, &known.path, known.size))
             {
                 let heir = known.goes_on_in.and_then(|heir| heirs.get(&heir));
                 let from = heir.map_or(0, |&size| size.max(known.position.offset));

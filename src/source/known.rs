@@ -107,6 +107,9 @@ pub struct Owed {
     pub since: UnixMs,
     /// Why it was lost.
     pub cause: GapCause,
+    /// It was lost while the agent was not running: it was never there to be compared with what has
+    /// its name now.
+    pub was_down: bool,
 }
 
 /// The file that another one is a copy of.

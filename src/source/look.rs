@@ -401,6 +401,7 @@ impl Source {
             look: self.looks,
             since: self.looked_at,
             cause,
+            was_down: known.presence == Presence::Remembered,
         });
         self.untold.changes.push(Change::Vanished {
             path: Arc::clone(&known.path),
