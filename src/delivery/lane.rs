@@ -788,7 +788,7 @@ impl Lane {
         }
         let places = self.queue.waiting_places(&self.endpoint.name)?;
         let put_off = self.queue.put_off_now(&self.endpoint.name)?;
-        for (due, sequence) in self.queue_up(places)? {
+        for (due, sequence) in self.queue_up(places, now)? {
             let wait = due.since(wall).min(self.endpoint.retries.max);
             self.stored.insert((now + wait, sequence), Stored::at(due));
         }

@@ -170,6 +170,7 @@ pub static MESSAGES: &[Message] = messages! {
     SH233 Warn Nobody "events put off, done with, not removed" "Its room is not free yet; the next start removes it";
     SH234 Info Nobody "files read again" "Documents or recordings whose events damage took were read once more";
     SH235 Error Operator "files lost, they cannot be read again" "Damage took what they told, and they are gone: ask the switch for those calls";
+    SH236 Error Operator "events put off cannot be read, the others go on" "The disk does not give what waits for its retries under state_dir/later; an endpoint with an order tells what comes after it first: look at the disk";
 
     // Endpoints.
     SH301 Warn Receiver "endpoint failing" "It does not take events: `switchhook test NAME`. Events wait, no attempts are spent, probes go on";
