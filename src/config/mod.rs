@@ -4,6 +4,7 @@
 //! problem is reported in one go, each with its line and with what to write instead.
 
 pub mod access;
+mod agent_headers;
 pub mod apply;
 pub mod control;
 pub mod derive;

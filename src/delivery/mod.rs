@@ -9,6 +9,7 @@
 //! letter after its attempts; a repeat has the same id. Order only where an endpoint asks for it;
 //! see [`order`].
 
+pub mod agent_headers;
 pub mod alert;
 mod attempt;
 pub mod batch;

@@ -308,8 +308,13 @@ fn trouble(error: ureq::Error) -> Trouble {
         ureq::Error::Io(error) => match error.kind() {
             _ if tls::is_of_tls(&error) => (TroubleClass::Tls, tls::explained_io(&error)),
             io::ErrorKind::InvalidData => (TroubleClass::Protocol, error.to_string()),
+            io::ErrorKind::UnexpectedEof => {
+                (TroubleClass::Closed, "no whole answer came".to_string())
+            }
             _ => (TroubleClass::Closed, error.to_string()),
         },
+        // The client would say "protocol" once more.
+        ureq::Error::Protocol(error) => (TroubleClass::Protocol, error.to_string()),
         error => (TroubleClass::Protocol, error.to_string()),
     };
     Trouble {
