@@ -582,7 +582,7 @@ fn check_names(loaded: &[Loaded], problems: &mut Problems) {
             };
             if let Some(first) = seen.insert((kind, name.clone()), loaded.path.clone()) {
                 let what = format!(
-                    "there is a {kind} {name:?} in {} already; give this one another name",
+                    "the {kind} {name:?} is in {} already; give this one another name",
                     first.display()
                 );
                 Place::new(loaded, kind, problems).problem("name", written, what);

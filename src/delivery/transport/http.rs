@@ -6,7 +6,8 @@
 //! * One the other side has closed is seen when it is taken out again (`Wire::is_open`), and a
 //!   new one is dialled before anything is sent. This is the quiet reconnect.
 //! * One that a firewall forgot cannot be seen; the endpoint's `idle_timeout` closes it before it
-//!   is used again. Nobody looks at idle connections in between: one is closed when its agent is
+//!   is used again. Where that is too late, one attempt is lost to it, and no other idle connection is
+//!   used after that ([`Trust`](super::trust::Trust)). Nobody looks at idle connections in between: one is closed when its agent is
 //!   taken again, and those of agents that are not stay open until the other side closes them.
 //! * In the moment between, the request is lost and the attempt comes back as
 //!   [`TroubleClass::Closed`]. Whether the receiver has it, nobody can know, so the attempt is
@@ -245,10 +246,16 @@ impl Transport for HttpTransport {
                 elapsed,
                 ..response
             }),
-            Err(error) => Answer::Trouble(Trouble {
-                elapsed,
-                ..trouble(error)
-            }),
+            Err(error) => {
+                let trouble = trouble(error);
+                if matches!(
+                    trouble.class,
+                    TroubleClass::Timeout(Phase::Send | Phase::Answer)
+                ) {
+                    self.dialler.doubt();
+                }
+                Answer::Trouble(Trouble { elapsed, ..trouble })
+            }
         }
     }
 
