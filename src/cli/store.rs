@@ -5,7 +5,7 @@ use super::{Exit, screen};
 use crate::config::Config;
 use crate::event::Event;
 use crate::queue::{
-    DeadLetter, Ledger, Mended, Queue, QueueError, Queued, Survey, Surveyed, Whole,
+    DeadLetter, Ledger, Mended, Queue, QueueError, Queued, Size, Survey, Surveyed, Whole,
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -210,7 +210,7 @@ impl Found {
             screen::line(format_args!(
                 "set aside  {}  {}",
                 path.display(),
-                screen::bytes(*bytes)
+                Size(*bytes)
             ));
         }
         if let Some(ledger) = &self.whole.ledger {
@@ -231,7 +231,7 @@ fn show_generation(place: &str, what: &str, unit: &str, surveyed: &Surveyed) {
     screen::line(format_args!(
         "{place}/{:08}  {what}  {}  {} {unit}{holds}  {verdict}",
         surveyed.number,
-        screen::bytes(surveyed.bytes),
+        Size(surveyed.bytes),
         surveyed.events,
     ));
     for problem in &surveyed.problems {

@@ -5,9 +5,10 @@ use super::status::{EndpointStatus, SourceStatus, Status};
 /// Share of `disk_max` from which the state directory is a matter for the operator.
 const DISK_SHARE: u64 = 90;
 
-/// What there is to do, a sentence each; empty when there is nothing.
+/// What there is to repair, a sentence each; empty when there is nothing.
 ///
-/// Dead letters are none of it: they wait for a decision, not for the night shift.
+/// Dead letters are none of it: they wait for a decision, not for the night shift. See
+/// [`undecided`].
 pub fn problems(status: &Status) -> Vec<String> {
     let mut problems = Vec::new();
     for endpoint in &status.endpoints {
@@ -39,13 +40,27 @@ pub fn problems(status: &Status) -> Vec<String> {
     problems
 }
 
+/// What waits for a decision, a sentence each: events that were given up. Nothing more becomes of
+/// them by itself but their end, after `dead_letters_keep`.
+pub fn undecided(status: &Status) -> Vec<String> {
+    let endpoints = status.endpoints.iter().filter(|it| it.dead_letters > 0);
+    let sentence = |it: &EndpointStatus| {
+        let (name, count) = (&it.name, it.dead_letters);
+        let events = if count == 1 { "event" } else { "events" };
+        format!(
+            "endpoint {name} was not told of {count} {events}, given up: `switchhook dead-letters list --endpoint {name}` says why; then `dead-letters replay`, or `purge`"
+        )
+    };
+    endpoints.map(sentence).collect()
+}
+
 fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
     let name = &endpoint.name;
     let error = || {
         endpoint
             .last_error
             .as_ref()
-            .map_or(String::new(), |error| format!(": {}", error.text))
+            .map_or(String::new(), |error| format!(": {}", error.told()))
     };
     match endpoint.state.as_str() {
         "failing" => Some(format!(
@@ -65,8 +80,8 @@ fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
         "working" if endpoint.fallback_host.is_some() => {
             Some(format!("endpoint {name} uses its fallback{}", error()))
         }
-        "forgotten" if endpoint.queued + endpoint.waiting > 0 => Some(format!(
-            "endpoint {name} is not configured any more and {} events are kept for it",
+        "removed" if endpoint.queued + endpoint.waiting > 0 => Some(format!(
+            "endpoint {name} is not in the configuration any more and {} events are kept for it: `switchhook endpoints adopt {name} NEW` hands them to another, `endpoints forget {name}` gives them up",
             endpoint.queued + endpoint.waiting
         )),
         _ => None,

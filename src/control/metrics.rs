@@ -16,7 +16,7 @@ pub fn text(status: &Status) -> String {
     out.one(
         "healthy",
         "gauge",
-        "Whether there is nothing for an operator to do.",
+        "Whether there is nothing that an operator has to repair.",
         u8::from(status.healthy),
     );
     out.one(
@@ -303,12 +303,7 @@ fn unix_seconds(text: &str) -> Option<f64> {
 
 /// The states an endpoint can be in, as the status names them.
 const STATES: [&str; 6] = [
-    "working",
-    "failing",
-    "paused",
-    "stopped",
-    "disabled",
-    "forgotten",
+    "working", "failing", "paused", "stopped", "disabled", "removed",
 ];
 
 /// The host of a status' `host`, which has the scheme and the port too.

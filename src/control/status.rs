@@ -6,6 +6,7 @@
 use super::desk::Desk;
 use super::health;
 use super::listening::PushStatus;
+use super::mask::words;
 use crate::clock::UnixMs;
 use crate::config::EndpointConfig;
 use crate::delivery::counts::{Counts, EndpointState};
@@ -20,6 +21,9 @@ use std::time::Duration;
 
 /// The version of this schema.
 pub const SCHEMA: u32 = 1;
+
+/// Most bytes shown of what a receiver said to an attempt: two lines of a screen.
+pub const ANSWER_BYTES_MAX: usize = 150;
 
 /// How long reading may take to say how it stands. Only a disk that takes seconds to sync makes
 /// it silent for longer.
@@ -42,10 +46,13 @@ pub struct Status {
     pub started_at: String,
     /// Seconds since then.
     pub uptime_secs: u64,
-    /// Whether there is nothing for an operator to do.
+    /// Whether there is nothing that an operator has to repair.
     pub healthy: bool,
-    /// What there is to do, one sentence each; empty when `healthy`.
+    /// What there is to repair, one sentence each; empty when `healthy`.
     pub problems: Vec<String>,
+    /// What waits for an operator's decision, one sentence each: events that were given up.
+    #[serde(default)]
+    pub undecided: Vec<String>,
     /// The configuration in force.
     pub config: ConfigStatus,
     /// The sources, in the order of the configuration; those that are gone follow.
@@ -156,7 +163,7 @@ pub struct EndpointStatus {
     #[serde(default)]
     pub expired: u64,
     /// `working`, `failing`, `paused`, `stopped` (it answered 410 twice), `disabled` (by the
-    /// configuration) or `forgotten` (its backlog is kept, and it is not configured).
+    /// configuration) or `removed` (it is not in the configuration any more; its backlog is kept).
     pub state: String,
     /// Why it is paused: `operator`, `receiver` (`Retry-After`), or `gone` (it answered 410 once).
     pub paused_by: Option<String>,
@@ -234,6 +241,10 @@ pub struct ErrorStatus {
     pub text: String,
     /// When.
     pub at: Option<String>,
+    /// How the receiver's answer began, on one line of at most [`ANSWER_BYTES_MAX`] bytes, without
+    /// secrets and numbers; `null` where it said nothing.
+    #[serde(default)]
+    pub answer: Option<String>,
 }
 
 /// The state directory and its partition.
@@ -266,6 +277,15 @@ pub struct MemoryStatus {
 pub struct LogStatus {
     /// Lines dropped since the start.
     pub lines_dropped: u64,
+}
+
+impl ErrorStatus {
+    /// What happened, and what the receiver said to it.
+    pub fn told(&self) -> String {
+        let answer = self.answer.as_ref();
+        let said = answer.map_or(String::new(), |said| format!("; its receiver says: {said}"));
+        format!("{}{said}", self.text)
+    }
 }
 
 impl Status {
@@ -307,6 +327,7 @@ impl Status {
             uptime_secs: desk.uptime().as_secs(),
             healthy: true,
             problems: Vec::new(),
+            undecided: Vec::new(),
             config: ConfigStatus {
                 files: config
                     .files
@@ -337,6 +358,7 @@ impl Status {
         };
         status.problems = health::problems(&status);
         status.healthy = status.problems.is_empty();
+        status.undecided = health::undecided(&status);
         status
     }
 }
@@ -453,7 +475,7 @@ fn endpoint(
             Some(f64::from(rate.count) / rate.per.as_secs_f64())
         }),
         state: match config {
-            None => "forgotten".to_string(),
+            None => "removed".to_string(),
             Some(_) => "disabled".to_string(),
         },
         ..EndpointStatus::default()
@@ -508,6 +530,7 @@ fn endpoint(
         class: counts.last_error_class.to_string(),
         text: text.clone(),
         at: counts.last_error_at.map(time),
+        answer: words(&counts.last_answer, ANSWER_BYTES_MAX),
     });
     status
 }

@@ -30,6 +30,8 @@ pub struct Counts {
     pub last_error: Option<String>,
     /// In one word what kind of failure that was: see [`Failure`](super::outcome::Failure).
     pub last_error_class: &'static str,
+    /// How the answer to it began, without secrets; empty where there was none.
+    pub last_answer: Vec<u8>,
     /// When that was.
     pub last_error_at: Option<UnixMs>,
     /// When an event was last delivered.

@@ -137,6 +137,18 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// What was seen, of an attempt that did not deliver.
+    pub fn failure_mut(&mut self) -> Option<&mut Failure> {
+        match self {
+            Outcome::Delivered => None,
+            Outcome::Unavailable { failure, .. }
+            | Outcome::Refused(failure)
+            | Outcome::Gone(failure) => Some(failure),
+        }
+    }
+}
+
 impl From<Response> for Failure {
     fn from(response: Response) -> Failure {
         let status = response.status;
