@@ -189,7 +189,7 @@ for _ in $(seq 300); do
     sleep 0.1
 done
 has dead.txt 'status 400'
-status_says 'dead letters: see `switchhook dead-letters list --endpoint billing`' 0
+status_says 'given up: `switchhook dead-letters list --endpoint billing` says why' 65
 for _ in $(seq 100); do
     hook status --config switchhook.toml --json >status.json
     ! grep -q '"waiting": 0' status.json || ! grep -q '"queued": 0' status.json || break
