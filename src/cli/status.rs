@@ -337,10 +337,11 @@ fn indented(notes: &[String], style: Style) -> Vec<String> {
         .collect()
 }
 
-/// `text` in lines of at most `width` characters, broken between words where there are any.
+/// `text` in lines of at most `width` characters, broken between words where there are any. A command
+/// between backquotes stays whole where a line holds it, so that it can be copied.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in &pieces(text, width) {
         let Some(line) = lines.last_mut() else { break };
         let length = line.chars().count() + 1 + word.chars().count();
         if line.is_empty() {
@@ -352,6 +353,23 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines.into_iter().map(|line| cut(&line, width)).collect()
+}
+
+/// The words of `text`, those between two backquotes together.
+fn pieces(text: &str, width: usize) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let is_open = |piece: &String| piece.matches('`').count() % 2 == 1;
+        let fits = |piece: &String| piece.chars().count() + 1 + word.chars().count() <= width;
+        match pieces.last_mut().filter(|it| is_open(it) && fits(it)) {
+            Some(command) => {
+                command.push(' ');
+                command.push_str(word);
+            }
+            None => pieces.push(word.to_string()),
+        }
+    }
+    pieces
 }
 
 /// The first `width` characters of `text`, the last of them `…` where there are more.
@@ -478,6 +496,29 @@ mod tests {
         status.undecided.clear();
         assert_eq!(exit_of(&status), Exit::Success);
         assert!(text(&status).contains("healthy"));
+    }
+
+    #[test]
+    fn a_command_stays_on_one_line_where_a_line_holds_it() {
+        let text = "it is failing; `switchhook test billing` shows each step";
+        assert_eq!(
+            wrapped(text, 30),
+            [
+                "it is failing;",
+                "`switchhook test billing`",
+                "shows each step"
+            ]
+        );
+        assert_eq!(
+            wrapped(text, 20),
+            [
+                "it is failing;",
+                "`switchhook test",
+                "billing` shows each",
+                "step"
+            ]
+        );
+        assert_eq!(wrapped("an `open one stays", 11), ["an", "`open one", "stays"]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn undecided(status: &Status) -> Vec<String> {
         let (name, count) = (&it.name, it.dead_letters);
         let events = if count == 1 { "event" } else { "events" };
         format!(
-            "endpoint {name} was not told of {count} {events}, given up: `switchhook dead-letters list --endpoint {name}` says why; then `dead-letters replay`, or `purge`"
+            "endpoint {name} was not told of {count} {events}, given up; `switchhook dead-letters list --endpoint {name}` says why; then replay or purge them"
         )
     };
     endpoints.map(sentence).collect()

@@ -31,8 +31,12 @@ pub fn masked_text(text: &str) -> String {
         out.push_str(before);
         let is_grouped = from.starts_with('+');
         let belongs = |c: char| c.is_ascii_digit() || is_grouped && "+ -.()".contains(c);
-        let run = from.split_once(|c| !belongs(c)).map_or(from, |(run, _)| run);
-        let end = run.rfind(|c: char| c.is_ascii_digit()).map_or(1, |at| at + 1);
+        let run = from
+            .split_once(|c| !belongs(c))
+            .map_or(from, |(run, _)| run);
+        let end = run
+            .rfind(|c: char| c.is_ascii_digit())
+            .map_or(1, |at| at + 1);
         let (run, after) = from.split_at(end);
         let digits = run.bytes().filter(u8::is_ascii_digit).count();
         if digits >= NUMBER_DIGITS_MIN {

@@ -930,11 +930,7 @@ fn a_backlog_is_adopted_or_forgotten_while_the_agent_runs() {
     assert!(told.contains("adopt is done at a start"), "{told}");
     bench.edit("\nadopt = \"billing\"", "");
     bench.answer(&["reload"], 0);
-    assert!(
-        bench
-            .answer(&["endpoints", "list"], 0)
-            .contains("removed")
-    );
+    assert!(bench.answer(&["endpoints", "list"], 0).contains("removed"));
     let told = bench.answer(&["endpoints", "adopt", "billing", "crm"], 0);
     assert!(
         told.contains("endpoint crm takes over from billing: 20 queued"),
