@@ -518,7 +518,10 @@ mod tests {
                 "step"
             ]
         );
-        assert_eq!(wrapped("an `open one stays", 11), ["an", "`open one", "stays"]);
+        assert_eq!(
+            wrapped("an `open one stays", 11),
+            ["an", "`open one", "stays"]
+        );
     }
 
     #[test]

@@ -108,6 +108,13 @@ fn place(arguments: &StoreArguments) -> Result<(PathBuf, Option<String>), Exit> 
 }
 
 fn begin(directory: &Path) -> Result<Survey, Exit> {
+    if !directory.is_dir() {
+        screen::complaint(format_args!(
+            "there is no store in {} yet; the agent makes it when it runs",
+            directory.display()
+        ));
+        return Err(Exit::Store);
+    }
     Survey::begin(directory).map_err(|error| refused(directory, &error))
 }
 

@@ -1,6 +1,8 @@
 //! Health: what there is for an operator to do.
 
 use super::status::{EndpointStatus, SourceStatus, Status};
+use crate::config::value::show_duration;
+use std::time::Duration;
 
 /// Share of `disk_max` from which the state directory is a matter for the operator.
 const DISK_SHARE: u64 = 90;
@@ -102,7 +104,14 @@ fn of_source(source: &SourceStatus) -> Vec<String> {
             "rows of source {name} do not fit its format and are set aside, {what}; `switchhook formats try FILE` finds one that fits"
         )
     });
-    [trouble, unreadable, misfit]
+    let after = source.silent_after_secs;
+    let silence = after.filter(|after| source.silent_secs >= *after).map(|after| {
+        let after = show_duration(Duration::from_secs(after));
+        format!(
+            "source {name} has brought no row for longer than {after} (silent_after): does the switch write, and where `files` looks? `switchhook sources` names what is followed"
+        )
+    });
+    [trouble, unreadable, misfit, silence]
         .into_iter()
         .flatten()
         .collect()
@@ -122,11 +131,14 @@ mod tests {
         let source = SourceStatus {
             unreadable: Some("/cdr: Permission denied, and 2 more".into()),
             misfit: Some("Master.csv:14: 20 fields, expected 18".into()),
+            silent_secs: 600,
+            silent_after_secs: Some(600),
             ..source
         };
         let told = of_source(&source).join("\n");
         for expected in [
             "cannot read /cdr: Permission denied, and 2 more; put",
+            "has brought no row for longer than 10m (silent_after): ",
             "set aside, Master.csv:14: 20 fields, expected 18; `switchhook formats try",
         ] {
             assert!(told.contains(expected), "{told}");

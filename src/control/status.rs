@@ -119,6 +119,9 @@ pub struct SourceStatus {
     pub last_row_at: Option<String>,
     /// For how long there has been no row: since `last_row_at`, or the agent's start.
     pub silent_secs: u64,
+    /// From how long on that is a problem: `silent_after`; `null` without it.
+    #[serde(default)]
+    pub silent_after_secs: Option<u64>,
     /// Why it cannot go on, when it cannot.
     pub trouble: Option<String>,
     /// Which files or directories cannot be read and why, when some cannot.
@@ -301,6 +304,10 @@ impl Status {
         let sources = sources(desk, &ledger, standing.as_ref())
             .map(|mut source| {
                 source.rows_per_sec = rates.rows(&source.name);
+                let mut configured = in_force.config.sources.iter();
+                let config = configured.find(|it| *it.files.name == *source.name);
+                let silent_after = config.and_then(|it| it.derive.silent_after);
+                source.silent_after_secs = silent_after.map(|span| span.as_secs());
                 source
             })
             .collect();
@@ -426,6 +433,7 @@ fn source(
             .map(|span| span.as_secs()),
         last_row_at: last_row_at.map(time),
         silent_secs: silent.as_secs(),
+        silent_after_secs: None,
         trouble: standing.and_then(|standing| standing.trouble.clone()),
         unreadable: standing.and_then(|standing| standing.unreadable.clone()),
         misfit: lately.and_then(Lately::misfit).map(str::to_string),
