@@ -128,7 +128,7 @@ config "http://127.0.0.1:$port/webhook"
 hook check --config switchhook.toml >check.txt
 has check.txt 'of the first rows 60 fit, 0 do not'
 has check.txt 'the configuration is good'
-hook run --config switchhook.toml >run.log 2>&1 &
+"$program" run --config switchhook.toml >run.log 2>&1 &
 agent=$!
 status_says healthy 0
 calls 5
