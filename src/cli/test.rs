@@ -377,7 +377,7 @@ fn refused(failure: &Failure) -> String {
         Some(404 | 405) => "look at the path in url",
         Some(407) => "look at the login in proxy",
         _ => {
-            "look at the secret, at the clocks, at a token or login that it may want, and whether it verifies the raw body before it parses it: `switchhook receive --endpoint` in its place says which"
+            "look at the secret, at the clocks, at a token or login that it may want, and whether it verifies the raw body before it parses it: `switchhook receive` in its place says which"
         }
     };
     format!("refused: if it refuses everything, events wait as in an outage; {cause}")
