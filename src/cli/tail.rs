@@ -106,7 +106,10 @@ fn summary(data: &Value) -> String {
         return data.to_string();
     }
     // What is no call has neither.
-    if ["caller_id", "called_id"].iter().all(|end| data[end].is_null()) {
+    if ["caller_id", "called_id"]
+        .iter()
+        .all(|end| data[end].is_null())
+    {
         return String::new();
     }
     let duration = data.get("duration").and_then(Value::as_u64);

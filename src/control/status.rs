@@ -14,6 +14,7 @@ use crate::ingest::{Lately, SourceStanding, Standing};
 use crate::queue::{EndpointTotals, Ledger, SourceTotals};
 use crate::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -198,6 +199,10 @@ pub struct EndpointStatus {
     pub dead_letters: u64,
     /// Attempts since the agent started.
     pub attempts: u64,
+    /// Those that did not deliver, by the class of what was seen (as in `last_error`), where
+    /// there was one.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
     /// Share of them that delivered, 0 to 1.
     pub success_share: Option<f64>,
     /// Events delivered in a second, over the last minute.
@@ -238,7 +243,7 @@ pub struct LatencyStatus {
 /// What came of an attempt that did not deliver.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ErrorStatus {
-    /// `dns`, `address`, `tcp`, `tls`, `timeout` or `http`.
+    /// One of [`CLASSES`](crate::delivery::outcome::CLASSES).
     pub class: String,
     /// In words.
     pub text: String,
@@ -528,6 +533,10 @@ fn endpoint(
         .and_then(|secs| u64::try_from(secs).ok());
     status.oldest_secs = counts.oldest.map(|at| now.since(at).as_secs());
     status.attempts = counts.attempts;
+    let failures = counts.failures.iter();
+    status.failures = failures
+        .map(|(class, count)| (class.to_string(), *count))
+        .collect();
     status.success_share = (counts.attempts > 0).then(|| share(counts.delivered, counts.attempts));
     status.latency_ms = (counts.latency.count > 0).then(|| LatencyStatus {
         p50: millis(counts.latency.p50),

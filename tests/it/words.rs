@@ -64,6 +64,18 @@ fn what_a_receiver_says_stands_beside_the_last_error_without_secrets_numbers_and
     let said = billing(&status)["last_error"]["answer"].as_str().unwrap();
     let expected = r#"{"error":"no account for …99", "signed":"***","token":"***"}\u{1b}[2J"#;
     assert_eq!(said, expected);
+    assert_eq!(
+        billing(&status)["failures"],
+        serde_json::json!({ "http": 1 })
+    );
+    let figures = bench.ask(&["status", "--prometheus"]).stdout;
+    let figures = String::from_utf8(figures).unwrap();
+    for (class, count) in [("http", 1), ("timeout", 0)] {
+        let expected = format!(
+            "switchhook_endpoint_attempts_failed_total{{endpoint=\"billing\",class=\"{class}\"}} {count}\n"
+        );
+        assert!(figures.contains(&expected), "{figures}");
+    }
     let screen = bench.answer(&["status"], 65);
     let line = screen.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
