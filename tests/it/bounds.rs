@@ -49,7 +49,9 @@ impl Most {
     fn sample(&mut self, state: &Path, pid: u32) {
         self.disk = self.disk.max(bytes_under(state));
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let anonymous = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"));
         let kibibytes = anonymous.and_then(|text| text.split_whitespace().next()?.parse().ok());
         self.memory = self.memory.max(kibibytes.unwrap_or(0) << 10);
         let open = open_files(pid);
@@ -62,7 +64,9 @@ impl Most {
 
 /// What each descriptor of the process stands for.
 fn open_files(pid: u32) -> Vec<String> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
     let target = |entry: fs::DirEntry| fs::read_link(entry.path()).ok();
     let targets = entries.flatten().filter_map(target);
     targets.map(|path| path.display().to_string()).collect()
