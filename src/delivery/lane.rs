@@ -914,6 +914,8 @@ impl Lane {
     fn failed(&mut self, entry: Entry, failure: Failure, wall: UnixMs) -> Entry {
         self.counts.last_error = Some(failure.reason.clone());
         self.counts.last_error_class = failure.class;
+        *self.counts.failures.entry(failure.class).or_default() += 1;
+        self.counts.last_answer.clone_from(&failure.answer_start);
         self.counts.last_error_at = Some(wall);
         Entry {
             last: failure,

@@ -47,13 +47,16 @@ pub enum Outcome {
     Gone(Failure),
 }
 
+/// The classes of what is seen of an attempt that did not deliver, in the order of its way.
+pub const CLASSES: [&str; 7] = ["dns", "address", "tcp", "proxy", "tls", "timeout", "http"];
+
 /// What was seen of an attempt that did not deliver.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failure {
     /// In words, for log and dead letter.
     pub reason: String,
-    /// In one word: `dns`, `address` (one an endpoint may not have), `tcp`, `proxy`, `tls`,
-    /// `timeout` or `http`; empty when it is not known.
+    /// In one word, of [`CLASSES`]: `address` is one an endpoint may not have. Empty when it is
+    /// not known.
     pub class: &'static str,
     /// The status, if there was an answer.
     pub status: Option<u16>,
@@ -134,6 +137,18 @@ impl Outcome {
                 failure,
                 after: after.map(|span| span.min(retry_after_max)),
             },
+        }
+    }
+}
+
+impl Outcome {
+    /// What was seen, of an attempt that did not deliver.
+    pub fn failure_mut(&mut self) -> Option<&mut Failure> {
+        match self {
+            Outcome::Delivered => None,
+            Outcome::Unavailable { failure, .. }
+            | Outcome::Refused(failure)
+            | Outcome::Gone(failure) => Some(failure),
         }
     }
 }
