@@ -52,12 +52,12 @@ pub fn apply(arguments: &ApplyArguments) -> Exit {
                 screen::line("the configuration is good; nothing was changed");
                 Exit::Success
             }
-            Err(error) => refuse(&error),
+            Err(error) => refuse(&error, &arguments.file),
         };
     }
     let applied = match apply::apply(path, &text) {
         Ok(applied) => applied,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, &arguments.file),
     };
     if let Some(previous) = &applied.previous {
         let previous = previous.display();
@@ -88,11 +88,15 @@ pub fn apply(arguments: &ApplyArguments) -> Exit {
     exit
 }
 
-fn refuse(error: &ApplyError) -> Exit {
+fn refuse(error: &ApplyError, file: &Path) -> Exit {
     screen::complaint(error);
     match error {
         ApplyError::Problems(_) => {
-            screen::complaint("nothing was changed");
+            // Problems name the place that the text would have.
+            let file = file.display();
+            screen::complaint(format_args!(
+                "the lines are those of {file}; nothing was changed"
+            ));
             Exit::Configuration
         }
         ApplyError::File { .. } => {

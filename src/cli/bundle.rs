@@ -2,13 +2,14 @@
 //! and nothing that is nobody's business.
 
 use super::ask::AgentArgument;
-use super::{Exit, screen, status};
+use super::{Exit, screen};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::control::client::{Client, ClientError};
 use crate::control::mask::masked_text;
 use crate::control::protocol::{DeadFilter, Reply, Request};
 use crate::control::status::Status;
+use crate::queue::Size;
 use crate::timestamp::Timestamp;
 use clap::Args;
 use serde_json::Value;
@@ -69,7 +70,7 @@ pub fn bundle(arguments: &BundleArguments) -> Exit {
             screen::line(format_args!(
                 "{} written, {}; read it before you send it",
                 arguments.output.display(),
-                status::size(text.len() as u64)
+                Size(text.len() as u64)
             ));
             Exit::Success
         }

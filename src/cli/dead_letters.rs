@@ -6,9 +6,15 @@ use super::{Exit, screen};
 use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::config::value;
 use crate::control::protocol::{DeadFilter, Request};
+use crate::logging::one_line;
+use crate::queue::ANSWER_BYTES_MAX;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::io::{self, IsTerminal};
+
+/// Most bytes of a line about a letter: an answer of [`ANSWER_BYTES_MAX`] that is all control
+/// characters, each written as `\u{1b}`.
+const SHOWN_BYTES_MAX: usize = 6 * ANSWER_BYTES_MAX;
 
 /// What can be done with dead letters.
 #[derive(Debug, Subcommand)]
@@ -276,7 +282,8 @@ fn describe(item: &Value) {
         ("status", "status"),
         ("answer", "answer"),
     ] {
-        screen::line(format_args!("{label:<10}{}", value(key)));
+        let shown = one_line(value(key), SHOWN_BYTES_MAX);
+        screen::line(format_args!("{label:<10}{shown}"));
     }
     if item.get("being_tried").and_then(Value::as_bool) == Some(true) {
         screen::line("          it is being tried again now");

@@ -1,10 +1,10 @@
 //! `switchhook check --deep`: what only looking at the world can tell.
 
-use super::status::size;
 use super::{Exit, screen, test};
 use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::config::Config;
 use crate::control::status::free_bytes;
+use crate::queue::Size;
 use crate::source::listing;
 use crate::timestamp::Timestamp;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
@@ -76,12 +76,12 @@ fn disk(config: &Config) -> Exit {
     if free < disk_max {
         bad(format_args!(
             "disk     {} free for {shown}, less than disk_max ({}): lower disk_max, or make room; a full disk stops a switch",
-            size(free),
-            size(disk_max)
+            Size(free),
+            Size(disk_max)
         ));
         return Exit::Data;
     }
-    good(format_args!("disk     {} free for {shown}", size(free)));
+    good(format_args!("disk     {} free for {shown}", Size(free)));
     Exit::Success
 }
 

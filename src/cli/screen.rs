@@ -36,19 +36,6 @@ pub fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A number of bytes, as an operator would say it.
-pub fn bytes(bytes: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let unit = units.iter().find(|(shift, _)| bytes >> shift > 0);
-    unit.map_or_else(
-        || format!("{bytes} B"),
-        |(shift, unit)| {
-            let tenths = (u128::from(bytes) * 10) >> shift;
-            format!("{}.{} {unit}", tenths / 10, tenths % 10)
-        },
-    )
-}
-
 /// How far a long piece of work has come: a line on a terminal's standard error, nothing elsewhere.
 #[derive(Debug)]
 pub struct Progress {
@@ -93,25 +80,5 @@ pub fn counted(count: usize, one: &str) -> String {
     match count {
         1 => format!("1 {one}"),
         _ => format!("{count} {one}s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes;
-
-    #[test]
-    fn bytes_are_said_in_the_largest_unit_that_fits() {
-        let said = [0, 1_023, 1_024, 1_536, 4 << 20, 5 << 29, u64::MAX].map(bytes);
-        let expected = [
-            "0 B",
-            "1023 B",
-            "1.0 KiB",
-            "1.5 KiB",
-            "4.0 MiB",
-            "2.5 GiB",
-            "17179869183.9 GiB",
-        ];
-        assert_eq!(said, expected);
     }
 }

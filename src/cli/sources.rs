@@ -5,7 +5,7 @@ use super::{Exit, endpoints, screen};
 use crate::config::Config;
 use crate::control::protocol::Request;
 use crate::ingest;
-use crate::queue::{Queue, QueueError};
+use crate::queue::{Queue, QueueError, Size};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -126,12 +126,12 @@ fn line(file: &Value) -> String {
         "{}  {}  {} of {}",
         text("path"),
         text("state"),
-        screen::bytes(whole("offset").unwrap_or(0)),
-        screen::bytes(whole("size_bytes").unwrap_or(0)),
+        Size(whole("offset").unwrap_or(0)),
+        Size(whole("size_bytes").unwrap_or(0)),
     );
     if let Some(unread) = whole("unread_bytes").filter(|unread| *unread > 0) {
         let rows = whole("unread_rows").map_or_else(String::new, |rows| format!(", {rows} rows"));
-        line.push_str(&format!("  unread {}{rows}", screen::bytes(unread)));
+        line.push_str(&format!("  unread {}{rows}", Size(unread)));
     }
     if let Some(secs) = whole("behind_secs") {
         line.push_str(&format!("  behind for {secs} s"));

@@ -25,8 +25,9 @@ const SLOW_SECS: u64 = 3;
 /// The arguments of `status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Ends with 0 when there is nothing to do, 69 when there is (each reason is listed), 75 when the
-agent is not running: for cron and monit.
+Ends with 0 when there is nothing to do, 69 when something has to be repaired, 65 when all works
+and events that were given up wait for a decision (replay or purge), 75 when the agent is not
+running: for cron and monit. Each reason is listed first.
 
 Example: switchhook status --watch
 Example: switchhook status --json | jq '.endpoints[] | select(.state != \"working\")'")]
@@ -62,13 +63,17 @@ pub fn status(arguments: &StatusArguments) -> Exit {
             screen::line(text(&status));
         }
         if !arguments.watch {
-            return if status.healthy {
-                Exit::Success
-            } else {
-                Exit::Unhealthy
-            };
+            return exit_of(&status);
         }
         Shutdown::default().wait(WATCH_EVERY);
+    }
+}
+
+fn exit_of(status: &Status) -> Exit {
+    match (status.healthy, status.undecided.is_empty()) {
+        (true, true) => Exit::Success,
+        (true, false) => Exit::Data,
+        (false, _) => Exit::Unhealthy,
     }
 }
 
@@ -86,9 +91,10 @@ pub fn fetch(agent: &AgentArgument) -> Result<Status, Exit> {
 /// The whole screen.
 pub fn text(status: &Status) -> String {
     let mut out = String::new();
-    let (style, word) = match status.healthy {
-        true => (screen::GOOD, "healthy"),
-        false => (screen::BAD, "needs you"),
+    let (style, word) = match (status.healthy, status.undecided.is_empty()) {
+        (true, true) => (screen::GOOD, "healthy"),
+        (true, false) => (screen::WAIT, "to be decided"),
+        (false, _) => (screen::BAD, "needs you"),
     };
     let head = format!(
         "switchhook {}  node {}  up {}  pid {}  ",
@@ -98,11 +104,13 @@ pub fn text(status: &Status) -> String {
         status.pid
     );
     push(&mut out, &format!("{head}{}", screen::styled(style, word)));
-    for problem in &status.problems {
-        for line in wrapped(problem, COLUMNS - 2) {
+    let problems = status.problems.iter().map(|it| (screen::BAD, '!', it));
+    let undecided = status.undecided.iter().map(|it| (screen::WAIT, '?', it));
+    for (style, mark, sentence) in problems.chain(undecided) {
+        for line in wrapped(sentence, COLUMNS - 2) {
             push(
                 &mut out,
-                &screen::styled(screen::BAD, format_args!("! {line}")),
+                &screen::styled(style, format_args!("{mark} {line}")),
             );
         }
     }
@@ -135,17 +143,20 @@ pub fn text(status: &Status) -> String {
     out.push('\n');
     let disk = &status.disk;
     let free = disk.free_bytes.map_or(String::new(), |free| {
-        format!(", {} free on its partition", size(free))
+        format!(", {} free on its partition", Size(free))
     });
     push(
         &mut out,
         &format!(
             "disk    {} of {}{free}",
-            size(disk.used_bytes),
-            size(disk.max_bytes)
+            Size(disk.used_bytes),
+            Size(disk.max_bytes)
         ),
     );
-    let memory = status.memory.rss_bytes.map_or("?".to_string(), size);
+    let memory = status
+        .memory
+        .rss_bytes
+        .map_or("?".to_string(), |bytes| Size(bytes).to_string());
     let dropped = status.log.lines_dropped;
     push(
         &mut out,
@@ -202,7 +213,9 @@ fn source_line(source: &SourceStatus) -> String {
         cut(&source.name, 15),
         source.rows,
         number(source.rows_per_sec),
-        source.unread_bytes.map_or("?".to_string(), size),
+        source
+            .unread_bytes
+            .map_or("?".to_string(), |bytes| Size(bytes).to_string()),
         source.set_aside,
         source.gaps,
         last
@@ -291,12 +304,6 @@ fn endpoint_notes(endpoint: &EndpointStatus) -> Vec<String> {
     if let Some(secs) = endpoint.next_try_secs {
         notes.push(format!("next try in {}", span(secs)));
     }
-    if endpoint.dead_letters > 0 {
-        notes.push(format!(
-            "{} dead letters: see `switchhook dead-letters list --endpoint {}`",
-            endpoint.dead_letters, endpoint.name
-        ));
-    }
     let mut lines = Vec::new();
     if !notes.is_empty() {
         lines.push(notes.join(", "));
@@ -314,7 +321,11 @@ fn endpoint_notes(endpoint: &EndpointStatus) -> Vec<String> {
             .at
             .as_deref()
             .map_or(String::new(), |at| format!(" at {at}"));
-        lines.push(format!("last error{at}: [{}] {}", error.class, error.text));
+        lines.push(format!(
+            "last error{at}: [{}] {}",
+            error.class,
+            error.told()
+        ));
     }
     indented(&lines, screen::WAIT)
 }
@@ -326,10 +337,11 @@ fn indented(notes: &[String], style: Style) -> Vec<String> {
         .collect()
 }
 
-/// `text` in lines of at most `width` characters, broken between words where there are any.
+/// `text` in lines of at most `width` characters, broken between words where there are any. A command
+/// between backquotes stays whole where a line holds it, so that it can be copied.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in &pieces(text, width) {
         let Some(line) = lines.last_mut() else { break };
         let length = line.chars().count() + 1 + word.chars().count();
         if line.is_empty() {
@@ -341,6 +353,23 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines.into_iter().map(|line| cut(&line, width)).collect()
+}
+
+/// The words of `text`, those between two backquotes together.
+fn pieces(text: &str, width: usize) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let is_open = |piece: &String| piece.matches('`').count() % 2 == 1;
+        let fits = |piece: &String| piece.chars().count() + 1 + word.chars().count() <= width;
+        match pieces.last_mut().filter(|it| is_open(it) && fits(it)) {
+            Some(command) => {
+                command.push(' ');
+                command.push_str(word);
+            }
+            None => pieces.push(word.to_string()),
+        }
+    }
+    pieces
 }
 
 /// The first `width` characters of `text`, the last of them `…` where there are more.
@@ -361,11 +390,6 @@ pub fn span(secs: u64) -> String {
         3_600..86_400 => format!("{}h{:02}m", secs / 3_600, secs % 3_600 / 60),
         _ => format!("{}d{:02}h", secs / 86_400, secs % 86_400 / 3_600),
     }
-}
-
-/// A size in at most nine characters.
-pub fn size(bytes: u64) -> String {
-    Size(bytes).to_string()
 }
 
 #[cfg(test)]
@@ -397,6 +421,7 @@ mod tests {
                 class: "tls".into(),
                 text: "tls: invalid peer certificate: certificate expired: verification time 1775745045 (UNIX), but certificate is not valid after 1775745044".into(),
                 at: Some("2026-04-09T14:30:45.000Z".into()),
+                answer: Some("{\"error\":\"no such account\"}".repeat(5)),
             }),
             ..EndpointStatus::default()
         };
@@ -425,6 +450,7 @@ mod tests {
             uptime_secs: 8_640_000,
             healthy: false,
             problems: vec!["endpoint billing is failing: ".repeat(4)],
+            undecided: vec!["endpoint billing was not told of 3 events: ".repeat(4)],
             config: ConfigStatus::default(),
             sources: vec![source],
             endpoints: vec![endpoint],
@@ -452,11 +478,50 @@ mod tests {
         for expected in [
             "needs you",
             "[tls] tls: invalid peer",
+            "its receiver says: {\"error\"",
             "NOT BALANCED",
             "1.0 GiB",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
+    }
+
+    #[test]
+    fn the_exit_code_tells_what_is_to_be_repaired_from_what_is_to_be_decided() {
+        let mut status = worst();
+        assert_eq!(exit_of(&status), Exit::Unhealthy);
+        status.healthy = true;
+        assert_eq!(exit_of(&status), Exit::Data);
+        assert!(text(&status).contains("to be decided"));
+        status.undecided.clear();
+        assert_eq!(exit_of(&status), Exit::Success);
+        assert!(text(&status).contains("healthy"));
+    }
+
+    #[test]
+    fn a_command_stays_on_one_line_where_a_line_holds_it() {
+        let text = "it is failing; `switchhook test billing` shows each step";
+        assert_eq!(
+            wrapped(text, 30),
+            [
+                "it is failing;",
+                "`switchhook test billing`",
+                "shows each step"
+            ]
+        );
+        assert_eq!(
+            wrapped(text, 20),
+            [
+                "it is failing;",
+                "`switchhook test",
+                "billing` shows each",
+                "step"
+            ]
+        );
+        assert_eq!(
+            wrapped("an `open one stays", 11),
+            ["an", "`open one", "stays"]
+        );
     }
 
     #[test]

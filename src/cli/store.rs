@@ -5,7 +5,7 @@ use super::{Exit, screen};
 use crate::config::Config;
 use crate::event::Event;
 use crate::queue::{
-    DeadLetter, Ledger, Mended, Queue, QueueError, Queued, Survey, Surveyed, Whole,
+    DeadLetter, Ledger, Mended, Queue, QueueError, Queued, Size, Survey, Surveyed, Whole,
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -108,6 +108,13 @@ fn place(arguments: &StoreArguments) -> Result<(PathBuf, Option<String>), Exit> 
 }
 
 fn begin(directory: &Path) -> Result<Survey, Exit> {
+    if !directory.is_dir() {
+        screen::complaint(format_args!(
+            "there is no store in {} yet; the agent makes it when it runs",
+            directory.display()
+        ));
+        return Err(Exit::Store);
+    }
     Survey::begin(directory).map_err(|error| refused(directory, &error))
 }
 
@@ -210,7 +217,7 @@ impl Found {
             screen::line(format_args!(
                 "set aside  {}  {}",
                 path.display(),
-                screen::bytes(*bytes)
+                Size(*bytes)
             ));
         }
         if let Some(ledger) = &self.whole.ledger {
@@ -231,7 +238,7 @@ fn show_generation(place: &str, what: &str, unit: &str, surveyed: &Surveyed) {
     screen::line(format_args!(
         "{place}/{:08}  {what}  {}  {} {unit}{holds}  {verdict}",
         surveyed.number,
-        screen::bytes(surveyed.bytes),
+        Size(surveyed.bytes),
         surveyed.events,
     ));
     for problem in &surveyed.problems {

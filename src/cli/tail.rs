@@ -65,10 +65,11 @@ fn line_of(item: &Value) -> String {
         "event" => {
             let data = item.get("data").cloned().unwrap_or_default();
             let source = text("source");
-            format!(
+            let line = format!(
                 "{at}  event    {source} #{sequence} {kind} {}",
                 summary(&data)
-            )
+            );
+            line.trim_end().to_string()
         }
         "attempt" => {
             let style = match text("outcome") {
@@ -104,6 +105,13 @@ fn summary(data: &Value) -> String {
     if !is_brief {
         return data.to_string();
     }
+    // What is no call has neither.
+    if ["caller_id", "called_id"]
+        .iter()
+        .all(|end| data[end].is_null())
+    {
+        return String::new();
+    }
     let duration = data.get("duration").and_then(Value::as_u64);
     let duration = duration.map_or(String::new(), |secs| format!(" {secs} s"));
     format!("{} → {}{duration}", text("caller_id"), text("called_id"))
@@ -121,6 +129,13 @@ mod tests {
             "data": {"caller_id": "…17", "called_id": "…99", "duration": 155}
         });
         assert_eq!(line_of(&event), "T  event    cdr #7 cdr …17 → …99 155 s");
+        let silence = json!({
+            "seen": "event", "at": "T", "source": "cdr", "sequence": 8,
+            "type": "switchhook.source_silent",
+            "data": {"caller_id": null, "called_id": null, "duration": null}
+        });
+        let line = line_of(&silence);
+        assert_eq!(line, "T  event    cdr #8 switchhook.source_silent");
         let attempt = json!({
             "seen": "attempt", "at": "T", "endpoint": "billing", "sequence": 7, "type": "cdr",
             "number": 2, "outcome": "refused", "error": "status 422", "elapsed_ms": 12

@@ -3,7 +3,7 @@
 use super::{CONFIG_DEFAULT, Exit, screen, signing};
 use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::config::{self, Config, EndpointConfig, signature};
-use crate::control::mask::masked_text;
+use crate::control::mask::words;
 use crate::delivery::blanket;
 use crate::delivery::endpoint::Endpoint;
 use crate::delivery::fallback::addresses;
@@ -271,14 +271,8 @@ fn show(settings: &Endpoint, place: usize, queued: &Queued, trial: &Trial) {
                 "answer",
                 format_args!("{}  status {}", ms(took), response.status),
             );
-            let body = String::from_utf8_lossy(&response.body_start);
-            let body = masked_text(body.trim());
-            if !body.is_empty() {
-                let shown: String = body.chars().take(ANSWER_SHOWN).collect();
-                line(
-                    "",
-                    crate::logging::one_line(format_args!("{shown}"), ANSWER_SHOWN * 4),
-                );
+            if let Some(said) = words(&response.body_start, ANSWER_SHOWN) {
+                line("", said);
             }
             if let Some(skew) = skew(response.date.as_deref()) {
                 line(
@@ -383,7 +377,7 @@ fn refused(failure: &Failure) -> String {
         Some(404 | 405) => "look at the path in url",
         Some(407) => "look at the login in proxy",
         _ => {
-            "look at the secret, at the clocks, at a token or login that it may want, and whether it verifies the raw body before it parses it: `switchhook receive --endpoint` in its place says which"
+            "look at the secret, at the clocks, at a token or login that it may want, and whether it verifies the raw body before it parses it: `switchhook receive` in its place says which"
         }
     };
     format!("refused: if it refuses everything, events wait as in an outage; {cause}")

@@ -1,6 +1,7 @@
 //! `[[endpoint]]` as written → [`EndpointConfig`].
 
 use super::access::{self, Access};
+use super::agent_headers;
 use super::file::EndpointTable;
 use super::link::{self, IdentityFiles};
 use super::order;
@@ -151,7 +152,7 @@ pub fn endpoint(table: &EndpointTable, place: &mut Place<'_>) -> Option<Endpoint
     );
     endpoint.retries.attempts = u32::try_from(attempts).unwrap_or(endpoint.retries.attempts);
     pace::apply(table, token.as_ref(), &mut endpoint, place);
-    endpoint.agent_headers = place.truth("agent_headers", &table.agent_headers, true);
+    agent_headers::agent_headers(table, &mut endpoint, place);
     endpoint.allow_private = place.truth("allow_private", &table.allow_private, false);
     order::order(table, &mut endpoint, place);
     let from = place.choice(
@@ -518,7 +519,10 @@ pub fn show(config: &EndpointConfig) -> toml::Table {
         put(key, value);
     });
     order::show(endpoint, &mut |key, value| _ = put(key, value));
-    put("agent_headers", endpoint.agent_headers.into());
+    put(
+        "agent_headers",
+        agent_headers::show(&endpoint.agent_headers),
+    );
     if let Some(path) = &config.ca_file {
         put("ca_file", path.display().to_string().into());
     }

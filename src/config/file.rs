@@ -401,8 +401,9 @@ pub struct EndpointTable {
     pub token_file: Key<String>,
     /// What that token's parameter is called (default: `token`).
     pub token_param: Key<String>,
-    /// Whether the `X-Switchhook-…` headers are sent (default: true).
-    pub agent_headers: Key<bool>,
+    /// Whether the `X-Switchhook-…` headers are sent, or what they are called, like
+    /// `{ id = "X-Request-Id", sequence = "off", attempt = "off", node = "off" }` (default: true).
+    pub agent_headers: Key<toml::Value>,
     /// PEM file of certificate authorities to trust beside the built-in ones.
     pub ca_file: Key<String>,
     /// PEM file of the certificate to show to a receiver that asks for one.

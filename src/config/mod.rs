@@ -4,6 +4,7 @@
 //! problem is reported in one go, each with its line and with what to write instead.
 
 pub mod access;
+mod agent_headers;
 pub mod apply;
 pub mod control;
 pub mod derive;
@@ -581,7 +582,7 @@ fn check_names(loaded: &[Loaded], problems: &mut Problems) {
             };
             if let Some(first) = seen.insert((kind, name.clone()), loaded.path.clone()) {
                 let what = format!(
-                    "there is a {kind} {name:?} in {} already; give this one another name",
+                    "the {kind} {name:?} is in {} already; give this one another name",
                     first.display()
                 );
                 Place::new(loaded, kind, problems).problem("name", written, what);

@@ -52,10 +52,10 @@ fn routes_are_read_and_shown_as_they_would_be_written() {
 }
 
 #[test]
-fn the_example_in_the_readme_can_be_used_as_it_is() {
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, section) = readme.split_once("### Who gets which event").unwrap();
+fn the_example_in_the_documents_can_be_used_as_it_is() {
+    let document =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/endpoints.md")).unwrap();
+    let (_, section) = document.split_once("## Who gets which event").unwrap();
     let (_, example) = section.split_once("```toml\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();
     let example: String = example

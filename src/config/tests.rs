@@ -281,7 +281,7 @@ fn events_that_nobody_wants_or_makes_are_refused() {
 fn two_of_one_name_are_refused_across_files() {
     check(
         &format!("{SOURCE}\n{SOURCE}\n{ENDPOINT}"),
-        &["source: name: there is a source \"cdr\""],
+        &["source: name: the source \"cdr\""],
     );
     let dir = directory(SOURCE);
     fs::create_dir(dir.path().join("conf.d")).unwrap();

@@ -1,13 +1,16 @@
 //! Health: what there is for an operator to do.
 
 use super::status::{EndpointStatus, SourceStatus, Status};
+use crate::config::value::show_duration;
+use std::time::Duration;
 
 /// Share of `disk_max` from which the state directory is a matter for the operator.
 const DISK_SHARE: u64 = 90;
 
-/// What there is to do, a sentence each; empty when there is nothing.
+/// What there is to repair, a sentence each; empty when there is nothing.
 ///
-/// Dead letters are none of it: they wait for a decision, not for the night shift.
+/// Dead letters are none of it: they wait for a decision, not for the night shift. See
+/// [`undecided`].
 pub fn problems(status: &Status) -> Vec<String> {
     let mut problems = Vec::new();
     for endpoint in &status.endpoints {
@@ -39,13 +42,27 @@ pub fn problems(status: &Status) -> Vec<String> {
     problems
 }
 
+/// What waits for a decision, a sentence each: events that were given up. Nothing more becomes of
+/// them by itself but their end, after `dead_letters_keep`.
+pub fn undecided(status: &Status) -> Vec<String> {
+    let endpoints = status.endpoints.iter().filter(|it| it.dead_letters > 0);
+    let sentence = |it: &EndpointStatus| {
+        let (name, count) = (&it.name, it.dead_letters);
+        let events = if count == 1 { "event" } else { "events" };
+        format!(
+            "endpoint {name} was not told of {count} {events}, given up; `switchhook dead-letters list --endpoint {name}` says why; then replay or purge them"
+        )
+    };
+    endpoints.map(sentence).collect()
+}
+
 fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
     let name = &endpoint.name;
     let error = || {
         endpoint
             .last_error
             .as_ref()
-            .map_or(String::new(), |error| format!(": {}", error.text))
+            .map_or(String::new(), |error| format!(": {}", error.told()))
     };
     match endpoint.state.as_str() {
         "failing" => Some(format!(
@@ -65,8 +82,8 @@ fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
         "working" if endpoint.fallback_host.is_some() => {
             Some(format!("endpoint {name} uses its fallback{}", error()))
         }
-        "forgotten" if endpoint.queued + endpoint.waiting > 0 => Some(format!(
-            "endpoint {name} is not configured any more and {} events are kept for it",
+        "removed" if endpoint.queued + endpoint.waiting > 0 => Some(format!(
+            "endpoint {name} is not in the configuration any more and {} events are kept for it: `switchhook endpoints adopt {name} NEW` hands them to another, `endpoints forget {name}` gives them up",
             endpoint.queued + endpoint.waiting
         )),
         _ => None,
@@ -87,7 +104,14 @@ fn of_source(source: &SourceStatus) -> Vec<String> {
             "rows of source {name} do not fit its format and are set aside, {what}; `switchhook formats try FILE` finds one that fits"
         )
     });
-    [trouble, unreadable, misfit]
+    let after = source.silent_after_secs;
+    let silence = after.filter(|after| source.silent_secs >= *after).map(|after| {
+        let after = show_duration(Duration::from_secs(after));
+        format!(
+            "source {name} has brought no row for longer than {after} (silent_after): does the switch write, and where `files` looks? `switchhook sources` names what is followed"
+        )
+    });
+    [trouble, unreadable, misfit, silence]
         .into_iter()
         .flatten()
         .collect()
@@ -107,11 +131,14 @@ mod tests {
         let source = SourceStatus {
             unreadable: Some("/cdr: Permission denied, and 2 more".into()),
             misfit: Some("Master.csv:14: 20 fields, expected 18".into()),
+            silent_secs: 600,
+            silent_after_secs: Some(600),
             ..source
         };
         let told = of_source(&source).join("\n");
         for expected in [
             "cannot read /cdr: Permission denied, and 2 more; put",
+            "has brought no row for longer than 10m (silent_after): ",
             "set aside, Master.csv:14: 20 fields, expected 18; `switchhook formats try",
         ] {
             assert!(told.contains(expected), "{told}");

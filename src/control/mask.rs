@@ -1,6 +1,6 @@
 //! What of a call's data may be shown: everything but telephone numbers.
 
-use crate::logging::mask_number;
+use crate::logging::{mask_number, one_line};
 use serde_json::Value;
 
 /// Fewest digits of a text that is taken for a telephone number wherever it stands: shorter ones
@@ -21,25 +21,42 @@ pub fn masked(data: &[u8]) -> Value {
     value
 }
 
-/// A text in which every run of digits as long as a telephone number's is shortened: for answers
-/// of receivers, which like to repeat what they did not understand.
+/// A text in which every run of digits as long as a telephone number's is shortened, behind a `+` also
+/// one in groups: for answers of receivers, which like to repeat what they did not understand.
 pub fn masked_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut run = String::new();
-    for c in text.chars().map(Some).chain(std::iter::once(None)) {
-        if let Some(digit) = c.filter(char::is_ascii_digit) {
-            run.push(digit);
-            continue;
-        }
-        if run.len() >= NUMBER_DIGITS_MIN {
-            out.push_str(&mask_number(&run));
+    let mut rest = text;
+    while let Some(begin) = rest.find(|c: char| c == '+' || c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(begin);
+        out.push_str(before);
+        let is_grouped = from.starts_with('+');
+        let belongs = |c: char| c.is_ascii_digit() || is_grouped && "+ -.()".contains(c);
+        let run = from
+            .split_once(|c| !belongs(c))
+            .map_or(from, |(run, _)| run);
+        let end = run
+            .rfind(|c: char| c.is_ascii_digit())
+            .map_or(1, |at| at + 1);
+        let (run, after) = from.split_at(end);
+        let digits = run.bytes().filter(u8::is_ascii_digit).count();
+        if digits >= NUMBER_DIGITS_MIN {
+            out.push_str(&mask_number(run));
         } else {
-            out.push_str(&run);
+            out.push_str(run);
         }
-        run.clear();
-        out.extend(c);
+        rest = after;
     }
+    out.push_str(rest);
     out
+}
+
+/// A receiver's own words, the start of its answer's body, on one line of at most `bytes_max` bytes:
+/// numbers shortened, and nothing in it that could drive a terminal. None where it said nothing.
+pub fn words(answer: &[u8], bytes_max: usize) -> Option<String> {
+    let text = String::from_utf8_lossy(answer);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = one_line(masked_text(&text), bytes_max);
+    (!line.is_empty()).then_some(line)
 }
 
 fn mask_at(key: &str, value: &mut Value) {
@@ -91,12 +108,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_receiver_says_is_one_harmless_line() {
+        let answer = b"<html>\r\n  no route to\t447700900999\x1b[2J</html>\n";
+        let expected = r"<html> no route to \u{2026}99\u{1b}[2J</html>";
+        let expected = expected.replacen(r"\u{2026}", "…", 1);
+        assert_eq!(words(answer, 99), Some(expected));
+        assert_eq!(words(&[b'x'; 1_024], 9).as_deref(), Some("xxxxxx…"));
+        assert_eq!(words(b" \r\n", 99), None);
+    }
+
+    #[test]
     fn an_answer_that_repeats_a_number_is_shortened_too() {
         assert_eq!(
             masked_text("no route to 447700900999, code 42"),
             "no route to …99, code 42"
         );
         assert_eq!(masked_text("1234\x00567890 x\0"), "1234\x00567890 x\0");
+        assert_eq!(
+            masked_text("+44 (7700) 900-999, 1 + 1 at 2026-04-10 12:00 é+"),
+            "…99, 1 + 1 at 2026-04-10 12:00 é+"
+        );
         assert_eq!(super::masked(b"no json"), Value::Null);
     }
 }

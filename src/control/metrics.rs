@@ -3,6 +3,7 @@
 //! `docs/metrics.md` lists the families; a test compares it with what is written here.
 
 use super::status::{EndpointStatus, Status};
+use crate::delivery::outcome::CLASSES;
 use std::fmt::{Display, Write as _};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -16,7 +17,7 @@ pub fn text(status: &Status) -> String {
     out.one(
         "healthy",
         "gauge",
-        "Whether there is nothing for an operator to do.",
+        "Whether there is nothing that an operator has to repair.",
         u8::from(status.healthy),
     );
     out.one(
@@ -216,6 +217,7 @@ pub fn text(status: &Status) -> String {
         "Attempts since the start.",
         endpoints(|it| count(it.attempts)),
     );
+    out.failures(&status.endpoints);
     out.many(
         "endpoint",
         "endpoint_dead_letters",
@@ -223,13 +225,7 @@ pub fn text(status: &Status) -> String {
         "Dead letters on disk.",
         endpoints(|it| count(it.dead_letters)),
     );
-    out.many(
-        "endpoint",
-        "endpoint_latency_p99_seconds",
-        "gauge",
-        "99 of a hundred attempts of the last minutes took no longer.",
-        endpoints(|it| it.latency_ms.map(|latency| latency.p99 / 1_000.0)),
-    );
+    out.latencies(&status.endpoints);
     out.one(
         "disk_used_bytes",
         "gauge",
@@ -303,12 +299,7 @@ fn unix_seconds(text: &str) -> Option<f64> {
 
 /// The states an endpoint can be in, as the status names them.
 const STATES: [&str; 6] = [
-    "working",
-    "failing",
-    "paused",
-    "stopped",
-    "disabled",
-    "forgotten",
+    "working", "failing", "paused", "stopped", "disabled", "removed",
 ];
 
 /// The host of a status' `host`, which has the scheme and the port too.
@@ -330,6 +321,41 @@ impl Families {
                 let _ok = writeln!(
                     self.0,
                     "switchhook_endpoint_state{{endpoint=\"{name}\",state=\"{other}\"}} {is}"
+                );
+            }
+        }
+    }
+
+    /// Attempts that did not deliver, by class; those that never were are 0, so that a first one is
+    /// an increase.
+    fn failures(&mut self, endpoints: &[EndpointStatus]) {
+        let help = "Attempts since the start that did not deliver, by what went wrong.";
+        self.head("endpoint_attempts_failed_total", "counter", help);
+        for EndpointStatus { name, failures, .. } in endpoints {
+            for class in CLASSES {
+                let count = failures.get(class).unwrap_or(&0);
+                let _ok = writeln!(
+                    self.0,
+                    "switchhook_endpoint_attempts_failed_total{{endpoint=\"{name}\",class=\"{class}\"}} {count}"
+                );
+            }
+        }
+    }
+
+    /// How long attempts took, as quantiles of the last minutes.
+    fn latencies(&mut self, endpoints: &[EndpointStatus]) {
+        let help = "How long attempts of the last minutes took: this share of them no longer.";
+        self.head("endpoint_latency_seconds", "gauge", help);
+        for endpoint in endpoints {
+            let Some(latency) = endpoint.latency_ms else {
+                continue;
+            };
+            let name = &endpoint.name;
+            for (share, millis) in [(0.5, latency.p50), (0.95, latency.p95), (0.99, latency.p99)] {
+                let _ok = writeln!(
+                    self.0,
+                    "switchhook_endpoint_latency_seconds{{endpoint=\"{name}\",quantile=\"{share}\"}} {}",
+                    millis / 1_000.0
                 );
             }
         }

@@ -6,6 +6,7 @@
 use super::desk::Desk;
 use super::health;
 use super::listening::PushStatus;
+use super::mask::words;
 use crate::clock::UnixMs;
 use crate::config::EndpointConfig;
 use crate::delivery::counts::{Counts, EndpointState};
@@ -13,6 +14,7 @@ use crate::ingest::{Lately, SourceStanding, Standing};
 use crate::queue::{EndpointTotals, Ledger, SourceTotals};
 use crate::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +22,9 @@ use std::time::Duration;
 
 /// The version of this schema.
 pub const SCHEMA: u32 = 1;
+
+/// Most bytes shown of what a receiver said to an attempt: two lines of a screen.
+pub const ANSWER_BYTES_MAX: usize = 150;
 
 /// How long reading may take to say how it stands. Only a disk that takes seconds to sync makes
 /// it silent for longer.
@@ -42,10 +47,13 @@ pub struct Status {
     pub started_at: String,
     /// Seconds since then.
     pub uptime_secs: u64,
-    /// Whether there is nothing for an operator to do.
+    /// Whether there is nothing that an operator has to repair.
     pub healthy: bool,
-    /// What there is to do, one sentence each; empty when `healthy`.
+    /// What there is to repair, one sentence each; empty when `healthy`.
     pub problems: Vec<String>,
+    /// What waits for an operator's decision, one sentence each: events that were given up.
+    #[serde(default)]
+    pub undecided: Vec<String>,
     /// The configuration in force.
     pub config: ConfigStatus,
     /// The sources, in the order of the configuration; those that are gone follow.
@@ -112,6 +120,9 @@ pub struct SourceStatus {
     pub last_row_at: Option<String>,
     /// For how long there has been no row: since `last_row_at`, or the agent's start.
     pub silent_secs: u64,
+    /// From how long on that is a problem: `silent_after`; `null` without it.
+    #[serde(default)]
+    pub silent_after_secs: Option<u64>,
     /// Why it cannot go on, when it cannot.
     pub trouble: Option<String>,
     /// Which files or directories cannot be read and why, when some cannot.
@@ -156,7 +167,7 @@ pub struct EndpointStatus {
     #[serde(default)]
     pub expired: u64,
     /// `working`, `failing`, `paused`, `stopped` (it answered 410 twice), `disabled` (by the
-    /// configuration) or `forgotten` (its backlog is kept, and it is not configured).
+    /// configuration) or `removed` (it is not in the configuration any more; its backlog is kept).
     pub state: String,
     /// Why it is paused: `operator`, `receiver` (`Retry-After`), or `gone` (it answered 410 once).
     pub paused_by: Option<String>,
@@ -188,6 +199,10 @@ pub struct EndpointStatus {
     pub dead_letters: u64,
     /// Attempts since the agent started.
     pub attempts: u64,
+    /// Those that did not deliver, by the class of what was seen (as in `last_error`), where
+    /// there was one.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
     /// Share of them that delivered, 0 to 1.
     pub success_share: Option<f64>,
     /// Events delivered in a second, over the last minute.
@@ -228,12 +243,16 @@ pub struct LatencyStatus {
 /// What came of an attempt that did not deliver.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ErrorStatus {
-    /// `dns`, `address`, `tcp`, `tls`, `timeout` or `http`.
+    /// One of [`CLASSES`](crate::delivery::outcome::CLASSES).
     pub class: String,
     /// In words.
     pub text: String,
     /// When.
     pub at: Option<String>,
+    /// How the receiver's answer began, on one line of at most [`ANSWER_BYTES_MAX`] bytes, without
+    /// secrets and numbers; `null` where it said nothing.
+    #[serde(default)]
+    pub answer: Option<String>,
 }
 
 /// The state directory and its partition.
@@ -268,6 +287,15 @@ pub struct LogStatus {
     pub lines_dropped: u64,
 }
 
+impl ErrorStatus {
+    /// What happened, and what the receiver said to it.
+    pub fn told(&self) -> String {
+        let answer = self.answer.as_ref();
+        let said = answer.map_or(String::new(), |said| format!("; its receiver says: {said}"));
+        format!("{}{said}", self.text)
+    }
+}
+
 impl Status {
     /// How everything stands at `desk`. Takes milliseconds; waits for nothing but a word from
     /// the reading thread.
@@ -281,6 +309,10 @@ impl Status {
         let sources = sources(desk, &ledger, standing.as_ref())
             .map(|mut source| {
                 source.rows_per_sec = rates.rows(&source.name);
+                let mut configured = in_force.config.sources.iter();
+                let config = configured.find(|it| *it.files.name == *source.name);
+                let silent_after = config.and_then(|it| it.derive.silent_after);
+                source.silent_after_secs = silent_after.map(|span| span.as_secs());
                 source
             })
             .collect();
@@ -307,6 +339,7 @@ impl Status {
             uptime_secs: desk.uptime().as_secs(),
             healthy: true,
             problems: Vec::new(),
+            undecided: Vec::new(),
             config: ConfigStatus {
                 files: config
                     .files
@@ -337,6 +370,7 @@ impl Status {
         };
         status.problems = health::problems(&status);
         status.healthy = status.problems.is_empty();
+        status.undecided = health::undecided(&status);
         status
     }
 }
@@ -404,6 +438,7 @@ fn source(
             .map(|span| span.as_secs()),
         last_row_at: last_row_at.map(time),
         silent_secs: silent.as_secs(),
+        silent_after_secs: None,
         trouble: standing.and_then(|standing| standing.trouble.clone()),
         unreadable: standing.and_then(|standing| standing.unreadable.clone()),
         misfit: lately.and_then(Lately::misfit).map(str::to_string),
@@ -453,7 +488,7 @@ fn endpoint(
             Some(f64::from(rate.count) / rate.per.as_secs_f64())
         }),
         state: match config {
-            None => "forgotten".to_string(),
+            None => "removed".to_string(),
             Some(_) => "disabled".to_string(),
         },
         ..EndpointStatus::default()
@@ -498,6 +533,10 @@ fn endpoint(
         .and_then(|secs| u64::try_from(secs).ok());
     status.oldest_secs = counts.oldest.map(|at| now.since(at).as_secs());
     status.attempts = counts.attempts;
+    let failures = counts.failures.iter();
+    status.failures = failures
+        .map(|(class, count)| (class.to_string(), *count))
+        .collect();
     status.success_share = (counts.attempts > 0).then(|| share(counts.delivered, counts.attempts));
     status.latency_ms = (counts.latency.count > 0).then(|| LatencyStatus {
         p50: millis(counts.latency.p50),
@@ -508,6 +547,7 @@ fn endpoint(
         class: counts.last_error_class.to_string(),
         text: text.clone(),
         at: counts.last_error_at.map(time),
+        answer: words(&counts.last_answer, ANSWER_BYTES_MAX),
     });
     status
 }

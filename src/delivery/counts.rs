@@ -2,6 +2,7 @@
 
 use super::latency::Percentiles;
 use crate::clock::UnixMs;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ pub struct Counts {
     pub refused: u64,
     /// Of these, unavailable or gone.
     pub unavailable: u64,
+    /// Attempts that did not deliver, by the class of what was seen: see
+    /// [`CLASSES`](super::outcome::CLASSES).
+    pub failures: BTreeMap<&'static str, u64>,
     /// Events given up.
     pub buried: u64,
     /// Events that were not for this endpoint.
@@ -30,6 +34,8 @@ pub struct Counts {
     pub last_error: Option<String>,
     /// In one word what kind of failure that was: see [`Failure`](super::outcome::Failure).
     pub last_error_class: &'static str,
+    /// How the answer to it began, without secrets; empty where there was none.
+    pub last_answer: Vec<u8>,
     /// When that was.
     pub last_error_at: Option<UnixMs>,
     /// When an event was last delivered.

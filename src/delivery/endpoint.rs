@@ -3,6 +3,7 @@
 //! The configuration builds it with [`Endpoint::new`], which fills in what the profile takes for
 //! granted, and then changes only what the operator wrote.
 
+use super::agent_headers::AgentHeaders;
 use super::alert::AlertRoutes;
 use super::batch::Batch;
 use super::concurrency::Concurrency;
@@ -101,8 +102,8 @@ pub struct Endpoint {
     pub alerts: AlertRoutes,
     /// Headers of its own, after those of the agent.
     pub headers: Vec<OwnHeader>,
-    /// Whether requests say what the agent knows: `X-Switchhook-Id` and its like.
-    pub agent_headers: bool,
+    /// The headers by which requests say what the agent knows: `X-Switchhook-Id` and its like.
+    pub agent_headers: AgentHeaders,
     /// Certificates trusted beside the built-in roots, each in DER.
     pub extra_roots: Vec<Vec<u8>>,
     /// Whether a host name may lead to a private, loopback or link-local address.
@@ -153,7 +154,7 @@ impl Endpoint {
             max_age: MAX_AGE,
             alerts: AlertRoutes::default(),
             headers: Vec::new(),
-            agent_headers: true,
+            agent_headers: AgentHeaders::default(),
             extra_roots: Vec::new(),
             allow_private: false,
             memory: Share::default(),
@@ -247,8 +248,9 @@ impl fmt::Debug for OwnHeader {
 
 /// Headers that say where the body ends or belong to the connection: with a second opinion
 /// about them, a receiver and the proxy before it could read two different requests.
-const RESERVED_HEADERS: [&str; 6] = [
+const RESERVED_HEADERS: [&str; 7] = [
     "Connection",
+    "Content-Encoding",
     "Content-Length",
     "Expect",
     "Host",

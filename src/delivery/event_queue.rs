@@ -98,12 +98,19 @@ pub trait EventQueue: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// When some of it cannot be read for now: all the rest was shown.
     fn visit_put_off(
         &self,
         endpoint: &str,
         visit: &mut dyn FnMut(Waiting),
     ) -> Result<(), QueueTrouble>;
+
+    /// Is done with everything that is put off, durably, as skipped; says how many that were.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written. It may have been, or not.
+    fn skip_put_off(&self, endpoint: &str) -> Result<u64, QueueTrouble>;
 
     /// Rings `bell` after every commit that added events.
     fn subscribe(&self, bell: &Bell);
@@ -179,6 +186,10 @@ impl EventQueue for Queue {
         visit: &mut dyn FnMut(Waiting),
     ) -> Result<(), QueueTrouble> {
         Ok(Queue::visit_put_off(self, endpoint, visit)?)
+    }
+
+    fn skip_put_off(&self, endpoint: &str) -> Result<u64, QueueTrouble> {
+        Ok(Queue::skip_put_off(self, endpoint)?)
     }
 
     fn subscribe(&self, bell: &Bell) {
@@ -451,6 +462,14 @@ pub(in crate::delivery) mod memory {
             let all: Vec<Waiting> = self.contents().put_off.values().cloned().collect();
             all.into_iter().for_each(visit);
             Ok(())
+        }
+
+        fn skip_put_off(&self, _: &str) -> Result<u64, QueueTrouble> {
+            let mut contents = self.contents();
+            let skipped = std::mem::take(&mut contents.are_put_off);
+            contents.put_off.clear();
+            contents.skipped.extend(&skipped);
+            contents.moved(skipped.len() as u64)
         }
 
         fn subscribe(&self, bell: &Bell) {

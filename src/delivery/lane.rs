@@ -788,7 +788,7 @@ impl Lane {
         }
         let places = self.queue.waiting_places(&self.endpoint.name)?;
         let put_off = self.queue.put_off_now(&self.endpoint.name)?;
-        for (due, sequence) in self.queue_up(places)? {
+        for (due, sequence) in self.queue_up(places, now)? {
             let wait = due.since(wall).min(self.endpoint.retries.max);
             self.stored.insert((now + wait, sequence), Stored::at(due));
         }
@@ -914,6 +914,8 @@ impl Lane {
     fn failed(&mut self, entry: Entry, failure: Failure, wall: UnixMs) -> Entry {
         self.counts.last_error = Some(failure.reason.clone());
         self.counts.last_error_class = failure.class;
+        *self.counts.failures.entry(failure.class).or_default() += 1;
+        self.counts.last_answer.clone_from(&failure.answer_start);
         self.counts.last_error_at = Some(wall);
         Entry {
             last: failure,

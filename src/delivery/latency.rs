@@ -19,6 +19,8 @@ const BUCKETS: usize = 4 * 40;
 pub struct Latencies {
     current: Box<[u32; BUCKETS]>,
     before: Box<[u32; BUCKETS]>,
+    /// The longest time in `current`, and in `before`.
+    longest: [Duration; 2],
     since: Moment,
 }
 
@@ -40,6 +42,7 @@ impl Default for Latencies {
         Latencies {
             current: Box::new([0; BUCKETS]),
             before: Box::new([0; BUCKETS]),
+            longest: [Duration::ZERO; 2],
             since: Moment::default(),
         }
     }
@@ -52,23 +55,27 @@ impl Latencies {
         if age >= KEPT_FOR {
             std::mem::swap(&mut self.current, &mut self.before);
             self.current.fill(0);
+            self.longest = [Duration::ZERO, self.longest[0]];
             if age >= KEPT_FOR * 2 {
                 self.before.fill(0);
+                self.longest = [Duration::ZERO; 2];
             }
             self.since = now;
         }
+        self.longest[0] = self.longest[0].max(elapsed);
         if let Some(count) = self.current.get_mut(bucket(elapsed)) {
             *count = count.saturating_add(1);
         }
     }
 
-    /// The percentiles of what is remembered.
+    /// The percentiles of what is remembered: never above the longest time that is.
     pub fn percentiles(&self) -> Percentiles {
         let counts = || {
             let pairs = self.current.iter().zip(self.before.iter());
             pairs.map(|(current, before)| u64::from(*current) + u64::from(*before))
         };
         let count: u64 = counts().sum();
+        let longest = self.longest[0].max(self.longest[1]);
         let at = |hundredths: u64| {
             let rank = (count * hundredths).div_ceil(100).max(1);
             let mut seen = 0;
@@ -76,7 +83,7 @@ impl Latencies {
                 seen += more;
                 seen >= rank
             });
-            place.map_or(Duration::ZERO, top)
+            place.map_or(Duration::ZERO, top).min(longest)
         };
         Percentiles {
             count,
@@ -125,6 +132,22 @@ mod tests {
             let truth = Duration::from_millis(millis);
             assert!(found >= truth && found <= truth * 5 / 4, "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_percentile_is_never_above_the_longest_time_that_was_seen() {
+        let mut latencies = Latencies::default();
+        let limit = Duration::from_secs(15);
+        latencies.note(limit, at(1));
+        let found = latencies.percentiles();
+        assert_eq!((found.p50, found.p99), (limit, limit));
+        // The longest goes with the table it is in.
+        latencies.note(Duration::from_millis(1_500), at(301));
+        assert_eq!(latencies.percentiles().p99, limit);
+        latencies.note(Duration::from_millis(1_400), at(602));
+        assert_eq!(latencies.percentiles().p99, Duration::from_millis(1_500));
+        latencies.note(Duration::from_millis(1_300), at(5_000));
+        assert_eq!(latencies.percentiles().p99, Duration::from_millis(1_300));
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl fmt::Debug for Login {
 }
 
 /// Undoes percent-encoding.
-fn decoded(text: &str) -> Result<String, LoginError> {
+pub(super) fn decoded(text: &str) -> Result<String, LoginError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -9,6 +9,7 @@
 //! letter after its attempts; a repeat has the same id. Order only where an endpoint asks for it;
 //! see [`order`].
 
+pub mod agent_headers;
 pub mod alert;
 mod attempt;
 pub mod batch;
@@ -17,6 +18,7 @@ pub mod breaker;
 pub mod concurrency;
 pub mod counts;
 mod crew;
+mod echo;
 pub mod endpoint;
 pub mod entry;
 pub mod event_queue;
@@ -653,12 +655,15 @@ impl Mates {
         let elapsed = answer.elapsed();
         let wall = self.clock.wall();
         self.watch(address, &answer, wall);
-        let outcome = Outcome::of(
+        let mut outcome = Outcome::of(
             answer,
             &self.endpoint.success,
             self.endpoint.retry_after_max,
             wall,
         );
+        if let Some(failure) = outcome.failure_mut() {
+            echo::hide_secrets(&address.endpoint, &mut failure.answer_start);
+        }
         let event = &entry.queued.event;
         attempt::log(
             &self.endpoint.name,

@@ -57,6 +57,11 @@ pub enum Notice {
         /// Why.
         error: String,
     },
+    /// Events put off cannot be read, and those behind them in the endpoint's order go on.
+    GoesOnWithout {
+        /// Why.
+        error: String,
+    },
     /// The queue can be read again.
     Readable,
     /// It mirrors another endpoint, and fell too far behind that one.
@@ -124,6 +129,11 @@ impl Notice {
             }
             Notice::Unreadable { error } => {
                 log::error!("queue unreadable endpoint={endpoint} error={error:?}")
+            }
+            Notice::GoesOnWithout { error } => {
+                log::error!(
+                    "events put off cannot be read, the others go on endpoint={endpoint} error={error:?}"
+                )
             }
             Notice::Readable => log::info!("queue readable endpoint={endpoint}"),
             Notice::FellBehind { count } => log::warn!(

@@ -9,7 +9,7 @@
 //! | 3xx: never followed, the reason names the host it leads to | unavailable | the endpoint |
 //! | 101, and what is no status of HTTP (below 200, above 599) | unavailable | the endpoint |
 //! | 410 | [gone](Outcome::Gone) | the endpoint |
-//! | any other 4xx, and a 2xx that `success` does not name | [refused](Outcome::Refused) | the event |
+//! | any other 4xx, and a 2xx that `success` does not name | [refused](Outcome::Refused) | the event; of 401, 403, 404, 405 and 407 the endpoint, when it answers everything so ([`blanket`](super::blanket)) |
 //!
 //! The rule of success comes first: an endpoint whose `success` names 409 or 410 has the event then.
 //! An answer is one when its status line and headers are read; of its body at most 64 KiB are read
@@ -17,7 +17,8 @@
 //!
 //! `Retry-After`, in seconds or as a date, is heard with every unavailable *status*, and means the
 //! endpoint and not the event: nothing is sent for so long, up to `retry_after_max`. A time that
-//! is over, or that makes no sense, is no wish.
+//! is over, or that makes no sense, is no wish. With any other answer it is not heard: one that is
+//! delivered or refused goes on as told here, and 410 pauses for its minute, whatever it asks for.
 //!
 //! What follows from an outcome, for the event and for the endpoint, is told in
 //! [`retry`](super::retry), from the first attempt to the last.
@@ -46,13 +47,16 @@ pub enum Outcome {
     Gone(Failure),
 }
 
+/// The classes of what is seen of an attempt that did not deliver, in the order of its way.
+pub const CLASSES: [&str; 7] = ["dns", "address", "tcp", "proxy", "tls", "timeout", "http"];
+
 /// What was seen of an attempt that did not deliver.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failure {
     /// In words, for log and dead letter.
     pub reason: String,
-    /// In one word: `dns`, `address` (one an endpoint may not have), `tcp`, `proxy`, `tls`,
-    /// `timeout` or `http`; empty when it is not known.
+    /// In one word, of [`CLASSES`]: `address` is one an endpoint may not have. Empty when it is
+    /// not known.
     pub class: &'static str,
     /// The status, if there was an answer.
     pub status: Option<u16>,
@@ -133,6 +137,18 @@ impl Outcome {
                 failure,
                 after: after.map(|span| span.min(retry_after_max)),
             },
+        }
+    }
+}
+
+impl Outcome {
+    /// What was seen, of an attempt that did not deliver.
+    pub fn failure_mut(&mut self) -> Option<&mut Failure> {
+        match self {
+            Outcome::Delivered => None,
+            Outcome::Unavailable { failure, .. }
+            | Outcome::Refused(failure)
+            | Outcome::Gone(failure) => Some(failure),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! SignedRequest: the exact bytes to send.
 
+use super::agent_headers::Told;
 use super::batch;
 use super::endpoint::Endpoint;
 use super::entry::Entry;
@@ -99,25 +100,26 @@ impl<'a> SignedRequest<'a> {
             },
         };
         signer.sign(message, &id, &mut headers);
-        if endpoint.agent_headers {
-            headers.push(("X-Switchhook-Id", id));
-            headers.push((
-                "X-Switchhook-Sequence",
-                Cow::Owned(queued.sequence.to_string()),
-            ));
-            let attempt = match attempt {
-                1 => Cow::Borrowed("1"),
-                more => Cow::Owned(more.to_string()),
+        for (told, name) in endpoint.agent_headers.iter() {
+            let value = match told {
+                Told::Id => id.clone(),
+                Told::Sequence => Cow::Owned(queued.sequence.to_string()),
+                Told::Attempt if attempt == 1 => Cow::Borrowed("1"),
+                Told::Attempt => Cow::Owned(attempt.to_string()),
+                Told::Node => header_text(&queued.event.node),
             };
-            headers.push(("X-Switchhook-Attempt", attempt));
-            headers.push(("X-Switchhook-Node", header_text(&queued.event.node)));
+            headers.push((name, value));
         }
-        headers.extend(
-            endpoint
-                .headers
-                .iter()
-                .map(|own| (own.name(), Cow::Borrowed(own.value()))),
-        );
+        let own = endpoint.headers.iter();
+        if !endpoint.headers.is_empty() {
+            // One of a name is sent: receivers do not agree on which of two counts.
+            let is_own = |name: &str| {
+                let mut own = own.clone();
+                own.any(|own| own.name().eq_ignore_ascii_case(name))
+            };
+            headers.retain(|(name, _)| !is_own(name));
+        }
+        headers.extend(own.map(|own| (own.name(), Cow::Borrowed(own.value()))));
         SignedRequest {
             headers,
             method: packing.method,
@@ -143,6 +145,7 @@ fn header_text(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::agent_headers::AgentHeaders;
     use crate::delivery::endpoint::OwnHeader;
     use crate::delivery::profile::Profile;
     use crate::delivery::profile::samples::queued;
@@ -201,8 +204,38 @@ mod tests {
     #[test]
     fn the_agent_s_own_headers_can_be_left_out() {
         let mut endpoint = Endpoint::new("a", Url::parse("https://a/").unwrap(), Profile::Vos3000);
-        endpoint.agent_headers = false;
+        endpoint.agent_headers = AgentHeaders::none();
         assert_eq!(lines(&endpoint, &queued(7, "cdr", "{}")).len(), 3);
+    }
+
+    #[test]
+    fn the_agent_s_headers_go_by_the_names_that_are_asked_for() {
+        let mut endpoint = Endpoint::new("a", Url::parse("https://a/").unwrap(), Profile::Vos3000);
+        let headers = &mut endpoint.agent_headers;
+        headers.call(Told::Id, Some("X-Request-Id".into()));
+        headers.call(Told::Sequence, None);
+        headers.call(Told::Node, None);
+        let id = "X-Request-Id: evt_00000000000000000000000000000007";
+        let lines = lines(&endpoint, &queued(7, "cdr", "{}"));
+        assert_eq!(lines[3..], [id, "X-Switchhook-Attempt: 2"]);
+    }
+
+    #[test]
+    fn an_operator_s_header_takes_the_place_of_the_agent_s() {
+        let mut endpoint = Endpoint::new("a", Url::parse("https://a/").unwrap(), Profile::Vos3000);
+        endpoint.agent_headers = AgentHeaders::none();
+        let own = [("user-agent", "us/1"), ("Content-Type", "text/plain")];
+        endpoint.headers = own
+            .map(|(name, value)| OwnHeader::new(name, value).unwrap())
+            .into();
+        assert_eq!(
+            lines(&endpoint, &queued(7, "cdr", "{}")),
+            [
+                "Accept-Encoding: identity",
+                "user-agent: us/1",
+                "Content-Type: text/plain"
+            ]
+        );
     }
 
     #[test]

@@ -10,11 +10,12 @@
 //! while the endpoint is known to work, so an outage never turns a backlog into dead letters.
 //!
 //! * The first two in a row make *suspects* of their events. The next answer tells: a yes or a no to
-//!   another event means that the endpoint works and stands behind the failure of this one alone
-//!   (2. below).
+//!   another event means that the endpoint works and that the failure was this event's alone (2.
+//!   below). Without another event a suspect is itself tried again, within 0.25 s.
 //! * The third in a row ([`OPEN_AFTER`]) opens the [breaker](super::breaker): the endpoint is
-//!   *failing*. One real event at a time goes out as a *probe*, the first at once, the next after
-//!   waits drawn up to 0.25 s, 0.5 s, 1 s … and `probe_max`. Everything else waits. A probe that
+//!   *failing*. What is under way is not broken off. From then on one real event at a time goes out
+//!   as a *probe*, the first at once, the next after waits drawn up to 0.25 s, 0.5 s, 1 s … and
+//!   `probe_max` (5 s, if nothing else is written). Everything else waits. A probe that
 //!   hangs holds back the next one for `probe_max` and no longer. The first answer to a probe, a yes
 //!   or a no, ends it.
 //! * After one second of that it is said, as `switchhook.endpoint_failing`; and when it is over, as
@@ -48,6 +49,8 @@
 //!   offends stands alone; nothing is given up for the company it was in ([`batch`](super::batch)).
 //! * **Order**: under `order = "strict"` or `"key"` the events behind it in its line wait with it
 //!   (`on_refused = "block"`), or go on without it (`"park"`); see [`order`](super::order).
+//! * `X-Switchhook-Attempt` is one more than what was counted against the event, quick retries
+//!   included; in an outage it stays as it is.
 //! * While it waits it is on disk, with its attempts and the last reason. What waits for long is not
 //!   in memory at all ([`Queue::put_off`](crate::queue::Queue::put_off)); so what an endpoint never
 //!   takes holds back nothing else, for as long as it takes the greater part.

@@ -239,6 +239,13 @@ pub enum Part {
 pub type NamedScheme = (&'static str, fn() -> SignatureScheme);
 
 impl SignatureScheme {
+    /// Whether it makes a header of this name.
+    pub fn makes(&self, name: &str) -> bool {
+        let others = self.id_header.iter().chain(&self.timestamp_header);
+        let mut all = others.chain([&self.header]);
+        all.any(|own| own.eq_ignore_ascii_case(name))
+    }
+
     /// Every built-in scheme, by its name in the configuration.
     pub const NAMED: [NamedScheme; 6] = [
         ("standard", SignatureScheme::standard),

@@ -1,6 +1,7 @@
 //! Trial: one attempt at an endpoint outside the queue, with everything that was seen of it.
 
 use super::batch;
+use super::echo::hide_secrets;
 use super::endpoint::Endpoint;
 use super::entry::Entry;
 use super::outcome::Outcome;
@@ -57,8 +58,11 @@ pub fn try_out(
         .iter()
         .map(|(name, value)| (name.to_string(), value.to_string()))
         .collect();
-    let answer = transport.send(&request);
+    let mut answer = transport.send(&request);
     drop(request);
+    if let Answer::Status(response) = &mut answer {
+        hide_secrets(endpoint, &mut response.body_start);
+    }
     let packed = endpoint.packing.pack(endpoint.url.as_str(), &body);
     let outcome = Outcome::of(
         answer.clone(),

@@ -409,10 +409,10 @@ event = "agent_state"
 }
 
 #[test]
-fn the_example_of_the_readme_works() {
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let mut blocks = readme
+fn the_example_of_the_documents_works() {
+    let document =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sources.md")).unwrap();
+    let mut blocks = document
         .split("```toml\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next());

@@ -170,8 +170,9 @@ pub static MESSAGES: &[Message] = messages! {
     SH233 Warn Nobody "events put off, done with, not removed" "Its room is not free yet; the next start removes it";
     SH234 Info Nobody "files read again" "Documents or recordings whose events damage took were read once more";
     SH235 Error Operator "files lost, they cannot be read again" "Damage took what they told, and they are gone: ask the switch for those calls";
-    SH236 Warn Nobody "source forgotten, it has not been configured for long" "After thirty days without its table, what was kept of the source is given up; under that name it begins anew";
-    SH237 Debug Nobody "sources not configured are not counted" "Tried again an hour later";
+    SH236 Error Operator "events put off cannot be read, the others go on" "The disk does not give what waits for its retries under state_dir/later; an endpoint with an order tells what comes after it first: look at the disk";
+    SH237 Warn Nobody "source forgotten, it has not been configured for long" "After thirty days without its table, what was kept of the source is given up; under that name it begins anew";
+    SH238 Debug Nobody "sources not configured are not counted" "Tried again an hour later";
 
     // Endpoints.
     SH301 Warn Receiver "endpoint failing" "It does not take events: `switchhook test NAME`. Events wait, no attempts are spent, probes go on";

@@ -6,7 +6,8 @@
 //! generation is measured once, and again after it was opened for reading, because the database
 //! writes to what it opens; everything else is measured at most every [`MEASURE_PAUSE`], and when
 //! a generation was begun. In between only the head grows with what is read: its length is asked
-//! for each time. So the cost does not grow with the backlog but for one listing of names.
+//! for each time. Events put off are measured once, by file, and added up as files come and go. So
+//! the cost does not grow with the backlog but for one listing of names.
 //!
 //! # Never above `disk_max`
 //!
@@ -295,12 +296,46 @@ pub(super) struct Disk {
     limits: Option<DiskLimits>,
     /// Sealed generations that are not open, by number.
     sealed: BTreeMap<u32, u64>,
+    /// Files of events that are put off.
+    runs: Runs,
     measured: Option<Measured>,
     /// A write failed for want of space since the ballast was whole.
     pub(super) is_ballast_out: bool,
     is_full: bool,
     is_full_for_reserved: bool,
     is_partition_short: bool,
+}
+
+/// What the files of events put off take, in bytes, by their number.
+///
+/// They are listed once; whoever writes or removes one says so.
+#[derive(Debug, Default)]
+struct Runs {
+    is_listed: bool,
+    bytes: BTreeMap<u32, u64>,
+    total: u64,
+}
+
+impl Runs {
+    fn list(&mut self, directory: &Path) {
+        if std::mem::replace(&mut self.is_listed, true) {
+            return;
+        }
+        for entry in entries(&directory.join(later::DIRECTORY)) {
+            if let Some(number) = entry.file_name().to_str().and_then(row::number) {
+                self.put(number, bytes_of(&entry));
+            }
+        }
+    }
+
+    fn put(&mut self, number: u32, bytes: u64) {
+        let before = self.bytes.insert(number, bytes).unwrap_or(0);
+        self.total = self.total - before + bytes;
+    }
+
+    fn remove(&mut self, number: u32) {
+        self.total -= self.bytes.remove(&number).unwrap_or(0);
+    }
 }
 
 /// One measurement, in bytes.
@@ -353,6 +388,7 @@ impl Disk {
             directory: directory.to_owned(),
             limits: None,
             sealed: BTreeMap::new(),
+            runs: Runs::default(),
             measured: None,
             is_ballast_out: false,
             is_full: false,
@@ -371,12 +407,29 @@ impl Disk {
         self.measured = None;
     }
 
-    /// Bytes taken now, by the last measurement and the head's growth since.
+    /// Bytes that all files of events put off take.
+    pub(super) fn put_off_bytes(&mut self) -> u64 {
+        self.runs.list(&self.directory);
+        self.runs.total
+    }
+
+    /// The file `number` of events put off was written.
+    pub(super) fn run_written(&mut self, number: u32, bytes: u64) {
+        self.runs.put(number, bytes);
+    }
+
+    /// It is removed.
+    pub(super) fn run_removed(&mut self, number: u32) {
+        self.runs.remove(number);
+    }
+
+    /// Bytes taken now, by the last measurement and what is known to have grown since.
     fn taken(&self, head: HeadGrowth) -> u64 {
         let measured = self.measured.unwrap_or_default();
         measured.head_beside
             + measured.head_file.max(head.file_bytes)
             + measured.older
+            + self.runs.total
             + measured.dead
             + measured.quarantine
             + measured.ballast
@@ -419,7 +472,10 @@ impl Disk {
                         *part += bytes_of(&entry);
                     }
                 }
-                Some(later::DIRECTORY) => measured.older += bytes_of(&entry),
+                Some(later::DIRECTORY) => {
+                    self.runs.list(&directory);
+                    measured.older += entry.metadata().map_or(0, |found| row::blocks(&found));
+                }
                 Some(ballast::NAME) => measured.ballast = bytes_of(&entry),
                 Some(name) if is_quarantine(name) => measured.quarantine += bytes_of(&entry),
                 _ => measured.others += bytes_of(&entry),
@@ -434,7 +490,7 @@ impl Disk {
         before: &mut BTreeMap<u32, u64>,
         measured: &mut Measured,
     ) {
-        measured.older = fs::metadata(queue).map_or(0, |found| row::blocks(&found));
+        measured.older += fs::metadata(queue).map_or(0, |found| row::blocks(&found));
         for entry in entries(queue) {
             let name = entry.file_name();
             let number = name.to_str().and_then(row::number);

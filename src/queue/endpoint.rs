@@ -206,6 +206,11 @@ impl Endpoint {
         }
     }
 
+    /// Counts events that were put off, and are not any more, as skipped.
+    pub(super) fn skip(&mut self, count: u64) {
+        self.skipped += count;
+    }
+
     /// Gives up what comes before `first` and is not settled nor waits; how many events that was.
     pub(super) fn drop_before(&mut self, first: Sequence, voids: &Voids) -> u64 {
         let before = self.dropped;

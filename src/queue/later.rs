@@ -265,7 +265,7 @@ impl Queue {
         let Some(attached) = writer.state.endpoints.get(endpoint) else {
             return Ok(Vec::new());
         };
-        if attached.runs.len() >= RUNS_MAX || !self.has_room_to_put_off()? {
+        if attached.runs.len() >= RUNS_MAX || !self.has_room_to_put_off() {
             return Ok(Vec::new());
         }
         let mut going: Vec<(UnixMs, Sequence, Place)> = places
@@ -320,19 +320,14 @@ impl Queue {
     }
 
     /// Whether there is room for one run more: as for reading on, and within their share.
-    fn has_room_to_put_off(&self) -> Result<bool, QueueError> {
-        let limits = locked(&self.0.disk).limits().map(|limits| limits.disk_max);
-        let Some(disk_max) = limits else {
-            return Ok(true);
+    fn has_room_to_put_off(&self) -> bool {
+        let (limits, taken) = {
+            let mut disk = locked(&self.0.disk);
+            (disk.limits().copied(), disk.put_off_bytes())
         };
-        if !self.has_room_ahead() {
-            return Ok(false);
-        }
-        let mut needed = RUN_BYTES_MAX as u64;
-        for (_, path) in runs(&self.0.site.directory)? {
-            needed += fs::metadata(path).map_or(0, |found| super::row::blocks(&found));
-        }
-        Ok(needed <= disk_max / DISK_SHARE)
+        limits.is_none_or(|limits| {
+            taken + RUN_BYTES_MAX as u64 <= limits.disk_max / DISK_SHARE && self.has_room_ahead()
+        })
     }
 
     /// Writes a run. After `Ok` it survives loss of power.
@@ -341,17 +336,19 @@ impl Queue {
         let written = || {
             let mut file = File::create(&path)?;
             file.write_all(bytes)?;
-            file.sync_all()
+            file.sync_all()?;
+            file.metadata()
         };
         let directory = self.0.site.directory.join(DIRECTORY);
         if !directory.exists() {
             fs::create_dir_all(&directory).map_err(disk("create", &directory))?;
             sync_directory(&self.0.site.directory)?;
         }
-        written().map_err(disk("write", &path)).inspect_err(|_| {
+        let found = written().map_err(disk("write", &path)).inspect_err(|_| {
             // Whatever is there of it is in the way on a full disk; nothing knows of it.
-            let _ = fs::remove_file(&path);
+            self.remove_runs(&[number]);
         })?;
+        locked(&self.0.disk).run_written(number, super::row::blocks(&found));
         sync_directory(&directory)
     }
 
@@ -437,6 +434,34 @@ impl Queue {
         Ok(back)
     }
 
+    /// Is done with every event of an endpoint that is put off, as skipped, without reading any;
+    /// says how many there were. After `Ok` this survives loss of power.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written; it may be done after all.
+    pub fn skip_put_off(&self, endpoint: &str) -> Result<u64, QueueError> {
+        let mut guard = self.writer()?;
+        let writer = &mut *guard;
+        let Some(attached) = writer.state.endpoints.get_mut(endpoint) else {
+            return Ok(0);
+        };
+        let count = attached.put_off_count();
+        let runs = std::mem::take(&mut attached.runs);
+        if runs.is_empty() {
+            return Ok(0);
+        }
+        attached.skip(count);
+        let mut writes = Writes::default();
+        for &number in runs.keys() {
+            writes.remove(&key::run(endpoint, number), 0);
+        }
+        writes.put(&key::endpoint(endpoint), &attached.encode());
+        self.write(writer, writes)?;
+        writer.runs_over.extend(runs.into_keys());
+        Ok(count)
+    }
+
     fn tell_unreadable(&self, endpoint: &str, reading: &Reading) {
         log::error!(
             "events put off cannot be read, they are lost endpoint={endpoint} count={} file={}",
@@ -467,7 +492,8 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// When they cannot be read. Those that are not as they were written are passed over.
+    /// When some cannot be read for now: all others were shown. Those that are not as they were
+    /// written are passed over.
     pub fn visit_put_off(
         &self,
         endpoint: &str,
@@ -479,6 +505,7 @@ impl Queue {
             let runs = attached.into_iter().flat_map(|attached| &attached.runs);
             runs.map(|(&number, &run)| (number, run)).collect()
         };
+        let mut unread = None;
         for (number, run) in runs {
             let path = self.run_path(number);
             let mut show = || -> io::Result<()> {
@@ -489,11 +516,13 @@ impl Queue {
                 Ok(())
             };
             match show() {
-                Err(error) if !is_damage(&error) => return Err(disk("read", &path)(error)),
+                Err(error) if !is_damage(&error) => {
+                    unread.get_or_insert_with(|| disk("read", &path)(error));
+                }
                 _ => {}
             }
         }
-        Ok(())
+        unread.map_or(Ok(()), Err)
     }
 
     fn run_path(&self, number: u32) -> PathBuf {
@@ -503,7 +532,9 @@ impl Queue {
     /// Removes the files of runs that neither the head nor the checkpoint knows.
     pub(super) fn remove_runs(&self, numbers: &[u32]) {
         for &number in numbers {
-            remove(&self.run_path(number));
+            if remove(&self.run_path(number)) {
+                locked(&self.0.disk).run_removed(number);
+            }
         }
     }
 }
@@ -547,15 +578,17 @@ fn path(directory: &Path, number: u32) -> PathBuf {
     directory.join(DIRECTORY).join(format!("{number:08}"))
 }
 
-fn remove(path: &Path) {
+/// Whether it is not there any more.
+fn remove(path: &Path) -> bool {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             log::warn!(
                 "events put off, done with, not removed file={} error=\"{error}\"",
                 path.display()
             );
+            false
         }
-        _ => {}
+        _ => true,
     }
 }
 
@@ -787,6 +820,9 @@ mod tests {
         );
         fs::rename(&path, &aside).unwrap();
         fs::create_dir(&path).unwrap();
+        let mut shown = 0;
+        let seen = queue.visit_put_off("billing", |_| shown += 1);
+        assert_eq!((seen.is_err(), shown), (true, 20));
         let back = queue.bring_back("billing", (EVER, EVER), 100).unwrap();
         assert_eq!(back.len(), 20);
         queue.bring_back("billing", (EVER, EVER), 100).unwrap_err();
@@ -814,11 +850,70 @@ mod tests {
         limit(1 << 30);
         let (some, rest) = places.split_at(20);
         assert_eq!(queue.put_off("billing", some).unwrap().len(), 20);
+        // What others put off counts too, and what is there when the agent starts.
         let other = directory.path().join("later/00000099");
-        fs::write(&other, vec![1; 256 << 20]).unwrap();
+        fs::write(other, vec![1; 256 << 20]).unwrap();
+        drop(queue);
+        let queue = open(&directory);
+        queue.limit(DiskLimits {
+            free_min: 1,
+            ..DiskLimits::of(1 << 30)
+        });
         assert_eq!(queue.put_off("billing", rest).unwrap(), []);
-        fs::remove_file(other).unwrap();
+        queue.checkpoint().unwrap();
         assert_eq!(queue.put_off("billing", rest).unwrap().len(), 30);
+    }
+
+    #[test]
+    fn the_bytes_put_off_are_known_at_once_and_without_looking_at_each_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 400, 3_000, 0);
+        queue.limit(DiskLimits::default());
+        let now = Moment::default();
+        let _measured = queue.room(now);
+        let bytes = || locked(&queue.0.disk).put_off_bytes();
+        assert_eq!(bytes(), 0);
+        let places = queue.waiting_places("billing").unwrap();
+        for part in places.chunks(100) {
+            assert_eq!(queue.put_off("billing", part).unwrap().len(), 100);
+        }
+        let on_disk = || -> u64 {
+            let sizes = files(&directory).into_iter().map(fs::metadata);
+            sizes
+                .map(|it| super::super::row::blocks(&it.unwrap()))
+                .sum()
+        };
+        assert_eq!((bytes(), files(&directory).len()), (on_disk(), 4));
+        assert!(bytes() > 400_000, "{}", bytes());
+        let back = queue.bring_back("billing", (EVER, EVER), 250).unwrap();
+        assert_eq!(back.len(), 250);
+        queue.checkpoint().unwrap();
+        assert_eq!((bytes(), files(&directory).len()), (on_disk(), 2));
+        let before = bytes();
+        drop(queue);
+        let queue = open(&directory);
+        assert_eq!(locked(&queue.0.disk).put_off_bytes(), before);
+    }
+
+    #[test]
+    fn everything_put_off_is_skipped_at_once_and_unread() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory, 50, 300, 4);
+        files(&directory)
+            .into_iter()
+            .for_each(|file| fs::remove_file(file).unwrap());
+        assert_eq!(queue.skip_put_off("billing").unwrap(), 40);
+        assert_eq!(queue.skip_put_off("billing").unwrap(), 0);
+        drop(queue);
+        let queue = open(&directory);
+        let ledger = queue.ledger();
+        let billing = ledger.endpoint("billing").unwrap();
+        assert_eq!(
+            (billing.skipped, billing.waiting, billing.lost),
+            (40, 10, 0)
+        );
+        assert!(ledger.balances(), "{ledger:?}");
+        assert_eq!(queue.put_off_now("billing").unwrap().count, 0);
     }
 
     #[test]

@@ -380,6 +380,32 @@ fn what_cannot_be_meant_is_refused_with_what_to_write_and_without_the_secret() {
             "headers = { Authorization = \"hush\" }\nbearer_file = \"good\"",
             "bearer_file makes this header already",
         ),
+        (
+            "headers = { Webhook-Signature = \"hush\" }",
+            "the signature makes this header",
+        ),
+        (
+            "headers = { Content-Encoding = \"hush\" }",
+            "set by the agent itself",
+        ),
+        ("agent_headers = 1", "write true, false, or names like"),
+        (
+            "agent_headers = { ids = \"X\" }",
+            "the agent tells id, sequence, attempt, node",
+        ),
+        ("agent_headers = { id = false }", "is no name"),
+        (
+            "agent_headers = { id = \"a b\" }",
+            "letters, digits and dashes",
+        ),
+        (
+            "agent_headers = { id = \"webhook-ID\" }",
+            "is sent already; write another name",
+        ),
+        (
+            "agent_headers = { id = \"X-A\", node = \"x-a\" }",
+            "is sent already",
+        ),
         ("basic_auth = \"hush\"", "write user:password"),
         ("basic_auth = \"a:hush\\nX: 1\"", "control character"),
         (
@@ -491,6 +517,48 @@ fn no_header_can_be_made_from_a_row() {
         heads[0].1
     );
     assert_eq!(agent.stop(), 0);
+}
+
+#[test]
+fn no_header_is_sent_twice_and_the_agent_s_go_by_the_names_that_are_asked_for() {
+    let recorder = Recorder::new();
+    let bench = Bench::new();
+    let port = recorder.port;
+    bench.configure(&format!(
+        "url = \"http://127.0.0.1:{port}/\"\n\
+         headers = {{ User-Agent = \"ours/1\", content-type = \"application/json; charset=utf-8\", X-Switchhook-Node = \"n\" }}\n\
+         agent_headers = {{ id = \"X-Request-Id\", sequence = \"off\", node = \"off\" }}"
+    ));
+    fs::write(bench.path("cdr/cdr_1.csv"), row(1)).unwrap();
+    let agent = bench.agent();
+    wait_until("a request", || !recorder.heads().is_empty());
+    let head = recorder.heads().remove(0).1;
+    let mut names: Vec<&str> = head
+        .lines()
+        .skip(1)
+        .filter_map(|line| Some(line.split_once(": ")?.0))
+        .collect();
+    names.sort_unstable();
+    let expected = [
+        "accept-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+        "webhook-id",
+        "webhook-signature",
+        "webhook-timestamp",
+        "x-request-id",
+        "x-switchhook-attempt",
+        "x-switchhook-node",
+    ];
+    assert_eq!(names, expected, "{head}");
+    for line in ["user-agent: ours/1", "x-request-id: evt_", "charset=utf-8"] {
+        assert!(head.contains(line), "{head}");
+    }
+    assert_eq!(agent.stop(), 0);
+    let shown = said(&bench, &["check"]);
+    assert!(shown.contains("id = \"X-Request-Id\""), "{shown}");
 }
 
 #[test]

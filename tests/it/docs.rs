@@ -593,6 +593,27 @@ fn the_program_prints_the_table_of_its_log_lines() {
 }
 
 #[test]
+fn the_keys_at_a_glance_are_all_there_are() {
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs")
+            .join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let (reference, glance) = (read("configuration.md"), read("keys.md"));
+    let words: BTreeSet<&str> = glance
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .collect();
+    let rows = reference
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"));
+    let keys: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    assert!(keys.len() > 100, "{} keys", keys.len());
+    let missing: Vec<_> = keys.iter().filter(|key| !words.contains(*key)).collect();
+    assert!(missing.is_empty(), "docs/keys.md does not name {missing:?}");
+}
+
+#[test]
 fn every_document_the_documents_lead_to_is_there() {
     for (file, text) in documents() {
         for link in text

@@ -52,3 +52,4 @@ mod together;
 mod top;
 mod walk;
 mod wire;
+mod words;

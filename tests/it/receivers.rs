@@ -4,10 +4,13 @@ use crate::support::{Bench, SECRET, has, row, skip, wait_until};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use sha2::Sha256;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -187,6 +190,7 @@ fn check(command: impl Fn(u16) -> Command) {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .unwrap();
         let _running = Running(running);
@@ -450,7 +454,9 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ended = self.0.kill();
+        // Its children too: PHP's server has workers, which outlive it.
+        let group = Pid::from_raw(i32::try_from(self.0.id()).unwrap());
+        let _ended = killpg(group, Signal::SIGKILL);
         let _reaped = self.0.wait();
     }
 }

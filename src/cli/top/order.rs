@@ -148,7 +148,7 @@ fn severity(state: &str) -> u8 {
         "stopped" => 5,
         "failing" => 4,
         "paused" => 3,
-        "disabled" | "forgotten" => 2,
+        "disabled" | "removed" => 2,
         "working" => 0,
         _ => 1,
     }

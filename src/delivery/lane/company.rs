@@ -180,12 +180,13 @@ impl Lane {
     pub(super) fn queue_up(
         &mut self,
         places: Vec<(UnixMs, Sequence)>,
+        now: Moment,
     ) -> Result<Vec<(UnixMs, Sequence)>, QueueTrouble> {
         if self.endpoint.order == Order::None {
             return Ok(places);
         }
         // All are read before any is put into its place: asking again begins anew.
-        let mut lines: Vec<_> = self.lines_put_off()?;
+        let mut lines: Vec<_> = self.lines_put_off(now)?;
         let put_off: BTreeSet<Sequence> = lines.iter().map(|(sequence, ..)| *sequence).collect();
         for (due, sequence) in places {
             let waiting = self

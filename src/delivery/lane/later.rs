@@ -16,6 +16,7 @@ use super::{KEPT_MAX, Lane, MEMORY_WAIT};
 use crate::clock::{Moment, UnixMs};
 use crate::delivery::entry::Entry;
 use crate::delivery::event_queue::{PutOff, QueueTrouble, Waiting};
+use crate::delivery::notice::Notice;
 use crate::delivery::order::{Line, OnRefused, Order};
 use crate::event::Sequence;
 use crate::queue::Queued;
@@ -53,6 +54,11 @@ const ROOM_MIN: usize = KEPT_MAX / 8;
 /// Longest time until the queue is asked again: the wall clock, by which the times there are
 /// written, may be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(600);
+
+/// How long everything waits for what is put off and cannot be read: a disk that stutters is back by
+/// then. After that it is taken to be beyond reading, and the endpoint goes on without it, as with
+/// what is lost; it is told in its turn should it be readable again.
+const UNREAD_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Most events that wait for long and are kept in memory all the same: a retry of an endpoint that
 /// refuses little costs no reading.
@@ -95,6 +101,8 @@ pub(super) struct Later {
     pub(super) lost: u64,
     /// Events were put off or brought back, or not: the queue is to be asked, and not before this.
     doubt: Option<Moment>,
+    /// Some of it cannot be read since then; and whether it was said that the endpoint goes on.
+    unread: Option<(Moment, bool)>,
     /// Some were lost since the lines were last looked at: any may wait for one of them.
     are_lines_in_doubt: bool,
 }
@@ -232,12 +240,13 @@ impl Lane {
         let mut put_off = BTreeSet::new();
         if !elsewhere.is_empty() || !lines.is_empty() {
             let firsts: BTreeSet<Sequence> = lines.iter().map(|(_, first)| *first).collect();
-            self.queue.visit_put_off(&name, &mut |waiting| {
+            let seen = self.queue.visit_put_off(&name, &mut |waiting| {
                 let sequence = waiting.queued.sequence;
                 if elsewhere.contains(&sequence) || firsts.contains(&sequence) {
                     put_off.insert(sequence);
                 }
-            })?;
+            });
+            self.wait_for_unread(seen, now)?;
         }
         let left = self.queue.put_off_now(&name)?;
         self.stored.retain(|(_, it), _| !put_off.contains(it));
@@ -304,6 +313,27 @@ impl Lane {
         Ok(read.find(|queued| queued.sequence == sequence))
     }
 
+    /// Has everything wait while some of what is put off cannot be read, but not for ever.
+    fn wait_for_unread(
+        &mut self,
+        seen: Result<(), QueueTrouble>,
+        now: Moment,
+    ) -> Result<(), QueueTrouble> {
+        let Err(error) = seen else {
+            self.later.unread = None;
+            return Ok(());
+        };
+        let (since, is_said) = self.later.unread.get_or_insert((now, false));
+        if now.since(*since) < UNREAD_PATIENCE {
+            return Err(error);
+        }
+        if !std::mem::replace(is_said, true) {
+            let error = error.to_string();
+            self.notices.push(Notice::GoesOnWithout { error });
+        }
+        Ok(())
+    }
+
     fn room(&self) -> usize {
         let room = PUT_OFF_AT.saturating_sub(self.kept());
         let room = room.max(ROOM_MIN.saturating_sub(self.stored.len()));
@@ -323,7 +353,8 @@ impl Lane {
 
     /// The lines of the events that are put off, where others may come to wait behind them.
     pub(super) fn lines_put_off(
-        &self,
+        &mut self,
+        now: Moment,
     ) -> Result<Vec<(Sequence, UnixMs, Option<Line>)>, QueueTrouble> {
         let mut lines = Vec::new();
         if self.has_lines_put_off() {
@@ -332,7 +363,8 @@ impl Lane {
                 let line = order.line(&waiting.queued.event);
                 lines.push((waiting.queued.sequence, waiting.due, line));
             };
-            self.queue.visit_put_off(&self.endpoint.name, &mut visit)?;
+            let seen = self.queue.visit_put_off(&self.endpoint.name, &mut visit);
+            self.wait_for_unread(seen, now)?;
         }
         Ok(lines)
     }

@@ -5,7 +5,7 @@
 //! more; beyond that events pass it by. What it refuses is no dead letter, for that would push out
 //! those of others. When its time is over it is done with everything that was still to come.
 
-use super::{Entry, IDLE_WAIT, KEPT_MAX, Lane, Settlement, Turn, UNREADABLE_WAIT};
+use super::{Entry, IDLE_WAIT, Lane, Settlement, Turn, UNREADABLE_WAIT};
 use crate::clock::{Moment, UnixMs};
 use crate::delivery::event_queue::QueueTrouble;
 use crate::delivery::notice::Notice;
@@ -117,9 +117,8 @@ impl Lane {
         }
         let stored = std::mem::take(&mut self.stored);
         self.skip(stored.into_keys().map(|(_, sequence)| sequence).collect());
-        let (name, ever) = (&self.endpoint.name, UnixMs(i64::MAX));
-        let put_off = self.queue.bring_back(name, (ever, ever), KEPT_MAX)?;
-        self.skip(put_off.into_iter().map(|(_, sequence)| sequence).collect());
+        self.counts.skipped += self.queue.skip_put_off(&self.endpoint.name)?;
+        self.later.count = 0;
         self.pass_by(Sequence(u64::MAX))
     }
 
@@ -228,6 +227,9 @@ mod tests {
             visit: &mut dyn FnMut(Waiting),
         ) -> Result<(), QueueTrouble> {
             self.0.visit_put_off(endpoint, visit)
+        }
+        fn skip_put_off(&self, endpoint: &str) -> Result<u64, QueueTrouble> {
+            self.0.skip_put_off(endpoint)
         }
         fn subscribe(&self, bell: &Bell) {
             self.0.subscribe(bell);
@@ -352,6 +354,28 @@ mod tests {
         assert_eq!(scene.lane.notices().len(), 1);
         assert!(matches!(scene.take(), Turn::Wait(_)));
         assert!(scene.lane.notices().is_empty());
+    }
+
+    #[test]
+    fn a_mirror_ends_at_once_however_much_of_it_is_put_off() {
+        let mut scene = scene(5_000);
+        let refused = Outcome::Refused(Failure::default());
+        for _ in 0..40 {
+            scene.send(&refused);
+            let places = scene.queue.waiting_places("mirror").unwrap();
+            scene.queue.put_off("mirror", &places).unwrap();
+            scene.lane.stored.clear();
+            scene.lane.retries.clear();
+        }
+        assert!(scene.queue.0.contents().put_off.len() > 2_000);
+        scene.now = Moment(Duration::from_secs(10));
+        for _ in 0..4 {
+            assert!(matches!(scene.take(), Turn::Wait(_)));
+            scene.commit();
+        }
+        let contents = scene.queue.0.contents();
+        assert_eq!(contents.put_off.len() + contents.dead.len(), 0);
+        assert_eq!(contents.skipped.len(), 5_000);
     }
 
     #[test]

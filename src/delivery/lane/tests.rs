@@ -870,6 +870,32 @@ mod leaving {
     }
 
     #[test]
+    fn what_is_put_off_and_cannot_be_read_at_a_start_holds_an_order_up_for_a_minute_only() {
+        let queue = MemoryQueue::with(calls(12_000));
+        let mut scene = put_off(&queue, by_call());
+        queue.contents().moves_fail = true;
+        let endpoint = Arc::clone(&scene.lane.endpoint);
+        let (queue_again, outbox) = (Arc::new(queue.clone()), Arc::clone(&scene.outbox));
+        scene.commit();
+        scene.lane = Lane::new(endpoint, queue_again, outbox, 2);
+        scene.under_way.clear();
+        scene.entries.clear();
+        for n in 12_001..=12_100 {
+            queue.add(call(n));
+        }
+        let before = scene.sent.len();
+        scene.run(Duration::from_secs(59));
+        assert_eq!(scene.sent.len(), before, "it may yet be readable");
+        scene.run(Duration::from_secs(10));
+        assert!(scene.sent.len() > before + 100, "{}", scene.sent.len());
+        let said = |notice: &&Notice| matches!(notice, Notice::GoesOnWithout { .. });
+        assert_eq!(scene.notices.iter().filter(said).count(), 1);
+        queue.contents().moves_fail = false;
+        scene.drain(hours(24 * 16));
+        check_done(&scene, &queue, 3_025);
+    }
+
+    #[test]
     fn what_waits_behind_an_event_that_is_lost_goes_on() {
         let queue = MemoryQueue::with(calls(12_000));
         let mut scene = put_off(&queue, by_call());

@@ -6,6 +6,7 @@ use super::journal::{Agreed, Journal};
 use super::limits::Limits;
 use super::names::{LookUp, Names};
 use super::tls::{self, TlsError};
+use super::trust::Trust;
 use super::validity::Validity;
 use super::wire::{Socket, Wire};
 use super::{Phase, Trouble, TroubleClass, tunnel};
@@ -44,6 +45,7 @@ struct Target {
     proxy: Option<Proxy>,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     validity: Validity,
+    trust: Trust,
     extra_roots: Vec<Vec<u8>>,
     /// Where phases are written down, and the extra roots to look into certificates with.
     journal: Option<(Journal, Vec<Vec<u8>>)>,
@@ -84,6 +86,7 @@ impl Dialler {
             proxy: link.proxy.clone(),
             tls,
             validity: Validity::default(),
+            trust: Trust::default(),
             extra_roots: endpoint.extra_roots.clone(),
             journal: journal.map(|journal| (journal, endpoint.extra_roots.clone())),
         });
@@ -97,6 +100,11 @@ impl Dialler {
             target: Arc::clone(&self.target),
             head: head.clone(),
         }
+    }
+
+    /// Has no connection that is open now used for another request.
+    pub(super) fn doubt(&self) {
+        self.target.trust.lose();
     }
 
     /// Until when the receiver's certificate will verify, as far as that is known.
@@ -165,7 +173,8 @@ impl Connector<()> for Dialler {
                 .proxy
                 .as_ref()
                 .map(|_| format!("http://{}", target.url.authority()));
-            let wire = Wire::new(socket, None, target.limits, self.head.clone());
+            let trust = target.trust.in_new();
+            let wire = Wire::new(socket, None, target.limits, self.head.clone(), trust);
             return Ok(Some(wire.with_prefix(prefix)));
         };
         if let Some(proxy) = &target.proxy {
@@ -201,6 +210,7 @@ impl Connector<()> for Dialler {
             Some(connection),
             target.limits,
             self.head.clone(),
+            target.trust.in_new(),
         )))
     }
 }

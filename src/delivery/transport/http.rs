@@ -6,7 +6,8 @@
 //! * One the other side has closed is seen when it is taken out again (`Wire::is_open`), and a
 //!   new one is dialled before anything is sent. This is the quiet reconnect.
 //! * One that a firewall forgot cannot be seen; the endpoint's `idle_timeout` closes it before it
-//!   is used again. Nobody looks at idle connections in between: one is closed when its agent is
+//!   is used again. Where that is too late, one attempt is lost to it, and no other idle connection is
+//!   used after that ([`Trust`](super::trust::Trust)). Nobody looks at idle connections in between: one is closed when its agent is
 //!   taken again, and those of agents that are not stay open until the other side closes them.
 //! * In the moment between, the request is lost and the attempt comes back as
 //!   [`TroubleClass::Closed`]. Whether the receiver has it, nobody can know, so the attempt is
@@ -245,10 +246,16 @@ impl Transport for HttpTransport {
                 elapsed,
                 ..response
             }),
-            Err(error) => Answer::Trouble(Trouble {
-                elapsed,
-                ..trouble(error)
-            }),
+            Err(error) => {
+                let trouble = trouble(error);
+                if matches!(
+                    trouble.class,
+                    TroubleClass::Timeout(Phase::Send | Phase::Answer)
+                ) {
+                    self.dialler.doubt();
+                }
+                Answer::Trouble(Trouble { elapsed, ..trouble })
+            }
         }
     }
 
@@ -308,8 +315,13 @@ fn trouble(error: ureq::Error) -> Trouble {
         ureq::Error::Io(error) => match error.kind() {
             _ if tls::is_of_tls(&error) => (TroubleClass::Tls, tls::explained_io(&error)),
             io::ErrorKind::InvalidData => (TroubleClass::Protocol, error.to_string()),
+            io::ErrorKind::UnexpectedEof => {
+                (TroubleClass::Closed, "no whole answer came".to_string())
+            }
             _ => (TroubleClass::Closed, error.to_string()),
         },
+        // The client would say "protocol" once more.
+        ureq::Error::Protocol(error) => (TroubleClass::Protocol, error.to_string()),
         error => (TroubleClass::Protocol, error.to_string()),
     };
     Trouble {

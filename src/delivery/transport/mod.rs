@@ -11,6 +11,7 @@ mod journal;
 mod limits;
 mod names;
 mod tls;
+mod trust;
 mod tunnel;
 mod validity;
 mod wire;

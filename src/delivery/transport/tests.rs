@@ -13,9 +13,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Instant;
 
@@ -505,6 +505,40 @@ fn a_connection_the_other_side_closed_is_replaced_before_anything_is_sent() {
         told.recv().unwrap();
     }
     assert_eq!(listener.accepted(), 5);
+}
+
+#[test]
+fn of_many_idle_connections_that_a_firewall_forgot_one_is_tried_and_no_other() {
+    const OPEN: usize = 3;
+    let together = Arc::new(Barrier::new(OPEN));
+    let listener = Listener::new(move |number, mut stream| {
+        let is_forgotten = number < OPEN;
+        for request in 0.. {
+            if read_request(&mut stream).is_none() {
+                return;
+            }
+            if is_forgotten && request == 0 {
+                together.wait();
+            }
+            if !is_forgotten || request == 0 {
+                stream.write_all(OK).unwrap();
+            }
+        }
+    });
+    let url = format!("http://127.0.0.1:{}/", listener.port);
+    let transport = transport(&url, |endpoint| {
+        endpoint.timeout = Duration::from_millis(500);
+    });
+    thread::scope(|scope| {
+        for _ in 0..OPEN {
+            scope.spawn(|| assert_eq!(status(send(&transport)).status, 200));
+        }
+    });
+    check_trouble(send(&transport), TroubleClass::Timeout(Phase::Answer));
+    for _ in 0..3 {
+        assert_eq!(status(send(&transport)).status, 200);
+    }
+    assert_eq!(listener.accepted(), OPEN + 1);
 }
 
 #[test]

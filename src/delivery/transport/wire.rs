@@ -16,6 +16,7 @@
 use super::dial::carried;
 use super::head::Head;
 use super::limits::{Limits, Span};
+use super::trust::TrustIn;
 use super::{ANSWER_BYTES_MAX, Phase};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
@@ -55,6 +56,7 @@ pub(super) struct Wire {
     limits: Limits,
     /// The header lines of each request.
     head: Head,
+    trust: TrustIn,
     /// Goes before the path of each request, for a proxy that is to see where it leads.
     prefix: Option<String>,
     exchange: Exchange,
@@ -78,6 +80,7 @@ impl Wire {
         tls: Option<ClientConnection>,
         limits: Limits,
         head: Head,
+        trust: TrustIn,
     ) -> Wire {
         Wire {
             socket,
@@ -87,6 +90,7 @@ impl Wire {
             write_failed: None,
             limits,
             head,
+            trust,
             prefix: None,
             exchange: Exchange::None,
         }
@@ -243,7 +247,7 @@ impl Transport for Wire {
     /// The client asks twice per request: when it puts the connection away, right after an answer
     /// has been read from it, and when it takes it out again. Only the second can learn anything.
     fn is_open(&mut self) -> bool {
-        if self.write_failed.is_some() {
+        if self.write_failed.is_some() || !self.trust.holds() {
             return false;
         }
         if std::mem::take(&mut self.just_used) {

@@ -1,8 +1,9 @@
 //! Details: what is known of one endpoint or source, the most telling first.
 
 use super::{BAD, GOOD, HEAD, PLAIN, WAIT};
-use crate::cli::status::{size, span, wrapped};
+use crate::cli::status::{span, wrapped};
 use crate::control::status::{EndpointStatus, SourceStatus};
+use crate::queue::Size;
 use ratatui_core::style::Style;
 
 /// An endpoint, a fact a line. The first line says all that matters when there is room for one.
@@ -13,7 +14,7 @@ pub fn endpoint(it: &EndpointStatus) -> Vec<(Style, String)> {
             .at
             .as_deref()
             .map_or(String::new(), |at| format!(" at {at}"));
-        let text = format!("  last error{at}: [{}] {}", error.class, error.text);
+        let text = format!("  last error{at}: [{}] {}", error.class, error.told());
         lines.push((WAIT, text));
     }
     let mut plain = |text: String| lines.push((PLAIN, text));
@@ -81,9 +82,9 @@ fn state(it: &EndpointStatus) -> (Style, String) {
             "stopped: it answered 410 twice; r sends again".to_string(),
         ),
         ("disabled", _) => (WAIT, "disabled by the configuration".to_string()),
-        ("forgotten", _) => (
+        ("removed", _) => (
             WAIT,
-            "not configured any more; its backlog is kept".to_string(),
+            "not in the configuration any more; its backlog is kept".to_string(),
         ),
         (other, _) => (WAIT, other.to_string()),
     }
@@ -109,7 +110,9 @@ pub fn source(it: &SourceStatus) -> Vec<(Style, String)> {
     }
     let mut plain = |text: String| lines.push((PLAIN, text));
     let files = it.files.map_or("?".to_string(), |files| files.to_string());
-    let unread = it.unread_bytes.map_or("?".to_string(), size);
+    let unread = it
+        .unread_bytes
+        .map_or("?".to_string(), |bytes| Size(bytes).to_string());
     plain(format!(
         "  files: {files}, {unread} unread; silent for {}",
         span(it.silent_secs)

@@ -76,8 +76,11 @@ fn page(buffer: &mut Buffer, board: &mut Board, now: Instant) {
         Page::DeadLetter | Page::Attempt => items::one(buffer, body, board),
         Page::Problems => {
             let problems = status.problems.iter();
-            let mut lines: Vec<(Style, String)> =
-                problems.map(|it| (BAD, format!("! {it}"))).collect();
+            let undecided = status.undecided.iter();
+            let mut lines: Vec<(Style, String)> = problems
+                .map(|it| (BAD, format!("! {it}")))
+                .chain(undecided.map(|it| (WAIT, format!("? {it}"))))
+                .collect();
             if lines.is_empty() {
                 lines.push((GOOD, "There is nothing to do.".to_string()));
             }
@@ -146,6 +149,7 @@ fn too_small(buffer: &mut Buffer) {
 fn head(board: &Board, status: &Status, now: Instant) -> Line<'static> {
     let (style, word) = match (board.stale(now), status.healthy, status.problems.len()) {
         (Some((trouble, _)), _, _) => (BAD, trouble.word.to_string()),
+        (None, true, _) if !status.undecided.is_empty() => (WAIT, "to be decided".to_string()),
         (None, true, _) => (GOOD, "healthy".to_string()),
         (None, false, 1) => (BAD, "1 problem".to_string()),
         (None, false, count) => (BAD, format!("{count} problems")),
@@ -168,13 +172,18 @@ fn head(board: &Board, status: &Status, now: Instant) -> Line<'static> {
 
 /// What there is to do, or why nothing newer is known.
 fn problem(board: &Board, status: &Status, now: Instant, width: u16) -> Line<'static> {
+    let mut style = BAD;
     let text = match (board.stale(now), status.problems.as_slice()) {
         (Some((trouble, age)), _) => format!(
             "! {}: this is how it stood {} ago",
             trouble.text,
             span(age.as_secs())
         ),
-        (None, []) => String::new(),
+        (None, []) => {
+            style = WAIT;
+            let first = status.undecided.first();
+            first.map_or(String::new(), |it| format!("? {it}"))
+        }
         (None, [only]) => format!("! {only}"),
         (None, [first, rest @ ..]) => {
             let more = format!(" (and {} more: press !)", rest.len());
@@ -182,7 +191,7 @@ fn problem(board: &Board, status: &Status, now: Instant, width: u16) -> Line<'st
             cut(&format!("! {first}"), room) + &more
         }
     };
-    Line::styled(cut(&text, width.into()), BAD)
+    Line::styled(cut(&text, width.into()), style)
 }
 
 /// The last row: what came of the last key, or the keys.

@@ -3,10 +3,11 @@
 use super::plan::Plan;
 use super::table::{Field, Table};
 use super::{BAD, GOOD, PLAIN, Rows, WAIT, curves, details, head, problem};
-use crate::cli::status::{size, span};
+use crate::cli::status::span;
 use crate::cli::top::board::{Board, Pane};
 use crate::cli::top::order::{Column, unsettled};
 use crate::control::status::{EndpointStatus, SourceStatus, Status};
+use crate::queue::Size;
 use ratatui_core::buffer::Buffer;
 use ratatui_core::layout::Rect;
 use ratatui_core::style::Style;
@@ -111,9 +112,12 @@ fn disk(status: &Status) -> Line<'static> {
     let disk = &status.disk;
     let mut text = format!(
         "  disk {} of {}, memory {}",
-        size(disk.used_bytes),
-        size(disk.max_bytes),
-        status.memory.rss_bytes.map_or("?".to_string(), size)
+        Size(disk.used_bytes),
+        Size(disk.max_bytes),
+        status
+            .memory
+            .rss_bytes
+            .map_or("?".to_string(), |bytes| Size(bytes).to_string())
     );
     if disk.reading_paused {
         text += ", READING PAUSED";
@@ -225,7 +229,7 @@ const ENDPOINT: [Field<EndpointStatus>; 10] = [
         column: None,
         text: |it| {
             let error = it.last_error.as_ref();
-            error.map_or(String::new(), |it| format!("[{}] {}", it.class, it.text))
+            error.map_or(String::new(), |it| format!("[{}] {}", it.class, it.told()))
         },
         style: None,
     },
@@ -253,7 +257,10 @@ const SOURCE: [Field<SourceStatus>; 8] = [
         width: 11,
         rank: 0,
         column: None,
-        text: |it| it.unread_bytes.map_or("?".to_string(), size),
+        text: |it| {
+            it.unread_bytes
+                .map_or("?".to_string(), |bytes| Size(bytes).to_string())
+        },
         style: None,
     },
     Field {

@@ -343,9 +343,9 @@ fn an_endpoint_says_in_a_sentence_how_it_stands() {
             "endpoint-00: disabled by the configuration",
         ),
         (
-            "forgotten",
+            "removed",
             None,
-            "endpoint-00: not configured any more; its backlog is kept",
+            "endpoint-00: not in the configuration any more; its backlog is kept",
         ),
     ];
     for (state, by, expected) in table {
