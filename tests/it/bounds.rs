@@ -62,7 +62,9 @@ impl Most {
 
 /// What each descriptor of the process stands for.
 fn open_files(pid: u32) -> Vec<String> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
     let target = |entry: fs::DirEntry| fs::read_link(entry.path()).ok();
     let targets = entries.flatten().filter_map(target);
     targets.map(|path| path.display().to_string()).collect()

@@ -5,12 +5,12 @@ use super::super::format::{
     Column, ColumnTable, FormatTable, Kind, LayoutTable, Meaning, kind_of, word_of,
 };
 use super::super::reader::Reader;
-use super::super::record::{Fields, fitting};
+use super::super::record::{Fields, fitting, seconds};
 use super::super::time::{self, DATES, Dates};
 use super::super::{Header, presets, text_of};
-use super::kinds::{Looks, meaning_of};
+use super::kinds::{Doubt, Looks, meaning_of};
 use super::shape::{self, Shape};
-use super::{ROWS_MAX, Sample};
+use super::{ROWS_MAX, Sample, may_be_id};
 use jiff::tz::TimeZone;
 use std::collections::HashSet;
 
@@ -63,6 +63,7 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
         .collect();
     let lines: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut shape = shape::of(&lines)?;
+    let nothing = take_nothing(&mut shape);
     let dates = dates(&shape);
     let named = shape.names.is_some() || take_header(&mut shape, dates);
     let has_header = named && !shape.reader.has_names();
@@ -72,7 +73,24 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
         like(&shape.rows, dates, zone)
     };
     let columns = columns(&shape, like.as_ref(), dates, zone);
-    Some(put_together(&shape, has_header, like, dates, columns))
+    let mut guessed = put_together(&shape, has_header, like, dates, columns);
+    guessed.table.nothing = nothing;
+    Some(guessed)
+}
+
+/// Empties the fields that say that there is nothing, as databases write it; and gives those words.
+fn take_nothing(shape: &mut Shape) -> Vec<String> {
+    const NOTHING: [&str; 6] = ["NULL", "\\N", "(null)", "null", "None", "N/A"];
+    let mut words = Vec::new();
+    for field in shape.rows.iter_mut().flatten() {
+        if NOTHING.contains(&field.trim()) {
+            let word = std::mem::take(field).trim().to_string();
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+    }
+    words
 }
 
 /// The order of the numbers of dates with the year behind: day first, unless a second number is above
@@ -105,6 +123,8 @@ struct Guess {
     name: String,
     looks: Looks,
     meaning: Option<Meaning>,
+    /// How sure the meaning is.
+    doubt: Doubt,
     kind: Kind,
 }
 
@@ -175,7 +195,13 @@ fn like(rows: &[Vec<String>], dates: Dates, zone: &TimeZone) -> Option<Like> {
                 // Of layouts with as much in common: one that is all there, and the shortest.
                 let worth = (filled, common == of, usize::MAX - of);
                 let is_best = best.as_ref().is_none_or(|(most, _)| worth > *most);
-                if nearly_all && timed && filled >= TYPED_MIN * rows.len() && is_best {
+                let named = layout
+                    .columns
+                    .iter()
+                    .take(common)
+                    .position(|column| column.meaning == Some(Meaning::CallId));
+                let named = named.is_none_or(|index| has_ids(rows, before + index));
+                if nearly_all && timed && named && filled >= TYPED_MIN * rows.len() && is_best {
                     let like = Like {
                         format: format.name.clone(),
                         layout: layout.name.clone(),
@@ -189,6 +215,20 @@ fn like(rows: &[Vec<String>], dates: Dates, zone: &TimeZone) -> Option<Like> {
         }
     }
     best.map(|(_, like)| like)
+}
+
+/// Whether the column at `index` may name calls: most of its values are ids, and not the same one.
+///
+/// Rows with the same id are told once: a column of something else there would lose calls.
+fn has_ids(rows: &[Vec<String>], index: usize) -> bool {
+    let filled = rows
+        .iter()
+        .map(|row| field(row, index).trim())
+        .filter(|text| !text.is_empty());
+    let ids: Vec<&str> = filled.clone().filter(|text| may_be_id(text)).collect();
+    let different: HashSet<&str> = ids.iter().copied().collect();
+    // Both legs of a call may have its id.
+    ids.len() * 10 >= filled.count() * 9 && (rows.len() == 1 || different.len() * 2 >= ids.len())
 }
 
 fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) -> Vec<Guess> {
@@ -213,15 +253,19 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
                 Some(column) => column.name.clone(),
                 None => own.to_string(),
             };
-            let meaning = match known {
-                Some(column) => column.meaning,
-                None => meaning_of(own, looks),
+            let (meaning, doubt) = match known {
+                Some(column) => (column.meaning, Doubt::default()),
+                None => meaning_of(own, looks)
+                    .map_or((None, Doubt::default()), |(meaning, doubt)| {
+                        (Some(meaning), doubt)
+                    }),
             };
             let kind = known.map_or(looks.kind(meaning), |column| column.kind);
             Guess {
                 name: unique(&name, index, &mut taken),
                 looks,
                 meaning,
+                doubt,
                 kind,
             }
         })
@@ -229,6 +273,7 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
     once_each(&mut guesses);
     if like.is_none() {
         ids_not_times(&mut guesses, &shape.rows);
+        uuids_are_ids(&mut guesses, &shape.rows);
         by_values(&mut guesses, &shape.rows, dates, zone);
         tell_answered(&mut guesses);
     }
@@ -250,20 +295,53 @@ fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
     name
 }
 
-/// Takes a meaning from all columns but the first that has it, and from those whose values are not of
-/// its type.
+/// Takes a meaning from all columns but the likeliest that has it, and from those whose values are
+/// not of its type. Of several the one whose times carry a zone is likelier, then the one whose name
+/// is surer, then the first.
 fn once_each(guesses: &mut [Guess]) {
+    let suits = |guess: &Guess| {
+        let kind = guess.meaning.and_then(kind_of);
+        kind.is_none_or(|kind| kind == guess.kind)
+    };
+    let mut order: Vec<usize> = (0..guesses.len()).collect();
+    order.sort_by_key(|index| {
+        let guess = guesses.get(*index);
+        guess.map(|guess| (guess.looks == Looks::Time { local: true }, guess.doubt))
+    });
     let mut meant = HashSet::new();
-    for guess in guesses {
-        let suits = |meaning: &Meaning| kind_of(*meaning).is_none_or(|kind| kind == guess.kind);
+    for index in order {
+        let Some(guess) = guesses.get_mut(index) else {
+            continue;
+        };
+        let suits = suits(guess);
         guess.meaning = guess
             .meaning
-            .filter(suits)
-            .filter(|meaning| meant.insert(*meaning));
+            .filter(|meaning| suits && meant.insert(*meaning));
         if guess.meaning.is_none() && guess.kind != Kind::Text {
             // A type without a use would only set rows aside.
             guess.kind = Kind::Text;
         }
+    }
+}
+
+/// The first column of UUIDs names the calls, where none does by its name.
+fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
+    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+    let is_uuid = |text: &str| {
+        text.split('-').map(str::len).eq(GROUPS)
+            && text
+                .bytes()
+                .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+    };
+    let known = |guess: &Guess| guess.meaning == Some(Meaning::CallId);
+    if guesses.iter().any(known) {
+        return;
+    }
+    let found = guesses.iter_mut().enumerate().find(|(index, guess)| {
+        guess.meaning.is_none() && rows.iter().all(|row| is_uuid(field(row, *index).trim()))
+    });
+    if let Some((_, guess)) = found {
+        guess.meaning = Some(Meaning::CallId);
     }
 }
 
@@ -357,16 +435,16 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         meant(guesses, Meaning::EndTime),
     );
     for index in 0..guesses.len() {
-        let is_small = guesses
-            .get(index)
-            .is_some_and(|guess| guess.looks == Looks::Small && guess.meaning.is_none());
+        let is_small = guesses.get(index).is_some_and(|guess| {
+            matches!(guess.looks, Looks::Small | Looks::Length) && guess.meaning.is_none()
+        });
         let spans = |from: Option<usize>| {
             let pairs: Vec<(i64, i64)> = rows
                 .iter()
                 .filter_map(|row| {
                     Some((
                         at(row, end)? - at(row, from)?,
-                        field(row, index).trim().parse().ok()?,
+                        seconds(field(row, index).trim())?,
                     ))
                 })
                 .collect();
