@@ -207,6 +207,46 @@ fn every_page_the_switch_posts_is_told_and_answered() {
 }
 
 #[test]
+fn a_pushed_balance_crosses_thresholds_of_ones_own_once_over_a_kill() {
+    let live = Live::new(|port, _| {
+        format!(
+            "http = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-push\"\nthresholds = {{ \"*\" = [\"100\", \"10\"] }}"
+        )
+    });
+    let arrivals = live.receiver.arrivals();
+    let balance = |money: &str| {
+        let body = format!("{{\"account\":\"B1\",\"money\":{money}}}");
+        check_kept(&live.post("CustomerMoneyChange", &body));
+    };
+    let agent = live.bench.agent();
+    live.connect();
+    balance("500.0");
+    balance("99.5");
+    live.expect(3);
+    agent.kill();
+    let agent = live.bench.agent();
+    wait_until("the second start", || {
+        agent.log().matches("listening source=live").count() == 2
+    });
+    balance("98.5");
+    balance("9.99");
+    live.expect(6);
+    assert_eq!(agent.stop(), 0);
+    let alerts: Vec<String> = arrived(&arrivals)
+        .into_iter()
+        .filter(|body| body.starts_with("balance_alert"))
+        .collect();
+    assert_eq!(alerts.len(), 2, "{alerts:?}");
+    for (alert, threshold, balance) in [(&alerts[0], "100", "99.5"), (&alerts[1], "10", "9.99")] {
+        let told = [
+            format!("\"alert_threshold\":\"{threshold}\""),
+            format!("\"current_balance\":\"{balance}\""),
+        ];
+        assert!(told.iter().all(|told| alert.contains(told)), "{alert}");
+    }
+}
+
+#[test]
 fn garbage_gets_a_bare_status_and_a_push_that_does_not_fit_is_set_aside() {
     let live = Live::push();
     let agent = live.bench.agent();
