@@ -269,7 +269,12 @@ impl Scratch {
         self.doubtful = false;
         let mut fields = self.fields.iter();
         for (index, column) in layout.columns.iter().enumerate() {
-            let text = trimmed(fields.next().unwrap_or_default());
+            let own = trimmed(fields.next().unwrap_or_default());
+            let dated = column
+                .date
+                .as_ref()
+                .map(|date| self.dated(layout, date, own));
+            let text = dated.as_deref().unwrap_or(own);
             let value = if format.nothing.iter().any(|nothing| text == nothing) {
                 Ok(Value::Nothing)
             } else {
@@ -287,6 +292,17 @@ impl Scratch {
             return Ok(());
         }
         Err(Reject::row(Problem::MissingTime))
+    }
+
+    /// The time `hour` with the day that the column called `date` holds; nothing where either is
+    /// missing.
+    fn dated(&self, layout: &Layout, date: &str, hour: &str) -> String {
+        let place = layout.columns.iter().position(|column| column.name == date);
+        let day = place.map_or("", |index| trimmed(self.fields.get(index)));
+        match (day, hour) {
+            ("", _) | (_, "") => String::new(),
+            (day, hour) => format!("{day} {hour}"),
+        }
     }
 }
 
@@ -324,7 +340,7 @@ pub(super) fn fitting(
     let (mut filled, mut fit) = (0, 0);
     for (index, column) in layout.columns.iter().enumerate() {
         let text = trimmed(fields.get(index));
-        if column.kind == Kind::Text || text.is_empty() {
+        if column.kind == Kind::Text || column.date.is_some() || text.is_empty() {
             continue;
         }
         filled += 1;

@@ -2,7 +2,7 @@
 //! a process.
 
 use crate::support::{Bench, receiver, run, text, wait_until};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -232,17 +232,19 @@ fn a_pushed_balance_crosses_thresholds_of_ones_own_once_over_a_kill() {
     balance("9.99");
     live.expect(6);
     assert_eq!(agent.stop(), 0);
-    let alerts: Vec<String> = arrived(&arrivals)
+    // One that was on its way at the kill may come twice, with one id.
+    let alerts: BTreeSet<String> = arrived(&arrivals)
         .into_iter()
         .filter(|body| body.starts_with("balance_alert"))
         .collect();
     assert_eq!(alerts.len(), 2, "{alerts:?}");
-    for (alert, threshold, balance) in [(&alerts[0], "100", "99.5"), (&alerts[1], "10", "9.99")] {
+    for (threshold, balance) in [("100", "99.5"), ("10", "9.99")] {
         let told = [
             format!("\"alert_threshold\":\"{threshold}\""),
             format!("\"current_balance\":\"{balance}\""),
         ];
-        assert!(told.iter().all(|told| alert.contains(told)), "{alert}");
+        let is_told = |alert: &String| told.iter().all(|told| alert.contains(told));
+        assert!(alerts.iter().any(is_told), "{told:?} {alerts:?}");
     }
 }
 

@@ -100,10 +100,7 @@ fn dates(shape: &Shape) -> Dates {
     let reads = |dates| {
         texts()
             .filter(|text| {
-                let told = |dates| {
-                    time::read_dated(text, dates, Some(&TimeZone::UTC))
-                        .is_ok_and(|told| told.is_some())
-                };
+                let told = |dates| is_time(text, dates) || is_day(text, dates);
                 told(dates) && !told(Dates::YearFirst)
             })
             .count()
@@ -118,6 +115,21 @@ fn dates(shape: &Shape) -> Dates {
     }
 }
 
+/// Whether `text` tells an instant.
+fn is_time(text: &str, dates: Dates) -> bool {
+    time::read_dated(text, dates, Some(&TimeZone::UTC)).is_ok_and(|told| told.is_some())
+}
+
+/// Whether `text` is a day without an hour.
+fn is_day(text: &str, dates: Dates) -> bool {
+    !is_time(text, dates) && is_time(&format!("{text} 00:00"), dates)
+}
+
+/// Whether `text` is an hour without a day.
+fn is_hour(text: &str) -> bool {
+    text.contains(':') && is_time(&format!("2000-01-01 {text}"), Dates::YearFirst)
+}
+
 /// What is known of one column while its meaning is sought.
 struct Guess {
     name: String,
@@ -126,6 +138,8 @@ struct Guess {
     /// How sure the meaning is.
     doubt: Doubt,
     kind: Kind,
+    /// The column with the day.
+    date: Option<String>,
 }
 
 /// Takes the first row for the columns' names where nothing in it looks like a value, and something
@@ -267,11 +281,13 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
                 meaning,
                 doubt,
                 kind,
+                date: None,
             }
         })
         .collect();
     once_each(&mut guesses);
     if like.is_none() {
+        days_and_hours(&mut guesses, &shape.rows, dates);
         ids_not_times(&mut guesses, &shape.rows);
         uuids_are_ids(&mut guesses, &shape.rows);
         by_values(&mut guesses, &shape.rows, dates, zone);
@@ -342,6 +358,43 @@ fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
     });
     if let Some((_, guess)) = found {
         guess.meaning = Some(Meaning::CallId);
+    }
+}
+
+/// The first column of days and the first of hours tell together when a call began, where no column
+/// tells that alone.
+fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
+    let is_timed = |guess: &Guess| matches!(guess.looks, Looks::Time { .. });
+    if guesses.iter().any(is_timed) {
+        return;
+    }
+    let free = |index: usize| {
+        guesses
+            .get(index)
+            .is_some_and(|guess| guess.meaning.is_none())
+    };
+    let all = |index: usize, is: &dyn Fn(&str) -> bool| {
+        !rows.is_empty() && rows.iter().all(|row| is(field(row, index).trim()))
+    };
+    let columns = 0..guesses.len();
+    let day = columns
+        .clone()
+        .find(|index| all(*index, &|text| is_day(text, dates)));
+    // Behind the day comes the hour; what comes later may be a length of time.
+    let hour = columns
+        .cycle()
+        .skip(day.map_or(0, |day| day + 1))
+        .take(guesses.len());
+    let hour = hour
+        .into_iter()
+        .find(|index| free(*index) && all(*index, &is_hour));
+    let date = day
+        .and_then(|day| guesses.get(day))
+        .map(|guess| guess.name.clone());
+    if let (Some(date), Some(guess)) = (date, hour.and_then(|hour| guesses.get_mut(hour))) {
+        (guess.meaning, guess.kind) = (Some(Meaning::StartTime), Kind::Time);
+        guess.looks = Looks::Time { local: true };
+        guess.date = Some(date);
     }
 }
 
@@ -541,6 +594,7 @@ fn put_together(
         Reader::Delimited(dialect) => {
             table.delimiter = Some(letter(dialect.delimiter));
             table.quote = dialect.quote.map(letter);
+            table.quoting = dialect.lenient.then(|| "lenient".to_string());
         }
         Reader::KeyValue(pairs) => {
             table.delimiter = Some(letter(pairs.delimiter));
@@ -623,6 +677,7 @@ fn written(guess: &Guess) -> ColumnTable {
         name: guess.name.clone(),
         kind: (guess.kind != Kind::Text).then(|| word_of(guess.kind).to_string()),
         meaning: guess.meaning.map(|meaning| meaning.word().to_string()),
+        date: guess.date.clone(),
         ..ColumnTable::default()
     }
 }

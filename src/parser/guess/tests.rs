@@ -249,6 +249,25 @@ fn what_a_database_writes_for_nothing_is_no_account() {
 }
 
 #[test]
+fn the_day_in_a_column_of_its_own_goes_with_the_hour() {
+    let row = |n: u32| format!("4/{n}/2026,02:01:{n} PM,12025550101,4420794601{n},0:00:{n},x\n");
+    let rows: String = (10..30).map(row).collect();
+    assert_eq!(
+        guessed(&format!("Date,Time,From,To,Duration,Note\n{rows}")),
+        (
+            "Time=start_time From=caller_id To=called_id Duration=hold_duration".to_string(),
+            20
+        )
+    );
+    let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    assert_eq!(found.table.dates.as_deref(), Some("mdy"));
+    assert_eq!(
+        found.table.layout[0].columns[1].date.as_deref(),
+        Some("field1")
+    );
+}
+
+#[test]
 fn rows_are_like_no_layout_whose_ids_they_do_not_have() {
     let row = |n: u32| {
         format!(
