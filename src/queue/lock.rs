@@ -66,8 +66,8 @@ fn lock(file: File, path: &Path) -> Result<Flock<File>, QueueError> {
 }
 
 /// Refuses a directory written by a newer agent, before anything in it is opened: the database
-/// writes to its files when it opens them. A directory without a version, with an empty one or an
-/// older one gets ours, so that no older agent opens what this one has written; one whose version is no number is not ours to write to.
+/// writes to its files when it opens them. A directory without a version, with a damaged one or an
+/// older one gets ours, so that no older agent opens what this one has written.
 pub(super) fn check_version(directory: &Path) -> Result<(), QueueError> {
     if refuse_newer(directory)? {
         Ok(())
@@ -77,6 +77,9 @@ pub(super) fn check_version(directory: &Path) -> Result<(), QueueError> {
 }
 
 /// Refuses a directory written by a newer agent; writes nothing. Returns whether it has our version.
+///
+/// Every version writes a number in decimal digits and nothing else; what is there instead is
+/// damage, and tells nothing. Each generation names its version again.
 pub(super) fn refuse_newer(directory: &Path) -> Result<bool, QueueError> {
     let path = directory.join("version");
     let file = match File::open(&path) {
@@ -84,16 +87,22 @@ pub(super) fn refuse_newer(directory: &Path) -> Result<bool, QueueError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(disk("open", &path)(error)),
     };
-    if file.metadata().map_err(disk("read", &path))?.len() == 0 {
+    let mut bytes = Vec::new();
+    file.take(NUMBER_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(disk("read", &path))?;
+    let digits = bytes.trim_ascii();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Ok(false);
     }
-    let found = read_number(file).map_err(disk("read", &path))?;
-    if found > u32::from(FORMAT_VERSION) {
-        return Err(QueueError::NewerVersion {
-            found: u16::try_from(found).unwrap_or(u16::MAX),
-        });
+    let number = std::str::from_utf8(digits)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let found = number.unwrap_or(u16::MAX);
+    if found > FORMAT_VERSION {
+        return Err(QueueError::NewerVersion { found });
     }
-    Ok(found == u32::from(FORMAT_VERSION))
+    Ok(found == FORMAT_VERSION)
 }
 
 /// A crash on the way leaves no version file or a whole one; each generation names it again.
@@ -162,22 +171,20 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_no_number_is_left_alone_and_an_empty_one_is_not() {
+    fn a_damaged_version_is_written_anew_and_one_of_many_digits_is_newer() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("version");
-        for text in ["v7\n", "99999999999\n", "\0\0"] {
-            fs::write(&path, text).unwrap();
-            assert!(
-                matches!(
-                    check_version(directory.path()),
-                    Err(QueueError::Disk { .. })
-                ),
-                "{text:?}"
-            );
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        for bytes in [&b""[..], b"\n", b"v7\n", b"\0\0", b"\xff\xfe2\n", b"2 2"] {
+            fs::write(&path, bytes).unwrap();
+            assert!(!refuse_newer(directory.path()).unwrap(), "{bytes:?}");
+            check_version(directory.path()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "2\n", "{bytes:?}");
         }
-        fs::write(&path, "").unwrap();
-        check_version(directory.path()).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
+        fs::write(&path, "99999999999\n").unwrap();
+        assert!(matches!(
+            check_version(directory.path()),
+            Err(QueueError::NewerVersion { found: u16::MAX })
+        ));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "99999999999\n");
     }
 }

@@ -131,12 +131,12 @@ fn a_flood_of_failed_calls_changes_neither_memory_nor_threads() {
     wait_until("the first rows to be read", || rows_read(&bench) == 1_000);
     thread::sleep(Duration::from_secs(1));
     let pid = agent.pid();
-    let (memory, before) = (figure(pid, "VmRSS:"), threads(pid));
+    let (memory, before) = (figure(pid, "RssAnon:"), threads(pid));
     let text: String = (1_000..FLOOD).map(failed).collect();
     file.write_all(text.as_bytes()).unwrap();
     let (mut memory_most, mut threads_most) = (memory, before);
     wait_until("the flood to be read", || {
-        memory_most = memory_most.max(figure(pid, "VmRSS:"));
+        memory_most = memory_most.max(figure(pid, "RssAnon:"));
         threads_most = threads_most.max(threads(pid));
         rows_read(&bench) == FLOOD
     });
@@ -144,9 +144,10 @@ fn a_flood_of_failed_calls_changes_neither_memory_nor_threads() {
         "{memory} KiB before, {memory_most} at most; {before} threads, {threads_most} at most"
     );
     // Two groups of rows, one of them being committed while the other is read, and the generation
-    // they are written to (src/ingest/mod.rs).
+    // they are written to (src/ingest/mod.rs); without the code, which a debug build has much of.
+    // Measured: 20 to 22 MiB, 2026-11, x86_64.
     assert!(
-        memory_most < memory + (28 << 10),
+        memory_most < memory + (24 << 10),
         "{memory} KiB before, {memory_most} at most"
     );
     // A question for the status has a thread of its own, and so has the commit of a full group.
