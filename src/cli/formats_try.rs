@@ -394,6 +394,10 @@ impl View<'_> {
         };
         let fit = guess::by_format(self.sample, format, None, guessed.header, &self.zone);
         self.verdict(&fit);
+        if guessed.doubtful_dates {
+            let what = "no date here tells day from month: compare dates = with what the switch writes, \"dmy\" or \"mdy\"";
+            screen::line(screen::styled(screen::WAIT, what));
+        }
         self.columns_and_events(&fit.settings);
         screen::line("");
         head("to paste and adjust");

@@ -137,7 +137,7 @@ pub(super) fn month_of(word: &str) -> Option<usize> {
         let beginning = name.get(..word.len());
         beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
     };
-    let index = MONTHS.iter().position(|name| begins(&name));
+    let index = MONTHS.iter().position(begins);
     index.filter(|_| word.len() >= 3).map(|index| index + 1)
 }
 

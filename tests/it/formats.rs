@@ -158,6 +158,7 @@ fn files_of_other_makes_get_a_source_that_reads_every_row_and_finds_the_numbers(
             "sep=;\r\ncaller;called;start;seconds\r\n".to_string()
                 + &row(&|n| format!("12025550101;4420794601{n};10/04/2026 14:{n};30\r\n")),
             &[
+                "no date here tells day from month",
                 "dates = \"dmy\"",
                 "\"start\", type = \"time\", as = \"start_time\"",
             ],

@@ -26,6 +26,8 @@ pub struct Guessed {
     pub header: Header,
     /// Some times carry no zone.
     pub local_times: bool,
+    /// Every date could have day and month in either order.
+    pub doubtful_dates: bool,
     /// The preset's layout that the columns are like, if any: its format and name, how many columns
     /// stand before its own, and how many of its columns the rows have.
     pub like: Option<Like>,
@@ -64,7 +66,7 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
     let lines: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut shape = shape::of(&lines)?;
     let nothing = take_nothing(&mut shape);
-    let dates = dates(&shape);
+    let (dates, doubtful_dates) = dates(&shape);
     let named = shape.names.is_some() || take_header(&mut shape, dates);
     let has_header = named && !shape.reader.has_names();
     let like = if named {
@@ -75,6 +77,7 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
     let columns = columns(&shape, like.as_ref(), dates, zone);
     let mut guessed = put_together(&shape, has_header, like, dates, columns);
     guessed.table.nothing = nothing;
+    guessed.doubtful_dates = doubtful_dates;
     Some(guessed)
 }
 
@@ -93,9 +96,10 @@ fn take_nothing(shape: &mut Shape) -> Vec<String> {
     words
 }
 
-/// The order of the numbers of dates with the year behind: day first, unless a second number is above
-/// 12 somewhere; the default where there are no such dates.
-fn dates(shape: &Shape) -> Dates {
+/// The order of the numbers of dates with the year behind, and whether it could be the other one: day
+/// first, unless a second number is above 12 somewhere, or hours are told as Americans do and no first
+/// number is; the default where there are no such dates.
+fn dates(shape: &Shape) -> (Dates, bool) {
     let texts = || shape.rows.iter().flatten();
     let reads = |dates| {
         texts()
@@ -106,13 +110,19 @@ fn dates(shape: &Shape) -> Dates {
             .count()
     };
     let (day_first, month_first) = (reads(Dates::DayFirst), reads(Dates::MonthFirst));
-    if month_first > day_first {
+    let is_half = |text: &String| {
+        let end = text.len().saturating_sub(2);
+        matches!(text.get(end..), Some("AM" | "PM" | "am" | "pm"))
+    };
+    let doubtful = day_first > 0 && day_first == month_first;
+    let dates = if month_first > day_first || (doubtful && texts().any(is_half)) {
         Dates::MonthFirst
     } else if day_first > 0 {
         Dates::DayFirst
     } else {
         Dates::YearFirst
-    }
+    };
+    (dates, doubtful)
 }
 
 /// Whether `text` tells an instant.
@@ -667,6 +677,7 @@ fn put_together(
         table,
         header,
         local_times,
+        doubtful_dates: false,
         like,
         columns,
     }

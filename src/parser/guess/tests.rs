@@ -231,7 +231,7 @@ fn the_surest_name_counts_and_not_the_first() {
 #[test]
 fn what_a_database_writes_for_nothing_is_no_account() {
     let row = |n: u32| {
-        let answer = if n % 2 == 0 {
+        let answer = if n.is_multiple_of(2) {
             "NULL".to_string()
         } else {
             format!("2026-04-10 14:28:{n}")
@@ -265,6 +265,22 @@ fn the_day_in_a_column_of_its_own_goes_with_the_hour() {
         found.table.layout[0].columns[1].date.as_deref(),
         Some("field1")
     );
+}
+
+#[test]
+fn dates_that_could_be_read_in_two_ways_are_pointed_out() {
+    for (date, expected, doubtful) in [
+        ("04/05/2026 14:01:28", "dmy", true),
+        ("04/05/2026 02:01:28 PM", "mdy", true),
+        ("04/15/2026 14:01:28", "mdy", false),
+        ("15/04/2026 02:01:28 PM", "dmy", false),
+    ] {
+        let row = |n: u32| format!("{date},12025550101,4420794601{n},x\n");
+        let rows: String = (10..30).map(row).collect();
+        let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+        assert_eq!(found.table.dates.as_deref(), Some(expected), "{date}");
+        assert_eq!(found.doubtful_dates, doubtful, "{date}");
+    }
 }
 
 #[test]
