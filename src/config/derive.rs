@@ -87,6 +87,11 @@ fn keep(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>) -> 
     let Some(written) = place.given("keep", &table.keep, LIKE) else {
         return Filter::default();
     };
+    if format.is_some_and(live::is_push) {
+        let what = "means nothing beside vos3000-push, whose pages are told whole; choose by the endpoint's events and where";
+        place.problem("keep", &table.keep, what);
+        return Filter::default();
+    }
     let filter = match Filter::from_table(written) {
         Ok(filter) => filter,
         Err(problems) => {

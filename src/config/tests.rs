@@ -595,6 +595,12 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
         ],
     );
     check(
+        &source(
+            "http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"\nkeep = { event_time = \"x\" }",
+        ),
+        &["keep: means nothing beside vos3000-push"],
+    );
+    check(
         &source("udp = { listen = \"127.0.0.1:9\" }\nformat = \"vos3000-push\""),
         &["format: \"vos3000-push\" is not known"],
     );
