@@ -43,7 +43,7 @@
 //!   at most `backoff_max`. With the defaults of `standard` (10 attempts) the caps are 1 s, 8 s, 64 s,
 //!   9 min, 68 min, 9 h, and three times 45 h, its `backoff_max`: three days in all on average.
 //! * **Unavailable while others pass**: mostly an accident, so up to three *quick retries* come
-//!   before that, after waits drawn up to 0.1, 0.2 and 0.4 s. They spend no attempts.
+//!   before that, after waits drawn up to 25, 100 and 400 ms. They spend no attempts.
 //! * **A batch** that is refused with 400, 413 or 422 is halved, and each half sent again, until what
 //!   offends stands alone; nothing is given up for the company it was in ([`batch`](super::batch)).
 //! * **Order**: under `order = "strict"` or `"key"` the events behind it in its line wait with it
@@ -76,8 +76,14 @@ use std::time::Duration;
 /// minutes, not three days.
 pub const FACTOR: u32 = 8;
 
-/// Cap of the first quick retry; each further one has twice that.
-const QUICK_INITIAL: Duration = Duration::from_millis(100);
+/// Cap of the wait before the first quick retry. The event holds the window back while it waits:
+/// [`WINDOW_EVENTS`](super::window::WINDOW_EVENTS) are sent in some 100 ms to a receiver that is fast, and
+/// of one that fails at random there is always one waiting nearly as long as it may.
+const QUICK_INITIAL: Duration = Duration::from_millis(25);
+
+/// How much longer the cap of each further quick retry is: few events come to it, and an accident
+/// that lasts longer is not met by all of them.
+const QUICK_FACTOR: u32 = 4;
 
 /// Most quick retries of one event: one failure in 50 at random then leaves one event in six
 /// million that has to wait for the schedule proper, so a drain does not end in a long tail.
@@ -132,7 +138,7 @@ impl RetrySchedule {
     /// once only is not tried again.
     pub fn after_accident(&self, made: u32, quick: u32, rng: &mut fastrand::Rng) -> Next {
         if self.attempts > 1 && quick < QUICK_MAX {
-            let cap = QUICK_INITIAL.saturating_mul(2_u32.saturating_pow(quick));
+            let cap = QUICK_INITIAL.saturating_mul(QUICK_FACTOR.saturating_pow(quick));
             Next::Soon(draw(cap.min(self.max), rng))
         } else {
             self.after_refusal(made, rng)

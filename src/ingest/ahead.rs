@@ -23,6 +23,10 @@ use std::thread;
 /// Stack of the thread that commits meanwhile: as much as the threads of delivery have, which settle.
 const STACK_BYTES: usize = 256 << 10;
 
+/// Bytes that have to be left of [`GROUP_BYTES_MAX`] for reading ahead to be worth a thread: a third
+/// of a full group of the 350-byte rows of a VOS3000, which with their events come to 1.2 MB.
+const AHEAD_BYTES_MIN: usize = GROUP_BYTES_MAX / 4;
+
 impl Ingest {
     /// Step 5 for a full group, and steps 2 and 3 of the next one meanwhile.
     pub(super) fn commit_reading_ahead(&mut self, group: &Group) -> Result<Committed, QueueError> {
@@ -50,7 +54,7 @@ impl Ingest {
     /// committed.
     pub(super) fn may_read_ahead(&self, group: &Group, was_ahead: bool) -> bool {
         self.ahead.is_none()
-            && group.bytes <= GROUP_BYTES_MAX / 2
+            && group.bytes <= GROUP_BYTES_MAX - AHEAD_BYTES_MIN
             && !(was_ahead && self.intakes.iter().any(|intake| intake.waits_for_room()))
             && !self.mailbox.as_ref().is_some_and(Mailbox::is_change_asked)
             && self.queue.has_room_ahead()

@@ -79,7 +79,7 @@ impl Unplaced {
 ///
 /// [`QueueError::TooLong`] when an event is longer than [`EVENT_BYTES_MAX`].
 pub(super) fn pack(events: &[Event]) -> Result<Vec<Unplaced>, QueueError> {
-    let mut table = CompressTable::default();
+    let mut packer = Packer::default();
     let mut blocks = Vec::with_capacity(events.len().div_ceil(EVENTS_MAX));
     let mut raw = Vec::with_capacity(RAW_BYTES_AIM);
     let mut count = 0_u8;
@@ -95,15 +95,14 @@ pub(super) fn pack(events: &[Event]) -> Result<Vec<Unplaced>, QueueError> {
             });
         }
         if count > 0 && (raw.len() > RAW_BYTES_AIM || usize::from(count) == EVENTS_MAX) {
-            let own = raw.split_off(start);
-            blocks.push(compress(count, &raw, &mut table));
-            raw = own;
+            blocks.push(packer.pack(count, raw.get(..start).unwrap_or_default()));
+            raw.drain(..start);
             count = 0;
         }
         count += 1;
     }
     if count > 0 {
-        blocks.push(compress(count, &raw, &mut table));
+        blocks.push(packer.pack(count, &raw));
     }
     Ok(blocks)
 }
@@ -148,7 +147,7 @@ pub(super) fn sealed(first: Sequence, bytes: &[u8]) -> Vec<u8> {
 /// `count` events that are the bytes `raw`, whatever these are, as a block in order otherwise.
 #[cfg(any(test, fuzzing))]
 pub(super) fn sealed_events(first: Sequence, count: u8, raw: &[u8]) -> Vec<u8> {
-    compress(count, raw, &mut CompressTable::default()).place(first)
+    Packer::default().pack(count, raw).place(first)
 }
 
 /// How many events the block holds, by its header alone.
@@ -225,20 +224,32 @@ impl Unpacker {
     }
 }
 
-fn compress(count: u8, raw: &[u8], table: &mut CompressTable) -> Unplaced {
-    let mut bytes = vec![0; HEADER_BYTES + get_maximum_output_size(raw.len())];
-    let (header, room) = bytes.split_at_mut(HEADER_BYTES);
-    let raw_bytes = u32::try_from(raw.len()).expect("an event was checked against EVENT_BYTES_MAX");
-    for (to, from) in header
-        .iter_mut()
-        .zip([VERSION, count].into_iter().chain(raw_bytes.to_be_bytes()))
-    {
-        *to = from;
+/// Packs block after block in one buffer: a commit has some 70, which would each take twice and thrice
+/// their size from the system and give it back.
+#[derive(Default)]
+struct Packer {
+    table: CompressTable,
+    /// As long as the longest output of the longest block so far.
+    room: Vec<u8>,
+}
+
+impl Packer {
+    fn pack(&mut self, count: u8, raw: &[u8]) -> Unplaced {
+        let most = get_maximum_output_size(raw.len());
+        if self.room.len() < most {
+            self.room.resize(most, 0);
+        }
+        let compressed = compress_into_with_table(raw, &mut self.room, &mut self.table)
+            .expect("lz4's largest output was allocated");
+        let compressed = self.room.get(..compressed).unwrap_or_default();
+        let raw_bytes =
+            u32::try_from(raw.len()).expect("an event was checked against EVENT_BYTES_MAX");
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + compressed.len() + CHECKSUM_BYTES);
+        bytes.extend_from_slice(&[VERSION, count]);
+        bytes.extend_from_slice(&raw_bytes.to_be_bytes());
+        bytes.extend_from_slice(compressed);
+        Unplaced { count, bytes }
     }
-    let compressed =
-        compress_into_with_table(raw, room, table).expect("lz4's largest output was allocated");
-    bytes.truncate(HEADER_BYTES + compressed);
-    Unplaced { count, bytes }
 }
 
 fn checksum(first: Sequence, bytes: &[u8]) -> u32 {
