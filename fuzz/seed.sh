@@ -80,7 +80,12 @@ done
 
 texts parser_time '2026-04-10 14:30:45' '2026-04-10T14:30:45.123Z' '1775745045' '1775745045123' \
     '10/04/2026 14:30:45' 'Apr 10 14:30:45' '2026-10-25 02:30:00' '20260410143045' '2026-04-10 14:30:45.123456+02:00' \
-    '"${caller_id_name}","${uuid}","${start_stamp}"'
+    '"${caller_id_name}","${uuid}","${start_stamp}"' '10-Apr-2026 08:01:05' 'Apr 10 2026 08:01:05 AM' \
+    '08:01:05.123 UTC Fri Apr 10 2026' 'Fri, 10 Apr 2026 08:01:05 +0200' '4/10/2026 2:01:28 PM'
+texts parser_guess 'cdrRecordType,dateTimeOrigination,pkid\nINTEGER,INTEGER,UNIQUEIDENTIFIER\n1,1775800888,a-1\n1,1775800889,a-2\n' \
+    'sep=;\r\ncaller;start;seconds\r\n12025550117;10/04/2026 14:30;30\r\n' \
+    "'12025550117','2026-04-10 14:30:45','a, b'\n" 'Date,Time,From,To\n4/10/2026,02:01:28 PM,1,2\n' '[{"start":1}]'
+texts parser_own_format 'name = "own"\nreader = "delimited"\ndelimiter = ","\ndates = "dmy"\n[[layout]]\nname = "own"\ncolumns = [{ name = "d" }, { name = "t", type = "time", as = "start_time", date = "d" }, { name = "s", type = "seconds", as = "duration" }]\n---\n10/04/2026,14:01:28,0:02:27\n\0\1\0'
 texts text_address 'https://user:p%40ss@api.example.com:8443/hook?token=x' 'http://127.0.0.1:3128' '10.0.0.0/8' \
     '2001:db8::/32' 'https://[::1]:443/' '192.0.2.7' 'user:password' '::ffff:192.0.2.1/96'
 texts text_value 30s 250ms 512MiB 100/s 500/h 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' '-12.50' gbk utf-8 \

@@ -233,17 +233,38 @@ impl View<'_> {
         }
         head(format_args!("no preset fits {}", self.path.display()));
         self.near(&fits);
-        let Some(guessed) = guess::guess(self.sample, &self.zone) else {
+        let guessed = match self.is_one_json() {
+            true => None,
+            false => guess::guess(self.sample, &self.zone),
+        };
+        let Some(guessed) = guessed else {
             screen::line(self.without_columns());
             return false;
         };
         self.own(&guessed)
     }
 
+    /// Whether the file is one piece of JSON, and no line of it is a call of its own.
+    fn is_one_json(&self) -> bool {
+        let is_json = |bytes| serde_json::from_slice::<serde::de::IgnoredAny>(bytes);
+        let bytes = self.sample.bytes.trim_ascii();
+        let line = bytes
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        let whole = is_json(bytes).map_or_else(|error| error.is_eof(), |_| true);
+        let is_line = line.first() == Some(&b'{') && is_json(line).is_ok();
+        matches!(bytes.first(), Some(b'{' | b'[')) && whole && !is_line
+    }
+
     /// What to do with a file in which nothing comes apart.
     fn without_columns(&self) -> &'static str {
-        match self.sample.bytes.trim_ascii_start().first() {
-            Some(b'{' | b'[') => {
+        let first = self.sample.bytes.trim_ascii_start().first();
+        match first.filter(|first| **first == b'<' || self.is_one_json()) {
+            Some(b'[') => {
+                "it is one JSON list; have each of its calls in a line of its own, for format = \"json-lines\": jq -c '.[]' FILE > rows"
+            }
+            Some(b'{') => {
                 "it is JSON over several lines: with a document in each file, directory = \"…\" and format = \"json-document\" with columns of your own; what VOS3000 posts is taken by http = { listen = \"127.0.0.1:8731\" } and format = \"vos3000-push\""
             }
             Some(b'<') => {
@@ -373,6 +394,10 @@ impl View<'_> {
         };
         let fit = guess::by_format(self.sample, format, None, guessed.header, &self.zone);
         self.verdict(&fit);
+        if guessed.doubtful_dates {
+            let what = "no date here tells day from month: compare dates = with what the switch writes, \"dmy\" or \"mdy\"";
+            screen::line(screen::styled(screen::WAIT, what));
+        }
         self.columns_and_events(&fit.settings);
         screen::line("");
         head("to paste and adjust");
@@ -542,7 +567,10 @@ impl View<'_> {
             screen::line(format_args!("timezone = {zone:?}{remark}"));
         }
         if !self.encoding.eq_ignore_ascii_case("utf-8") {
-            screen::line(format_args!("encoding = {:?}", self.encoding));
+            screen::line(format_args!(
+                "encoding = {:?}   # found by its bytes; where names look wrong, try --encoding with another, as windows-1251",
+                self.encoding
+            ));
         }
     }
 

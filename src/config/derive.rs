@@ -87,6 +87,11 @@ fn keep(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>) -> 
     let Some(written) = place.given("keep", &table.keep, LIKE) else {
         return Filter::default();
     };
+    if format.is_some_and(live::is_push) {
+        let what = "means nothing beside vos3000-push, whose pages are told whole; choose by the endpoint's events and where";
+        place.problem("keep", &table.keep, what);
+        return Filter::default();
+    }
     let filter = match Filter::from_table(written) {
         Ok(filter) => filter,
         Err(problems) => {
@@ -171,7 +176,9 @@ pub(super) fn keys_of_layout(layout: &Layout) -> BTreeSet<String> {
 fn thresholds(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>) -> Thresholds {
     const LIKE: &str = "{ \"*\" = [\"50\", \"20\", \"10\"], CLIENT001 = [\"100\"] }";
     let mut thresholds = Thresholds::default();
-    let tells_balance = format.is_some_and(|format| format.layouts.iter().any(can_tell_balance));
+    // What VOS3000 posts tells balances too, read by code of its own.
+    let tells_balance = format
+        .is_some_and(|format| live::is_push(format) || format.layouts.iter().any(can_tell_balance));
     let Some(written) = place.given("thresholds", &table.thresholds, LIKE).cloned() else {
         let own = |layout: &Layout| {
             &*layout.event != BALANCE_ALERT || layout.column_of(Meaning::Threshold).is_some()

@@ -169,7 +169,8 @@ pub struct SourceTable {
     pub accounts: Key<BTreeMap<String, String>>,
     /// The same from a CSV file: gateway, account.
     pub accounts_file: Key<String>,
-    /// The name of one of the format's layouts, or a list of columns.
+    /// The name of one of the format's layouts, or a list of columns, each with `name`, `type`, `as`,
+    /// `path`, `drop`, and for times whose day is in another column that one's name: `date`.
     pub columns: Key<toml::Value>,
     /// Layouts for rows of several kinds, each with `when`, `event`, `state` and `columns`.
     pub layout: Key<Vec<toml::Value>>,

@@ -537,6 +537,7 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
     };
     for good in [
         "http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"",
+        "http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"\nthresholds = { \"*\" = [\"50\"] }",
         "http = { listen = \"0.0.0.0:8731\", allow = [\"192.0.2.0/24\"], rate_max = 50, path = \"/vos\" }\nformat = \"vos3000-push\"",
         "udp = { listen = \"[::1]:8732\" }\nformat = \"vos3000-udp\"",
         "directory = \"/var/log/freeswitch/json_cdr\"\nformat = \"freeswitch-json\"\nstart = \"now\"\nsubdirectories = \"2*\"\nafter_read = \"delete\"",
@@ -592,6 +593,12 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
             "udp.path: write the path",
             "format: freeswitch-json does not come in datagrams",
         ],
+    );
+    check(
+        &source(
+            "http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"\nkeep = { event_time = \"x\" }",
+        ),
+        &["keep: means nothing beside vos3000-push"],
     );
     check(
         &source("udp = { listen = \"127.0.0.1:9\" }\nformat = \"vos3000-push\""),

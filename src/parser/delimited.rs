@@ -96,6 +96,12 @@ impl Splitter {
         }
     }
 
+    /// Splits `text` leniently, whatever the number of its fields; false where that can be read in two
+    /// ways.
+    pub(super) fn split_by_quotes(&self, text: &str, fields: &mut Fields) -> bool {
+        self.split_lenient(text, fields, |_| true) == Split::Whole
+    }
+
     /// Splits `text`, a row whose values are quoted but stand there as they are, with quotes inside
     /// them: between quote, delimiter and quote, as the switch wrote them. `fits` says whether a row
     /// can have so many fields.
@@ -304,6 +310,31 @@ pub(super) fn is_header(
     })
 }
 
+/// Whether `fields` stand beside column names and are no row: the types of the columns, as Cisco's
+/// Unified CM writes them below the names, or the delimiter, as spreadsheets want it told (`sep=;`).
+pub(super) fn is_preamble(fields: &Fields) -> bool {
+    const TYPES: [&str; 9] = [
+        "INTEGER",
+        "VARCHAR",
+        "UNIQUEIDENTIFIER",
+        "BIGINT",
+        "SMALLINT",
+        "CHAR",
+        "TEXT",
+        "DATETIME",
+        "TIMESTAMP",
+    ];
+    let is_type = |text: &str| {
+        let word = text.split('(').next().unwrap_or_default();
+        TYPES.iter().any(|known| known.eq_ignore_ascii_case(word))
+    };
+    let count = fields.count();
+    if let Some(told) = fields.get(0).trim().strip_prefix("sep=") {
+        return told.len() <= 1 && count <= 2 && fields.get(1).is_empty();
+    }
+    count >= HEADER_MISFITS_MIN && (0..count).all(|index| is_type(fields.get(index).trim()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,6 +391,26 @@ mod tests {
                 };
                 prop_assert_eq!(list(&once), list(&library));
             }
+        }
+    }
+
+    #[test]
+    fn types_and_delimiters_beside_the_names_are_no_rows() {
+        for (text, expected) in [
+            ("INTEGER,INTEGER,VARCHAR(50),UNIQUEIDENTIFIER", true),
+            ("integer,\"varchar(1)\",text", true),
+            ("sep=;", true),
+            ("sep=,", true),
+            ("INTEGER,INTEGER", false),
+            ("INTEGER,INTEGER,", false),
+            ("INTEGER,7,INTEGER", false),
+            ("sep=,a", false),
+            ("sep=ab", false),
+            ("", false),
+        ] {
+            let mut fields = Fields::default();
+            Splitter::new(CSV).split_strictly(text, &mut fields);
+            assert_eq!(is_preamble(&fields), expected, "{text}");
         }
     }
 

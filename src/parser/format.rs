@@ -130,6 +130,9 @@ pub struct ColumnTable {
     /// What it means for the event.
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
     pub meaning: Option<String>,
+    /// The column with the day, where this one's times say the hour alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
     /// It is read, for `when`, and not told.
     #[serde(default, skip_serializing_if = "is_false")]
     pub drop: bool,
@@ -274,6 +277,8 @@ pub struct Column {
     pub name: String,
     /// The names or dotted paths of its value, for formats whose values have names; never empty.
     pub paths: Vec<String>,
+    /// The column with the day, where this one's times say the hour alone.
+    pub date: Option<String>,
     /// It is read and not told.
     pub drop: bool,
     /// What its values are.
@@ -668,9 +673,16 @@ pub(super) fn check_column(
     if paths.is_empty() {
         paths.push(name.clone());
     }
+    if written.date.is_some() && kind != Kind::Time {
+        problem(
+            "columns",
+            format!("column {name:?} cannot have a date without type = \"time\""),
+        );
+    }
     Column {
         name,
         paths,
+        date: written.date.clone(),
         drop: written.drop,
         kind,
         meaning,
@@ -742,6 +754,12 @@ pub(super) fn layout(
         );
     }
     let find = |name: &String| columns.iter().position(|column| column.name == *name);
+    for name in columns.iter().filter_map(|column| column.date.as_ref()) {
+        if find(name).is_none() {
+            let what = format!("date: no column is called {name:?}; write the name of one");
+            problem("columns", what);
+        }
+    }
     let keys = table
         .id_keys
         .iter()

@@ -51,7 +51,7 @@ pub enum Header {
     /// A line that holds column names, or nothing that fits the typed columns, is one.
     #[default]
     Auto,
-    /// The first line of every file is one.
+    /// The first line of every file is one, and what is one for [`Header::Auto`].
     Present,
     /// No line is one.
     Absent,
@@ -224,7 +224,8 @@ impl Parser {
                 self.next_by_pattern(bytes, last)
             };
         }
-        let announced = self.settings.header == Header::Present && self.is_header(line, at_start);
+        let is_delimited = matches!(self.apart, Apart::Delimited(_));
+        let announced = self.settings.header == Header::Present && at_start && is_delimited;
         if announced || is_blank(line) {
             return skipped;
         }
@@ -381,8 +382,8 @@ impl Parser {
         };
         match self.settings.header {
             Header::Absent => false,
-            Header::Present => at_start,
-            Header::Auto => {
+            Header::Present if at_start => true,
+            Header::Present | Header::Auto => {
                 let (text, _) = text_of(line, &self.settings.decoder);
                 let mut fields = Fields::default();
                 let split = Splitter::new(dialect).split_strictly(&text, &mut fields);
@@ -394,16 +395,17 @@ impl Parser {
     /// Whether the line just refused for `reject` holds column names. The same as
     /// [`Parser::is_header`], without splitting it again.
     fn was_header(&self, reject: &Reject, at_start: bool) -> bool {
-        self.settings.header == Header::Auto
+        self.settings.header != Header::Absent
             && matches!(self.apart, Apart::Delimited(_))
             && reject.problem != Problem::QuoteInside
             && self.names(&self.scratch.fields, at_start)
     }
 
-    /// Whether `fields` are column names.
+    /// Whether `fields` are column names, or stand beside them.
     fn names(&self, fields: &Fields, at_start: bool) -> bool {
         let zone = self.settings.timezone.as_ref();
-        delimited::is_header(&self.settings.format, fields, at_start, zone)
+        delimited::is_preamble(fields)
+            || delimited::is_header(&self.settings.format, fields, at_start, zone)
     }
 
     fn read(&mut self, bytes: &[u8]) -> Reading {

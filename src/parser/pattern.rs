@@ -9,6 +9,7 @@ use super::format::{
     StartIs, check_column, check_event, dates, layout,
 };
 use super::record::Fields;
+use super::time::month_of;
 use crate::clock::UnixMs;
 use jiff::tz::TimeZone;
 use regex_lite::{Captures, Regex, RegexBuilder};
@@ -682,14 +683,9 @@ fn shortened(text: &str, bytes_max: usize) -> &str {
 /// `text` with the year that its month, day and time most likely mean, where it has none: the
 /// last year in which it was not later than a day after `reference`. Loggers leave it out.
 fn with_year<'t>(text: &'t str, reference: UnixMs, zone: Option<&TimeZone>) -> Cow<'t, str> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
     const DAY: Duration = Duration::from_secs(86_400);
     let mut words = text.split_ascii_whitespace();
-    let month = words
-        .next()
-        .and_then(|word| MONTHS.iter().position(|month| *month == word));
+    let month = words.next().and_then(month_of);
     let day = words.next().and_then(|word| word.parse::<u8>().ok());
     let (Some(month), Some(day), Some(time), None) = (month, day, words.next(), words.next())
     else {
@@ -700,7 +696,7 @@ fn with_year<'t>(text: &'t str, reference: UnixMs, zone: Option<&TimeZone>) -> C
     };
     let latest = latest.to_zoned(zone.cloned().unwrap_or(TimeZone::UTC));
     let latest = (latest.month(), latest.day(), latest.year());
-    let month = i8::try_from(month).unwrap_or(0) + 1;
+    let month = i8::try_from(month).unwrap_or(i8::MAX);
     let is_later = (month, i8::try_from(day).unwrap_or(i8::MAX)) > (latest.0, latest.1);
     let year = latest.2 - i16::from(is_later);
     Cow::Owned(format!("{year:04}-{month:02}-{day:02} {time}"))

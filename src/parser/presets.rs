@@ -188,6 +188,10 @@ fn inline(column: &Column) -> String {
     if let Some(meaning) = column.meaning {
         write!(text, ", as = {:?}", meaning.word()).expect("a String takes everything");
     }
+    if let Some(date) = &column.date {
+        write!(text, ", date = {}", toml::Value::from(date.clone()))
+            .expect("a String takes everything");
+    }
     if column.drop {
         text.push_str(", drop = true");
     }

@@ -269,7 +269,12 @@ impl Scratch {
         self.doubtful = false;
         let mut fields = self.fields.iter();
         for (index, column) in layout.columns.iter().enumerate() {
-            let text = trimmed(fields.next().unwrap_or_default());
+            let own = trimmed(fields.next().unwrap_or_default());
+            let dated = column
+                .date
+                .as_ref()
+                .map(|date| self.dated(layout, date, own));
+            let text = dated.as_deref().unwrap_or(own);
             let value = if format.nothing.iter().any(|nothing| text == nothing) {
                 Ok(Value::Nothing)
             } else {
@@ -287,6 +292,17 @@ impl Scratch {
             return Ok(());
         }
         Err(Reject::row(Problem::MissingTime))
+    }
+
+    /// The time `hour` with the day that the column called `date` holds; nothing where either is
+    /// missing.
+    fn dated(&self, layout: &Layout, date: &str, hour: &str) -> String {
+        let place = layout.columns.iter().position(|column| column.name == date);
+        let day = place.map_or("", |index| trimmed(self.fields.get(index)));
+        match (day, hour) {
+            ("", _) | (_, "") => String::new(),
+            (day, hour) => format!("{day} {hour}"),
+        }
     }
 }
 
@@ -324,7 +340,7 @@ pub(super) fn fitting(
     let (mut filled, mut fit) = (0, 0);
     for (index, column) in layout.columns.iter().enumerate() {
         let text = trimmed(fields.get(index));
-        if column.kind == Kind::Text || text.is_empty() {
+        if column.kind == Kind::Text || column.date.is_some() || text.is_empty() {
             continue;
         }
         filled += 1;
@@ -362,7 +378,7 @@ fn read(
                 .ok()
                 .filter(|number: &i64| number.unsigned_abs() <= INTEGER_MAX.unsigned_abs()),
         ),
-        Kind::Seconds => whole(length(text).filter(|secs| *secs <= LENGTH_SECS_MAX)),
+        Kind::Seconds => whole(seconds(text).filter(|secs| *secs <= LENGTH_SECS_MAX)),
         Kind::Millis => whole(length(text).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX)),
         Kind::Time => match time::read_dated(text, dates, zone) {
             Ok(Some(told)) => {
@@ -440,9 +456,53 @@ fn length(text: &str) -> Option<i64> {
     (number <= INTEGER_MAX).then_some(number)
 }
 
+/// A length of time in whole seconds, in digits or as a clock shows it: `147`, `147.6`, `0:02:27`.
+///
+/// Two numbers with a colon could be minutes and seconds or hours and minutes, and are neither.
+pub(super) fn seconds(text: &str) -> Option<i64> {
+    let Some((hours, rest)) = text.split_once(':') else {
+        return length(text);
+    };
+    let (minutes, seconds) = rest.split_once(':')?;
+    let below_60 = |part: &str| {
+        let number = length(part).filter(|number| *number < 60);
+        number.filter(|_| {
+            behind_digits(part.as_bytes()).is_some_and(|rest| part.len() - rest.len() == 2)
+        })
+    };
+    let hours = length(hours).filter(|_| !hours.contains('.') && hours.len() <= 4)?;
+    let minutes = below_60(minutes).filter(|_| minutes.len() == 2)?;
+    Some((hours * 60 + minutes) * 60 + below_60(seconds)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_as_a_clock_shows_them_too() {
+        assert_eq!(seconds("147.6"), Some(147));
+        assert_eq!(seconds("0:02:27"), Some(147));
+        assert_eq!(seconds("00:02:27.900"), Some(147));
+        assert_eq!(seconds("100:00:00"), Some(360_000));
+        for text in [
+            "2:27",
+            "00:60:00",
+            "00:00:60",
+            "0:2:7",
+            "0:02:7",
+            ":02:27",
+            "0:02:",
+            "-1:00:00",
+            "1.5:00:00",
+            "0:02.0:27",
+            "99999:00:00",
+            "0:02:27:00",
+            "0:02:27 ",
+        ] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn amounts_are_decimal_numbers_and_nothing_else() {

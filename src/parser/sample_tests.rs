@@ -343,6 +343,40 @@ fn the_queue_log_tells_of_queues_and_agents_with_the_data_of_each() {
 }
 
 #[test]
+fn a_call_that_an_agent_hands_on_is_told_as_complete_whatever_it_was_handed_to() {
+    let mut parser = Parser::new(settings("asterisk-queue-log"));
+    for (how, method, to) in [
+        ("ATTENDEDTRANSFER|BRIDGE|b-1", "BRIDGE", "b-1"),
+        ("ATTENDEDTRANSFER|APP|VoiceMail", "APP", "VoiceMail"),
+        (
+            "ATTENDEDTRANSFER|LINK|PJSIP/201-1|PJSIP/300-2",
+            "LINK",
+            "PJSIP/300-2",
+        ),
+        ("BLINDTRANSFER|300|internal", "", "300"),
+    ] {
+        let row = format!("1775802495|1775802490.1|sales|PJSIP/201|{how}|8|147|1\n");
+        let Step::Record { record, .. } = parser.next(row.as_bytes(), false, true) else {
+            panic!("{row}");
+        };
+        let layout = record.layout();
+        assert_eq!(layout.state.as_deref(), Some("complete"), "{row}");
+        let text = |name: &str| {
+            let index = layout.columns.iter().position(|column| column.name == name);
+            index.map_or("", |index| record.text(index))
+        };
+        let told = [
+            "transfer_method",
+            "transferred_to",
+            "wait_seconds",
+            "talk_seconds",
+        ]
+        .map(text);
+        assert_eq!(told, [method, to, "8", "147"], "{row}");
+    }
+}
+
+#[test]
 fn channel_events_tell_how_a_call_goes_and_who_is_in_a_conference() {
     let events = told("asterisk-cel", "asterisk/cel/Master.csv");
     let states = ["ringing", "answered", "hangup"];

@@ -555,3 +555,57 @@ proptest! {
         prop_assert_eq!(records, good);
     }
 }
+
+#[test]
+fn a_time_is_told_by_a_day_and_an_hour_in_columns_of_their_own() {
+    let own = |columns: &str| {
+        let table = format!(
+            "name = \"own\"\nreader = \"delimited\"\ndelimiter = \",\"\ndates = \"dmy\"\n[[layout]]\nname = \"own\"\ncolumns = [{columns}]\n"
+        );
+        Format::from_table(&toml::from_str(&table).unwrap())
+    };
+    let day = "{ name = \"day\" }";
+    let format = own(&format!(
+        "{day}, {{ name = \"at\", type = \"time\", as = \"start_time\", date = \"day\" }}"
+    ))
+    .unwrap();
+    let mut parser = Parser::new(Settings {
+        format,
+        header: Header::Absent,
+        ..settings("vos3000-pipe")
+    });
+    let mut told = |row: &str| match parser.next(row.as_bytes(), false, true) {
+        Step::Record { record, .. } => record.time_of(Meaning::StartTime).map(|at| at.to_string()),
+        Step::Rejected { reject, .. } => Some(reject.to_string()),
+        other => panic!("{other:?}"),
+    };
+    let at = |text: &str| Some(text.to_string());
+    let none = Some(Reject::row(Problem::MissingTime).to_string());
+    assert_eq!(told("10/04/2026,14:01:28\n"), at("2026-04-10T14:01:28Z"));
+    assert_eq!(told(" 10-Apr-2026 , 2:01 PM\n"), at("2026-04-10T14:01:00Z"));
+    assert_eq!(told("10/04/2026,\n"), none);
+    assert_eq!(told(",14:01:28\n"), none);
+    assert!(
+        told("10/13/2026,14:01:28\n")
+            .unwrap()
+            .contains("field 2 (at)")
+    );
+    for (columns, expected) in [
+        (
+            "{ name = \"a\", date = \"b\" }, { name = \"b\" }",
+            "cannot have a date without type",
+        ),
+        (
+            "{ name = \"a\", type = \"time\", as = \"start_time\", date = \"b\" }",
+            "no column is called \"b\"",
+        ),
+    ] {
+        let problems = own(columns).unwrap_err();
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.what.contains(expected)),
+            "{problems:?}"
+        );
+    }
+}

@@ -82,7 +82,8 @@ fn year_in_front(text: &str, dates: Dates) -> Option<String> {
 
 /// Reads a time: epoch microseconds (16 digits), milliseconds (13 digits) or seconds (10 digits,
 /// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/` or `-`, one or two digits, an
-/// optional fraction, and an optional `Z` or `±HH:MM`.
+/// optional fraction, an optional `AM` or `PM`, and an optional `Z` or `±HH:MM`; or the same with the
+/// month in English letters, see [`in_words`].
 ///
 /// Nothing, zeros, and a date of zeros mean that the switch has no time to tell: `Ok(None)`.
 ///
@@ -107,7 +108,89 @@ pub fn read(text: &str, zone: Option<&TimeZone>) -> Result<Option<Told>, TimePro
     if text.as_bytes().get(10) == Some(&b'.') {
         return fractional(text).map(Some);
     }
-    civil(text, zone).map(Some)
+    match civil(text, zone) {
+        Err(TimeProblem::Shape) => {
+            let numbers = in_words(text).ok_or(TimeProblem::Shape)?;
+            civil(&numbers, zone).map(Some)
+        }
+        told => told.map(Some),
+    }
+}
+
+/// The months, in numbers from 1, by the first letters of their English names.
+pub(super) fn month_of(word: &str) -> Option<usize> {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    let begins = |name: &&str| {
+        let beginning = name.get(..word.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(word))
+    };
+    let index = MONTHS.iter().position(begins);
+    index.filter(|_| word.len() >= 3).map(|index| index + 1)
+}
+
+/// A time whose month is a word, in numbers, year first: `10-Apr-2026 08:01:05`, `Apr 10 2026
+/// 08:01:05 AM`, `Fri, 10 Apr 2026 08:01:05 +0200`, `08:01:05.123 UTC Fri Apr 10 2026` (as SIP
+/// devices log it), `Fri Apr 10 08:01:05 2026`.
+///
+/// Whatever the order, there is one way to read it: the number with four digits is the year, of two
+/// with fewer the first is the day. Zones by letters other than `UTC`, `GMT` and `Z` are not read:
+/// `CST` is five zones.
+fn in_words(text: &str) -> Option<String> {
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    // What is longer is no time, whatever its words.
+    const WORDS_MAX: usize = 8;
+    let (mut year, mut month, mut day) = (None, None, None);
+    let (mut clock, mut half, mut offset) = (None, "", "");
+    let words = text.split([' ', ',']).flat_map(|word| {
+        // Where a month stands between them, a dash or a slash is no sign.
+        let joined = word.bytes().filter(u8::is_ascii_alphabetic).count() >= 3;
+        word.split(move |letter| joined && matches!(letter, '-' | '/'))
+    });
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    if words.len() > WORDS_MAX {
+        return None;
+    }
+    for word in words {
+        let number = word
+            .parse::<u16>()
+            .ok()
+            .filter(|_| word.as_bytes().first() != Some(&b'+'));
+        let is_day = || {
+            let short = word.get(..3).unwrap_or_default();
+            DAYS.iter().any(|day| day.eq_ignore_ascii_case(short))
+        };
+        match (number, word.len()) {
+            (Some(number), 4) if year.is_none() => year = Some(number),
+            (Some(number), 1 | 2) if day.is_none() => day = Some(number),
+            // The century of telephone bills.
+            (Some(number), 2) if year.is_none() => year = Some(2_000 + number),
+            (Some(_), _) => return None,
+            _ if word.contains(':') && clock.is_none() => clock = Some(word),
+            _ if matches!(word, "UTC" | "GMT" | "Z") && offset.is_empty() => offset = "Z",
+            _ if word.starts_with(['+', '-']) && offset.is_empty() => offset = word,
+            _ if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => half = word,
+            _ if month.is_none() && month_of(word).is_some() => month = month_of(word),
+            _ if is_day() => {}
+            _ => return None,
+        }
+    }
+    let (year, month, day, clock) = (year?, month?, day?, clock?);
+    Some(format!(
+        "{year:04}-{month:02}-{day:02} {clock}{half}{offset}"
+    ))
 }
 
 fn digits(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
@@ -186,6 +269,11 @@ fn civil(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
             Precision::Millis
         } else {
             Precision::Seconds
+        };
+        let hour = match scan.half_of_day() {
+            None => hour,
+            Some(_) if !(1..=12).contains(&hour) => return None,
+            Some(half) => hour % 12 + half,
         };
         let small = |number: i16| i8::try_from(number).ok();
         let civil = DateTime::new(
@@ -284,6 +372,19 @@ impl Scan<'_> {
         )
     }
 
+    /// `AM` or `PM`, after an optional blank: the hours to add.
+    fn half_of_day(&mut self) -> Option<i16> {
+        let rest = self.0.strip_prefix(b" ").unwrap_or(self.0);
+        let (half, rest) = rest.split_at_checked(2)?;
+        let hours = match half {
+            [b'A' | b'a', b'M' | b'm'] => 0,
+            [b'P' | b'p', b'M' | b'm'] => 12,
+            _ => return None,
+        };
+        self.0 = rest;
+        Some(hours)
+    }
+
     /// `.` or, as Java's loggers write it, `,` and up to nine digits, in nanoseconds.
     fn fraction(&mut self) -> Option<i32> {
         let digits = self.0.strip_prefix(b".").or(self.0.strip_prefix(b","))?;
@@ -338,6 +439,50 @@ mod tests {
         check("2026-04-10T14:01:28Z", "Asia/Dhaka", "2026-04-10T14:01:28Z");
         check("2026-04-10 14:01:28+06:00", "UTC", "2026-04-10T08:01:28Z");
         check("2026-04-10 14:01:28 -0530", "UTC", "2026-04-10T19:31:28Z");
+    }
+
+    #[test]
+    fn hours_up_to_twelve_are_read_with_their_half_of_the_day() {
+        for (text, expected) in [
+            ("2026-04-10 12:01:28 AM", "2026-04-10T00:01:28Z"),
+            ("2026-04-10 12:01:28 pm", "2026-04-10T12:01:28Z"),
+            ("2026-04-10 02:01PM", "2026-04-10T14:01:00Z"),
+            ("2026-04-10 02:01:28.5 PM +0100", "2026-04-10T13:01:28.500Z"),
+        ] {
+            check(text, "UTC", expected);
+        }
+        let american = read_dated(
+            "4/10/2026 2:01:28 PM",
+            Dates::MonthFirst,
+            Some(&TimeZone::UTC),
+        );
+        let at = american.unwrap().unwrap().at.to_string();
+        assert_eq!(at, "2026-04-10T14:01:28Z");
+    }
+
+    #[test]
+    fn a_month_in_letters_is_read_in_any_order() {
+        for text in [
+            "10-Apr-2026 08:01:05",
+            "10-APR-26 08:01:05",
+            "10/Apr/2026 08:01:05",
+            "Apr 10 2026 08:01:05 AM",
+            "April 10, 2026 8:01:05am",
+            "Fri Apr 10 08:01:05 2026",
+            "Fri, 10 Apr 2026 10:01:05 +0200",
+            "Fri Apr 10 10:01:05 +0200 2026",
+            "08:01:05 UTC Friday April 10 2026",
+            "2026-Apr-10 08:01:05 GMT",
+        ] {
+            check(text, "UTC", "2026-04-10T08:01:05Z");
+        }
+        check("10 Apr 2026 08:01:05", "Asia/Dhaka", "2026-04-10T02:01:05Z");
+        check(
+            "08:01:05.123 UTC Apr 10 2026",
+            "Asia/Dhaka",
+            "2026-04-10T08:01:05.123Z",
+        );
+        assert_eq!(read("10-Apr-2026 08:01:05", None), Err(TimeProblem::NoZone));
     }
 
     #[test]
@@ -401,6 +546,16 @@ mod tests {
             "2026-04-10 14:61:28",
             "20261345142815",
             "1e9",
+            "2026-04-10 14:01:28 PM",
+            "2026-04-10 0:01:28 AM",
+            "Apr 10 08:01:05",
+            "10 Apr 2026",
+            "Apr May 10 2026 08:01:05",
+            "10 Apr 2026 08:01:05 CST",
+            "10 Apr 2026 08:01:05 09:01:05",
+            "10 Apr 2026 08:01:05 AM PM Z Z",
+            "31-Feb-2026 08:01:05",
+            "Ap 10 2026 08:01:05",
         ] {
             assert_eq!(
                 read(text, Some(&TimeZone::UTC)),

@@ -128,6 +128,114 @@ fn a_file_of_another_release_gets_a_list_of_columns_that_reads_it() {
     }
 }
 
+/// Rows as other switches and their tools write them: names and numbers are made up.
+#[test]
+fn files_of_other_makes_get_a_source_that_reads_every_row_and_finds_the_numbers() {
+    let cucm = "\"cdrRecordType\",\"dateTimeOrigination\",\"callingPartyNumber\",\"finalCalledPartyNumber\",\"dateTimeConnect\",\"dateTimeDisconnect\",\"pkid\",\"duration\"\nINTEGER,INTEGER,VARCHAR(50),VARCHAR(50),INTEGER,INTEGER,UNIQUEIDENTIFIER,INTEGER\n";
+    let row = |form: &dyn Fn(u32) -> String| (10..30).map(form).collect::<String>();
+    let cases: [(String, &[&str]); 9] = [
+        (
+            "Date,Time,Caller,Callee,Duration\n".to_string()
+                + &row(&|n| {
+                    format!("4/{n}/2026,02:01:{n} PM,12025550101,4420794601{n},0:00:{n}\n")
+                }),
+            &["dates = \"mdy\"", "as = \"start_time\", date = \"Date\""],
+        ),
+        (
+            cucm.to_string()
+                + &row(&|n| {
+                    format!(
+                        "1,17758008{n},\"12025550101\",\"4420794601{n}\",17758009{n},17758010{n},\"a-{n}\",100\n"
+                    )
+                }),
+            &[
+                "\"dateTimeOrigination\", type = \"time\", as = \"start_time\"",
+                "\"duration\", type = \"seconds\"",
+                "[[\"pkid\"]]",
+            ],
+        ),
+        (
+            "sep=;\r\ncaller;called;start;seconds\r\n".to_string()
+                + &row(&|n| format!("12025550101;4420794601{n};10/04/2026 14:{n};30\r\n")),
+            &[
+                "no date here tells day from month",
+                "dates = \"dmy\"",
+                "\"start\", type = \"time\", as = \"start_time\"",
+            ],
+        ),
+        (
+            // FreeSWITCH's template "asterisk": quotes in the caller's name stand as they are.
+            row(&|n| {
+                format!(
+                    "\"acme\",\"12025550101\",\"4420794601{n}\",\"default\",\"\"Ann, Lee\" <12025550101>\",\"sofia/a\",\"\",\"bridge\",\"x\",\"2026-04-10 14:27:{n}\",\"\",\"2026-04-10 14:28:{n}\",\"60\",\"0\",\"USER_BUSY\",\"3\",\"5f6a1c3e-0001-4f11-9a01-0000000000{n}\",\"\"\n"
+                )
+            }),
+            &["format = \"freeswitch-csv\""],
+        ),
+        (
+            "Call From,Call To,Time,Talk Duration,Source Trunk\n".to_string()
+                + &row(&|n| {
+                    format!(
+                        "12025550101,4420794601{n},{n}-Apr-2026 02:01:28 PM,00:00:{n},siptrunk\n"
+                    )
+                }),
+            &[
+                "\"Call From\", as = \"caller_id\"",
+                "\"Talk Duration\", type = \"seconds\", as = \"hold_duration\"",
+                "\"Source Trunk\", as = \"gateway_id\"",
+            ],
+        ),
+        (
+            row(&|n| {
+                format!(
+                    "'12025550101','4420794601{n}','2026-04-10 14:27:{n}','2026-04-10 14:28:{n}','a, b'\n"
+                )
+            }),
+            &["quote = \"'\""],
+        ),
+        (
+            row(&|n| {
+                format!(
+                    "\"x \"y\" z\",\"12025550101\",\"4420794601{n}\",\"2026-04-10 14:27:{n}\",\"2026-04-10 14:28:{n}\"\n"
+                )
+            }),
+            &["quoting = \"lenient\""],
+        ),
+        (
+            row(&|n| {
+                format!(
+                    "2|08:01:{n}.123 UTC Fri Apr 10 2026|08:02:{n}.123 UTC Fri Apr 10 2026|12025550101|4420794601{n}|NULL\n"
+                )
+            }),
+            &["nothing = [\"NULL\"]", "as = \"end_time\""],
+        ),
+        (
+            row(&|n| {
+                format!(
+                    "x/y/ACC: call missed: timestamp=17758008{n};method=INVITE;from_tag=a{n};to_tag=;call_id={n};code=408;reason=x;src_user=12025550101;dst_user=4420794601{n}\nx/y/ACC: call ended: created=17758008{n};call_start_time=17758009{n};duration=5;method=INVITE;from_tag=b{n};to_tag=b;call_id=x{n};code=200;reason=OK;src_user=12025550101;dst_user=4420794601{n}\n"
+                )
+            }),
+            &["format = \"opensips-acc\""],
+        ),
+    ];
+    for (rows, expected) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cdr.txt");
+        fs::write(&path, &rows).unwrap();
+        let output = attempt(&path, &["--timezone", "Europe/Berlin"]);
+        let out = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{out}");
+        for expected in expected {
+            assert!(out.contains(expected), "{expected:?} is not in\n{out}");
+        }
+        assert!(
+            !out.contains("\"caller_id\":null") && !out.contains("columns = \"cdr\""),
+            "{out}"
+        );
+        check_pasted(&out, rows.matches("4420794601").count());
+    }
+}
+
 #[test]
 fn try_says_why_nothing_fits_and_exits_with_65() {
     let dir = tempfile::tempdir().unwrap();
@@ -138,7 +246,16 @@ fn try_says_why_nothing_fits_and_exits_with_65() {
         .take(3)
         .map(|line| format!("{line}\n"))
         .collect();
-    let cases: [(Vec<u8>, &str); 6] = [
+    let cases: [(Vec<u8>, &str); 8] = [
+        (
+            b"[{\"caller\": \"12025550101\", \"start\": 1}, {\"caller\": \"12025550101\"}]"
+                .to_vec(),
+            "jq -c",
+        ),
+        (
+            b"[10:00:01] gateway a is gone\n[10:00:02] gateway a is back\n".to_vec(),
+            "format = \"pattern\"",
+        ),
         (
             b"{\n  \"alarms\": [\n    {}\n  ]\n}\n".to_vec(),
             "format = \"vos3000-push\"",

@@ -2,7 +2,7 @@
 //! a process.
 
 use crate::support::{Bench, receiver, run, text, wait_until};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -204,6 +204,48 @@ fn every_page_the_switch_posts_is_told_and_answered() {
     assert_eq!((totals.counts.repeated, totals.counts.derived), (4, 4));
     assert!(ledger.balances(), "{ledger:?}");
     assert_eq!(live.receiver.account().duplicates, 0);
+}
+
+#[test]
+fn a_pushed_balance_crosses_thresholds_of_ones_own_once_over_a_kill() {
+    let live = Live::new(|port, _| {
+        format!(
+            "http = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-push\"\nthresholds = {{ \"*\" = [\"100\", \"10\"] }}"
+        )
+    });
+    let arrivals = live.receiver.arrivals();
+    let balance = |money: &str| {
+        let body = format!("{{\"account\":\"B1\",\"money\":{money}}}");
+        check_kept(&live.post("CustomerMoneyChange", &body));
+    };
+    let agent = live.bench.agent();
+    live.connect();
+    balance("500.0");
+    balance("99.5");
+    live.expect(3);
+    agent.kill();
+    let agent = live.bench.agent();
+    wait_until("the second start", || {
+        agent.log().matches("listening source=live").count() == 2
+    });
+    balance("98.5");
+    balance("9.99");
+    live.expect(6);
+    assert_eq!(agent.stop(), 0);
+    // One that was on its way at the kill may come twice, with one id.
+    let alerts: BTreeSet<String> = arrived(&arrivals)
+        .into_iter()
+        .filter(|body| body.starts_with("balance_alert"))
+        .collect();
+    assert_eq!(alerts.len(), 2, "{alerts:?}");
+    for (threshold, balance) in [("100", "99.5"), ("10", "9.99")] {
+        let told = [
+            format!("\"alert_threshold\":\"{threshold}\""),
+            format!("\"current_balance\":\"{balance}\""),
+        ];
+        let is_told = |alert: &String| told.iter().all(|told| alert.contains(told));
+        assert!(alerts.iter().any(is_told), "{told:?} {alerts:?}");
+    }
 }
 
 #[test]

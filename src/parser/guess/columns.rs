@@ -5,12 +5,12 @@ use super::super::format::{
     Column, ColumnTable, FormatTable, Kind, LayoutTable, Meaning, kind_of, word_of,
 };
 use super::super::reader::Reader;
-use super::super::record::{Fields, fitting};
+use super::super::record::{Fields, fitting, seconds};
 use super::super::time::{self, DATES, Dates};
 use super::super::{Header, presets, text_of};
-use super::kinds::{Looks, meaning_of};
+use super::kinds::{Doubt, Looks, meaning_of};
 use super::shape::{self, Shape};
-use super::{ROWS_MAX, Sample};
+use super::{ROWS_MAX, Sample, may_be_id};
 use jiff::tz::TimeZone;
 use std::collections::HashSet;
 
@@ -26,6 +26,8 @@ pub struct Guessed {
     pub header: Header,
     /// Some times carry no zone.
     pub local_times: bool,
+    /// Every date could have day and month in either order.
+    pub doubtful_dates: bool,
     /// The preset's layout that the columns are like, if any: its format and name, how many columns
     /// stand before its own, and how many of its columns the rows have.
     pub like: Option<Like>,
@@ -63,7 +65,8 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
         .collect();
     let lines: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut shape = shape::of(&lines)?;
-    let dates = dates(&shape);
+    let nothing = take_nothing(&mut shape);
+    let (dates, doubtful_dates) = dates(&shape);
     let named = shape.names.is_some() || take_header(&mut shape, dates);
     let has_header = named && !shape.reader.has_names();
     let like = if named {
@@ -72,32 +75,69 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
         like(&shape.rows, dates, zone)
     };
     let columns = columns(&shape, like.as_ref(), dates, zone);
-    Some(put_together(&shape, has_header, like, dates, columns))
+    let mut guessed = put_together(&shape, has_header, like, dates, columns);
+    guessed.table.nothing = nothing;
+    guessed.doubtful_dates = doubtful_dates;
+    Some(guessed)
 }
 
-/// The order of the numbers of dates with the year behind: day first, unless a second number is above
-/// 12 somewhere; the default where there are no such dates.
-fn dates(shape: &Shape) -> Dates {
+/// Empties the fields that say that there is nothing, as databases write it; and gives those words.
+fn take_nothing(shape: &mut Shape) -> Vec<String> {
+    const NOTHING: [&str; 6] = ["NULL", "\\N", "(null)", "null", "None", "N/A"];
+    let mut words = Vec::new();
+    for field in shape.rows.iter_mut().flatten() {
+        if NOTHING.contains(&field.trim()) {
+            let word = std::mem::take(field).trim().to_string();
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+    }
+    words
+}
+
+/// The order of the numbers of dates with the year behind, and whether it could be the other one: day
+/// first, unless a second number is above 12 somewhere, or hours are told as Americans do and no first
+/// number is; the default where there are no such dates.
+fn dates(shape: &Shape) -> (Dates, bool) {
     let texts = || shape.rows.iter().flatten();
     let reads = |dates| {
         texts()
             .filter(|text| {
-                let told = |dates| {
-                    time::read_dated(text, dates, Some(&TimeZone::UTC))
-                        .is_ok_and(|told| told.is_some())
-                };
+                let told = |dates| is_time(text, dates) || is_day(text, dates);
                 told(dates) && !told(Dates::YearFirst)
             })
             .count()
     };
     let (day_first, month_first) = (reads(Dates::DayFirst), reads(Dates::MonthFirst));
-    if month_first > day_first {
+    let is_half = |text: &String| {
+        let end = text.len().saturating_sub(2);
+        matches!(text.get(end..), Some("AM" | "PM" | "am" | "pm"))
+    };
+    let doubtful = day_first > 0 && day_first == month_first;
+    let dates = if month_first > day_first || (doubtful && texts().any(is_half)) {
         Dates::MonthFirst
     } else if day_first > 0 {
         Dates::DayFirst
     } else {
         Dates::YearFirst
-    }
+    };
+    (dates, doubtful)
+}
+
+/// Whether `text` tells an instant.
+fn is_time(text: &str, dates: Dates) -> bool {
+    time::read_dated(text, dates, Some(&TimeZone::UTC)).is_ok_and(|told| told.is_some())
+}
+
+/// Whether `text` is a day without an hour.
+fn is_day(text: &str, dates: Dates) -> bool {
+    !is_time(text, dates) && is_time(&format!("{text} 00:00"), dates)
+}
+
+/// Whether `text` is an hour without a day.
+fn is_hour(text: &str) -> bool {
+    text.contains(':') && is_time(&format!("2000-01-01 {text}"), Dates::YearFirst)
 }
 
 /// What is known of one column while its meaning is sought.
@@ -105,7 +145,11 @@ struct Guess {
     name: String,
     looks: Looks,
     meaning: Option<Meaning>,
+    /// How sure the meaning is.
+    doubt: Doubt,
     kind: Kind,
+    /// The column with the day.
+    date: Option<String>,
 }
 
 /// Takes the first row for the columns' names where nothing in it looks like a value, and something
@@ -175,7 +219,13 @@ fn like(rows: &[Vec<String>], dates: Dates, zone: &TimeZone) -> Option<Like> {
                 // Of layouts with as much in common: one that is all there, and the shortest.
                 let worth = (filled, common == of, usize::MAX - of);
                 let is_best = best.as_ref().is_none_or(|(most, _)| worth > *most);
-                if nearly_all && timed && filled >= TYPED_MIN * rows.len() && is_best {
+                let named = layout
+                    .columns
+                    .iter()
+                    .take(common)
+                    .position(|column| column.meaning == Some(Meaning::CallId));
+                let named = named.is_none_or(|index| has_ids(rows, before + index));
+                if nearly_all && timed && named && filled >= TYPED_MIN * rows.len() && is_best {
                     let like = Like {
                         format: format.name.clone(),
                         layout: layout.name.clone(),
@@ -189,6 +239,20 @@ fn like(rows: &[Vec<String>], dates: Dates, zone: &TimeZone) -> Option<Like> {
         }
     }
     best.map(|(_, like)| like)
+}
+
+/// Whether the column at `index` may name calls: most of its values are ids, and not the same one.
+///
+/// Rows with the same id are told once: a column of something else there would lose calls.
+fn has_ids(rows: &[Vec<String>], index: usize) -> bool {
+    let filled = rows
+        .iter()
+        .map(|row| field(row, index).trim())
+        .filter(|text| !text.is_empty());
+    let ids: Vec<&str> = filled.clone().filter(|text| may_be_id(text)).collect();
+    let different: HashSet<&str> = ids.iter().copied().collect();
+    // Both legs of a call may have its id.
+    ids.len() * 10 >= filled.count() * 9 && (rows.len() == 1 || different.len() * 2 >= ids.len())
 }
 
 fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) -> Vec<Guess> {
@@ -213,22 +277,29 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
                 Some(column) => column.name.clone(),
                 None => own.to_string(),
             };
-            let meaning = match known {
-                Some(column) => column.meaning,
-                None => meaning_of(own, looks),
+            let (meaning, doubt) = match known {
+                Some(column) => (column.meaning, Doubt::default()),
+                None => meaning_of(own, looks)
+                    .map_or((None, Doubt::default()), |(meaning, doubt)| {
+                        (Some(meaning), doubt)
+                    }),
             };
             let kind = known.map_or(looks.kind(meaning), |column| column.kind);
             Guess {
                 name: unique(&name, index, &mut taken),
                 looks,
                 meaning,
+                doubt,
                 kind,
+                date: None,
             }
         })
         .collect();
     once_each(&mut guesses);
     if like.is_none() {
+        days_and_hours(&mut guesses, &shape.rows, dates);
         ids_not_times(&mut guesses, &shape.rows);
+        uuids_are_ids(&mut guesses, &shape.rows);
         by_values(&mut guesses, &shape.rows, dates, zone);
         tell_answered(&mut guesses);
     }
@@ -250,20 +321,90 @@ fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
     name
 }
 
-/// Takes a meaning from all columns but the first that has it, and from those whose values are not of
-/// its type.
+/// Takes a meaning from all columns but the likeliest that has it, and from those whose values are
+/// not of its type. Of several the one whose times carry a zone is likelier, then the one whose name
+/// is surer, then the first.
 fn once_each(guesses: &mut [Guess]) {
+    let suits = |guess: &Guess| {
+        let kind = guess.meaning.and_then(kind_of);
+        kind.is_none_or(|kind| kind == guess.kind)
+    };
+    let mut order: Vec<usize> = (0..guesses.len()).collect();
+    order.sort_by_key(|index| {
+        let guess = guesses.get(*index);
+        guess.map(|guess| (guess.looks == Looks::Time { local: true }, guess.doubt))
+    });
     let mut meant = HashSet::new();
-    for guess in guesses {
-        let suits = |meaning: &Meaning| kind_of(*meaning).is_none_or(|kind| kind == guess.kind);
+    for index in order {
+        let Some(guess) = guesses.get_mut(index) else {
+            continue;
+        };
+        let suits = suits(guess);
         guess.meaning = guess
             .meaning
-            .filter(suits)
-            .filter(|meaning| meant.insert(*meaning));
+            .filter(|meaning| suits && meant.insert(*meaning));
         if guess.meaning.is_none() && guess.kind != Kind::Text {
             // A type without a use would only set rows aside.
             guess.kind = Kind::Text;
         }
+    }
+}
+
+/// The first column of UUIDs names the calls, where none does by its name.
+fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
+    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+    let is_uuid = |text: &str| {
+        text.split('-').map(str::len).eq(GROUPS)
+            && text
+                .bytes()
+                .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+    };
+    let known = |guess: &Guess| guess.meaning == Some(Meaning::CallId);
+    if guesses.iter().any(known) {
+        return;
+    }
+    let found = guesses.iter_mut().enumerate().find(|(index, guess)| {
+        guess.meaning.is_none() && rows.iter().all(|row| is_uuid(field(row, *index).trim()))
+    });
+    if let Some((_, guess)) = found {
+        guess.meaning = Some(Meaning::CallId);
+    }
+}
+
+/// The first column of days and the first of hours tell together when a call began, where no column
+/// tells that alone.
+fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
+    let is_timed = |guess: &Guess| matches!(guess.looks, Looks::Time { .. });
+    if guesses.iter().any(is_timed) {
+        return;
+    }
+    let free = |index: usize| {
+        guesses
+            .get(index)
+            .is_some_and(|guess| guess.meaning.is_none())
+    };
+    let all = |index: usize, is: &dyn Fn(&str) -> bool| {
+        !rows.is_empty() && rows.iter().all(|row| is(field(row, index).trim()))
+    };
+    let columns = 0..guesses.len();
+    let day = columns
+        .clone()
+        .find(|index| all(*index, &|text| is_day(text, dates)));
+    // Behind the day comes the hour; what comes later may be a length of time.
+    let hour = columns
+        .cycle()
+        .skip(day.map_or(0, |day| day + 1))
+        .take(guesses.len());
+    let hour = hour
+        .into_iter()
+        .find(|index| free(*index) && all(*index, &is_hour));
+    let date = day
+        .and_then(|day| guesses.get(day))
+        .map(|guess| guess.name.clone());
+    if let (Some(date), Some(guess)) = (date, hour.and_then(|hour| guesses.get_mut(hour))) {
+        (guess.meaning, guess.kind) = (Some(Meaning::StartTime), Kind::Time);
+        guess.looks = Looks::Time { local: true };
+        guess.date = Some(date);
     }
 }
 
@@ -357,16 +498,16 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         meant(guesses, Meaning::EndTime),
     );
     for index in 0..guesses.len() {
-        let is_small = guesses
-            .get(index)
-            .is_some_and(|guess| guess.looks == Looks::Small && guess.meaning.is_none());
+        let is_small = guesses.get(index).is_some_and(|guess| {
+            matches!(guess.looks, Looks::Small | Looks::Length) && guess.meaning.is_none()
+        });
         let spans = |from: Option<usize>| {
             let pairs: Vec<(i64, i64)> = rows
                 .iter()
                 .filter_map(|row| {
                     Some((
                         at(row, end)? - at(row, from)?,
-                        field(row, index).trim().parse().ok()?,
+                        seconds(field(row, index).trim())?,
                     ))
                 })
                 .collect();
@@ -463,6 +604,7 @@ fn put_together(
         Reader::Delimited(dialect) => {
             table.delimiter = Some(letter(dialect.delimiter));
             table.quote = dialect.quote.map(letter);
+            table.quoting = dialect.lenient.then(|| "lenient".to_string());
         }
         Reader::KeyValue(pairs) => {
             table.delimiter = Some(letter(pairs.delimiter));
@@ -535,6 +677,7 @@ fn put_together(
         table,
         header,
         local_times,
+        doubtful_dates: false,
         like,
         columns,
     }
@@ -545,6 +688,7 @@ fn written(guess: &Guess) -> ColumnTable {
         name: guess.name.clone(),
         kind: (guess.kind != Kind::Text).then(|| word_of(guess.kind).to_string()),
         meaning: guess.meaning.map(|meaning| meaning.word().to_string()),
+        date: guess.date.clone(),
         ..ColumnTable::default()
     }
 }

@@ -1,7 +1,7 @@
 //! What the values of an unknown column are, and what they may mean.
 
 use super::super::format::{Kind, Meaning};
-use super::super::record::{INTEGER_MAX, is_amount};
+use super::super::record::{INTEGER_MAX, is_amount, seconds};
 use super::super::time::{self, Dates};
 use jiff::tz::TimeZone;
 
@@ -21,6 +21,8 @@ pub(super) enum Looks {
     Signed,
     /// Decimal numbers with a point.
     Amount,
+    /// Lengths of time as a clock shows them.
+    Length,
     /// Digits, perhaps behind a plus sign, as many as telephone numbers have.
     Number,
     /// Addresses of the internet.
@@ -46,12 +48,13 @@ impl Looks {
     }
 
     fn with(self, other: Looks) -> Looks {
-        use Looks::{Amount, Number, Signed, Small, Text, Time};
+        use Looks::{Amount, Length, Number, Signed, Small, Text, Time};
         match (self, other) {
             (one, other) if one == other => one,
             (Time { local: a }, Time { local: b }) => Time { local: a || b },
             // A zero stands for no time in a column of times.
             (Time { local }, Small) | (Small, Time { local }) => Time { local },
+            (Small, Length) | (Length, Small) => Length,
             (Small | Signed, Small | Signed) => Signed,
             (Small | Signed | Amount, Small | Signed | Amount) => Amount,
             // Extensions are short, numbers of the world long.
@@ -70,7 +73,7 @@ impl Looks {
             | (Looks::Empty, Some(Meaning::AnswerTime)) => Kind::Time,
             (Looks::Amount | Looks::Small, Some(Meaning::Cost | Meaning::Rate)) => Kind::Money,
             (
-                Looks::Small | Looks::Amount,
+                Looks::Small | Looks::Amount | Looks::Length,
                 Some(Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration),
             ) => Kind::Seconds,
             (Looks::Small, Some(Meaning::PddMs)) => Kind::Millis,
@@ -90,6 +93,7 @@ impl Looks {
             Looks::Small => "whole number",
             Looks::Signed => "signed number",
             Looks::Amount => "decimal",
+            Looks::Length => "length of time",
             Looks::Number => "digits",
             Looks::Address => "address",
             Looks::Text => "text",
@@ -122,6 +126,9 @@ fn look(value: &str, dates: Dates) -> Looks {
     if is_amount(value) {
         return Looks::Amount;
     }
+    if seconds(value).is_some() {
+        return Looks::Length;
+    }
     let host = value.rsplit_once(':').map_or(value, |(host, _)| host);
     if host.parse::<std::net::IpAddr>().is_ok() || value.parse::<std::net::IpAddr>().is_ok() {
         return Looks::Address;
@@ -139,6 +146,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("flowno", Meaning::CallId),
     ("cdrid", Meaning::CallId),
     ("sessionid", Meaning::CallId),
+    ("pkid", Meaning::CallId),
     ("通话标识", Meaning::CallId),
     ("流水号", Meaning::CallId),
     ("callergateway", Meaning::GatewayId),
@@ -149,6 +157,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("termtrunk", Meaning::CalleeGatewayId),
     ("egresstrunk", Meaning::CalleeGatewayId),
     ("outboundtrunk", Meaning::CalleeGatewayId),
+    ("sourcetrunk", Meaning::GatewayId),
+    ("destinationtrunk", Meaning::CalleeGatewayId),
     ("主叫经由路由", Meaning::GatewayId),
     ("被叫经由路由", Meaning::CalleeGatewayId),
     ("主叫网关", Meaning::GatewayId),
@@ -161,6 +171,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("destinationip", Meaning::CalleeIp),
     ("destip", Meaning::CalleeIp),
     ("dstip", Meaning::CalleeIp),
+    ("datetimeconnect", Meaning::AnswerTime),
+    ("answerepoch", Meaning::AnswerTime),
     ("answer", Meaning::AnswerTime),
     ("connecttime", Meaning::AnswerTime),
     ("connectat", Meaning::AnswerTime),
@@ -176,6 +188,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("talktime", Meaning::HoldDuration),
     ("conversation", Meaning::HoldDuration),
     ("通话时长", Meaning::HoldDuration),
+    ("talkduration", Meaning::HoldDuration),
     ("duration", Meaning::Duration),
     ("时长", Meaning::Duration),
     ("disposition", Meaning::DisconnectReason),
@@ -185,6 +198,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("endreason", Meaning::EndReason),
     ("终止原因", Meaning::EndReason),
     ("enddirection", Meaning::EndDirection),
+    ("destcausevalue", Meaning::EndReason),
     ("status", Meaning::DisconnectReason),
     ("starttime", Meaning::StartTime),
     ("startstamp", Meaning::StartTime),
@@ -193,6 +207,9 @@ const NAMES: &[(&str, Meaning)] = &[
     ("calldate", Meaning::StartTime),
     ("起始时间", Meaning::StartTime),
     ("开始时间", Meaning::StartTime),
+    ("startepoch", Meaning::StartTime),
+    ("startedat", Meaning::StartTime),
+    ("datetimeorigination", Meaning::StartTime),
     ("start", Meaning::StartTime),
     ("endtime", Meaning::EndTime),
     ("stoptime", Meaning::EndTime),
@@ -201,6 +218,10 @@ const NAMES: &[(&str, Meaning)] = &[
     ("hanguptime", Meaning::EndTime),
     ("终止时间", Meaning::EndTime),
     ("结束时间", Meaning::EndTime),
+    ("endepoch", Meaning::EndTime),
+    ("endedat", Meaning::EndTime),
+    ("releasetime", Meaning::EndTime),
+    ("datetimedisconnect", Meaning::EndTime),
     ("end", Meaning::EndTime),
     ("date", Meaning::StartTime),
     ("customeraccount", Meaning::AccountId),
@@ -227,6 +248,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("sourcenumber", Meaning::CallerId),
     ("anumber", Meaning::CallerId),
     ("srcuser", Meaning::CallerId),
+    ("callfrom", Meaning::CallerId),
     ("主叫号码", Meaning::CallerId),
     ("caller", Meaning::CallerId),
     ("calling", Meaning::CallerId),
@@ -236,6 +258,10 @@ const NAMES: &[(&str, Meaning)] = &[
     ("cli", Meaning::CallerId),
     ("from", Meaning::CallerId),
     ("主叫", Meaning::CallerId),
+    ("finalcalledpartynumber", Meaning::CalledId),
+    ("originalcalledpartynumber", Meaning::DialledId),
+    ("calleeidnumber", Meaning::CalledId),
+    ("callto", Meaning::CalledId),
     ("destinationnumber", Meaning::CalledId),
     ("callednumber", Meaning::CalledId),
     ("calleenumber", Meaning::CalledId),
@@ -257,20 +283,34 @@ const NAMES: &[(&str, Meaning)] = &[
 /// Shortest word that counts inside a longer name; a shorter one must be the whole name.
 const INSIDE_CHARS_MIN: usize = 5;
 
-/// What a column called `name` may mean, where its values `look` like it.
-pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<Meaning> {
-    let bare: String = name
-        .chars()
-        .filter(|letter| letter.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect();
+/// How sure it is that a column's name means something: the less, the surer.
+///
+/// In this order: the whole name is a word for it, the last part of a path is, or the word stands
+/// inside the name; then the place of the word in the list.
+pub(super) type Doubt = (u8, usize);
+
+/// What a column called `name` may mean, where its values `look` like it, and how sure that is.
+pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
+    let bare = |name: &str| -> String {
+        name.chars()
+            .filter(|letter| letter.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect()
+    };
+    let (whole, last) = (bare(name), bare(name.rsplit('.').next().unwrap_or(name)));
     let is_inside =
-        |word: &str| (word.len() >= INSIDE_CHARS_MIN || !word.is_ascii()) && bare.contains(word);
-    let exact = NAMES.iter().find(|(word, _)| bare == *word);
-    let found = exact.or_else(|| NAMES.iter().find(|(word, _)| is_inside(word)));
-    found
-        .map(|(_, meaning)| *meaning)
-        .filter(|meaning| suits(*meaning, looks))
+        |word: &str| (word.len() >= INSIDE_CHARS_MIN || !word.is_ascii()) && whole.contains(word);
+    // Whose number a column has is told by its name; who that is, is in another.
+    let is_name = |meaning| {
+        matches!(meaning, Meaning::CallerId | Meaning::CalledId) && whole.ends_with("name")
+    };
+    let position = |matches: &dyn Fn(&(&str, Meaning)) -> bool| NAMES.iter().position(matches);
+    let found = position(&|(word, _)| whole == *word).map(|index| (0, index));
+    let found = found.or_else(|| position(&|(word, _)| last == *word).map(|index| (1, index)));
+    let inside = || position(&|(word, meaning)| is_inside(word) && !is_name(*meaning));
+    let doubt = found.or_else(|| inside().map(|index| (2, index)))?;
+    let (_, meaning) = *NAMES.get(doubt.1)?;
+    suits(meaning, looks).then_some((meaning, doubt))
 }
 
 /// Whether values that `look` so can mean `meaning`.
@@ -284,7 +324,7 @@ fn suits(meaning: Meaning, looks: Looks) -> bool {
         // Asterisk's looks like a decimal number.
         Meaning::CallId => !matches!(looks, Looks::Time { local: true }),
         Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration => {
-            matches!(looks, Looks::Small | Looks::Amount)
+            matches!(looks, Looks::Small | Looks::Amount | Looks::Length)
         }
         Meaning::PddMs => matches!(looks, Looks::Small),
         Meaning::Cost | Meaning::Rate => matches!(looks, Looks::Small | Looks::Amount),
@@ -320,6 +360,8 @@ mod tests {
         check(&["0", "147"], Looks::Small);
         check(&["486", "-7"], Looks::Signed);
         check(&["0.0150", "0"], Looks::Amount);
+        check(&["00:02:27", "0"], Looks::Length);
+        check(&["14:28"], Looks::Text);
         check(&["192.0.2.1", "192.0.2.1:5060"], Looks::Address);
         check(&["a", "1"], Looks::Text);
         check(&["", " "], Looks::Empty);
@@ -328,7 +370,8 @@ mod tests {
     #[test]
     fn names_tell_what_columns_mean_where_the_values_agree() {
         let check = |name: &str, looks: Looks, expected: Option<Meaning>| {
-            assert_eq!(meaning_of(name, looks), expected, "{name}");
+            let found = meaning_of(name, looks).map(|(meaning, _)| meaning);
+            assert_eq!(found, expected, "{name}");
         };
         let time = Looks::Time { local: true };
         check("Start Time", time, Some(Meaning::StartTime));
@@ -337,6 +380,9 @@ mod tests {
         check("DST", Looks::Number, Some(Meaning::CalledId));
         check("主叫号码", Looks::Number, Some(Meaning::CallerId));
         check("total_amount_usd", Looks::Amount, Some(Meaning::Cost));
+        check("variables.uuid", Looks::Text, Some(Meaning::CallId));
+        check("Caller Name", Looks::Text, None);
+        check("Source Trunk", Looks::Text, Some(Meaning::GatewayId));
         check("tomato", Looks::Text, None);
     }
 }

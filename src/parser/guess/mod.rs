@@ -69,7 +69,11 @@ impl CallForms {
     pub fn add(&mut self, record: &Record<'_>) {
         let layout = record.layout();
         match layout.column_of(Meaning::Method) {
-            Some(_) => self.in_lines = true,
+            // A call that was refused is told in one line, beside dialogs that are told whole.
+            Some(_) => {
+                let code = record.whole_of(Meaning::EndReason);
+                self.in_lines |= code.is_some_and(|code| (200..300).contains(&code));
+            }
             None => self.whole |= &*layout.event == CALL,
         }
     }

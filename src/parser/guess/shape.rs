@@ -1,6 +1,6 @@
 //! How the rows of an unknown file come apart: by delimiters, as JSON, or as pairs.
 
-use super::super::delimited::{Split, Splitter};
+use super::super::delimited::{Split, Splitter, is_preamble};
 use super::super::json::Tree;
 use super::super::key_value::Pairing;
 use super::super::reader::{Dialect, Pairs, Reader};
@@ -154,25 +154,39 @@ fn name_of(piece: &str) -> Option<&str> {
 }
 
 fn delimited(lines: &[&str]) -> Option<Shape> {
-    let quoted = lines.iter().any(|line| line.contains('"'));
+    let has = |quote: char| lines.iter().any(|line| line.contains(quote));
+    let begins = lines.iter().filter(|line| line.starts_with('\'')).count();
     let mut best: Option<(usize, Shape)> = None;
     for delimiter in DELIMITERS {
+        let plain = Dialect {
+            delimiter,
+            quote: None,
+            lenient: false,
+            escape: None,
+        };
         // Where nothing is quoted yet, a comma is quoted once it is part of a value.
-        for quote in [(quoted || delimiter == b',').then_some(b'"'), None] {
-            let dialect = Dialect {
-                delimiter,
-                quote,
-                lenient: false,
-                escape: None,
-            };
+        let double = (has('"') || delimiter == b',').then_some(b'"');
+        let single = is_most(begins, lines.len()).then_some(b'\'');
+        let quoted = |quote: Option<u8>| quote.map(|_| Dialect { quote, ..plain });
+        let lenient = quoted(double).map(|dialect| Dialect {
+            lenient: true,
+            ..dialect
+        });
+        let dialects = [quoted(single), quoted(double), lenient, Some(plain)];
+        for dialect in dialects.into_iter().flatten() {
             let Some(shape) = split(lines, dialect) else {
                 continue;
             };
             let columns = shape.rows.first().map_or(0, Vec::len);
             // Every field of every row speaks for a delimiter, a row that does not fit against it.
             let score = (shape.rows.len() * columns).saturating_sub(shape.others * columns);
+            // What is read with its quotes is not to be read without them.
+            let nearly_all = shape.others * 10 <= lines.len();
             if best.as_ref().is_none_or(|(best, _)| score > *best) {
                 best = Some((score, shape));
+            }
+            if nearly_all {
+                break;
             }
         }
     }
@@ -184,8 +198,9 @@ fn split(lines: &[&str], dialect: Dialect) -> Option<Shape> {
     let mut splitter = Splitter::new(dialect);
     let mut fields = Fields::default();
     let mut take = |line: &&str| {
-        let whole = splitter.split_strictly(line, &mut fields) == Split::Whole;
-        whole.then(|| {
+        let strict = splitter.split_strictly(line, &mut fields) == Split::Whole;
+        let whole = strict || (dialect.lenient && splitter.split_by_quotes(line, &mut fields));
+        (whole && !is_preamble(&fields)).then(|| {
             (0..fields.count())
                 .map(|index| fields.get(index).to_string())
                 .collect()

@@ -204,6 +204,122 @@ fn columns_of_unknown_files_are_guessed_from_names_and_values() {
 }
 
 #[test]
+fn the_surest_name_counts_and_not_the_first() {
+    let tariff = |n: u32| {
+        format!(
+            "{n}\t1202555010{n}\t0\t17758008{n:02}000\t17758009{n:02}000\t{n}\t0.{n}\t90000{n}\n"
+        )
+    };
+    let rows: String = (10..30).map(tariff).collect();
+    let header = "id\tcallere164\tagentfeetime\tstarttime\tstoptime\tfeetime\tfee\tflowno\n";
+    assert_eq!(
+        guessed(&(header.to_string() + &rows)),
+        ("callere164=caller_id starttime=start_time stoptime=end_time feetime=bill_duration fee=cost flowno=call_id".to_string(), 20)
+    );
+    let json = |n: u32| {
+        format!(
+            "{{\"caller\":{{\"name\":\"Bob\",\"number\":\"1202555010{n}\"}},\"times\":{{\"ended_at\":\"2026-04-10T14:28:{n}Z\",\"started_at\":\"2026-04-10T14:27:{n}Z\"}},\"v\":{{\"session_id\":\"3\",\"uuid\":\"c-{n}\"}}}}\n"
+        )
+    };
+    let rows: String = (10..30).map(json).collect();
+    assert_eq!(
+        guessed(&rows),
+        ("caller.number=caller_id times.ended_at=end_time times.started_at=start_time v.uuid=call_id".to_string(), 20)
+    );
+}
+
+#[test]
+fn what_a_database_writes_for_nothing_is_no_account() {
+    let row = |n: u32| {
+        let answer = if n.is_multiple_of(2) {
+            "NULL".to_string()
+        } else {
+            format!("2026-04-10 14:28:{n}")
+        };
+        format!("2026-04-10 14:27:{n};{answer};1202555010{n};1202555010{n};00:00:{n};NULL;NULL\n")
+    };
+    let rows: String = (10..30).map(row).collect();
+    let text = format!("start;answer;caller;callee;billsec;accountcode;note\n{rows}");
+    assert_eq!(
+        guessed(&text),
+        ("start=start_time answer=answer_time caller=caller_id callee=called_id billsec=bill_duration accountcode=account_id".to_string(), 20)
+    );
+    let guessed = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    assert_eq!(guessed.table.nothing, ["NULL"]);
+}
+
+#[test]
+fn the_day_in_a_column_of_its_own_goes_with_the_hour() {
+    let row = |n: u32| format!("4/{n}/2026,02:01:{n} PM,12025550101,4420794601{n},0:00:{n},x\n");
+    let rows: String = (10..30).map(row).collect();
+    assert_eq!(
+        guessed(&format!("Date,Time,From,To,Duration,Note\n{rows}")),
+        (
+            "Time=start_time From=caller_id To=called_id Duration=hold_duration".to_string(),
+            20
+        )
+    );
+    let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    assert_eq!(found.table.dates.as_deref(), Some("mdy"));
+    assert_eq!(
+        found.table.layout[0].columns[1].date.as_deref(),
+        Some("field1")
+    );
+}
+
+#[test]
+fn dates_that_could_be_read_in_two_ways_are_pointed_out() {
+    for (date, expected, doubtful) in [
+        ("04/05/2026 14:01:28", "dmy", true),
+        ("04/05/2026 02:01:28 PM", "mdy", true),
+        ("04/15/2026 14:01:28", "mdy", false),
+        ("15/04/2026 02:01:28 PM", "dmy", false),
+    ] {
+        let row = |n: u32| format!("{date},12025550101,4420794601{n},x\n");
+        let rows: String = (10..30).map(row).collect();
+        let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+        assert_eq!(found.table.dates.as_deref(), Some(expected), "{date}");
+        assert_eq!(found.doubtful_dates, doubtful, "{date}");
+    }
+}
+
+#[test]
+fn rows_are_like_no_layout_whose_ids_they_do_not_have() {
+    let row = |n: u32| {
+        format!(
+            "c-{n};inbound;1202555010{n};4420794601{n};192.0.2.{n};17758008{n};17758009{n};17758010{n};200;100;100123;16;USER_BUSY;recv_bye;gw\n"
+        )
+    };
+    let rows: String = (10..30).map(row).collect();
+    let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    assert_eq!(found.like, None);
+    let example = |n: u32| {
+        format!(
+            "x;1202555010{n};4420794601{n};2026-04-10 14:27:{n};2026-04-10 14:28:{n};NORMAL_CLEARING;5f6a1c3e-0001-4f11-9a01-0000000000{n}\n"
+        )
+    };
+    let rows: String = (10..30).map(example).collect();
+    let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    assert_eq!(found.table.id_keys, [["field7"]]);
+}
+
+#[test]
+fn refused_calls_beside_whole_ones_are_not_told_twice() {
+    let refused = "x: ACC: call missed: timestamp=1775802495;method=INVITE;from_tag=a;to_tag=;call_id=1;code=408;reason=x\n";
+    let whole = "x: ACC: call ended: created=1775802490;call_start_time=1775802495;duration=5;method=INVITE;from_tag=a;to_tag=b;call_id=2;code=200;reason=OK\n";
+    let answered = "x: ACC: transaction answered: timestamp=1775802495;method=INVITE;from_tag=a;to_tag=b;call_id=2;code=200;reason=OK\n";
+    for (text, twice) in [
+        ([refused, whole].concat(), false),
+        ([refused, answered].concat(), false),
+        ([whole, answered].concat(), true),
+    ] {
+        let fits = by_presets(sample(text.as_bytes(), "x"), &TimeZone::UTC);
+        let best = fits.first().filter(|fit| fit.fits()).unwrap();
+        assert_eq!(best.tally.calls.warning().is_some(), twice, "{text}");
+    }
+}
+
+#[test]
 fn an_asterisk_mapping_of_ones_own_is_guessed_down_to_the_answer() {
     let rows: String = (1..20)
         .map(|n| {
