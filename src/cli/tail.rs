@@ -4,6 +4,7 @@ use super::ask::{self, AgentArgument};
 use super::{Exit, screen};
 use crate::control::client::ClientError;
 use crate::control::protocol::{Reply, Request};
+use crate::event;
 use clap::Args;
 use serde_json::Value;
 
@@ -13,7 +14,8 @@ use serde_json::Value;
 Telephone numbers are shortened to their last two digits, unless --payload is given. Runs until
 Ctrl-C. Nothing is kept: what passed before is in the log and in `dead-letters`.
 
-Example: switchhook tail --endpoint billing
+Example: switchhook tail --endpoint billing --failed
+Example: switchhook tail --type alarm --type balance_alert
 Example: switchhook tail --json | jq 'select(.outcome != \"delivered\")'")]
 pub struct TailArguments {
     #[command(flatten)]
@@ -21,6 +23,12 @@ pub struct TailArguments {
     /// Only attempts of this endpoint, and events it wants.
     #[arg(long, value_name = "NAME")]
     endpoint: Option<String>,
+    /// Only events of this type, and attempts at them; may be given several times.
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<String>,
+    /// Only attempts that did not deliver.
+    #[arg(long)]
+    failed: bool,
     /// A JSON object on each line.
     #[arg(long)]
     json: bool,
@@ -31,6 +39,12 @@ pub struct TailArguments {
 
 /// Shows what passes, until it is ended or the agent stops.
 pub fn tail(arguments: &TailArguments) -> Exit {
+    if let Some(kind) = arguments.types.iter().find(|kind| !event::is_kind(kind)) {
+        screen::complaint(format_args!(
+            "--type: {kind:?} is no event type; types are like cdr, alarm, switchhook.source_gap"
+        ));
+        return Exit::Usage;
+    }
     let request = Request::Tail {
         endpoint: arguments.endpoint.clone(),
         payload: arguments.payload,
@@ -43,6 +57,7 @@ pub fn tail(arguments: &TailArguments) -> Exit {
     client.wait_for_ever();
     loop {
         match client.read() {
+            Ok(Reply::Item(item)) if !arguments.wants(&item) => {}
             Ok(Reply::Item(item)) if arguments.json => screen::line(item),
             Ok(Reply::Item(item)) => screen::line(line_of(&item)),
             Ok(_) => {}
@@ -52,6 +67,21 @@ pub fn tail(arguments: &TailArguments) -> Exit {
             }
             Err(error) => return ask::complain(&error),
         }
+    }
+}
+
+impl TailArguments {
+    /// Whether the item is among those asked for. That some were missed is always said.
+    fn wants(&self, item: &Value) -> bool {
+        let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+        let is_attempt = match text("seen") {
+            "event" => false,
+            "attempt" => true,
+            _ => return true,
+        };
+        let is_type = self.types.is_empty() || self.types.iter().any(|own| own == text("type"));
+        let is_failed = !self.failed || is_attempt && text("outcome") != "delivered";
+        is_type && is_failed
     }
 }
 
@@ -120,7 +150,43 @@ fn summary(data: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
     use serde_json::json;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        tail: TailArguments,
+    }
+
+    #[test]
+    fn what_passes_is_filtered_by_type_and_failure() {
+        let items = [
+            json!({"seen": "event", "source": "cdr", "type": "cdr"}),
+            json!({"seen": "event", "source": "log", "type": "alarm"}),
+            json!({"seen": "attempt", "type": "cdr", "outcome": "delivered"}),
+            json!({"seen": "attempt", "type": "alarm", "outcome": "refused"}),
+            json!({"seen": "missed", "count": 3}),
+        ];
+        for (arguments, expected) in [
+            (&["tail"][..], &[0, 1, 2, 3, 4][..]),
+            (&["tail", "--type", "alarm"], &[1, 3, 4]),
+            (
+                &["tail", "--type", "alarm", "--type", "cdr"],
+                &[0, 1, 2, 3, 4],
+            ),
+            (&["tail", "--failed"], &[3, 4]),
+            (&["tail", "--failed", "--type", "cdr"], &[4]),
+        ] {
+            let tail = Line::parse_from(arguments).tail;
+            let shown = items
+                .iter()
+                .enumerate()
+                .filter(|(_, item)| tail.wants(item));
+            let shown: Vec<usize> = shown.map(|(at, _)| at).collect();
+            assert_eq!(shown, expected, "{arguments:?}");
+        }
+    }
 
     #[test]
     fn an_item_is_one_line() {
