@@ -83,7 +83,7 @@ fn year_in_front(text: &str, dates: Dates) -> Option<String> {
 /// Reads a time: epoch microseconds (16 digits), milliseconds (13 digits) or seconds (10 digits,
 /// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/` or `-`, one or two digits, an
 /// optional fraction, an optional `AM` or `PM`, and an optional `Z` or `±HH:MM`; or the same with the
-/// month in English letters, see [`in_words`].
+/// month in English letters.
 ///
 /// Nothing, zeros, and a date of zeros mean that the switch has no time to tell: `Ok(None)`.
 ///
