@@ -21,39 +21,107 @@ const PATH_TOKEN_BYTES_MIN: usize = 16;
 /// Stands for what was taken out.
 const HIDDEN: &[u8] = b"***";
 
+/// Longest escape of JSON, in bytes: `\u002B`.
+const ESCAPE_BYTES: usize = 6;
+
 /// Takes the secrets of `endpoint` out of `answer`, the start of what its receiver said.
 pub fn hide_secrets(endpoint: &Endpoint, answer: &mut Vec<u8>) {
     if answer.is_empty() {
         return;
     }
     let is_cut = answer.len() >= ANSWER_START_BYTES;
-    let secrets = secrets(endpoint);
-    for secret in &secrets {
-        while let Some(at) = find(answer, secret) {
-            answer.splice(at..at + secret.len(), HIDDEN.iter().copied());
+    // All is found before any is taken out: one secret may begin within another.
+    let mut is_secret = vec![false; answer.len()];
+    for secret in secrets(endpoint) {
+        for begin in 0..answer.len() {
+            let text = answer.get(begin..).unwrap_or_default();
+            for reading in [Reading::Plain, Reading::Json] {
+                let length = match spelled(text, &secret, reading) {
+                    Spelled::Whole(length) => length,
+                    // The rest of it was cut off.
+                    Spelled::Begun(bytes) if is_cut && bytes >= SECRET_BYTES_MIN => text.len(),
+                    Spelled::Begun(_) | Spelled::Not => 0,
+                };
+                let found = is_secret.iter_mut().skip(begin).take(length);
+                found.for_each(|it| *it = true);
+            }
         }
     }
-    if is_cut {
-        hide_beginning(answer, &secrets);
+    let mut shown = Vec::with_capacity(answer.len());
+    let mut is_hidden = false;
+    for (byte, is_secret) in answer.iter().zip(is_secret) {
+        match (is_secret, is_hidden) {
+            (true, false) => shown.extend_from_slice(HIDDEN),
+            (true, true) => {}
+            (false, _) => shown.push(*byte),
+        }
+        is_hidden = is_secret;
+    }
+    *answer = shown;
+}
+
+/// How a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// As it stands there.
+    Plain,
+    /// As the inside of a string of JSON. What is written as an escape differs from one library
+    /// to the next: PHP does so with `/`, Go with `&`, ASP.NET with `+`.
+    Json,
+}
+
+/// Whether a text begins with a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spelled {
+    /// With all of it, which takes so many bytes there.
+    Whole(usize),
+    /// The text ends within it, after so many bytes of the secret.
+    Begun(usize),
+    /// It does not.
+    Not,
+}
+
+fn spelled(text: &[u8], secret: &[u8], reading: Reading) -> Spelled {
+    let (mut rest, mut missing) = (text, secret);
+    while !missing.is_empty() {
+        let escape = match reading {
+            Reading::Plain => None,
+            Reading::Json => escape(rest),
+        };
+        let mut utf8 = [0; 4];
+        let (spelled, length): (&[u8], usize) = match escape {
+            Some((character, length)) => (character.encode_utf8(&mut utf8).as_bytes(), length),
+            None => (rest.get(..1).unwrap_or_default(), 1),
+        };
+        let is_end = rest.is_empty()
+            || reading == Reading::Json
+                && escape.is_none()
+                && rest.len() < ESCAPE_BYTES
+                && rest.starts_with(b"\\");
+        match missing.strip_prefix(spelled) {
+            _ if is_end => return Spelled::Begun(secret.len() - missing.len()),
+            Some(still_missing) => missing = still_missing,
+            None => return Spelled::Not,
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Spelled::Whole(text.len() - rest.len())
+}
+
+/// The character that `text` begins with when that is an escape, and how many bytes it takes.
+fn escape(text: &[u8]) -> Option<(char, usize)> {
+    match text {
+        [b'\\', b'u', digits @ ..] => {
+            let digits = std::str::from_utf8(digits.get(..4)?).ok()?;
+            let character = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+            Some((character, ESCAPE_BYTES))
+        }
+        [b'\\', byte @ (b'"' | b'\\' | b'/'), ..] => Some((char::from(*byte), 2)),
+        _ => None,
     }
 }
 
-/// Takes out the beginning of a secret whose rest was cut off behind `answer`.
-fn hide_beginning(answer: &mut Vec<u8>, secrets: &[Vec<u8>]) {
-    for secret in secrets {
-        let longest = secret.len().min(answer.len() + 1) - 1;
-        let cut = (SECRET_BYTES_MIN..=longest)
-            .rev()
-            .find(|length| secret.get(..*length).is_some_and(|it| answer.ends_with(it)));
-        if let Some(length) = cut {
-            answer.truncate(answer.len() - length);
-            answer.extend_from_slice(HIDDEN);
-        }
-    }
-}
-
-/// What requests carry or are signed with, in the forms in which it may come back, the longest
-/// first. None is part of what stands for them.
+/// What requests carry or are signed with, in the forms in which it may come back.
 fn secrets(endpoint: &Endpoint) -> Vec<Vec<u8>> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     for secret in endpoint.secret.iter().chain(&endpoint.previous_secret) {
@@ -77,8 +145,9 @@ fn secrets(endpoint: &Endpoint) -> Vec<Vec<u8>> {
     }
     let address = endpoint.url.as_str();
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
-    let values = query.split('&').filter_map(|pair| pair.split_once('='));
-    for (_, value) in values {
+    for pair in query.split('&') {
+        // Of `?TOKEN` all is the token.
+        let value = pair.split_once('=').map_or(pair, |(_, value)| value);
         found.extend(login::decoded(value).map(String::into_bytes));
         found.push(value.as_bytes().to_vec());
     }
@@ -88,25 +157,8 @@ fn secrets(endpoint: &Endpoint) -> Vec<Vec<u8>> {
             .filter(|it| it.len() >= PATH_TOKEN_BYTES_MIN)
             .map(<[u8]>::to_vec),
     );
-    // As PHP writes a slash in JSON.
-    let slashed = found.iter().filter(|it| it.contains(&b'/'));
-    let slashed: Vec<Vec<u8>> = slashed.map(|it| escaped(it)).collect();
-    found.extend(slashed);
     found.retain(|it| it.len() >= SECRET_BYTES_MIN);
-    found.sort_by_key(|it| std::cmp::Reverse(it.len()));
     found
-}
-
-fn escaped(text: &[u8]) -> Vec<u8> {
-    let bytes = text.iter().flat_map(|byte| match byte {
-        b'/' => &b"\\/"[..],
-        other => std::slice::from_ref(other),
-    });
-    bytes.copied().collect()
-}
-
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
 }
 
 #[cfg(test)]
@@ -162,6 +214,49 @@ mod tests {
             "Cannot POST /v1/T0123456789abcdefXYZ/calls",
             "Cannot POST /v1/***/calls",
         );
+    }
+
+    #[test]
+    fn however_json_is_written_a_secret_in_it_is_found() {
+        let secret = "a+b&c<d>'\"\\/=éz";
+        for written in [
+            secret,
+            r#"a\u002Bb\u0026c\u003Cd\u003E\u0027\u0022\\/=\u00E9z"#,
+            r#"a\u002bb\u0026c\u003cd\u003e\u0027\"\\/\u003d\u00e9z"#,
+            r#"a+b&c<d>'\"\\\/=\u00e9z"#,
+            r#"a+b\u0026c\u003cd\u003e'\"\\/=éz"#,
+        ] {
+            let url = Url::parse("https://api.example.com/").unwrap();
+            let mut endpoint = Endpoint::new("billing", url, Profile::Vos3000);
+            endpoint.secret = Some(Secret::verbatim(secret).unwrap());
+            let mut answer = format!("{{\"key\":\"{written}\\n\"}}").into_bytes();
+            hide_secrets(&endpoint, &mut answer);
+            let answer = String::from_utf8_lossy(&answer);
+            assert_eq!(answer, r#"{"key":"***\n"}"#, "{written}");
+        }
+        for (text, reading, expected) in [
+            (r"a\u002", Reading::Json, Spelled::Begun(1)),
+            (r"a\u002", Reading::Plain, Spelled::Not),
+            (r"a\u002Bb", Reading::Json, Spelled::Whole(8)),
+            (r"a\u002Cb", Reading::Json, Spelled::Not),
+            (r"a\ud83d", Reading::Json, Spelled::Not),
+            ("a+", Reading::Json, Spelled::Begun(2)),
+        ] {
+            assert_eq!(
+                spelled(text.as_bytes(), b"a+b", reading),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_secrets_that_share_their_middle_are_both_taken_out() {
+        let url = Url::parse("https://api.example.com/?head-4711&4711-tail").unwrap();
+        let endpoint = Endpoint::new("billing", url, Profile::Vos3000);
+        let mut answer = b"got head-4711-tail?".to_vec();
+        hide_secrets(&endpoint, &mut answer);
+        assert_eq!(answer, b"got ***?");
     }
 
     #[test]
