@@ -5,6 +5,7 @@
 //! taken out of it as soon as it is here.
 
 use super::endpoint::Endpoint;
+use super::link::Proxy;
 use super::login;
 use super::transport::ANSWER_START_BYTES;
 use base64::Engine;
@@ -13,6 +14,11 @@ use base64::engine::general_purpose::STANDARD;
 /// Shortest text that is taken out, in bytes: what is shorter is part of ordinary words too, and
 /// no secret by which anything could be protected.
 const SECRET_BYTES_MIN: usize = 4;
+
+/// Shortest value in the clear of a configuration, in a query or a header of the operator's own,
+/// that is taken for a token, in bytes: `call` and `json` are words that a receiver's answer is
+/// read for.
+const CLEAR_TOKEN_BYTES_MIN: usize = 8;
 
 /// Shortest part of an address's path that is taken for a token, in bytes: names of routes are
 /// shorter, and help whoever has mistyped one.
@@ -58,6 +64,42 @@ pub fn hide_secrets(endpoint: &Endpoint, answer: &mut Vec<u8>) {
         is_hidden = is_secret;
     }
     *answer = shown;
+}
+
+/// Puts the value of a header: a token or a login, behind the name of a scheme or alone.
+fn put_header(value: &str, is_secret: bool, found: &mut Vec<Vec<u8>>) {
+    let is_taken = |text: &str| is_secret || is_token(text, CLEAR_TOKEN_BYTES_MIN);
+    if let Some((scheme, credentials)) = value.split_once(' ') {
+        if scheme.eq_ignore_ascii_case("basic")
+            && let Ok(login) = STANDARD.decode(credentials)
+        {
+            let password = login.splitn(2, |byte| *byte == b':').nth(1);
+            found.extend(password.map(<[u8]>::to_vec));
+            found.push(login);
+            found.push(credentials.as_bytes().to_vec());
+        } else if is_taken(credentials) {
+            found.push(credentials.as_bytes().to_vec());
+        }
+    }
+    if is_taken(value) {
+        found.push(value.as_bytes().to_vec());
+    }
+}
+
+/// Puts a part of an address, as it stands there and decoded, unless it is a word.
+fn put_part(part: &str, bytes_min: usize, found: &mut Vec<Vec<u8>>) {
+    let decoded = login::decoded(part).unwrap_or_else(|_| part.to_string());
+    // The digits of `%20` make no token.
+    if bytes_min == 0 || is_token(&decoded, bytes_min) {
+        found.push(part.as_bytes().to_vec());
+        found.push(decoded.into_bytes());
+    }
+}
+
+/// Whether what somebody wrote in the clear may be a token and no word: a token of any strength
+/// that was drawn by chance has a digit, and words of a path, a site's name, a media type have none.
+fn is_token(text: &str, bytes_min: usize) -> bool {
+    text.len() >= bytes_min && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// How a text is read.
@@ -128,35 +170,26 @@ fn secrets(endpoint: &Endpoint) -> Vec<Vec<u8>> {
         found.push(secret.key().to_vec());
         found.push(STANDARD.encode(secret.key()).into_bytes());
     }
-    let headers = endpoint.headers.iter().map(|it| it.value().to_string());
+    for header in &endpoint.headers {
+        put_header(header.value(), header.is_secret(), &mut found);
+    }
     let proxy = endpoint.link.proxy.as_ref();
-    for value in headers.chain(proxy.and_then(|it| it.authorization())) {
-        if let Some((scheme, credentials)) = value.split_once(' ') {
-            if scheme.eq_ignore_ascii_case("basic")
-                && let Ok(login) = STANDARD.decode(credentials)
-            {
-                let password = login.splitn(2, |byte| *byte == b':').nth(1);
-                found.extend(password.map(<[u8]>::to_vec));
-                found.push(login);
-            }
-            found.push(credentials.as_bytes().to_vec());
-        }
-        found.push(value.into_bytes());
+    if let Some(value) = proxy.and_then(Proxy::authorization) {
+        put_header(&value, true, &mut found);
+    }
+    if let Some(token) = endpoint.url.secret() {
+        put_part(token, 0, &mut found);
     }
     let address = endpoint.url.as_str();
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     for pair in query.split('&') {
         // Of `?TOKEN` all is the token.
         let value = pair.split_once('=').map_or(pair, |(_, value)| value);
-        found.extend(login::decoded(value).map(String::into_bytes));
-        found.push(value.as_bytes().to_vec());
+        put_part(value, CLEAR_TOKEN_BYTES_MIN, &mut found);
     }
-    let parts = path.split('/').skip(3).map(str::as_bytes);
-    found.extend(
-        parts
-            .filter(|it| it.len() >= PATH_TOKEN_BYTES_MIN)
-            .map(<[u8]>::to_vec),
-    );
+    for part in path.split('/').skip(3) {
+        put_part(part, PATH_TOKEN_BYTES_MIN, &mut found);
+    }
     found.retain(|it| it.len() >= SECRET_BYTES_MIN);
     found
 }
@@ -171,15 +204,16 @@ mod tests {
     use crate::delivery::url::Url;
 
     fn endpoint() -> Endpoint {
-        let url = "https://api.example.com/v1/T0123456789abcdefXYZ/calls?token=a%2Fb%20hush";
-        let mut endpoint = Endpoint::new("billing", Url::parse(url).unwrap(), Profile::Vos3000);
+        let url = "https://api.example.com/v1/T0123456789abcdefXYZ/calls?action=call";
+        let url = Url::parse(url).unwrap().with_query("token", "a/b hush");
+        let mut endpoint = Endpoint::new("billing", url, Profile::Vos3000);
         endpoint.secret = Some(Secret::verbatim("sign/with-this").unwrap());
         endpoint.previous_secret = Some(Secret::parse("whsec_c2lnbmVkIGJlZm9yZQ==").unwrap());
         let header = |name, value: &str| OwnHeader::new(name, value).unwrap();
         let login = Login::new("dhaka", "pass:word").unwrap();
         endpoint.headers = vec![
-            header("Authorization", &login.header()),
-            header("X-API-Key", "key-of-the-crm"),
+            header("Authorization", &login.header()).secret(),
+            header("X-API-Key", "key-of-the-crm").secret(),
         ];
         endpoint
     }
@@ -267,6 +301,39 @@ mod tests {
             "key of sign with this",
         ] {
             check(answer, answer);
+        }
+    }
+
+    #[test]
+    fn words_of_an_address_and_of_headers_are_no_secrets_and_tokens_there_are() {
+        let url = "https://api.example.com/switchhook-events/8f14e45fceea167a/api.php\
+                   ?action=call&format=json&site=Dhaka%20north&key=4f2a99c1&caf%E9=x&tok3n-alone";
+        let mut endpoint = Endpoint::new("billing", Url::parse(url).unwrap(), Profile::Vos3000);
+        endpoint.headers = [
+            ("X-Site", "Dhaka"),
+            ("Accept", "application/json"),
+            ("X-Tenant", "42"),
+            ("X-Key", "Token 0123456789"),
+            ("X-Login", "Basic ZGhha2E6aHVzaA=="),
+        ]
+        .map(|(name, value)| OwnHeader::new(name, value).unwrap())
+        .into();
+        for (answer, expected) in [
+            ("no such call in json", "no such call in json"),
+            (
+                "Dhaka is no site, Dhaka%20north too",
+                "Dhaka is no site, Dhaka%20north too",
+            ),
+            ("send application/json", "send application/json"),
+            ("/switchhook-events/ for 42", "/switchhook-events/ for 42"),
+            ("/8f14e45fceea167a/api.php", "/***/api.php"),
+            ("key 4f2a99c1, tok3n-alone", "key ***, ***"),
+            ("0123456789 or Token 0123456789", "*** or ***"),
+            ("hush of dhaka:hush", "*** of ***"),
+        ] {
+            let mut bytes = answer.as_bytes().to_vec();
+            hide_secrets(&endpoint, &mut bytes);
+            assert_eq!(String::from_utf8_lossy(&bytes), expected, "{answer}");
         }
     }
 
