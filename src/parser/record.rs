@@ -274,7 +274,7 @@ impl Scratch {
         let mut fields = self.fields.iter();
         for (index, column) in layout.columns.iter().enumerate() {
             let text = trimmed(fields.next().unwrap_or_default());
-            let value = if format.nothing.iter().any(|nothing| text == nothing) {
+            let value = if format.is_nothing(text) {
                 Ok(Value::Nothing)
             } else if let Some(date) = &column.date {
                 let told = self.dated(format, layout, column, date, zone);
@@ -347,9 +347,11 @@ impl Scratch {
             let place = layout.columns.iter().position(|column| column.name == name);
             place.map_or("", |index| trimmed(self.fields.get(index)))
         };
-        match (text(date), text(&column.name)) {
-            ("", _) | (_, "") => Ok(None),
-            (day, hour) => time::shown(&format!("{day} {hour}"), format.dates),
+        let (day, hour) = (text(date), text(&column.name));
+        let is_missing = |part: &str| part.is_empty() || format.is_nothing(part);
+        match is_missing(day) || is_missing(hour) {
+            true => Ok(None),
+            false => time::shown(&format!("{day} {hour}"), format.dates),
         }
     }
 }

@@ -684,3 +684,35 @@ fn a_call_over_midnight_ends_on_the_day_after_the_one_in_its_row() {
         assert_eq!(dated(zone, "", row), expected, "{row}");
     }
 }
+
+#[test]
+fn a_day_or_an_hour_that_says_nothing_is_no_time() {
+    let answered = "2026-04-10T14:00:00Z - 2026-04-10T14:01:00Z at 2026-04-10T14:01:00Z for 60";
+    for hour in ["", " ", "NULL", " -- "] {
+        let row = format!("10/04/2026,14:00:00,{hour},14:01:00");
+        let told = dated("UTC", "\"NULL\", \"--\"", &row);
+        assert_eq!(told, answered, "{hour:?}");
+    }
+    // With no beginning, nothing tells that midnight came between.
+    assert_eq!(
+        dated("UTC", "\"NULL\"", "10/04/2026,NULL,NULL,00:03:00"),
+        "- - 2026-04-10T00:03:00Z at 2026-04-10T00:03:00Z for null"
+    );
+    // Some write an hour of zeros for a call that nobody answered.
+    assert_eq!(
+        dated(
+            "UTC",
+            "\"00:00:00\"",
+            "10/04/2026,14:00:00,00:00:00,14:01:00"
+        ),
+        answered
+    );
+    let untimed = Reject::row(Problem::MissingTime).to_string();
+    for day in ["", "NULL"] {
+        let row = format!("{day},14:00:00,NULL,14:01:00");
+        assert_eq!(dated("UTC", "\"NULL\"", &row), untimed, "{day:?}");
+    }
+    // What is neither is still no time.
+    let told = dated("UTC", "\"NULL\"", "10/04/2026,14:00:00,nil,14:01:00");
+    assert!(told.contains("field 3 (answer)"), "{told}");
+}
