@@ -133,7 +133,7 @@ fn a_file_of_another_release_gets_a_list_of_columns_that_reads_it() {
 fn files_of_other_makes_get_a_source_that_reads_every_row_and_finds_the_numbers() {
     let cucm = "\"cdrRecordType\",\"dateTimeOrigination\",\"callingPartyNumber\",\"finalCalledPartyNumber\",\"dateTimeConnect\",\"dateTimeDisconnect\",\"pkid\",\"duration\"\nINTEGER,INTEGER,VARCHAR(50),VARCHAR(50),INTEGER,INTEGER,UNIQUEIDENTIFIER,INTEGER\n";
     let row = |form: &dyn Fn(u32) -> String| (10..30).map(form).collect::<String>();
-    let cases: [(String, &[&str]); 9] = [
+    let cases: [(String, &[&str]); 10] = [
         (
             "Date,Time,Caller,Callee,Duration\n".to_string()
                 + &row(&|n| {
@@ -197,6 +197,15 @@ fn files_of_other_makes_get_a_source_that_reads_every_row_and_finds_the_numbers(
             row(&|n| {
                 format!(
                     "\"x \"y\" z\",\"12025550101\",\"4420794601{n}\",\"2026-04-10 14:27:{n}\",\"2026-04-10 14:28:{n}\"\n"
+                )
+            }),
+            &["quoting = \"lenient\""],
+        ),
+        (
+            row(&|n| {
+                let name = if n == 17 { "Ann \"Bo\" Lee" } else { "Ann Lee" };
+                format!(
+                    "\"{name}\",\"12025550101\",\"4420794601{n}\",\"2026-04-10 14:27:{n}\",\"2026-04-10 14:28:{n}\"\n"
                 )
             }),
             &["quoting = \"lenient\""],

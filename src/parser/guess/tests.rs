@@ -387,3 +387,25 @@ fn names_that_differ_in_case_alone_are_proposed_as_a_format_wants_them() {
 fn objects_without_members_are_no_rows() {
     assert!(guess(sample(b"{}\n{}\n", "x"), &TimeZone::UTC).is_none());
 }
+
+#[test]
+fn one_row_with_quotes_inside_is_enough_for_lenient_quoting() {
+    let row = |n: u32| {
+        let name = match n {
+            17 => "Ann \"Bo\" Lee",
+            _ => "Ann Lee",
+        };
+        format!(
+            "\"{name}\",\"12025550101\",\"4420794601{n}\",\"2026-04-10 14:27:{n}\",\"2026-04-10 14:28:{n}\"\n"
+        )
+    };
+    let rows: String = (10..30).map(row).collect();
+    let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    assert_eq!(found.table.quoting.as_deref(), Some("lenient"));
+    assert_eq!(guessed(&rows).1, 20);
+    // A row that no quoting reads is no reason for it.
+    let rows = rows.replace("\"Ann \"Bo\" Lee\",", "\"Ann");
+    let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    let quoting = (found.table.quote.as_deref(), found.table.quoting.as_deref());
+    assert_eq!(quoting, (Some("\""), None));
+}
