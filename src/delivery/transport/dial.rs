@@ -102,11 +102,6 @@ impl Dialler {
         }
     }
 
-    /// Has no connection that is open now used for another request.
-    pub(super) fn doubt(&self) {
-        self.target.trust.lose();
-    }
-
     /// Until when the receiver's certificate will verify, as far as that is known.
     pub(super) fn valid_until(&self) -> Option<UnixMs> {
         self.target.validity.until()

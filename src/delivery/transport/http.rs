@@ -248,12 +248,6 @@ impl Transport for HttpTransport {
             }),
             Err(error) => {
                 let trouble = trouble(error);
-                if matches!(
-                    trouble.class,
-                    TroubleClass::Timeout(Phase::Send | Phase::Answer)
-                ) {
-                    self.dialler.doubt();
-                }
                 Answer::Trouble(Trouble { elapsed, ..trouble })
             }
         }

@@ -542,6 +542,46 @@ fn of_many_idle_connections_that_a_firewall_forgot_one_is_tried_and_no_other() {
 }
 
 #[test]
+fn a_receiver_that_hangs_at_times_keeps_the_connections_that_answer() {
+    const OPEN: usize = 3;
+    let together = Arc::new(Barrier::new(OPEN));
+    // The first connection answers once and then never; the others go on.
+    let listener = Listener::new(move |number, mut stream| {
+        for request in 0.. {
+            if read_request(&mut stream).is_none() {
+                return;
+            }
+            together.wait();
+            if number > 0 || request == 0 {
+                stream.write_all(OK).unwrap();
+            }
+        }
+    });
+    let url = format!("http://127.0.0.1:{}/", listener.port);
+    let transport = transport(&url, |endpoint| {
+        endpoint.timeout = Duration::from_millis(500);
+    });
+    let all_at_once = || {
+        thread::scope(|scope| {
+            let sent: Vec<_> = (0..OPEN)
+                .map(|_| scope.spawn(|| send(&transport)))
+                .collect();
+            let answers = sent.into_iter().map(|sent| sent.join().unwrap());
+            answers
+                .filter(|answer| matches!(answer, Answer::Status(_)))
+                .count()
+        })
+    };
+    assert_eq!(all_at_once(), OPEN);
+    assert_eq!(all_at_once(), OPEN - 1);
+    // In the place of the one that hung, and of no other.
+    for _ in 0..3 {
+        assert_eq!(all_at_once(), OPEN);
+    }
+    assert_eq!(listener.accepted(), OPEN + 1);
+}
+
+#[test]
 fn a_connection_idle_for_too_long_is_replaced() {
     let listener = Listener::answering(OK);
     let transport = transport(

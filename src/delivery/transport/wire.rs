@@ -132,8 +132,22 @@ impl Wire {
     fn send(&mut self, began: Instant, now: Instant, left: Duration) -> Result<(), ureq::Error> {
         let span = self.limits.span_since(Phase::Send, now - began, left);
         self.socket.end_within(span.within, now);
-        self.flush()
-            .map_err(|error| named(error, span, "the request was not taken"))
+        let sent = self.flush();
+        self.note_silence(&sent, began);
+        sent.map_err(|error| named(error, span, "the request was not taken"))
+    }
+
+    /// A connection that does not take a request, or does not answer it, leads nowhere any more.
+    fn note_silence<T>(&self, result: &io::Result<T>, sent: Instant) {
+        let is_late = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+            )
+        };
+        if result.as_ref().is_err_and(is_late) {
+            self.trust.was_silent(sent);
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -236,7 +250,14 @@ impl Transport for Wire {
             ),
         };
         self.socket.end_within(span.within, now);
-        let amount = self.fill().map_err(|error| named(error, span, what))?;
+        let filled = self.fill();
+        if let Exchange::Sent(sent, 0) = self.exchange {
+            self.note_silence(&filled, sent);
+        }
+        let amount = filled.map_err(|error| named(error, span, what))?;
+        if amount > 0 {
+            self.trust.heard();
+        }
         self.buffers.input_appended(amount);
         if let Exchange::Sent(_, received) = &mut self.exchange {
             *received += amount;
