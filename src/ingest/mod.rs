@@ -504,8 +504,9 @@ impl Ingest {
         self.feeds
             .retain(|following| !removed(&following.feed.name));
         // One that was changed is as silent as it was; one that is new is so from now on.
-        let before = self.lately.extract_if(.., |name, _| removed(name));
-        let before: BySource = before.collect();
+        let lately = std::mem::take(&mut self.lately).into_iter();
+        let (before, kept): (BySource, BySource) = lately.partition(|(name, _)| removed(name));
+        self.lately = kept;
         for feed in &added {
             let before = before.get(&feed.name);
             let name = Arc::clone(&feed.name);
