@@ -523,10 +523,10 @@ impl Source {
             return;
         };
         if let Some(gone) = self.files.get_mut(&of)
-            && gone.owed.is_some()
+            && let Some(owed) = &mut gone.owed
             && length.is_some_and(|length| length < gone.size)
         {
-            gone.goes_on_in = Some(heir);
+            owed.goes_on_in = Some(heir);
             return;
         }
         self.forget_elder(of);
@@ -585,7 +585,8 @@ impl Source {
             position.offset == 0
                 && newcomers.any(|newcomer| newcomer.may_be(path, size, is_elsewhere))
         };
-        let heirs = self.files.values().filter_map(|known| known.goes_on_in);
+        let owed = self.files.values().filter_map(|known| known.owed);
+        let heirs = owed.filter_map(|owed| owed.goes_on_in);
         let size_of = |heir| Some((heir, self.files.get(&heir)?.size));
         let heirs: HashMap<FileKey, u64> = heirs.filter_map(size_of).collect();
         let is_owed = |known: &Known| known.owed.is_some_and(|owed| owed.was_down);
@@ -627,12 +628,13 @@ impl Source {
                 bytes,
                 cause,
                 was_down,
+                goes_on_in,
                 ..
             }) = due
                 && !is_read_whole(&known.position, &known.path, known.size)
                 && !(was_down && is_replaced(&known.position, &known.path, known.size))
             {
-                let heir = known.goes_on_in.and_then(|heir| heirs.get(&heir));
+                let heir = goes_on_in.and_then(|heir| heirs.get(&heir));
                 let from = heir.map_or(0, |&size| size.max(known.position.offset));
                 let bytes = bytes.min(known.size.saturating_sub(from));
                 if bytes == 0 {

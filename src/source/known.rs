@@ -89,8 +89,6 @@ pub struct Known {
     pub owed: Option<Owed>,
     /// So far its bytes are in the file that has taken its name too.
     pub saved_up_to: u64,
-    /// The file that goes on where this one was read to, but was shorter when it was found.
-    pub goes_on_in: Option<FileKey>,
     /// When the queue was last asked to keep what there is to be read in it, beside a position that
     /// did not move; by the clock of the looks.
     pub kept_at: UnixMs,
@@ -110,6 +108,8 @@ pub struct Owed {
     /// It was lost while the agent was not running: it was never there to be compared with what has
     /// its name now.
     pub was_down: bool,
+    /// The file that goes on where this one was read to, but was shorter when it was found.
+    pub goes_on_in: Option<FileKey>,
 }
 
 /// The file that another one is a copy of.
@@ -321,7 +321,6 @@ impl Known {
             behind_since: None,
             owed: None,
             saved_up_to: 0,
-            goes_on_in: None,
             kept_at: UnixMs::default(),
             position,
         }
@@ -602,6 +601,7 @@ impl Known {
             self.position.life.saturating_add(1),
         );
         self.size_before = self.size;
+        self.saved_up_to = 0;
         self.forget_copies();
         self.rewind();
     }

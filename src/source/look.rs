@@ -402,6 +402,7 @@ impl Source {
             since: self.looked_at,
             cause,
             was_down: known.presence == Presence::Remembered,
+            goes_on_in: None,
         });
         self.untold.changes.push(Change::Vanished {
             path: Arc::clone(&known.path),

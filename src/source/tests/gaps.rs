@@ -325,3 +325,26 @@ fn a_copy_under_the_inode_of_another_known_file_goes_on_where_the_one_before_it_
         }
     }
 }
+
+#[test]
+fn what_was_saved_of_a_file_says_nothing_of_another_under_its_inode() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..9) + "9|half of a r");
+    fs::hard_link(scene.path("cdr.txt"), scene.path("elsewhere")).unwrap();
+    assert_eq!(scene.follow().len(), 9);
+    scene.append("longer", rows(0..9) + "9|half of a row\n");
+    scene.rename("longer", "cdr.txt");
+    assert_eq!(settle(&mut scene).len(), 1);
+    scene.close_all();
+    scene.look();
+    assert_eq!(gaps(&mut scene), [""; 0], "all of it is in the longer one");
+    // A file in the place of a deleted one, with its inode and less in it.
+    scene.rewrite("elsewhere", &rows(50..53));
+    scene.rename("elsewhere", "small.txt");
+    scene.look_well();
+    scene.close_all();
+    scene.remove("small.txt");
+    settle(&mut scene);
+    let lost = rows(50..53).len();
+    assert_eq!(gaps(&mut scene), [format!("gap small.txt deleted {lost}")]);
+}
