@@ -81,7 +81,8 @@ pub struct Known {
     /// About how many bytes were written and cut off unseen before it last changed, if it was cut
     /// off then.
     pub unseen_before: u64,
-    /// Since when nothing names it although it is open.
+    /// Since when nothing names it although it is open, or was left with something to be read by an
+    /// earlier run.
     pub unlisted_since: Option<UnixMs>,
     /// Since when there has been something to read all the time.
     pub behind_since: Option<UnixMs>,

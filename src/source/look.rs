@@ -13,8 +13,9 @@ use super::{Change, FileKey, FilePosition, Gap, GapCause, Looked};
 use super::{Rewrite, Source, SourceError, Start, start};
 use crate::clock::UnixMs;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -253,6 +254,7 @@ impl Source {
             (known.listed_in != look && !hidden.hides(&known.path)).then_some(*key)
         };
         let missed: Vec<FileKey> = self.files.iter().filter_map(missed).collect();
+        let directories = self.directories_of_waiting(&missed);
         for key in missed {
             if left_out.contains(&key) {
                 self.leave_out(key);
@@ -269,8 +271,58 @@ impl Source {
                 }
                 // An agent that is started before a disk is mounted has lost nothing yet.
                 Some((1.., Presence::Remembered)) if !found_any => {}
+                Some((1.., Presence::Remembered)) => self.miss_waiting(key, &directories),
                 _ => self.lose(key, GapCause::Deleted),
             }
+        }
+    }
+
+    /// The directories in which this look listed something; none where no file is among `missed`
+    /// that an earlier run left with something to be read.
+    fn directories_of_waiting(&self, missed: &[FileKey]) -> HashSet<PathBuf> {
+        let waits = |known: &Known| {
+            known.presence == Presence::Remembered && known.position.unread_bytes > 0
+        };
+        let mut directories = HashSet::new();
+        if !missed
+            .iter()
+            .filter_map(|key| self.files.get(key))
+            .any(waits)
+        {
+            return directories;
+        }
+        let listed = self.files.values();
+        let listed = listed.filter(|known| known.listed_in == self.looks);
+        for directory in listed.filter_map(|known| known.path.parent()) {
+            if !directories.contains(directory) {
+                directories.insert(directory.to_owned());
+            }
+        }
+        directories
+    }
+
+    /// An earlier run left something to be read in the file, and this look did not list it. It is
+    /// no loss if it is still there: then `files`, `exclude` or `rotated` do not name it any more.
+    /// Where its directory is away or empty, its disk may only be mounted later than others.
+    fn miss_waiting(&mut self, key: FileKey, directories: &HashSet<PathBuf>) {
+        let (look, now) = (self.looks, self.looked_at);
+        let Some(known) = self.files.get_mut(&key) else {
+            return;
+        };
+        let meta = fs::metadata(&known.path);
+        let is_there = meta.is_ok_and(|meta| listing::key_of(&meta) == key);
+        let is_in_sight = known
+            .path
+            .parent()
+            .is_some_and(|directory| directories.contains(directory));
+        let since = *known.unlisted_since.get_or_insert(now);
+        let is_over = now.since(since) >= GONE_KEPT.0 && look >= u64::from(GONE_KEPT.1);
+        if !is_there && !is_in_sight && !is_over {
+            return;
+        }
+        self.lose(key, GapCause::Deleted);
+        if is_there && let Some(known) = self.files.get_mut(&key) {
+            known.owed = None;
         }
     }
 

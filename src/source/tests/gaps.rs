@@ -348,3 +348,70 @@ fn what_was_saved_of_a_file_says_nothing_of_another_under_its_inode() {
     let lost = rows(50..53).len();
     assert_eq!(gaps(&mut scene), [format!("gap small.txt deleted {lost}")]);
 }
+
+#[test]
+fn a_file_that_the_configuration_names_no_more_is_not_lost_though_it_waited_to_be_read() {
+    let exclude: fn(&mut Settings) = |settings| settings.exclude = vec!["b.txt*".to_owned()];
+    let rotated: fn(&mut Settings) = |settings| settings.rotated = Rotated::Given(Vec::new());
+    let files: fn(&mut Settings) = |settings| {
+        let glob = settings.files[0].replace("*.txt", "a*.txt");
+        settings.files = vec![glob];
+    };
+    for (what, name, narrow) in [
+        ("files", "b.txt", files),
+        ("exclude", "b.txt", exclude),
+        ("rotated", "b.txt.1", rotated),
+    ] {
+        let mut scene = Scene::with(|settings| {
+            settings.files[0].pop();
+        });
+        scene.append("a.txt", rows(0..400));
+        scene.append(name, rows(500..900));
+        scene.look_well();
+        scene.wait(5);
+        assert_eq!(scene.look().positions.len(), 2, "{what}: both wait");
+        narrow(&mut scene.settings);
+        scene.restart();
+        scene.changes();
+        assert_eq!(settle(&mut scene).len(), 400, "{what}");
+        assert_eq!(gaps(&mut scene), [""; 0], "{what}");
+        let kept = scene.positions.values().map(|kept| kept.unread_bytes);
+        assert_eq!(kept.sum::<u64>(), 0, "{what}: nothing is owed any more");
+        scene.restart();
+        settle(&mut scene);
+        assert_eq!(gaps(&mut scene), [""; 0], "{what}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_mounted_later_than_another_has_lost_nothing_for_an_hour() {
+    for (is_empty, comes_back) in [(false, true), (true, true), (true, false)] {
+        let mut scene = Scene::with(|settings| {
+            let late = settings.files[0].replace("*.txt*", "late/*.txt");
+            settings.files.push(late);
+        });
+        scene.append("other.txt", "");
+        fs::create_dir(scene.path("late")).unwrap();
+        scene.append("late/cdr.txt", rows(0..400));
+        let unread = rows(0..400).len() - read_some(&mut scene);
+        scene.rename("late", "elsewhere");
+        if is_empty {
+            fs::create_dir(scene.path("late")).unwrap();
+        }
+        scene.restart();
+        scene.changes();
+        settle(&mut scene);
+        scene.wait(3_000);
+        settle(&mut scene);
+        assert_eq!(gaps(&mut scene), [""; 0]);
+        if comes_back {
+            scene.rename("elsewhere", "late");
+            assert!(settle(&mut scene).len() > 100);
+            assert_eq!(gaps(&mut scene), [""; 0]);
+        } else {
+            scene.wait(600);
+            settle(&mut scene);
+            assert_eq!(gaps(&mut scene), [format!("gap cdr.txt deleted {unread}")]);
+        }
+    }
+}
