@@ -415,3 +415,30 @@ fn a_directory_that_is_mounted_later_than_another_has_lost_nothing_for_an_hour()
         }
     }
 }
+
+#[test]
+fn thousands_of_files_copied_and_cut_off_before_they_were_read_cost_a_look_no_more_than_others() {
+    const FILES: usize = 1_500;
+    let mut scene = Scene::new();
+    for n in 0..FILES {
+        scene.append(&format!("cdr{n}.txt"), row(n));
+    }
+    let mut took = Vec::new();
+    let mut look = |scene: &mut Scene| {
+        let began = std::time::Instant::now();
+        scene.wait(1);
+        scene.look();
+        took.push(began.elapsed());
+    };
+    look(&mut scene);
+    for n in 0..FILES {
+        scene.copytruncate(&format!("cdr{n}.txt"), &format!("cdr{n}.txt.1"), "");
+    }
+    for _ in 0..20 {
+        look(&mut scene);
+    }
+    assert_eq!(gaps(&mut scene), [""; 0]);
+    assert_eq!(scene.drain().len(), FILES);
+    let most = took.iter().max().unwrap();
+    assert!(*most < Duration::from_secs(10), "{took:?}");
+}
