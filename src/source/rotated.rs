@@ -51,14 +51,21 @@ pub fn beginnings(of: &Path) -> impl Iterator<Item = Vec<u8>> {
         .flatten()
 }
 
-/// Whether `path` is that of a generation of the file that was at `of`, or the same. Where
-/// generations `are_elsewhere`, only their names say it.
+/// Whether `path` is that of a generation of the file that was at `of`, or the same. Where the
+/// configuration says that generations `are_elsewhere`, any name that begins with that of the file
+/// says it, and the directory does not.
 pub fn is_generation(path: &Path, of: &Path, are_elsewhere: bool) -> bool {
     let (Some(name), Some(of_name)) = (path.file_name(), of.file_name()) else {
         return false;
     };
     if !are_elsewhere && path.parent() != of.parent() {
         return false;
+    }
+    let begins_so = name
+        .as_encoded_bytes()
+        .starts_with(of_name.as_encoded_bytes());
+    if are_elsewhere && begins_so {
+        return true;
     }
     let is_named_so = |pattern: String| {
         let pattern = Pattern::new(&pattern);
@@ -104,6 +111,9 @@ mod tests {
             ("/a/b/cdr1.csv.1", "/a/b/cdr1", false, false),
             ("/a/b/old/cdr.csv.1", "/a/b/cdr.csv", false, false),
             ("/a/b/old/cdr.csv.1", "/a/b/cdr.csv", true, true),
+            ("/a/b/cdr.csv.old", "/a/b/cdr.csv", false, false),
+            ("/a/b/cdr.csv.old", "/a/b/cdr.csv", true, true),
+            ("/a/b/cdr.old", "/a/b/cdr.csv", true, false),
             ("/a/b/old/other.csv.1", "/a/b/cdr.csv", true, false),
         ] {
             let (path, of) = (Path::new(path), Path::new(of));

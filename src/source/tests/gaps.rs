@@ -442,3 +442,16 @@ fn thousands_of_files_copied_and_cut_off_before_they_were_read_cost_a_look_no_mo
     let most = took.iter().max().unwrap();
     assert!(*most < Duration::from_secs(10), "{took:?}");
 }
+
+#[test]
+fn a_copy_with_a_name_of_the_configurations_own_is_taken_for_what_was_cut_off_unread() {
+    let mut scene = Scene::with(|settings| {
+        settings.files[0].pop();
+        settings.rotated = Rotated::Given(vec![format!("{}.old", settings.files[0])]);
+    });
+    scene.append("cdr.txt", rows(0..9));
+    scene.look();
+    scene.copytruncate("cdr.txt", "cdr.txt.old", "");
+    assert_eq!(settle(&mut scene).len(), 9);
+    assert_eq!(gaps(&mut scene), [""; 0]);
+}
