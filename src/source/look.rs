@@ -75,9 +75,10 @@ impl Source {
             false => self.unplaced_under.still(&listing.hidden),
         };
         self.miss(found_any, &listing.hidden, &listing.left_out);
+        // Where descriptors run out, the next look that has some compares them.
+        self.reborn.append(&mut new);
         self.settle_doubts()?;
-        new.append(&mut self.reborn);
-        self.compare_successors(&new);
+        self.compare_successors();
         self.take_back_lives()?;
         self.settle_strangers()?;
         self.tell_gaps(found_any);
@@ -223,8 +224,9 @@ impl Source {
 
     /// Has the new files compared that have the name of one that is gone, or is another file under
     /// its inode by now: an editor saves a file by putting another in its place. A new file may be
-    /// under an inode that was known.
-    fn compare_successors(&mut self, new: &[FileKey]) {
+    /// under an inode that was known. One of which rows were handed out meanwhile is left as it is.
+    fn compare_successors(&mut self) {
+        let new = std::mem::take(&mut self.reborn);
         if new.is_empty() {
             return;
         }
@@ -237,7 +239,8 @@ impl Source {
         let over = self.pasts.iter().map(|past| &past.path);
         let gone: HashSet<Arc<Path>> = gone.chain(over).cloned().collect();
         for key in new {
-            if let Some(known) = self.files.get_mut(key)
+            if let Some(known) = self.files.get_mut(&key)
+                && known.position.offset == 0
                 && gone.contains(&known.path)
             {
                 known.raise(Standing::Stranger);

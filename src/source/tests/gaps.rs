@@ -455,3 +455,43 @@ fn a_copy_with_a_name_of_the_configurations_own_is_taken_for_what_was_cut_off_un
     assert_eq!(settle(&mut scene).len(), 9);
     assert_eq!(gaps(&mut scene), [""; 0]);
 }
+
+#[test]
+fn a_file_that_has_replaced_another_while_descriptors_were_out_goes_on_where_that_was() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const ALONE: &str = "SWITCHHOOK_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        // The limit is that of the process, and of every test in it.
+        let name = std::thread::current().name().unwrap().to_owned();
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = alone.args(["--exact", &name]).env(ALONE, "1").output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("1 passed"), "{said}");
+        return;
+    }
+    let mut scene = Scene::with(|settings| {
+        // Whole names cost the listing no descriptor.
+        let names = ["cdr.txt", "other.txt"];
+        settings.files = names
+            .map(|name| settings.files[0].replace("*.txt*", name))
+            .into();
+        settings.rotated = Rotated::Given(Vec::new());
+    });
+    scene.append("cdr.txt", rows(0..9));
+    scene.append("other.txt", rows(50..60));
+    assert_eq!(scene.follow().len(), 19);
+    scene.close_all();
+    scene.append("elsewhere", rows(0..12));
+    scene.rename("elsewhere", "cdr.txt");
+    scene.rewrite("other.txt", &rows(70..72));
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+    let looked = scene.source.look(scene.now);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    assert!(matches!(looked, Err(SourceError::Exhausted(_))));
+    let lines = settle(&mut scene);
+    assert_eq!(lines.len(), 3 + 2, "{lines:?}");
+    assert_eq!(gaps(&mut scene), [""; 0]);
+}
