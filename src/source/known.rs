@@ -331,7 +331,7 @@ impl Known {
     pub fn kept(&mut self) -> FilePosition {
         self.position.unread_bytes = match self.saved_up_to >= self.size {
             true => 0,
-            false => self.unread_bytes(),
+            false => self.unread_beyond_hole(),
         };
         self.position.clone()
     }
@@ -418,7 +418,9 @@ impl Known {
         }
         // What it was a copy of says nothing about another file under its inode.
         self.copy_of = None;
-        self.unread_before = match was_remembered {
+        // Of a file of which nothing was read, it may have been room made ahead that was trimmed since.
+        let may_be_trimmed = self.position.offset == 0 && found.size > 0;
+        self.unread_before = match was_remembered && !may_be_trimmed {
             true => Some(self.unread_bytes()).filter(|&bytes| bytes > 0),
             false => None,
         };
@@ -542,6 +544,15 @@ impl Known {
     /// Bytes that are there but not consumed.
     pub fn unread_bytes(&self) -> u64 {
         self.size.saturating_sub(self.position.offset)
+    }
+
+    /// The same without what is known to be a hole: room that a writer has made ahead is no loss.
+    pub fn unread_beyond_hole(&self) -> u64 {
+        let hole = self
+            .skipping
+            .filter(|skipping| skipping.what == Skipped::Hole);
+        self.unread_bytes()
+            .saturating_sub(hole.map_or(0, |hole| hole.bytes))
     }
 
     /// Moves the position on by `bytes` in which `lines` lines end; `before` are the last bytes

@@ -444,7 +444,7 @@ impl Source {
             return;
         };
         let unread_bytes = match known.presence {
-            Presence::Listed | Presence::Unlisted => Some(known.unread_bytes()),
+            Presence::Listed | Presence::Unlisted => Some(known.unread_beyond_hole()),
             // Of what came after the agent had ended nobody knows.
             Presence::Remembered => Some(known.unread_bytes()).filter(|&bytes| bytes > 0),
             Presence::Gone { .. } => None,
@@ -823,7 +823,7 @@ impl Source {
             let waits = known
                 .behind_since
                 .is_some_and(|since| now.since(since) >= KEPT_UNREAD_AFTER);
-            let is_new = known.unread_bytes() != known.position.unread_bytes
+            let is_new = known.unread_beyond_hole() != known.position.unread_bytes
                 && known.saved_up_to < known.size;
             let is_due = now.since(known.kept_at) >= KEPT_UNREAD_EVERY || now < known.kept_at;
             let is_plain = known.packed_bytes.is_none();

@@ -495,3 +495,42 @@ fn a_file_that_has_replaced_another_while_descriptors_were_out_goes_on_where_tha
     assert_eq!(lines.len(), 3 + 2, "{lines:?}");
     assert_eq!(gaps(&mut scene), [""; 0]);
 }
+
+#[test]
+fn room_that_a_writer_made_ahead_and_trimmed_while_the_agent_was_down_is_no_gap() {
+    for (is_read, left) in [(false, 3), (true, 3), (true, 0)] {
+        let mut scene = Scene::new();
+        scene.append("other.txt", "");
+        scene.append("cdr.txt", "").set_len(1 << 20).unwrap();
+        scene.look();
+        scene.wait(5);
+        scene.look();
+        let kept = |scene: &Scene| scene.positions.values().map(|kept| kept.unread_bytes).max();
+        assert_eq!(kept(&scene), Some(1 << 20), "it may be rows");
+        if is_read {
+            assert_eq!(scene.drain(), [""; 0]);
+            scene.wait(60);
+            scene.look();
+            assert_eq!(kept(&scene), Some(0), "it is a hole");
+        }
+        scene.rewrite("cdr.txt", &rows(0..left));
+        scene.restart();
+        assert_eq!(settle(&mut scene).len(), left);
+        assert_eq!(gaps(&mut scene), [""; 0], "{is_read} {left}");
+    }
+}
+
+#[test]
+fn a_file_emptied_while_the_agent_was_down_before_anything_of_it_was_read_is_told() {
+    let mut scene = Scene::new();
+    scene.append("other.txt", "");
+    scene.append("cdr.txt", rows(0..9));
+    scene.look();
+    scene.wait(5);
+    scene.look();
+    scene.rewrite("cdr.txt", "");
+    scene.restart();
+    settle(&mut scene);
+    let lost = rows(0..9).len();
+    assert_eq!(gaps(&mut scene), [format!("gap cdr.txt truncated {lost}")]);
+}
