@@ -76,7 +76,7 @@ pub fn access(table: &EndpointTable, place: &mut Place<'_>) -> Access {
     if let Some((key, value)) = authorization(table, login, place) {
         shown.authorization = Some(key);
         match OwnHeader::new(AUTHORIZATION, &value) {
-            Ok(header) => headers.push(header),
+            Ok(header) => headers.push(header.secret()),
             Err(error) => place.problem(key, written(table, key), error.to_string()),
         }
     }
@@ -301,13 +301,19 @@ fn header(
             "{key} makes this header already; keep one of the two"
         ));
     }
-    let text = match value {
-        toml::Value::String(text) => text.clone(),
+    let (text, is_file) = match value {
+        toml::Value::String(text) => (text.clone(), false),
         toml::Value::Table(table) => match (table.len(), table.get("file")) {
-            (1, Some(toml::Value::String(path))) => secret::text_of(&place.resolve(path))?,
+            (1, Some(toml::Value::String(path))) => (secret::text_of(&place.resolve(path))?, true),
             _ => return Err("a table here has one key; write { file = \"/etc/…\" }".to_string()),
         },
         _ => return Err("write a text, or { file = \"/etc/…\" }".to_string()),
     };
-    OwnHeader::new(name, &text).map_err(|error| error.to_string())
+    let header = OwnHeader::new(name, &text).map_err(|error| error.to_string())?;
+    let is_login = name.eq_ignore_ascii_case(AUTHORIZATION);
+    Ok(if is_file || is_login {
+        header.secret()
+    } else {
+        header
+    })
 }

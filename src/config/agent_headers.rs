@@ -9,6 +9,9 @@ const LIKE: &str = "{ id = \"X-Request-Id\", node = \"off\" }";
 
 const OFF: &str = "off";
 
+/// What every request has, beside the names that nobody can give a header.
+const ALWAYS_SENT: [&str; 3] = ["Content-Type", "User-Agent", "Accept-Encoding"];
+
 /// Reads the key into `endpoint`, whose signature and own headers are there, and notes where two
 /// headers would have one name: receivers do not agree on which of the two counts.
 pub fn agent_headers(table: &EndpointTable, endpoint: &mut Endpoint, place: &mut Place<'_>) {
@@ -18,11 +21,34 @@ pub fn agent_headers(table: &EndpointTable, endpoint: &mut Endpoint, place: &mut
             Err(what) => place.problem("agent_headers", &table.agent_headers, what),
         }
     }
+    one_of_a_name(table, endpoint, place);
+}
+
+fn one_of_a_name(table: &EndpointTable, endpoint: &Endpoint, place: &mut Place<'_>) {
+    let is_among = |seen: &[&str], name: &str| seen.iter().any(|it| it.eq_ignore_ascii_case(name));
     let scheme = &endpoint.signature;
-    let own = endpoint.headers.iter().map(OwnHeader::name);
-    for name in own.filter(|name| endpoint.secret.is_some() && scheme.makes(name)) {
-        let what = format!("{name:?}: the signature makes this header; leave it out here");
-        place.problem("headers", &table.headers, what);
+    let mut seen = ALWAYS_SENT.to_vec();
+    seen.extend(endpoint.agent_headers.iter().map(|(_, name)| name));
+    for name in scheme.names() {
+        if is_among(&seen, name) {
+            let what = format!("{name:?} is sent already; write another name");
+            place.problem("signature", &table.signature, what);
+        }
+        seen.push(name);
+    }
+    // An operator's header takes the place of what is always sent, and of the agent's.
+    let mut seen = Vec::new();
+    for name in endpoint.headers.iter().map(OwnHeader::name) {
+        if endpoint.secret.is_some() && scheme.makes(name) {
+            let what = format!("{name:?}: the signature makes this header; leave it out here");
+            place.problem("headers", &table.headers, what);
+        } else if is_among(&seen, name) {
+            let what = format!(
+                "{name:?} is here twice, for upper and lower case are one in names of headers; keep one of the two"
+            );
+            place.problem("headers", &table.headers, what);
+        }
+        seen.push(name);
     }
 }
 
@@ -50,7 +76,7 @@ fn read(written: &toml::Value, endpoint: &Endpoint) -> Result<AgentHeaders, Stri
         let checked = OwnHeader::new(name, "").map_err(|error| format!("{name:?}: {error}"))?;
         headers.call(told, Some(checked.name().to_string()));
     }
-    let mut seen = vec!["Content-Type", "User-Agent", "Accept-Encoding"];
+    let mut seen = ALWAYS_SENT.to_vec();
     seen.extend(endpoint.headers.iter().map(OwnHeader::name));
     for (_, name) in headers.iter() {
         if endpoint.signature.makes(name) || seen.iter().any(|it| it.eq_ignore_ascii_case(name)) {

@@ -46,14 +46,22 @@ pub fn problems(status: &Status) -> Vec<String> {
 /// them by itself but their end, after `dead_letters_keep`.
 pub fn undecided(status: &Status) -> Vec<String> {
     let endpoints = status.endpoints.iter().filter(|it| it.dead_letters > 0);
-    let sentence = |it: &EndpointStatus| {
-        let (name, count) = (&it.name, it.dead_letters);
-        let events = if count == 1 { "event" } else { "events" };
-        format!(
-            "endpoint {name} was not told of {count} {events}, given up; `switchhook dead-letters list --endpoint {name}` says why; then replay or purge them"
-        )
+    endpoints.map(given_up).collect()
+}
+
+fn given_up(endpoint: &EndpointStatus) -> String {
+    let (name, count) = (&endpoint.name, endpoint.dead_letters);
+    let events = if count == 1 { "event" } else { "events" };
+    let then = match endpoint.state.as_str() {
+        "removed" => format!(
+            "it is not in the configuration any more, so nothing can be replayed to it: `switchhook dead-letters purge --endpoint {name}` removes them"
+        ),
+        "disabled" => "then purge them, or replay them once the endpoint is enabled".to_string(),
+        _ => "then replay or purge them".to_string(),
     };
-    endpoints.map(sentence).collect()
+    format!(
+        "endpoint {name} was not told of {count} {events}, given up; `switchhook dead-letters list --endpoint {name}` says why; {then}"
+    )
 }
 
 fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
@@ -142,6 +150,30 @@ mod tests {
             "set aside, Master.csv:14: 20 fields, expected 18; `switchhook formats try",
         ] {
             assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_decided_can_be_done() {
+        for (state, then) in [
+            ("working", "says why; then replay or purge them"),
+            (
+                "disabled",
+                "then purge them, or replay them once the endpoint is enabled",
+            ),
+            (
+                "removed",
+                "`switchhook dead-letters purge --endpoint old-crm` removes them",
+            ),
+        ] {
+            let endpoint = EndpointStatus {
+                name: "old-crm".into(),
+                state: state.into(),
+                dead_letters: 3,
+                ..EndpointStatus::default()
+            };
+            let told = given_up(&endpoint);
+            assert!(told.ends_with(then), "{state}: {told}");
         }
     }
 

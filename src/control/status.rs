@@ -418,7 +418,8 @@ fn source(
 ) -> SourceStatus {
     let last_row_at = lately.and_then(|lately| lately.last_row_at);
     let now = desk.clock.wall();
-    let silent = last_row_at.map_or(desk.uptime(), |at| now.since(at));
+    let silent_since = lately.and_then(Lately::silent_since);
+    let silent = silent_since.map_or(desk.uptime(), |at| now.since(at));
     SourceStatus {
         name: name.to_string(),
         format,

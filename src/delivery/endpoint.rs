@@ -196,6 +196,7 @@ impl EventFilter {
 pub struct OwnHeader {
     name: String,
     value: String,
+    is_secret: bool,
 }
 
 impl OwnHeader {
@@ -225,7 +226,22 @@ impl OwnHeader {
         Ok(OwnHeader {
             name: name.to_string(),
             value: value.to_string(),
+            is_secret: false,
         })
+    }
+
+    /// The same, whose value is a secret whatever it looks like: from a file of its own, or a login.
+    #[must_use]
+    pub fn secret(self) -> OwnHeader {
+        OwnHeader {
+            is_secret: true,
+            ..self
+        }
+    }
+
+    /// Whether the value is known to be a secret; one written in the clear may be one all the same.
+    pub fn is_secret(&self) -> bool {
+        self.is_secret
     }
 
     /// Its name, as written.

@@ -239,11 +239,15 @@ pub enum Part {
 pub type NamedScheme = (&'static str, fn() -> SignatureScheme);
 
 impl SignatureScheme {
+    /// The names of the headers it makes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let others = self.id_header.iter().chain(&self.timestamp_header);
+        others.chain([&self.header]).map(String::as_str)
+    }
+
     /// Whether it makes a header of this name.
     pub fn makes(&self, name: &str) -> bool {
-        let others = self.id_header.iter().chain(&self.timestamp_header);
-        let mut all = others.chain([&self.header]);
-        all.any(|own| own.eq_ignore_ascii_case(name))
+        self.names().any(|own| own.eq_ignore_ascii_case(name))
     }
 
     /// Every built-in scheme, by its name in the configuration.

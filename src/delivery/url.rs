@@ -13,6 +13,8 @@ pub struct Url {
     tls: bool,
     host: Host,
     port: u16,
+    /// Where in `text` the secret in its query begins, which is its end.
+    secret: Option<usize>,
 }
 
 /// Whom an address names.
@@ -81,19 +83,27 @@ impl Url {
             tls,
             host,
             port,
+            secret: None,
         };
         Ok((url, login))
     }
 
-    /// The same address with `name=value` added to its query, both percent-encoded.
+    /// The same address with `name=value` added to its query, both percent-encoded; the value, a
+    /// secret, is what [`Url::secret`] then returns.
     #[must_use]
     pub fn with_query(mut self, name: &str, value: &str) -> Url {
         self.text
             .push(if self.text.contains('?') { '&' } else { '?' });
         encode(name, &mut self.text);
         self.text.push('=');
+        self.secret = Some(self.text.len());
         encode(value, &mut self.text);
         self
+    }
+
+    /// The secret last added to its query, percent-encoded as it stands there.
+    pub fn secret(&self) -> Option<&str> {
+        self.text.get(self.secret?..)
     }
 
     /// The address as written, query included: for the request, not for the log.
@@ -373,6 +383,8 @@ mod tests {
             "https://a/x?t%26k=a%3Db%26c%20d%0D%0A%C3%A9%2F~"
         );
         assert_eq!(with("https://a?q=1").to_string(), "https://a?..");
+        let secret = "a%3Db%26c%20d%0D%0A%C3%A9%2F~";
+        assert_eq!(with("https://a?q=1").secret(), Some(secret));
         assert!(Url::parse(with("https://a?q=1").as_str()).is_ok());
     }
 

@@ -16,6 +16,8 @@ const ROWS: u64 = 100;
 pub struct Lately {
     /// When a row was last made durable.
     pub last_row_at: Option<UnixMs>,
+    /// When it was put into the configuration, if the agent ran already.
+    since: Option<UnixMs>,
     rows: u64,
     misfits: u64,
     /// Place and reason of the last row that did not fit.
@@ -26,6 +28,21 @@ pub struct Lately {
 pub type BySource = BTreeMap<Arc<str>, Lately>;
 
 impl Lately {
+    /// Of a source that was put into the configuration at `wall`, or changed, of which that was
+    /// known `before`.
+    pub(super) fn begun(wall: UnixMs, before: Option<&Lately>) -> Lately {
+        Lately {
+            last_row_at: before.and_then(|before| before.last_row_at),
+            since: before.map_or(Some(wall), |before| before.since),
+            ..Lately::default()
+        }
+    }
+
+    /// Since when there has been no row; `None` for one since the agent's start.
+    pub fn silent_since(&self) -> Option<UnixMs> {
+        self.last_row_at.or(self.since)
+    }
+
     /// Why rows do not fit, with the place of one, when that holds for half of the latest rows or more.
     pub fn misfit(&self) -> Option<&str> {
         let is_format = self.misfits > 0 && self.misfits.saturating_mul(2) >= self.rows;
@@ -109,5 +126,23 @@ mod tests {
         assert_eq!(told.misfit(), Some("Master.csv:14: 20 fields, expected 18"));
         assert_eq!(told.last_row_at, Some(UnixMs(7)));
         assert_eq!(after(&[(0, 0)]).last_row_at, None);
+    }
+
+    #[test]
+    fn a_changed_source_is_as_silent_as_it_was_and_a_new_one_since_it_is_there() {
+        let (row_at, changed_at) = (UnixMs(1_000), UnixMs(9_000));
+        let before = Lately {
+            last_row_at: Some(row_at),
+            ..after(&[(3, 3)])
+        };
+        let changed = Lately::begun(changed_at, Some(&before));
+        assert_eq!(changed.silent_since(), Some(row_at));
+        assert_eq!(changed.misfit(), None, "another format is judged anew");
+        let new = Lately::begun(changed_at, None);
+        assert_eq!(
+            (new.silent_since(), new.last_row_at),
+            (Some(changed_at), None)
+        );
+        assert_eq!(Lately::default().silent_since(), None);
     }
 }

@@ -499,10 +499,19 @@ impl Ingest {
             exchange.added.into_iter().map(|make| make()).collect();
         let added = added.map_err(|error| error.to_string())?;
         let now = self.clock.now();
+        let wall = self.clock.wall();
         let removed = |name: &Arc<str>| exchange.removed.contains(name);
-        self.lately.retain(|name, _| !removed(name));
         self.feeds
             .retain(|following| !removed(&following.feed.name));
+        // One that was changed is as silent as it was; one that is new is so from now on.
+        let before = self.lately.extract_if(.., |name, _| removed(name));
+        let before: BySource = before.collect();
+        for feed in &added {
+            let before = before.get(&feed.name);
+            let name = Arc::clone(&feed.name);
+            self.lately.insert(name, Lately::begun(wall, before));
+        }
+        self.unconfigured.reconfigured();
         let queue = &self.queue;
         self.feeds.extend(
             added
@@ -529,7 +538,7 @@ impl Ingest {
             None => {
                 let mut begun = self.ahead.take().unwrap_or_else(|| self.new_group());
                 begun.bytes_elsewhere = 0;
-                let mut group = self.look(heard, begun);
+                let mut group = self.look(heard, room, begun);
                 if !matches!(room, Room::ForNone(_)) {
                     // A backlog of files leaves no room in a group, and one of documents none either.
                     self.takes_first = !self.takes_first;
@@ -710,7 +719,7 @@ impl Ingest {
     }
 
     /// Step 1: looks at the files of every source that is due, or glances at what has grown.
-    fn look(&mut self, heard: Changed, mut group: Group) -> Group {
+    fn look(&mut self, heard: Changed, room: Room, mut group: Group) -> Group {
         let now = self.clock.now();
         let wall = self.clock.wall();
         let mut grown = false;
@@ -743,7 +752,9 @@ impl Ingest {
             followed.chain(folders.map(of_folder)).collect()
         });
         let calls = heard == Changed::Names || (heard == Changed::Content && !grown);
+        let has_room = !matches!(room, Room::ForNone(_));
         for following in &mut self.feeds {
+            following.feed.source.has_room_to_keep(has_room);
             if calls {
                 following.look_at = following.look_at.min(following.looks.call());
             }

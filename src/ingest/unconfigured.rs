@@ -25,6 +25,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Default)]
 pub(super) struct Unconfigured {
     counted_at: Option<Moment>,
+    /// Those configured now are known to count anew.
+    has_reset: bool,
 }
 
 /// Under this name the queue keeps for how many hours the source has not been configured.
@@ -52,40 +54,59 @@ impl Unconfigured {
         is_configured: impl Fn(&str) -> bool,
         state: &mut Vec<StateChange>,
     ) -> Result<(), QueueError> {
+        let reset = std::mem::replace(&mut self.has_reset, true);
         let since = *self.counted_at.get_or_insert(now);
-        if now.since(since) < HOUR {
+        let is_over = now.since(since) >= HOUR;
+        if reset && !is_over {
             return Ok(());
         }
-        self.counted_at = Some(now);
-        let names: Vec<Arc<str>> = queue
-            .ledger()
-            .sources
-            .iter()
-            .map(|(name, _)| Arc::clone(name))
-            .filter(|name| **name != *alert::SOURCE)
-            .collect();
-        for name in names {
-            let stored = queue.state_get(&count_name(&name))?;
-            let change = |value: Option<Vec<u8>>| StateChange {
-                name: count_name(&name),
-                value,
-            };
-            if is_configured(&name) || !is_known(queue, &name)? {
-                state.extend(stored.map(|_| change(None)));
-                continue;
-            }
-            let hours = hours_of(stored.as_deref()).saturating_add(1);
-            if hours < KEPT_HOURS {
-                state.push(change(Some(hours.to_be_bytes().to_vec())));
-                continue;
-            }
-            if let Some(forgotten) = forget(queue, &name)? {
-                log::warn!(
-                    "source forgotten, it has not been configured for long source={name} hours={hours} what=\"{forgotten}\""
-                );
-            }
-            state.push(change(None));
+        if is_over {
+            self.counted_at = Some(now);
         }
-        Ok(())
+        let ledger = queue.ledger();
+        let names = ledger.sources.iter().map(|(name, _)| name);
+        let counted = names.filter(|name| ***name != *alert::SOURCE).map(|name| {
+            match is_over || is_configured(name) {
+                true => count_one(queue, name, is_configured(name), state),
+                false => Ok(()),
+            }
+        });
+        // One that cannot be read holds up no other.
+        counted.fold(Ok(()), Result::and)
     }
+
+    /// The configuration has changed: what is configured now counts anew.
+    pub(super) fn reconfigured(&mut self) {
+        self.has_reset = false;
+    }
+}
+
+/// Counts one more hour of the source called `name`, or begins anew if it `is_configured`.
+fn count_one(
+    queue: &Queue,
+    name: &Arc<str>,
+    is_configured: bool,
+    state: &mut Vec<StateChange>,
+) -> Result<(), QueueError> {
+    let stored = queue.state_get(&count_name(name))?;
+    let change = |value: Option<Vec<u8>>| StateChange {
+        name: count_name(name),
+        value,
+    };
+    if is_configured || !is_known(queue, name)? {
+        state.extend(stored.map(|_| change(None)));
+        return Ok(());
+    }
+    let hours = hours_of(stored.as_deref()).saturating_add(1);
+    if hours < KEPT_HOURS {
+        state.push(change(Some(hours.to_be_bytes().to_vec())));
+        return Ok(());
+    }
+    if let Some(forgotten) = forget(queue, name)? {
+        log::warn!(
+            "source forgotten, it has not been configured for long source={name} hours={hours} what=\"{forgotten}\""
+        );
+    }
+    state.push(change(None));
+    Ok(())
 }

@@ -179,6 +179,11 @@ pub struct Format {
 }
 
 impl Format {
+    /// Whether `text`, without blanks around it, says that there is nothing to tell.
+    pub(super) fn is_nothing(&self, text: &str) -> bool {
+        self.nothing.iter().any(|nothing| text == nothing)
+    }
+
     /// Gives the column called `column` a meaning, in every layout that has it and in which it has
     /// none yet.
     ///

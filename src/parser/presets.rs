@@ -112,7 +112,9 @@ pub fn as_source(format: &Format, layout: &str) -> Option<String> {
         .filter(usable)
         .map(|key| key.clone().into())
         .collect();
-    put("id_keys", keys.into());
+    if !keys.is_empty() {
+        put("id_keys", keys.into());
+    }
     for layout in layouts {
         if by_content {
             writeln!(text, "\n[[source.layout]]").expect("a String takes everything");

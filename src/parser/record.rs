@@ -16,6 +16,10 @@ pub const INTEGER_MAX: i64 = (1 << 53) - 1;
 /// have as many columns.
 pub const LENGTH_SECS_MAX: i64 = 366 * 86_400;
 
+/// By how much a call may seem to end before it began, with no midnight between, in seconds: a clock
+/// was set right meanwhile, or one of the times was rounded. No call lasts so nearly a whole day.
+const SET_BACK_SECS_MAX: i64 = 60;
+
 /// One row that fits its layout. Borrows the parser's buffers.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -269,14 +273,12 @@ impl Scratch {
         self.doubtful = false;
         let mut fields = self.fields.iter();
         for (index, column) in layout.columns.iter().enumerate() {
-            let own = trimmed(fields.next().unwrap_or_default());
-            let dated = column
-                .date
-                .as_ref()
-                .map(|date| self.dated(layout, date, own));
-            let text = dated.as_deref().unwrap_or(own);
-            let value = if format.nothing.iter().any(|nothing| text == nothing) {
+            let text = trimmed(fields.next().unwrap_or_default());
+            let value = if format.is_nothing(text) {
                 Ok(Value::Nothing)
+            } else if let Some(date) = &column.date {
+                let told = self.dated(format, layout, column, date, zone);
+                value_of(told, &mut self.doubtful)
             } else {
                 read(column, text, format.dates, zone, &mut self.doubtful)
             };
@@ -294,14 +296,62 @@ impl Scratch {
         Err(Reject::row(Problem::MissingTime))
     }
 
-    /// The time `hour` with the day that the column called `date` holds; nothing where either is
+    /// The time of `column`, whose day is in the one called `date`.
+    ///
+    /// A call has one day in its row, that of its beginning: what is earlier than that by the clock
+    /// was after midnight, on the next day of the clock, however long that day is.
+    fn dated(
+        &self,
+        format: &Format,
+        layout: &Layout,
+        column: &Column,
+        date: &str,
+        zone: Option<&TimeZone>,
+    ) -> Result<Option<time::Told>, time::TimeProblem> {
+        let Some(shown) = self.joined(format, layout, column, date)? else {
+            return Ok(None);
+        };
+        let told = shown.told(zone)?;
+        let before: &[Meaning] = match column.meaning {
+            Some(Meaning::AnswerTime) => &[Meaning::StartTime],
+            Some(Meaning::EndTime) => &[Meaning::StartTime, Meaning::AnswerTime],
+            _ => &[],
+        };
+        let begun = before.iter().find_map(|meaning| {
+            let column = layout.columns.get(layout.column_of(*meaning)?)?;
+            let is_same = column.date.as_deref() == Some(date);
+            let shown = is_same.then(|| self.joined(format, layout, column, date));
+            shown?.ok().flatten()
+        });
+        let Some(begun) = begun.filter(|begun| shown.secs_before(*begun) > SET_BACK_SECS_MAX)
+        else {
+            return Ok(Some(told));
+        };
+        // A call through the hour that summer time repeats ends earlier by the clock than it began.
+        if told.doubtful && begun.told(zone)?.doubtful {
+            return Ok(Some(told));
+        }
+        shown.next_day()?.told(zone).map(Some)
+    }
+
+    /// What `column` shows with the day that the column called `date` holds; nothing where either is
     /// missing.
-    fn dated(&self, layout: &Layout, date: &str, hour: &str) -> String {
-        let place = layout.columns.iter().position(|column| column.name == date);
-        let day = place.map_or("", |index| trimmed(self.fields.get(index)));
-        match (day, hour) {
-            ("", _) | (_, "") => String::new(),
-            (day, hour) => format!("{day} {hour}"),
+    fn joined(
+        &self,
+        format: &Format,
+        layout: &Layout,
+        column: &Column,
+        date: &str,
+    ) -> Result<Option<time::Shown>, time::TimeProblem> {
+        let text = |name: &str| {
+            let place = layout.columns.iter().position(|column| column.name == name);
+            place.map_or("", |index| trimmed(self.fields.get(index)))
+        };
+        let (day, hour) = (text(date), text(&column.name));
+        let is_missing = |part: &str| part.is_empty() || format.is_nothing(part);
+        match is_missing(day) || is_missing(hour) {
+            true => Ok(None),
+            false => time::shown(&format!("{day} {hour}"), format.dates),
         }
     }
 }
@@ -380,14 +430,21 @@ fn read(
         ),
         Kind::Seconds => whole(seconds(text).filter(|secs| *secs <= LENGTH_SECS_MAX)),
         Kind::Millis => whole(length(text).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX)),
-        Kind::Time => match time::read_dated(text, dates, zone) {
-            Ok(Some(told)) => {
-                *doubtful |= told.doubtful;
-                Ok(Value::Time(told.at))
-            }
-            Ok(None) => Ok(Value::Nothing),
-            Err(problem) => Err(Misfit::Time(problem)),
-        },
+        Kind::Time => value_of(time::read_dated(text, dates, zone), doubtful),
+    }
+}
+
+fn value_of(
+    told: Result<Option<time::Told>, time::TimeProblem>,
+    doubtful: &mut bool,
+) -> Result<Value, Misfit> {
+    match told {
+        Ok(Some(told)) => {
+            *doubtful |= told.doubtful;
+            Ok(Value::Time(told.at))
+        }
+        Ok(None) => Ok(Value::Nothing),
+        Err(problem) => Err(Misfit::Time(problem)),
     }
 }
 

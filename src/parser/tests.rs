@@ -609,3 +609,110 @@ fn a_time_is_told_by_a_day_and_an_hour_in_columns_of_their_own() {
         );
     }
 }
+
+/// What a row of a day, a beginning, an answer and an end tells: the three times, the event's time and
+/// the length of the call.
+fn dated(zone: &str, nothing: &str, row: &str) -> String {
+    let table = format!(
+        "name = \"own\"\nreader = \"delimited\"\ndelimiter = \",\"\ndates = \"dmy\"\nnothing = [{nothing}]\n[[layout]]\nname = \"own\"\ncolumns = [{{ name = \"day\" }}, {{ name = \"start\", type = \"time\", as = \"start_time\", date = \"day\" }}, {{ name = \"answer\", type = \"time\", as = \"answer_time\", date = \"day\" }}, {{ name = \"end\", type = \"time\", as = \"end_time\", date = \"day\" }}]\n"
+    );
+    let settings = Settings {
+        format: Format::from_table(&toml::from_str(&table).unwrap()).unwrap(),
+        timezone: Some(TimeZone::get(zone).unwrap()),
+        header: Header::Absent,
+        ..settings("vos3000-pipe")
+    };
+    let (events, rejects) = read(settings, format!("{row}\n").as_bytes());
+    let Some(event) = events.first() else {
+        return rejects.concat();
+    };
+    let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+    let text = |key: &str| data[key].as_str().unwrap_or("-").to_string();
+    let times = ["start_time", "answer_time", "end_time"]
+        .map(text)
+        .join(" ");
+    format!("{times} at {} for {}", event.time, data["duration"])
+}
+
+#[test]
+fn a_call_over_midnight_ends_on_the_day_after_the_one_in_its_row() {
+    for (zone, row, expected) in [
+        (
+            "UTC",
+            "10/04/2026,23:58:00,23:58:04,00:03:00",
+            "2026-04-10T23:58:00Z 2026-04-10T23:58:04Z 2026-04-11T00:03:00Z at 2026-04-11T00:03:00Z for 300",
+        ),
+        (
+            "UTC",
+            "31/12/2026,11:58:00 PM,12:00:01 AM,12:03:00 AM",
+            "2026-12-31T23:58:00Z 2027-01-01T00:00:01Z 2027-01-01T00:03:00Z at 2027-01-01T00:03:00Z for 300",
+        ),
+        (
+            "UTC",
+            "10/04/2026,14:00:00,14:00:05,14:01:00",
+            "2026-04-10T14:00:00Z 2026-04-10T14:00:05Z 2026-04-10T14:01:00Z at 2026-04-10T14:01:00Z for 60",
+        ),
+        // Without a beginning, the answer is what the end comes after.
+        (
+            "UTC",
+            "10/04/2026,,23:58:00,00:03:00",
+            "- 2026-04-10T23:58:00Z 2026-04-11T00:03:00Z at 2026-04-11T00:03:00Z for null",
+        ),
+        // A rounded time is no midnight.
+        (
+            "UTC",
+            "10/04/2026,14:00:00.600,14:00:00,14:00:00",
+            "2026-04-10T14:00:00.600Z 2026-04-10T14:00:00Z 2026-04-10T14:00:00Z at 2026-04-10T14:00:00Z for 0",
+        ),
+        // The night in which summer time begins has an hour less, the one in which it ends one more.
+        (
+            "Europe/Berlin",
+            "28/03/2026,23:30:00,,03:30:00",
+            "2026-03-28T22:30:00Z - 2026-03-29T01:30:00Z at 2026-03-29T01:30:00Z for 10800",
+        ),
+        (
+            "Europe/Berlin",
+            "24/10/2026,23:30:00,,03:30:00",
+            "2026-10-24T21:30:00Z - 2026-10-25T02:30:00Z at 2026-10-25T02:30:00Z for 18000",
+        ),
+        (
+            "Europe/Berlin",
+            "25/10/2026,02:50:00,,02:10:00",
+            "2026-10-25T00:50:00Z - 2026-10-25T00:10:00Z at 2026-10-25T00:10:00Z for 0",
+        ),
+    ] {
+        assert_eq!(dated(zone, "", row), expected, "{row}");
+    }
+}
+
+#[test]
+fn a_day_or_an_hour_that_says_nothing_is_no_time() {
+    let answered = "2026-04-10T14:00:00Z - 2026-04-10T14:01:00Z at 2026-04-10T14:01:00Z for 60";
+    for hour in ["", " ", "NULL", " -- "] {
+        let row = format!("10/04/2026,14:00:00,{hour},14:01:00");
+        let told = dated("UTC", "\"NULL\", \"--\"", &row);
+        assert_eq!(told, answered, "{hour:?}");
+    }
+    // With no beginning, nothing tells that midnight came between.
+    assert_eq!(
+        dated("UTC", "\"NULL\"", "10/04/2026,NULL,NULL,00:03:00"),
+        "- - 2026-04-10T00:03:00Z at 2026-04-10T00:03:00Z for null"
+    );
+    // Some write an hour of zeros for a call that nobody answered.
+    assert_eq!(
+        dated(
+            "UTC",
+            "\"00:00:00\"",
+            "10/04/2026,14:00:00,00:00:00,14:01:00"
+        ),
+        answered
+    );
+    let untimed = Reject::row(Problem::MissingTime).to_string();
+    for day in ["", "NULL"] {
+        let row = format!("{day},14:00:00,NULL,14:01:00");
+        assert_eq!(dated("UTC", "\"NULL\"", &row), untimed, "{day:?}");
+    }
+    // What is neither is still no time.
+    let told = dated("UTC", "\"NULL\"", "10/04/2026,14:00:00,nil,14:01:00");
+    assert!(told.contains("field 3 (answer)"), "{told}");
+}

@@ -24,6 +24,69 @@ pub struct Told {
     pub doubtful: bool,
 }
 
+/// A time as its text shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// An instant.
+    Instant(Timestamp),
+    /// What a clock showed, and how far that was from UTC where the text says so.
+    Clock {
+        civil: DateTime,
+        precision: Precision,
+        offset: Option<Offset>,
+    },
+}
+
+impl Shown {
+    /// The instant; what a clock showed is by that of `zone`, unless the text has its own.
+    pub(super) fn told(self, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
+        match self {
+            Shown::Instant(at) => Ok(Told {
+                at,
+                doubtful: false,
+            }),
+            Shown::Clock {
+                civil,
+                precision,
+                offset: Some(offset),
+            } => in_zone(civil, precision, Some(&TimeZone::fixed(offset))),
+            Shown::Clock {
+                civil, precision, ..
+            } => in_zone(civil, precision, zone),
+        }
+    }
+
+    /// How many whole seconds the clock showed less than in `earlier`; 0 where it did not, and of
+    /// instants.
+    pub(super) fn secs_before(self, earlier: Shown) -> i64 {
+        match (self, earlier) {
+            (Shown::Clock { civil, .. }, Shown::Clock { civil: before, .. }) => {
+                before.duration_since(civil).as_secs().max(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// The same hour of the next day, by the clock.
+    pub(super) fn next_day(self) -> Result<Shown, TimeProblem> {
+        match self {
+            Shown::Instant(_) => Ok(self),
+            Shown::Clock {
+                civil,
+                precision,
+                offset,
+            } => {
+                let day = civil.date().tomorrow().map_err(|_| TimeProblem::Shape)?;
+                Ok(Shown::Clock {
+                    civil: day.to_datetime(civil.time()),
+                    precision,
+                    offset,
+                })
+            }
+        }
+    }
+}
+
 /// In which order a date's numbers stand.
 ///
 /// A year of four digits in front needs no order; behind, day and month could be either.
@@ -55,10 +118,19 @@ pub fn read_dated(
     dates: Dates,
     zone: Option<&TimeZone>,
 ) -> Result<Option<Told>, TimeProblem> {
+    told(shown(text, dates)?, zone)
+}
+
+/// A time as `text` shows it, with the year behind in the order of `dates`; see [`read`].
+pub(super) fn shown(text: &str, dates: Dates) -> Result<Option<Shown>, TimeProblem> {
     match year_in_front(text.trim(), dates) {
-        Some(turned) => read(&turned, zone),
-        None => read(text, zone),
+        Some(turned) => year_first(&turned),
+        None => year_first(text),
     }
+}
+
+fn told(shown: Option<Shown>, zone: Option<&TimeZone>) -> Result<Option<Told>, TimeProblem> {
+    shown.map(|shown| shown.told(zone)).transpose()
 }
 
 /// `text` with its date written year first, where it is a date with its year behind.
@@ -91,6 +163,10 @@ fn year_in_front(text: &str, dates: Dates) -> Option<String> {
 ///
 /// See [`TimeProblem`].
 pub fn read(text: &str, zone: Option<&TimeZone>) -> Result<Option<Told>, TimeProblem> {
+    told(year_first(text)?, zone)
+}
+
+fn year_first(text: &str) -> Result<Option<Shown>, TimeProblem> {
     let text = text.trim();
     if text
         .bytes()
@@ -103,18 +179,13 @@ pub fn read(text: &str, zone: Option<&TimeZone>) -> Result<Option<Told>, TimePro
         };
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return digits(text, zone).map(Some);
+        return digits(text).map(Some);
     }
     if text.as_bytes().get(10) == Some(&b'.') {
         return fractional(text).map(Some);
     }
-    match civil(text, zone) {
-        Err(TimeProblem::Shape) => {
-            let numbers = in_words(text).ok_or(TimeProblem::Shape)?;
-            civil(&numbers, zone).map(Some)
-        }
-        told => told.map(Some),
-    }
+    let shown = civil(text).or_else(|| civil(&in_words(text)?));
+    shown.map(Some).ok_or(TimeProblem::Shape)
 }
 
 /// The months, in numbers from 1, by the first letters of their English names.
@@ -193,18 +264,12 @@ fn in_words(text: &str) -> Option<String> {
     ))
 }
 
-fn digits(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
+fn digits(text: &str) -> Result<Shown, TimeProblem> {
     let number = || text.parse::<i64>().map_err(|_| TimeProblem::Shape);
-    let exact = |at| {
-        Ok(Told {
-            at,
-            doubtful: false,
-        })
-    };
     match text.len() {
-        10 => exact(Timestamp::from_secs(number()?)),
-        13 => exact(Timestamp::from_millis(number()?)),
-        16 => exact(Timestamp::from_millis(number()? / 1_000)),
+        10 => Ok(Shown::Instant(Timestamp::from_secs(number()?))),
+        13 => Ok(Shown::Instant(Timestamp::from_millis(number()?))),
+        16 => Ok(Shown::Instant(Timestamp::from_millis(number()? / 1_000))),
         14 => {
             let part = |from: usize, to: usize| {
                 text.get(from..to)
@@ -221,18 +286,18 @@ fn digits(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
                 small(12),
                 0,
             );
-            in_zone(
-                civil.map_err(|_| TimeProblem::Shape)?,
-                Precision::Seconds,
-                zone,
-            )
+            Ok(Shown::Clock {
+                civil: civil.map_err(|_| TimeProblem::Shape)?,
+                precision: Precision::Seconds,
+                offset: None,
+            })
         }
         _ => Err(TimeProblem::Shape),
     }
 }
 
 /// Epoch seconds with a fraction.
-fn fractional(text: &str) -> Result<Told, TimeProblem> {
+fn fractional(text: &str) -> Result<Shown, TimeProblem> {
     let mut scan = Scan(text.as_bytes().get(10..).unwrap_or_default());
     let nanos = scan.fraction().filter(|_| scan.0.is_empty());
     let secs = text
@@ -241,13 +306,11 @@ fn fractional(text: &str) -> Result<Told, TimeProblem> {
     let (Some(nanos), Some(Ok(secs))) = (nanos, secs.map(str::parse::<i64>)) else {
         return Err(TimeProblem::Shape);
     };
-    Ok(Told {
-        at: Timestamp::from_millis(secs * 1_000 + i64::from(nanos / 1_000_000)),
-        doubtful: false,
-    })
+    let millis = secs * 1_000 + i64::from(nanos / 1_000_000);
+    Ok(Shown::Instant(Timestamp::from_millis(millis)))
 }
 
-fn civil(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
+fn civil(text: &str) -> Option<Shown> {
     let mut scan = Scan(text.as_bytes());
     let read = |scan: &mut Scan<'_>| {
         let year = scan.number(4, 4)?;
@@ -287,14 +350,16 @@ fn civil(text: &str, zone: Option<&TimeZone>) -> Result<Told, TimeProblem> {
         );
         Some((civil.ok()?, precision))
     };
-    let (civil, precision) = read(&mut scan).ok_or(TimeProblem::Shape)?;
-    match scan.0 {
-        b"" => in_zone(civil, precision, zone),
-        rest => {
-            let offset = offset(rest).ok_or(TimeProblem::Shape)?;
-            in_zone(civil, precision, Some(&TimeZone::fixed(offset)))
-        }
-    }
+    let (civil, precision) = read(&mut scan)?;
+    let offset = match scan.0 {
+        b"" => None,
+        rest => Some(offset(rest)?),
+    };
+    Some(Shown::Clock {
+        civil,
+        precision,
+        offset,
+    })
 }
 
 /// The beginning of the year 0000, the first one that RFC 3339 can write; in seconds since 1970.

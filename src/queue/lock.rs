@@ -65,18 +65,8 @@ fn lock(file: File, path: &Path) -> Result<Flock<File>, QueueError> {
     })
 }
 
-/// Refuses a directory written by a newer agent, before anything in it is opened: the database
-/// writes to its files when it opens them. A directory without a version, with a damaged one or an
-/// older one gets ours, so that no older agent opens what this one has written.
-pub(super) fn check_version(directory: &Path) -> Result<(), QueueError> {
-    if refuse_newer(directory)? {
-        Ok(())
-    } else {
-        write_version(directory)
-    }
-}
-
-/// Refuses a directory written by a newer agent; writes nothing. Returns whether it has our version.
+/// Refuses a directory written by a newer agent, before anything in it is opened: the database writes
+/// to its files when it opens them. Writes nothing. Returns whether it has our version.
 ///
 /// Every version writes a number in decimal digits and nothing else; what is there instead is
 /// damage, and tells nothing. Each generation names its version again.
@@ -105,8 +95,12 @@ pub(super) fn refuse_newer(directory: &Path) -> Result<bool, QueueError> {
     Ok(found == FORMAT_VERSION)
 }
 
-/// A crash on the way leaves no version file or a whole one; each generation names it again.
-fn write_version(directory: &Path) -> Result<(), QueueError> {
+/// Gives a directory our version: one that has none, a damaged one or an older one, so that no older
+/// agent opens what this one writes. Its generations have been opened by then, each of which names its
+/// version again, so that one of a newer agent with a damaged file is left as it is.
+///
+/// A crash on the way leaves no version file or a whole one.
+pub(super) fn write_version(directory: &Path) -> Result<(), QueueError> {
     let path = directory.join("version");
     let fresh = directory.join("version.new");
     let write = || {
@@ -130,6 +124,13 @@ fn read_number(file: File) -> io::Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check_version(directory: &Path) -> Result<(), QueueError> {
+        match refuse_newer(directory)? {
+            true => Ok(()),
+            false => write_version(directory),
+        }
+    }
 
     #[test]
     fn a_second_taker_learns_who_was_first() {

@@ -223,7 +223,7 @@ impl Queue {
         key::check_name(node)?;
         fs::create_dir_all(directory).map_err(generation::disk("create", directory))?;
         let lock = Lock::take(directory)?;
-        lock::check_version(directory)?;
+        let has_version = lock::refuse_newer(directory)?;
         let site = Site {
             directory: directory.to_owned(),
             parent: directory.join("queue"),
@@ -243,6 +243,14 @@ impl Queue {
             }
             opened => opened?,
         };
+        if !has_version {
+            match lock::write_version(directory) {
+                Err(error) if ballast::release_after(&mut disk, &error) => {
+                    lock::write_version(directory)?;
+                }
+                written => written?,
+            }
+        }
         let queue = Queue(Arc::new(Parts {
             site,
             node: node.to_owned(),

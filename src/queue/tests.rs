@@ -357,11 +357,14 @@ fn a_newer_generation_is_refused_even_without_the_version_file() {
     let mut writes = Writes::default();
     writes.put(key::META, &[0, 9, 1, 2, 3]);
     first_generation(&directory).write(writes).unwrap();
+    let version = directory.path().join("version");
+    fs::write(&version, "damaged").unwrap();
     let error = Queue::open(directory.path(), "node").unwrap_err();
     assert!(
         matches!(error, QueueError::NewerVersion { found: 9 }),
         "{error:?}"
     );
+    assert_eq!(fs::read(&version).unwrap(), b"damaged", "not ours to write");
 }
 
 #[test]

@@ -807,11 +807,18 @@ impl Source {
 }
 
 impl Source {
+    /// Whether the queue has room for more than positions that move. Where it has none, what waits in
+    /// the files is not kept beside them: that would be all there is to write, and looking stops
+    /// until it is written.
+    pub fn has_room_to_keep(&mut self, has_room: bool) {
+        self.has_room_to_keep = has_room;
+    }
+
     /// Has the queue keep what is there to be read in files that wait for it long, and that nothing
     /// is owed any more of those that are gone: otherwise what is lost while the agent is down would
     /// never be told, or told once more.
     fn keep_unread(&mut self) {
-        let now = self.looked_at;
+        let (now, has_room) = (self.looked_at, self.has_room_to_keep);
         let mut kept = 0;
         for known in self.files.values_mut() {
             if known.is_kept_as_owed() {
@@ -827,7 +834,7 @@ impl Source {
                 && known.saved_up_to < known.size;
             let is_due = now.since(known.kept_at) >= KEPT_UNREAD_EVERY || now < known.kept_at;
             let is_plain = known.packed_bytes.is_none();
-            if is_read && is_plain && known.is_here() && waits && is_new && is_due {
+            if has_room && is_read && is_plain && known.is_here() && waits && is_new && is_due {
                 known.kept_at = now;
                 self.untold.positions.push(known.kept());
                 kept += 1;

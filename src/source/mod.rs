@@ -158,6 +158,8 @@ pub struct Source {
     /// The files that may have something to hand out, oldest first. A read takes the first, so
     /// it costs the same however many files are known.
     unread: BTreeSet<Age>,
+    /// There is room to have more kept than positions that move.
+    has_room_to_keep: bool,
     /// The youngest file: those before it are complete once they are quiet.
     newest: Option<Age>,
     tails: Tails,
@@ -217,6 +219,7 @@ impl Source {
             newcomers: Vec::new(),
             reborn: Vec::new(),
             unread: BTreeSet::new(),
+            has_room_to_keep: true,
             newest: None,
             tails: Tails::new(settings.open_files_max),
             window: Window::default(),

@@ -388,6 +388,30 @@ fn what_cannot_be_meant_is_refused_with_what_to_write_and_without_the_secret() {
             "headers = { Content-Encoding = \"hush\" }",
             "set by the agent itself",
         ),
+        (
+            "headers = { X-Key = \"hush\", x-key = \"hush\" }",
+            "\"x-key\" is here twice",
+        ),
+        (
+            "signature = { header = \"X-Sign\", timestamp_header = \"x-sign\" }",
+            "\"X-Sign\" is sent already; write another name",
+        ),
+        (
+            "signature = { header = \"X-Sign\", timestamp_header = \"X-T\", id_header = \"x-t\" }",
+            "\"X-T\" is sent already",
+        ),
+        (
+            "signature = { header = \"content-type\" }",
+            "\"content-type\" is sent already",
+        ),
+        (
+            "signature = { header = \"X-Sign\", id_header = \"User-Agent\" }",
+            "\"User-Agent\" is sent already",
+        ),
+        (
+            "signature = { header = \"X-Sign\", id_header = \"X-Switchhook-Id\" }",
+            "\"X-Switchhook-Id\" is sent already",
+        ),
         ("agent_headers = 1", "write true, false, or names like"),
         (
             "agent_headers = { ids = \"X\" }",

@@ -133,7 +133,7 @@ fn a_file_of_another_release_gets_a_list_of_columns_that_reads_it() {
 fn files_of_other_makes_get_a_source_that_reads_every_row_and_finds_the_numbers() {
     let cucm = "\"cdrRecordType\",\"dateTimeOrigination\",\"callingPartyNumber\",\"finalCalledPartyNumber\",\"dateTimeConnect\",\"dateTimeDisconnect\",\"pkid\",\"duration\"\nINTEGER,INTEGER,VARCHAR(50),VARCHAR(50),INTEGER,INTEGER,UNIQUEIDENTIFIER,INTEGER\n";
     let row = |form: &dyn Fn(u32) -> String| (10..30).map(form).collect::<String>();
-    let cases: [(String, &[&str]); 9] = [
+    let cases: [(String, &[&str]); 12] = [
         (
             "Date,Time,Caller,Callee,Duration\n".to_string()
                 + &row(&|n| {
@@ -194,9 +194,35 @@ fn files_of_other_makes_get_a_source_that_reads_every_row_and_finds_the_numbers(
             &["quote = \"'\""],
         ),
         (
+            // The tenant's id stands before the call's.
+            "domain_uuid,xml_cdr_uuid,caller,callee,start,billsec\n".to_string()
+                + &row(&|n| {
+                    format!(
+                        "5f6a1c3e-0001-4f11-9a01-00000000000{},5f6a1c3e-0001-4f11-9a01-0000000000{n},12025550101,4420794601{n},2026-04-10 14:27:{n},{n}\n",
+                        n % 2
+                    )
+                }),
+            &["id_keys = [[\"xml_cdr_uuid\"]]"],
+        ),
+        (
+            "uuid,caller,callee,start,billsec\n".to_string()
+                + "c-1,12025550101,442079460101,2026-04-10 14:27:10,7\n"
+                + "c-2,12025550101,442079460102,2026-04-10 14:27:11,7\n",
+            &["# id_keys = ", "\"uuid\", as = \"call_id\""],
+        ),
+        (
             row(&|n| {
                 format!(
                     "\"x \"y\" z\",\"12025550101\",\"4420794601{n}\",\"2026-04-10 14:27:{n}\",\"2026-04-10 14:28:{n}\"\n"
+                )
+            }),
+            &["quoting = \"lenient\""],
+        ),
+        (
+            row(&|n| {
+                let name = if n == 17 { "Ann \"Bo\" Lee" } else { "Ann Lee" };
+                format!(
+                    "\"{name}\",\"12025550101\",\"4420794601{n}\",\"2026-04-10 14:27:{n}\",\"2026-04-10 14:28:{n}\"\n"
                 )
             }),
             &["quoting = \"lenient\""],
@@ -230,6 +256,11 @@ fn files_of_other_makes_get_a_source_that_reads_every_row_and_finds_the_numbers(
         }
         assert!(
             !out.contains("\"caller_id\":null") && !out.contains("columns = \"cdr\""),
+            "{out}"
+        );
+        // What is to be filled in is not there already.
+        assert!(
+            !(out.contains("# id_keys = ") && out.contains("\nid_keys = ")),
             "{out}"
         );
         check_pasted(&out, rows.matches("4420794601").count());

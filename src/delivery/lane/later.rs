@@ -60,6 +60,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(600);
 /// what is lost; it is told in its turn should it be readable again.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long it must not have been seen, to be taken for another incident: what is put off is read in
+/// doubt only, and at the latest when it is [looked at again](LOOK_AGAIN).
+const UNREAD_APART: Duration = Duration::from_secs(3_600);
+
 /// Most events that wait for long and are kept in memory all the same: a retry of an endpoint that
 /// refuses little costs no reading.
 const HELD_MAX: usize = 64;
@@ -86,6 +90,17 @@ impl Stored {
     }
 }
 
+/// Of what is put off some cannot be read.
+#[derive(Debug, Clone, Copy)]
+struct Unread {
+    /// Since when.
+    since: Moment,
+    /// When that was seen last.
+    seen_at: Moment,
+    /// It was said that the endpoint goes on without it.
+    is_said: bool,
+}
+
 /// What of the endpoint's events is put off.
 #[derive(Debug, Default)]
 pub(super) struct Later {
@@ -101,8 +116,8 @@ pub(super) struct Later {
     pub(super) lost: u64,
     /// Events were put off or brought back, or not: the queue is to be asked, and not before this.
     doubt: Option<Moment>,
-    /// Some of it cannot be read since then; and whether it was said that the endpoint goes on.
-    unread: Option<(Moment, bool)>,
+    /// Some of it cannot be read.
+    unread: Option<Unread>,
     /// Some were lost since the lines were last looked at: any may wait for one of them.
     are_lines_in_doubt: bool,
 }
@@ -323,11 +338,21 @@ impl Lane {
             self.later.unread = None;
             return Ok(());
         };
-        let (since, is_said) = self.later.unread.get_or_insert((now, false));
-        if now.since(*since) < UNREAD_PATIENCE {
+        let fresh = Unread {
+            since: now,
+            seen_at: now,
+            is_said: false,
+        };
+        let before = self.later.unread.take();
+        let before = before.filter(|unread| now.since(unread.seen_at) < UNREAD_APART);
+        let unread = self.later.unread.insert(Unread {
+            seen_at: now,
+            ..before.unwrap_or(fresh)
+        });
+        if now.since(unread.since) < UNREAD_PATIENCE {
             return Err(error);
         }
-        if !std::mem::replace(is_said, true) {
+        if !std::mem::replace(&mut unread.is_said, true) {
             let error = error.to_string();
             self.notices.push(Notice::GoesOnWithout { error });
         }

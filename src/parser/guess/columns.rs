@@ -14,6 +14,10 @@ use super::{ROWS_MAX, Sample, may_be_id};
 use jiff::tz::TimeZone;
 use std::collections::HashSet;
 
+/// Fewest rows whose ids differ for the column to be proposed as their key: of fewer, those of
+/// anything may, as of tenants, and a wrong key loses calls.
+const KEY_ROWS_MIN: usize = 5;
+
 /// Values that are kept of each column, to be shown.
 const SHOWN_MAX: usize = 3;
 
@@ -295,7 +299,7 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
             }
         })
         .collect();
-    once_each(&mut guesses);
+    once_each(&mut guesses, &shape.rows);
     if like.is_none() {
         days_and_hours(&mut guesses, &shape.rows, dates);
         ids_not_times(&mut guesses, &shape.rows);
@@ -322,12 +326,13 @@ fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
 }
 
 /// Takes a meaning from all columns but the likeliest that has it, and from those whose values are
-/// not of its type. Of several the one whose times carry a zone is likelier, then the one whose name
+/// not of its type or no ids of calls. Of several the one whose times carry a zone is likelier, then the one whose name
 /// is surer, then the first.
-fn once_each(guesses: &mut [Guess]) {
-    let suits = |guess: &Guess| {
+fn once_each(guesses: &mut [Guess], rows: &[Vec<String>]) {
+    let suits = |guess: &Guess, index: usize| {
         let kind = guess.meaning.and_then(kind_of);
-        kind.is_none_or(|kind| kind == guess.kind)
+        let names = guess.meaning != Some(Meaning::CallId) || has_ids(rows, index);
+        names && kind.is_none_or(|kind| kind == guess.kind)
     };
     let mut order: Vec<usize> = (0..guesses.len()).collect();
     order.sort_by_key(|index| {
@@ -339,7 +344,7 @@ fn once_each(guesses: &mut [Guess]) {
         let Some(guess) = guesses.get_mut(index) else {
             continue;
         };
-        let suits = suits(guess);
+        let suits = suits(guess, index);
         guess.meaning = guess
             .meaning
             .filter(|meaning| suits && meant.insert(*meaning));
@@ -350,7 +355,7 @@ fn once_each(guesses: &mut [Guess]) {
     }
 }
 
-/// The first column of UUIDs names the calls, where none does by its name.
+/// The first column of UUIDs that differ names the calls, where none does by its name.
 fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
     const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
     let is_uuid = |text: &str| {
@@ -364,7 +369,8 @@ fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
         return;
     }
     let found = guesses.iter_mut().enumerate().find(|(index, guess)| {
-        guess.meaning.is_none() && rows.iter().all(|row| is_uuid(field(row, *index).trim()))
+        let all_uuids = || rows.iter().all(|row| is_uuid(field(row, *index).trim()));
+        guess.meaning.is_none() && all_uuids() && has_ids(rows, *index)
     });
     if let Some((_, guess)) = found {
         guess.meaning = Some(Meaning::CallId);
@@ -646,6 +652,9 @@ fn put_together(
                 .into_iter()
                 .collect();
         }
+    }
+    if shape.rows.len() < KEY_ROWS_MIN {
+        table.id_keys.clear();
     }
     let timed = |guess: &Guess| {
         guess.kind == Kind::Time && matches!(guess.looks, Looks::Time { local: true })

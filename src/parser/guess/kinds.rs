@@ -142,6 +142,8 @@ fn look(value: &str, dates: Dates) -> Looks {
 const NAMES: &[(&str, Meaning)] = &[
     ("uniqueid", Meaning::CallId),
     ("callid", Meaning::CallId),
+    ("calluuid", Meaning::CallId),
+    ("cdruuid", Meaning::CallId),
     ("uuid", Meaning::CallId),
     ("flowno", Meaning::CallId),
     ("cdrid", Meaning::CallId),

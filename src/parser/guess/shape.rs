@@ -172,20 +172,32 @@ fn delimited(lines: &[&str]) -> Option<Shape> {
             lenient: true,
             ..dialect
         });
-        let dialects = [quoted(single), quoted(double), lenient, Some(plain)];
-        for dialect in dialects.into_iter().flatten() {
-            let Some(shape) = split(lines, dialect) else {
-                continue;
-            };
-            let columns = shape.rows.first().map_or(0, Vec::len);
-            // Every field of every row speaks for a delimiter, a row that does not fit against it.
-            let score = (shape.rows.len() * columns).saturating_sub(shape.others * columns);
-            // What is read with its quotes is not to be read without them.
-            let nearly_all = shape.others * 10 <= lines.len();
-            if best.as_ref().is_none_or(|(best, _)| score > *best) {
-                best = Some((score, shape));
+        // The strict and the lenient reading of the same quotes are compared by what they read.
+        let quotings = [
+            [quoted(single), None],
+            [quoted(double), lenient],
+            [Some(plain), None],
+        ];
+        for dialects in quotings {
+            let mut is_read = false;
+            for dialect in dialects.into_iter().flatten() {
+                let Some(shape) = split(lines, dialect) else {
+                    continue;
+                };
+                let columns = shape.rows.first().map_or(0, Vec::len);
+                // Every field of every row speaks for a delimiter, a row that does not fit against it.
+                let score = (shape.rows.len() * columns).saturating_sub(shape.others * columns);
+                is_read |= shape.others * 10 <= lines.len();
+                let is_whole = shape.others == 0;
+                if best.as_ref().is_none_or(|(best, _)| score > *best) {
+                    best = Some((score, shape));
+                }
+                if is_whole {
+                    break;
+                }
             }
-            if nearly_all {
+            // What is read with its quotes in nearly every row is not to be read without them.
+            if is_read {
                 break;
             }
         }

@@ -387,3 +387,74 @@ fn names_that_differ_in_case_alone_are_proposed_as_a_format_wants_them() {
 fn objects_without_members_are_no_rows() {
     assert!(guess(sample(b"{}\n{}\n", "x"), &TimeZone::UTC).is_none());
 }
+
+#[test]
+fn one_row_with_quotes_inside_is_enough_for_lenient_quoting() {
+    let row = |n: u32| {
+        let name = match n {
+            17 => "Ann \"Bo\" Lee",
+            _ => "Ann Lee",
+        };
+        format!(
+            "\"{name}\",\"12025550101\",\"4420794601{n}\",\"2026-04-10 14:27:{n}\",\"2026-04-10 14:28:{n}\"\n"
+        )
+    };
+    let rows: String = (10..30).map(row).collect();
+    let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    assert_eq!(found.table.quoting.as_deref(), Some("lenient"));
+    assert_eq!(guessed(&rows).1, 20);
+    // A row that no quoting reads is no reason for it.
+    let rows = rows.replace("\"Ann \"Bo\" Lee\",", "\"Ann");
+    let found = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    let quoting = (found.table.quote.as_deref(), found.table.quoting.as_deref());
+    assert_eq!(quoting, (Some("\""), None));
+}
+
+#[test]
+fn the_call_is_named_by_ids_that_differ_and_not_by_its_tenants() {
+    const UUID: &str = "5f6a1c3e-0001-4f11-9a01-0000000000";
+    let ids = |form: &dyn Fn(u32) -> String, header: &str, count: u32| {
+        let rows: String = (10..10 + count).map(form).collect();
+        let text = format!("{header}{rows}");
+        let keys = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC)
+            .map(|found| found.table.id_keys.concat().join(" "));
+        let (meant, good) = guessed(&text);
+        assert_eq!(good, count as usize, "{text}");
+        let is_id = |word: &&str| word.ends_with("=call_id");
+        let id = meant.split(' ').find(is_id).unwrap_or("none").to_string();
+        (id, keys.unwrap())
+    };
+    let pair = |id: &str, key: &str| (id.to_string(), key.to_string());
+    let tenants = |n: u32| {
+        format!(
+            "{UUID}0{},{UUID}{n},12025550101,4420794601{n},2026-04-10 14:27:{n},{n}\n",
+            n % 3
+        )
+    };
+    let header = "domain_uuid,xml_cdr_uuid,caller,callee,start,billsec\n";
+    assert_eq!(
+        ids(&tenants, header, 20),
+        pair("xml_cdr_uuid=call_id", "xml_cdr_uuid")
+    );
+    assert_eq!(
+        ids(&tenants, header, 5),
+        pair("xml_cdr_uuid=call_id", "xml_cdr_uuid")
+    );
+    assert_eq!(ids(&tenants, header, 4), pair("xml_cdr_uuid=call_id", ""));
+    // Where no name tells, what differs does.
+    let header = "domain_uuid,leg_uuid,caller,callee,start,billsec\n";
+    assert_eq!(
+        ids(&tenants, header, 20),
+        pair("leg_uuid=call_id", "leg_uuid")
+    );
+    let json = |n: u32| {
+        format!(
+            "{{\"account\":{{\"uuid\":\"{UUID}01\"}},\"leg\":{{\"uuid\":\"{UUID}{n}\"}},\"caller\":\"12025550101\",\"start\":\"2026-04-10 14:27:{n}\",\"billsec\":{n}}}\n"
+        )
+    };
+    assert_eq!(ids(&json, "", 20), pair("leg.uuid=call_id", "leg.uuid"));
+    // A name alone makes no id: these are all the same.
+    let same = |n: u32| format!("7,12025550101,4420794601{n},2026-04-10 14:27:{n},{n}\n");
+    let header = "session_id,caller,callee,start,billsec\n";
+    assert_eq!(ids(&same, header, 20), pair("none", ""));
+}
