@@ -423,12 +423,16 @@ fn thousands_of_files_copied_and_cut_off_before_they_were_read_cost_a_look_no_mo
     for n in 0..FILES {
         scene.append(&format!("cdr{n}.txt"), row(n));
     }
+    let cpu_time = || {
+        let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+        Duration::from(nix::time::clock_gettime(clock).unwrap())
+    };
     let mut took = Vec::new();
     let mut look = |scene: &mut Scene| {
-        let began = std::time::Instant::now();
         scene.wait(1);
+        let began = cpu_time();
         scene.look();
-        took.push(began.elapsed());
+        took.push(cpu_time() - began);
     };
     look(&mut scene);
     for n in 0..FILES {
@@ -439,8 +443,11 @@ fn thousands_of_files_copied_and_cut_off_before_they_were_read_cost_a_look_no_mo
     }
     assert_eq!(gaps(&mut scene), [""; 0]);
     assert_eq!(scene.drain().len(), FILES);
-    let most = took.iter().max().unwrap();
-    assert!(*most < Duration::from_secs(10), "{took:?}");
+    // The first two meet the files; one of the others tells what is lost.
+    let others = &mut took[2..];
+    others.sort_unstable();
+    let (usual, most) = (others[others.len() / 2], others[others.len() - 1]);
+    assert!(most < 10 * usual, "{took:?}");
 }
 
 #[test]
