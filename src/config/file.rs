@@ -64,7 +64,7 @@ pub struct QueueTable {
 /// The `[limits]` table as written.
 #[derive(Debug, Default, Deserialize)]
 pub struct LimitsTable {
-    /// Most files held open by each source (default: 256).
+    /// Most files held open by each source, and one more while deleted ones with unread rows take all the room (default: 256).
     pub open_files_max: Key<i64>,
     /// How long a deleted but unread file is kept open, and how much room all of them may take,
     /// each with its unit (default: `["1h", "256MiB"]`).

@@ -41,7 +41,7 @@ pub enum Change {
         /// Where it was.
         path: Arc<Path>,
         /// Bytes that were there and had not been read; `None` when it happened while the agent
-        /// was not running.
+        /// was not running, and none had been seen before.
         unread_bytes: Option<u64>,
     },
     /// Rows may have been lost before they could be read.
@@ -97,8 +97,9 @@ pub struct Gap {
     pub position: FilePosition,
     /// Why it could not be read further.
     pub cause: GapCause,
-    /// Bytes that were seen and not read; `None` when the agent was not running. What was written
-    /// between the last look and the loss comes on top.
+    /// Bytes that were seen and not read; `None` when it happened while the agent was not running,
+    /// and none had been seen before. What was written between the last look and the loss comes on
+    /// top.
     pub bytes: Option<u64>,
     /// About how many bytes that was, by how fast the file grew: nobody has seen them.
     pub unseen_bytes: u64,

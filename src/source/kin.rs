@@ -523,10 +523,10 @@ impl Source {
             return;
         };
         if let Some(gone) = self.files.get_mut(&of)
-            && gone.owed.is_some()
+            && let Some(owed) = &mut gone.owed
             && length.is_some_and(|length| length < gone.size)
         {
-            gone.goes_on_in = Some(heir);
+            owed.goes_on_in = Some(heir);
             return;
         }
         self.forget_elder(of);
@@ -578,14 +578,20 @@ impl Source {
         // Of a file that was listed and gone before it was opened nothing is known but its name and
         // length: a generation of that name that is read whole, or is a copy of one that is read, is
         // taken for it, and so is a file that has the name now.
-        let newcomers = std::mem::take(&mut self.newcomers);
+        // Where a rotation cuts off thousands at once, most are not even compared.
+        let mut newcomers = std::mem::take(&mut self.newcomers);
+        newcomers.sort_by_cached_key(|newcomer| newcomer.name().to_vec());
         let is_elsewhere = matches!(self.settings.rotated, Rotated::Given(_));
         let is_read_whole = |position: &FilePosition, path: &Path, size: u64| {
-            let mut newcomers = newcomers.iter();
+            let mut beginnings = rotated::beginnings(path);
             position.offset == 0
-                && newcomers.any(|newcomer| newcomer.may_be(path, size, is_elsewhere))
+                && beginnings.any(|beginning| {
+                    let mut named_so = named_from(&newcomers, &beginning);
+                    named_so.any(|newcomer| newcomer.may_be(path, size, is_elsewhere))
+                })
         };
-        let heirs = self.files.values().filter_map(|known| known.goes_on_in);
+        let owed = self.files.values().filter_map(|known| known.owed);
+        let heirs = owed.filter_map(|owed| owed.goes_on_in);
         let size_of = |heir| Some((heir, self.files.get(&heir)?.size));
         let heirs: HashMap<FileKey, u64> = heirs.filter_map(size_of).collect();
         let is_owed = |known: &Known| known.owed.is_some_and(|owed| owed.was_down);
@@ -627,12 +633,13 @@ impl Source {
                 bytes,
                 cause,
                 was_down,
+                goes_on_in,
                 ..
             }) = due
                 && !is_read_whole(&known.position, &known.path, known.size)
                 && !(was_down && is_replaced(&known.position, &known.path, known.size))
             {
-                let heir = known.goes_on_in.and_then(|heir| heirs.get(&heir));
+                let heir = goes_on_in.and_then(|heir| heirs.get(&heir));
                 let from = heir.map_or(0, |&size| size.max(known.position.offset));
                 let bytes = bytes.min(known.size.saturating_sub(from));
                 if bytes == 0 {
@@ -679,12 +686,27 @@ impl Newcomer {
         }
     }
 
+    fn name(&self) -> &[u8] {
+        let name = self.path.file_name().unwrap_or_default();
+        name.as_encoded_bytes()
+    }
+
     /// Whether it may be what has become of a file of which nothing was read and that was at `path`
     /// and `size` bytes long. Where generations `are_elsewhere`, their directory says nothing.
     fn may_be(&self, path: &Path, size: u64, are_elsewhere: bool) -> bool {
         let is_long_enough = self.size.is_none_or(|own| own >= size);
         is_long_enough && rotated::is_generation(&self.path, path, are_elsewhere)
     }
+}
+
+/// Those of `newcomers`, which are in the order of their names, whose name has that `beginning`.
+fn named_from<'a>(
+    newcomers: &'a [Newcomer],
+    beginning: &'a [u8],
+) -> impl Iterator<Item = &'a Newcomer> {
+    let from = newcomers.partition_point(|newcomer| newcomer.name() < beginning);
+    let later = newcomers.get(from..).unwrap_or_default().iter();
+    later.take_while(move |newcomer| newcomer.name().starts_with(beginning))
 }
 
 impl Past {

@@ -81,7 +81,8 @@ pub struct Known {
     /// About how many bytes were written and cut off unseen before it last changed, if it was cut
     /// off then.
     pub unseen_before: u64,
-    /// Since when nothing names it although it is open.
+    /// Since when nothing names it although it is open, or was left with something to be read by an
+    /// earlier run.
     pub unlisted_since: Option<UnixMs>,
     /// Since when there has been something to read all the time.
     pub behind_since: Option<UnixMs>,
@@ -89,8 +90,6 @@ pub struct Known {
     pub owed: Option<Owed>,
     /// So far its bytes are in the file that has taken its name too.
     pub saved_up_to: u64,
-    /// The file that goes on where this one was read to, but was shorter when it was found.
-    pub goes_on_in: Option<FileKey>,
     /// When the queue was last asked to keep what there is to be read in it, beside a position that
     /// did not move; by the clock of the looks.
     pub kept_at: UnixMs,
@@ -110,6 +109,8 @@ pub struct Owed {
     /// It was lost while the agent was not running: it was never there to be compared with what has
     /// its name now.
     pub was_down: bool,
+    /// The file that goes on where this one was read to, but was shorter when it was found.
+    pub goes_on_in: Option<FileKey>,
 }
 
 /// The file that another one is a copy of.
@@ -321,7 +322,6 @@ impl Known {
             behind_since: None,
             owed: None,
             saved_up_to: 0,
-            goes_on_in: None,
             kept_at: UnixMs::default(),
             position,
         }
@@ -331,7 +331,7 @@ impl Known {
     pub fn kept(&mut self) -> FilePosition {
         self.position.unread_bytes = match self.saved_up_to >= self.size {
             true => 0,
-            false => self.unread_bytes(),
+            false => self.unread_beyond_hole(),
         };
         self.position.clone()
     }
@@ -418,7 +418,9 @@ impl Known {
         }
         // What it was a copy of says nothing about another file under its inode.
         self.copy_of = None;
-        self.unread_before = match was_remembered {
+        // Of a file of which nothing was read, it may have been room made ahead that was trimmed since.
+        let may_be_trimmed = self.position.offset == 0 && found.size > 0;
+        self.unread_before = match was_remembered && !may_be_trimmed {
             true => Some(self.unread_bytes()).filter(|&bytes| bytes > 0),
             false => None,
         };
@@ -544,6 +546,15 @@ impl Known {
         self.size.saturating_sub(self.position.offset)
     }
 
+    /// The same without what is known to be a hole: room that a writer has made ahead is no loss.
+    pub fn unread_beyond_hole(&self) -> u64 {
+        let hole = self
+            .skipping
+            .filter(|skipping| skipping.what == Skipped::Hole);
+        self.unread_bytes()
+            .saturating_sub(hole.map_or(0, |hole| hole.bytes))
+    }
+
     /// Moves the position on by `bytes` in which `lines` lines end; `before` are the last bytes
     /// before the new position.
     pub fn advance(&mut self, bytes: u64, lines: u64, before: &[u8]) {
@@ -602,6 +613,7 @@ impl Known {
             self.position.life.saturating_add(1),
         );
         self.size_before = self.size;
+        self.saved_up_to = 0;
         self.forget_copies();
         self.rewind();
     }

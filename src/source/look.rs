@@ -13,8 +13,9 @@ use super::{Change, FileKey, FilePosition, Gap, GapCause, Looked};
 use super::{Rewrite, Source, SourceError, Start, start};
 use crate::clock::UnixMs;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,9 +75,10 @@ impl Source {
             false => self.unplaced_under.still(&listing.hidden),
         };
         self.miss(found_any, &listing.hidden, &listing.left_out);
+        // Where descriptors run out, the next look that has some compares them.
+        self.reborn.append(&mut new);
         self.settle_doubts()?;
-        new.append(&mut self.reborn);
-        self.compare_successors(&new);
+        self.compare_successors();
         self.take_back_lives()?;
         self.settle_strangers()?;
         self.tell_gaps(found_any);
@@ -222,8 +224,9 @@ impl Source {
 
     /// Has the new files compared that have the name of one that is gone, or is another file under
     /// its inode by now: an editor saves a file by putting another in its place. A new file may be
-    /// under an inode that was known.
-    fn compare_successors(&mut self, new: &[FileKey]) {
+    /// under an inode that was known. One of which rows were handed out meanwhile is left as it is.
+    fn compare_successors(&mut self) {
+        let new = std::mem::take(&mut self.reborn);
         if new.is_empty() {
             return;
         }
@@ -236,7 +239,8 @@ impl Source {
         let over = self.pasts.iter().map(|past| &past.path);
         let gone: HashSet<Arc<Path>> = gone.chain(over).cloned().collect();
         for key in new {
-            if let Some(known) = self.files.get_mut(key)
+            if let Some(known) = self.files.get_mut(&key)
+                && known.position.offset == 0
                 && gone.contains(&known.path)
             {
                 known.raise(Standing::Stranger);
@@ -253,6 +257,7 @@ impl Source {
             (known.listed_in != look && !hidden.hides(&known.path)).then_some(*key)
         };
         let missed: Vec<FileKey> = self.files.iter().filter_map(missed).collect();
+        let directories = self.directories_of_waiting(&missed);
         for key in missed {
             if left_out.contains(&key) {
                 self.leave_out(key);
@@ -269,8 +274,58 @@ impl Source {
                 }
                 // An agent that is started before a disk is mounted has lost nothing yet.
                 Some((1.., Presence::Remembered)) if !found_any => {}
+                Some((1.., Presence::Remembered)) => self.miss_waiting(key, &directories),
                 _ => self.lose(key, GapCause::Deleted),
             }
+        }
+    }
+
+    /// The directories in which this look listed something; none where no file is among `missed`
+    /// that an earlier run left with something to be read.
+    fn directories_of_waiting(&self, missed: &[FileKey]) -> HashSet<PathBuf> {
+        let waits = |known: &Known| {
+            known.presence == Presence::Remembered && known.position.unread_bytes > 0
+        };
+        let mut directories = HashSet::new();
+        if !missed
+            .iter()
+            .filter_map(|key| self.files.get(key))
+            .any(waits)
+        {
+            return directories;
+        }
+        let listed = self.files.values();
+        let listed = listed.filter(|known| known.listed_in == self.looks);
+        for directory in listed.filter_map(|known| known.path.parent()) {
+            if !directories.contains(directory) {
+                directories.insert(directory.to_owned());
+            }
+        }
+        directories
+    }
+
+    /// An earlier run left something to be read in the file, and this look did not list it. It is
+    /// no loss if it is still there: then `files`, `exclude` or `rotated` do not name it any more.
+    /// Where its directory is away or empty, its disk may only be mounted later than others.
+    fn miss_waiting(&mut self, key: FileKey, directories: &HashSet<PathBuf>) {
+        let (look, now) = (self.looks, self.looked_at);
+        let Some(known) = self.files.get_mut(&key) else {
+            return;
+        };
+        let meta = fs::metadata(&known.path);
+        let is_there = meta.is_ok_and(|meta| listing::key_of(&meta) == key);
+        let is_in_sight = known
+            .path
+            .parent()
+            .is_some_and(|directory| directories.contains(directory));
+        let since = *known.unlisted_since.get_or_insert(now);
+        let is_over = now.since(since) >= GONE_KEPT.0 && look >= u64::from(GONE_KEPT.1);
+        if !is_there && !is_in_sight && !is_over {
+            return;
+        }
+        self.lose(key, GapCause::Deleted);
+        if is_there && let Some(known) = self.files.get_mut(&key) {
+            known.owed = None;
         }
     }
 
@@ -389,7 +444,7 @@ impl Source {
             return;
         };
         let unread_bytes = match known.presence {
-            Presence::Listed | Presence::Unlisted => Some(known.unread_bytes()),
+            Presence::Listed | Presence::Unlisted => Some(known.unread_beyond_hole()),
             // Of what came after the agent had ended nobody knows.
             Presence::Remembered => Some(known.unread_bytes()).filter(|&bytes| bytes > 0),
             Presence::Gone { .. } => None,
@@ -402,6 +457,7 @@ impl Source {
             since: self.looked_at,
             cause,
             was_down: known.presence == Presence::Remembered,
+            goes_on_in: None,
         });
         self.untold.changes.push(Change::Vanished {
             path: Arc::clone(&known.path),
@@ -774,7 +830,7 @@ impl Source {
             let waits = known
                 .behind_since
                 .is_some_and(|since| now.since(since) >= KEPT_UNREAD_AFTER);
-            let is_new = known.unread_bytes() != known.position.unread_bytes
+            let is_new = known.unread_beyond_hole() != known.position.unread_bytes
                 && known.saved_up_to < known.size;
             let is_due = now.since(known.kept_at) >= KEPT_UNREAD_EVERY || now < known.kept_at;
             let is_plain = known.packed_bytes.is_none();

@@ -152,7 +152,8 @@ pub struct Source {
     pasts: Vec<Past>,
     /// Files that were compared and are read whole, or are copies of what is read.
     newcomers: Vec<Newcomer>,
-    /// Files that this look found to be others under inodes that were known.
+    /// Files that are new, or were found to be others under inodes that were known, and are still to
+    /// be compared with those whose names they have.
     reborn: Vec<FileKey>,
     /// The files that may have something to hand out, oldest first. A read takes the first, so
     /// it costs the same however many files are known.

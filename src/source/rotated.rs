@@ -39,14 +39,33 @@ pub fn derive(glob: &str) -> Vec<String> {
     globs
 }
 
-/// Whether `path` is that of a generation of the file that was at `of`, or the same. Where
-/// generations `are_elsewhere`, only their names say it.
+/// How the names of the generations of the file at `of` begin, and the name itself: as the name
+/// does, or as it does up to its ending and a `-`.
+pub fn beginnings(of: &Path) -> impl Iterator<Item = Vec<u8>> {
+    let name = of.file_name().unwrap_or_default().as_encoded_bytes();
+    let stem_bytes = name.iter().rposition(|&byte| byte == b'.');
+    let stem = stem_bytes.and_then(|bytes| name.get(..bytes));
+    let stem = stem.filter(|stem| !stem.is_empty());
+    [Some(name.to_vec()), stem.map(|stem| [stem, b"-"].concat())]
+        .into_iter()
+        .flatten()
+}
+
+/// Whether `path` is that of a generation of the file that was at `of`, or the same. Where the
+/// configuration says that generations `are_elsewhere`, any name that begins with that of the file
+/// says it, and the directory does not.
 pub fn is_generation(path: &Path, of: &Path, are_elsewhere: bool) -> bool {
     let (Some(name), Some(of_name)) = (path.file_name(), of.file_name()) else {
         return false;
     };
     if !are_elsewhere && path.parent() != of.parent() {
         return false;
+    }
+    let begins_so = name
+        .as_encoded_bytes()
+        .starts_with(of_name.as_encoded_bytes());
+    if are_elsewhere && begins_so {
+        return true;
     }
     let is_named_so = |pattern: String| {
         let pattern = Pattern::new(&pattern);
@@ -92,10 +111,17 @@ mod tests {
             ("/a/b/cdr1.csv.1", "/a/b/cdr1", false, false),
             ("/a/b/old/cdr.csv.1", "/a/b/cdr.csv", false, false),
             ("/a/b/old/cdr.csv.1", "/a/b/cdr.csv", true, true),
+            ("/a/b/cdr.csv.old", "/a/b/cdr.csv", false, false),
+            ("/a/b/cdr.csv.old", "/a/b/cdr.csv", true, true),
+            ("/a/b/cdr.old", "/a/b/cdr.csv", true, false),
             ("/a/b/old/other.csv.1", "/a/b/cdr.csv", true, false),
         ] {
-            let found = is_generation(Path::new(path), Path::new(of), elsewhere);
-            assert_eq!(found, expected, "{path} of {of}");
+            let (path, of) = (Path::new(path), Path::new(of));
+            let found = is_generation(path, of, elsewhere);
+            assert_eq!(found, expected, "{path:?} of {of:?}");
+            let name = path.file_name().unwrap().as_encoded_bytes();
+            let is_candidate = beginnings(of).any(|beginning| name.starts_with(&beginning));
+            assert!(is_candidate || !expected, "{path:?} of {of:?}");
         }
     }
 

@@ -325,3 +325,219 @@ fn a_copy_under_the_inode_of_another_known_file_goes_on_where_the_one_before_it_
         }
     }
 }
+
+#[test]
+fn what_was_saved_of_a_file_says_nothing_of_another_under_its_inode() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..9) + "9|half of a r");
+    fs::hard_link(scene.path("cdr.txt"), scene.path("elsewhere")).unwrap();
+    assert_eq!(scene.follow().len(), 9);
+    scene.append("longer", rows(0..9) + "9|half of a row\n");
+    scene.rename("longer", "cdr.txt");
+    assert_eq!(settle(&mut scene).len(), 1);
+    scene.close_all();
+    scene.look();
+    assert_eq!(gaps(&mut scene), [""; 0], "all of it is in the longer one");
+    // A file in the place of a deleted one, with its inode and less in it.
+    scene.rewrite("elsewhere", &rows(50..53));
+    scene.rename("elsewhere", "small.txt");
+    scene.look_well();
+    scene.close_all();
+    scene.remove("small.txt");
+    settle(&mut scene);
+    let lost = rows(50..53).len();
+    assert_eq!(gaps(&mut scene), [format!("gap small.txt deleted {lost}")]);
+}
+
+#[test]
+fn a_file_that_the_configuration_names_no_more_is_not_lost_though_it_waited_to_be_read() {
+    let exclude: fn(&mut Settings) = |settings| settings.exclude = vec!["b.txt*".to_owned()];
+    let rotated: fn(&mut Settings) = |settings| settings.rotated = Rotated::Given(Vec::new());
+    let files: fn(&mut Settings) = |settings| {
+        let glob = settings.files[0].replace("*.txt", "a*.txt");
+        settings.files = vec![glob];
+    };
+    for (what, name, narrow) in [
+        ("files", "b.txt", files),
+        ("exclude", "b.txt", exclude),
+        ("rotated", "b.txt.1", rotated),
+    ] {
+        let mut scene = Scene::with(|settings| {
+            settings.files[0].pop();
+        });
+        scene.append("a.txt", rows(0..400));
+        scene.append(name, rows(500..900));
+        scene.look_well();
+        scene.wait(5);
+        assert_eq!(scene.look().positions.len(), 2, "{what}: both wait");
+        narrow(&mut scene.settings);
+        scene.restart();
+        scene.changes();
+        assert_eq!(settle(&mut scene).len(), 400, "{what}");
+        assert_eq!(gaps(&mut scene), [""; 0], "{what}");
+        let kept = scene.positions.values().map(|kept| kept.unread_bytes);
+        assert_eq!(kept.sum::<u64>(), 0, "{what}: nothing is owed any more");
+        scene.restart();
+        settle(&mut scene);
+        assert_eq!(gaps(&mut scene), [""; 0], "{what}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_mounted_later_than_another_has_lost_nothing_for_an_hour() {
+    for (is_empty, comes_back) in [(false, true), (true, true), (true, false)] {
+        let mut scene = Scene::with(|settings| {
+            let late = settings.files[0].replace("*.txt*", "late/*.txt");
+            settings.files.push(late);
+        });
+        scene.append("other.txt", "");
+        fs::create_dir(scene.path("late")).unwrap();
+        scene.append("late/cdr.txt", rows(0..400));
+        let unread = rows(0..400).len() - read_some(&mut scene);
+        scene.rename("late", "elsewhere");
+        if is_empty {
+            fs::create_dir(scene.path("late")).unwrap();
+        }
+        scene.restart();
+        scene.changes();
+        settle(&mut scene);
+        scene.wait(3_000);
+        settle(&mut scene);
+        assert_eq!(gaps(&mut scene), [""; 0]);
+        if comes_back {
+            scene.rename("elsewhere", "late");
+            assert!(settle(&mut scene).len() > 100);
+            assert_eq!(gaps(&mut scene), [""; 0]);
+        } else {
+            scene.wait(600);
+            settle(&mut scene);
+            assert_eq!(gaps(&mut scene), [format!("gap cdr.txt deleted {unread}")]);
+        }
+    }
+}
+
+#[test]
+fn thousands_of_files_copied_and_cut_off_before_they_were_read_cost_a_look_no_more_than_others() {
+    const FILES: usize = 1_500;
+    let mut scene = Scene::new();
+    for n in 0..FILES {
+        scene.append(&format!("cdr{n}.txt"), row(n));
+    }
+    let cpu_time = || {
+        let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+        Duration::from(nix::time::clock_gettime(clock).unwrap())
+    };
+    let mut took = Vec::new();
+    let mut look = |scene: &mut Scene| {
+        scene.wait(1);
+        let began = cpu_time();
+        scene.look();
+        took.push(cpu_time() - began);
+    };
+    look(&mut scene);
+    for n in 0..FILES {
+        scene.copytruncate(&format!("cdr{n}.txt"), &format!("cdr{n}.txt.1"), "");
+    }
+    for _ in 0..20 {
+        look(&mut scene);
+    }
+    assert_eq!(gaps(&mut scene), [""; 0]);
+    assert_eq!(scene.drain().len(), FILES);
+    // The first two meet the files; one of the others tells what is lost.
+    let others = &mut took[2..];
+    others.sort_unstable();
+    let (usual, most) = (others[others.len() / 2], others[others.len() - 1]);
+    assert!(most < 10 * usual, "{took:?}");
+}
+
+#[test]
+fn a_copy_with_a_name_of_the_configurations_own_is_taken_for_what_was_cut_off_unread() {
+    let mut scene = Scene::with(|settings| {
+        settings.files[0].pop();
+        settings.rotated = Rotated::Given(vec![format!("{}.old", settings.files[0])]);
+    });
+    scene.append("cdr.txt", rows(0..9));
+    scene.look();
+    scene.copytruncate("cdr.txt", "cdr.txt.old", "");
+    assert_eq!(settle(&mut scene).len(), 9);
+    assert_eq!(gaps(&mut scene), [""; 0]);
+}
+
+#[test]
+fn a_file_that_has_replaced_another_while_descriptors_were_out_goes_on_where_that_was() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const ALONE: &str = "SWITCHHOOK_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        // The limit is that of the process, and of every test in it.
+        let name = std::thread::current().name().unwrap().to_owned();
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = alone.args(["--exact", &name]).env(ALONE, "1").output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("1 passed"), "{said}");
+        return;
+    }
+    let mut scene = Scene::with(|settings| {
+        // Whole names cost the listing no descriptor.
+        let names = ["cdr.txt", "other.txt"];
+        settings.files = names
+            .map(|name| settings.files[0].replace("*.txt*", name))
+            .into();
+        settings.rotated = Rotated::Given(Vec::new());
+    });
+    scene.append("cdr.txt", rows(0..9));
+    scene.append("other.txt", rows(50..60));
+    assert_eq!(scene.follow().len(), 19);
+    scene.close_all();
+    scene.append("elsewhere", rows(0..12));
+    scene.rename("elsewhere", "cdr.txt");
+    scene.rewrite("other.txt", &rows(70..72));
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 0, hard).unwrap();
+    let looked = scene.source.look(scene.now);
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    assert!(matches!(looked, Err(SourceError::Exhausted(_))));
+    let lines = settle(&mut scene);
+    assert_eq!(lines.len(), 3 + 2, "{lines:?}");
+    assert_eq!(gaps(&mut scene), [""; 0]);
+}
+
+#[test]
+fn room_that_a_writer_made_ahead_and_trimmed_while_the_agent_was_down_is_no_gap() {
+    for (is_read, left) in [(false, 3), (true, 3), (true, 0)] {
+        let mut scene = Scene::new();
+        scene.append("other.txt", "");
+        scene.append("cdr.txt", "").set_len(1 << 20).unwrap();
+        scene.look();
+        scene.wait(5);
+        scene.look();
+        let kept = |scene: &Scene| scene.positions.values().map(|kept| kept.unread_bytes).max();
+        assert_eq!(kept(&scene), Some(1 << 20), "it may be rows");
+        if is_read {
+            assert_eq!(scene.drain(), [""; 0]);
+            scene.wait(60);
+            scene.look();
+            assert_eq!(kept(&scene), Some(0), "it is a hole");
+        }
+        scene.rewrite("cdr.txt", &rows(0..left));
+        scene.restart();
+        assert_eq!(settle(&mut scene).len(), left);
+        assert_eq!(gaps(&mut scene), [""; 0], "{is_read} {left}");
+    }
+}
+
+#[test]
+fn a_file_emptied_while_the_agent_was_down_before_anything_of_it_was_read_is_told() {
+    let mut scene = Scene::new();
+    scene.append("other.txt", "");
+    scene.append("cdr.txt", rows(0..9));
+    scene.look();
+    scene.wait(5);
+    scene.look();
+    scene.rewrite("cdr.txt", "");
+    scene.restart();
+    settle(&mut scene);
+    let lost = rows(0..9).len();
+    assert_eq!(gaps(&mut scene), [format!("gap cdr.txt truncated {lost}")]);
+}
