@@ -13,7 +13,7 @@ trap 'rm -rf "$copy"' EXIT
 # Of its own: cargo tells copies of one tree apart by time alone.
 export CARGO_TARGET_DIR=$root/target/mutate CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 wanted=${1:-}
-unnoticed=0
+unnoticed=0 tried=''
 
 # mutation NAME FILE PERL TEST...: the tests pass as things are, and each fails once PERL has been
 # applied to FILE.
@@ -21,6 +21,7 @@ mutation() {
     local name=$1 file=$2 change=$3
     shift 3
     [ -z "$wanted" ] || [ "$wanted" = "$name" ] || return 0
+    tried=1
     rm -rf "$copy/tree" && mkdir "$copy/tree"
     git ls-files -zco --exclude-standard | xargs -0 cp --parents -t "$copy/tree"
     perl -0pi -e "$change" "$copy/tree/$file"
@@ -84,6 +85,10 @@ mutation half-snapshot src/queue/generation.rs \
     '--lib queue::tests::an_opening_cut_short'
 
 echo
+if [ -z "$tried" ]; then
+    echo "there is no mutation $wanted" >&2
+    exit 64
+fi
 if [ "$unnoticed" -gt 0 ]; then
     echo "$unnoticed not noticed"
     exit 1
