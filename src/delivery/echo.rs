@@ -102,6 +102,21 @@ fn is_token(text: &str, bytes_min: usize) -> bool {
     text.len() >= bytes_min && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
+/// Whether what goes by this name is a secret, whatever it looks like.
+fn is_name_of_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let words = [
+        "token",
+        "key",
+        "secret",
+        "passw",
+        "pwd",
+        "auth",
+        "signature",
+    ];
+    words.iter().any(|word| name.contains(word))
+}
+
 /// How a text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
@@ -171,7 +186,8 @@ fn secrets(endpoint: &Endpoint) -> Vec<Vec<u8>> {
         found.push(STANDARD.encode(secret.key()).into_bytes());
     }
     for header in &endpoint.headers {
-        put_header(header.value(), header.is_secret(), &mut found);
+        let is_secret = header.is_secret() || is_name_of_secret(header.name());
+        put_header(header.value(), is_secret, &mut found);
     }
     let proxy = endpoint.link.proxy.as_ref();
     if let Some(value) = proxy.and_then(Proxy::authorization) {
@@ -184,8 +200,12 @@ fn secrets(endpoint: &Endpoint) -> Vec<Vec<u8>> {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     for pair in query.split('&') {
         // Of `?TOKEN` all is the token.
-        let value = pair.split_once('=').map_or(pair, |(_, value)| value);
-        put_part(value, CLEAR_TOKEN_BYTES_MIN, &mut found);
+        let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+        let bytes_min = match is_name_of_secret(name) {
+            true => 0,
+            false => CLEAR_TOKEN_BYTES_MIN,
+        };
+        put_part(value, bytes_min, &mut found);
     }
     for part in path.split('/').skip(3) {
         put_part(part, PATH_TOKEN_BYTES_MIN, &mut found);
@@ -223,6 +243,20 @@ mod tests {
         let mut bytes = answer.as_bytes().to_vec();
         hide_secrets(&endpoint(), &mut bytes);
         assert_eq!(String::from_utf8_lossy(&bytes), expected, "{answer}");
+    }
+
+    #[test]
+    fn what_goes_by_the_name_of_a_secret_is_one_in_the_clear_too() {
+        let url = Url::parse("https://a/calls?Token=hush-hush&format=readable").unwrap();
+        let mut endpoint = Endpoint::new("a", url, Profile::Vos3000);
+        let header = |name, value| OwnHeader::new(name, value).unwrap();
+        endpoint.headers = vec![
+            header("X-Api-Key", "in the clear"),
+            header("X-Site", "Dhaka-East"),
+        ];
+        let mut answer = b"hush-hush, in the clear: not readable in Dhaka-East".to_vec();
+        hide_secrets(&endpoint, &mut answer);
+        assert_eq!(answer, b"***, ***: not readable in Dhaka-East");
     }
 
     #[test]
