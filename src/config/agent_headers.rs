@@ -25,7 +25,6 @@ pub fn agent_headers(table: &EndpointTable, endpoint: &mut Endpoint, place: &mut
 }
 
 fn one_of_a_name(table: &EndpointTable, endpoint: &Endpoint, place: &mut Place<'_>) {
-    let is_among = |seen: &[&str], name: &str| seen.iter().any(|it| it.eq_ignore_ascii_case(name));
     let scheme = &endpoint.signature;
     let mut seen = ALWAYS_SENT.to_vec();
     seen.extend(endpoint.agent_headers.iter().map(|(_, name)| name));
@@ -79,12 +78,16 @@ fn read(written: &toml::Value, endpoint: &Endpoint) -> Result<AgentHeaders, Stri
     let mut seen = ALWAYS_SENT.to_vec();
     seen.extend(endpoint.headers.iter().map(OwnHeader::name));
     for (_, name) in headers.iter() {
-        if endpoint.signature.makes(name) || seen.iter().any(|it| it.eq_ignore_ascii_case(name)) {
+        if endpoint.signature.makes(name) || is_among(&seen, name) {
             return Err(format!("{name:?} is sent already; write another name"));
         }
         seen.push(name);
     }
     Ok(headers)
+}
+
+fn is_among(seen: &[&str], name: &str) -> bool {
+    seen.iter().any(|it| it.eq_ignore_ascii_case(name))
 }
 
 /// As it would be written.

@@ -246,10 +246,10 @@ impl Transport for HttpTransport {
                 elapsed,
                 ..response
             }),
-            Err(error) => {
-                let trouble = trouble(error);
-                Answer::Trouble(Trouble { elapsed, ..trouble })
-            }
+            Err(error) => Answer::Trouble(Trouble {
+                elapsed,
+                ..trouble(error)
+            }),
         }
     }
 
