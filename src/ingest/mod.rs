@@ -755,7 +755,7 @@ impl Ingest {
         let calls = heard == Changed::Names || (heard == Changed::Content && !grown);
         let has_room = !matches!(room, Room::ForNone(_));
         for following in &mut self.feeds {
-            following.feed.source.has_room_to_keep(has_room);
+            following.feed.source.set_room_to_keep(has_room);
             if calls {
                 following.look_at = following.look_at.min(following.looks.call());
             }

@@ -338,7 +338,7 @@ impl Known {
 
     /// Takes in that all its bytes are in the file that has taken its name too; returns the
     /// position to be kept.
-    pub fn is_saved(&mut self) -> FilePosition {
+    pub fn save(&mut self) -> FilePosition {
         self.saved_up_to = self.size;
         self.kept()
     }

@@ -350,7 +350,7 @@ impl Source {
             && let Some(known) = self.files.get_mut(&key)
         {
             // After a restart nobody could compare the two any more.
-            self.untold.positions.push(known.is_saved());
+            self.untold.positions.push(known.save());
         }
     }
 
@@ -807,10 +807,10 @@ impl Source {
 }
 
 impl Source {
-    /// Whether the queue has room for more than positions that move. Where it has none, what waits in
+    /// Says whether the queue has room for more than positions that move. Where it has none, what waits in
     /// the files is not kept beside them: that would be all there is to write, and looking stops
     /// until it is written.
-    pub fn has_room_to_keep(&mut self, has_room: bool) {
+    pub fn set_room_to_keep(&mut self, has_room: bool) {
         self.has_room_to_keep = has_room;
     }
 
