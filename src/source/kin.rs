@@ -548,18 +548,12 @@ impl Source {
     /// position is not told, until a copy of this one was found or one more look found none: a
     /// directory in which files are being renamed is not always listed whole. So a crash finds
     /// the position in the old life, and the copy is known again.
-    ///
-    /// What `is_other`, another file for certain, goes on at once if nothing of the old one was
-    /// left to read: after a crash a copy of that would be read whole, with the same ids.
-    pub(super) fn end_life(&mut self, past: Past, is_other: bool) {
+    pub(super) fn end_life(&mut self, past: Past) {
         if self.pasts.len() >= PASTS_MAX {
             self.pasts.remove(0);
         }
         if let Some(known) = self.files.get_mut(&past.position.key) {
-            known.is_held = !is_other || past.lost != Lost::Nothing;
-            if !known.is_held {
-                self.untold.positions.push(known.kept());
-            }
+            known.is_held = true;
         }
         self.pasts.push(past);
     }

@@ -691,9 +691,7 @@ impl Source {
             known.standing = Standing::Sure;
             return Ok(());
         }
-        // One that keeps its path and is cut off may be written back as it was, or have a copy.
         let has_moved = known.came != Came::Stayed;
-        let is_other = likeness == Likeness::OtherHead || has_moved;
         let past = match kept {
             Some(mark) => {
                 known.standing = Standing::Sure;
@@ -714,7 +712,7 @@ impl Source {
         };
         if let Some(mut past) = past {
             past.look = self.looks;
-            self.end_life(past, is_other);
+            self.end_life(past);
         }
         Ok(())
     }

@@ -258,26 +258,6 @@ fn a_file_cut_off_before_anything_of_it_was_read_is_told() {
 }
 
 #[test]
-fn another_file_under_a_used_inode_is_read_at_the_look_that_finds_it() {
-    for renamed in [false, true] {
-        let mut scene = Scene::new();
-        scene.append("cdr.txt", rows(0..5));
-        scene.follow();
-        scene.wait(9);
-        scene.look();
-        // The same inode with other rows in it.
-        scene.rewrite("cdr.txt", &rows(50..60));
-        if renamed {
-            scene.rename("cdr.txt", "next.txt");
-        }
-        scene.look();
-        assert_eq!(scene.drain().len(), 10, "renamed: {renamed}");
-        scene.restart();
-        assert_eq!(settle(&mut scene), [""; 0]);
-    }
-}
-
-#[test]
 fn half_a_row_that_is_in_the_copy_that_has_replaced_its_file_is_no_gap_after_a_restart() {
     for looks in 0..4 {
         let mut scene = Scene::new();
