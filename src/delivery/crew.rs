@@ -6,7 +6,8 @@
 //! stay warm.
 //!
 //! A worker hands in what its attempt came to and takes the next event in one step: were its place
-//! free in between, another one would be woken for it, and find it taken.
+//! free in between, another one would be woken for it, and find it taken. Who comes to look leaves him
+//! the few events that he will have sent at once ([`Lane::left_until`]).
 //!
 //! Workers are taken on when they are needed: when one leaves to send, somebody must stay to look,
 //! up to as many as may send at once. One that nobody has called for [`IDLE_WAIT`] goes home, so a
@@ -143,13 +144,19 @@ impl Crew {
             pulse.due(now);
             let (turn, call, notices) = {
                 let mut deck = self.deck();
+                let left_until = match &made {
+                    Some(_) => None,
+                    None => deck.lane.left_until(now),
+                };
                 if let Some(made) = made.take() {
                     let (entry, outcome) = (made.entry, made.outcome);
                     deck.lane.finish(entry, outcome, made.elapsed, now, wall);
                 }
-                let turn = match self.shutdown.is_requested() {
-                    true => Turn::Stopped,
-                    false => deck.lane.take(now, wall),
+                let turn = match left_until {
+                    _ if self.shutdown.is_requested() => Turn::Stopped,
+                    // Whoever comes from sending goes on with it.
+                    Some(until) => Turn::Wait(until.since(now)),
+                    None => deck.lane.take(now, wall),
                 };
                 let call = match turn {
                     Turn::Attempt(_) => self.call(&mut deck, now),
@@ -354,6 +361,7 @@ mod tests {
     use crate::progress::Progress;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Instant;
 
     #[test]
     fn a_worker_is_taken_on_when_nobody_is_left_to_look_and_goes_home_when_nobody_calls() {
@@ -447,5 +455,32 @@ mod tests {
         let again = told.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(again.unwrap().entry.queued.sequence, Sequence(1));
         lookout.join().unwrap();
+    }
+
+    #[test]
+    fn who_comes_to_look_leaves_a_few_events_to_the_one_who_sends_until_that_takes_too_long() {
+        let queue = MemoryQueue::with((1..=4).map(|n| queued(n, "cdr", "{}")).collect());
+        let url = Url::parse("https://a/").unwrap();
+        let endpoint = Arc::new(Endpoint::new("a", url, Profile::Standard));
+        let name = Arc::clone(&endpoint.name);
+        let lane = Lane::new(endpoint, Arc::new(queue), Arc::default(), 1);
+        let clock = Arc::new(SystemClock::new());
+        let crew = Arc::new(Crew::new(name, lane, clock, Shutdown::default()));
+        let bell = Bell::default();
+        let progress = Progress::default();
+        let (pulse, other) = (progress.pulse("1"), progress.pulse("2"));
+        let first = crew.next(1, &bell, &pulse, None).unwrap().entry;
+        let made = Made {
+            entry: first,
+            outcome: Outcome::Delivered,
+            elapsed: Duration::from_micros(100),
+        };
+        let began = Instant::now();
+        let second = crew.next(1, &bell, &pulse, Some(made)).unwrap().entry;
+        assert_eq!(second.queued.sequence, Sequence(2));
+        // It is never answered.
+        let third = crew.next(2, &Bell::default(), &other, None).unwrap().entry;
+        assert_eq!(third.queued.sequence, Sequence(3));
+        assert!(began.elapsed() >= Duration::from_millis(8));
     }
 }

@@ -26,6 +26,7 @@
 
 mod company;
 mod express;
+mod in_turn;
 mod later;
 mod mirror;
 
@@ -53,6 +54,7 @@ use crate::event::Sequence;
 use crate::ingest::Told;
 use crate::queue::Queued;
 use expiry::{EXPIRE_PAUSE, Expiry};
+use in_turn::Usual;
 use later::{Later, Stored};
 use mirror::Mirroring;
 use standing::Standing;
@@ -174,6 +176,7 @@ pub struct Lane {
     notices: Vec<Notice>,
     counts: Counts,
     latencies: Latencies,
+    usual: Usual,
 }
 
 /// What is under way.
@@ -241,6 +244,7 @@ impl Lane {
             notices: Vec::new(),
             counts: Counts::default(),
             latencies: Latencies::default(),
+            usual: Usual::default(),
         }
     }
 
@@ -356,6 +360,10 @@ impl Lane {
         self.latencies.note(elapsed, now);
         self.limit.ended(entry.round, Sign::of(&outcome), elapsed);
         match outcome {
+            Outcome::Delivered => self.usual.taken(elapsed),
+            _ => self.usual.forget(),
+        }
+        match outcome {
             Outcome::Delivered => {
                 self.counts.delivered += 1;
                 self.counts.last_success_at = Some(wall);
@@ -405,9 +413,10 @@ impl Lane {
         was_held_up
     }
 
-    /// Whether another worker would find something to send at `now`.
+    /// Whether another worker would find something to send at `now` that is not
+    /// [left](Lane::left_until) to those who are sending.
     pub fn has_more(&self, now: Moment) -> bool {
-        self.rate.shut_until(now).is_none() && self.has_work(now)
+        self.rate.shut_until(now).is_none() && self.has_work(now) && self.left_until(now).is_none()
     }
 
     /// The same, were it not for the rate.
@@ -433,7 +442,10 @@ impl Lane {
         }
         match self.breaker.gate(now).0 {
             Gate::ShutUntil(moment) => Some(self.look_by(moment)),
-            Gate::Open | Gate::Probe => self.next_due().into_iter().chain(self.next_park()).min(),
+            Gate::Open | Gate::Probe => {
+                let due = self.next_due().into_iter().chain(self.next_park());
+                due.chain(self.left_until(now)).min()
+            }
         }
     }
 

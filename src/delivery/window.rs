@@ -220,6 +220,11 @@ impl Window {
             .is_some_and(|first| first.sequence < self.end())
     }
 
+    /// How many events are decoded and wanted.
+    pub(super) fn fresh_count(&self) -> usize {
+        self.fresh.len()
+    }
+
     /// The next event, when it is decoded already.
     pub(super) fn first_fresh(&self) -> Option<&Queued> {
         self.fresh.front()
