@@ -24,7 +24,7 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 /// How soon the attendant hears of a stop that did not come by a signal.
 const STOP_POLL: Duration = Duration::from_millis(100);
@@ -36,6 +36,10 @@ const WORKERS_MAX: usize = CLIENTS_MAX + 2;
 /// for each of a thousand a second costs more than reading them. The first is told at once, and ingest
 /// commits no sooner again.
 const WATCH_PAUSE: Duration = Duration::from_millis(4);
+
+/// The same while ingest finds rows each time it looks, and needs no hint for it. What only a hint
+/// tells, a file that came or was renamed, waits so long then.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Stack of these threads: they parse rows and configurations, whose buffers are on the heap.
 const WORKER_STACK_BYTES: usize = 1 << 20;
@@ -222,8 +226,13 @@ impl Attendant {
                     tell(&ready.get_inner_mut().refresh());
                     self.hint.is_complete(ready.get_inner().is_complete());
                 }
+                let given_at = Instant::now();
                 self.hint.give(changed);
-                sleep(WATCH_PAUSE).await;
+                if self.hint.is_spared() {
+                    // In time or not, it is looked again.
+                    let _awaited = timeout(BUSY_PAUSE, self.hint.awaited()).await;
+                }
+                sleep_until(given_at + WATCH_PAUSE).await;
                 changed = ready.get_inner_mut().changed();
             }
         }

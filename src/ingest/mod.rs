@@ -71,6 +71,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use unconfigured::Unconfigured;
 
 /// Most rows of one commit, set aside or not: where the cost of the sync is spread thin enough
@@ -104,6 +105,10 @@ const COMMITTED_WITHIN: Duration = Duration::from_millis(4);
 fn commit_pause(took: Duration) -> Duration {
     (2 * COMMITTED_WITHIN.saturating_sub(took)).clamp(*COMMIT_PAUSE.start(), *COMMIT_PAUSE.end())
 }
+
+/// Commits in a row after which the next rows are looked for without a word of them: at hundreds of rows
+/// a second every look finds some, and hearing of each change would cost as much as a look.
+const SPARED_AFTER: u32 = 3;
 
 /// Wait before a failed commit is tried again, and between looks at a disk that is full.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -170,7 +175,9 @@ impl std::error::Error for IngestError {}
 pub struct Hint {
     heard: Arc<Mutex<Changed>>,
     is_complete: Arc<AtomicBool>,
+    is_spared: Arc<AtomicBool>,
     bell: Bell,
+    awaited: Arc<Notify>,
 }
 
 impl Hint {
@@ -179,7 +186,9 @@ impl Hint {
         Hint {
             heard: Arc::new(Mutex::new(Changed::Nothing)),
             is_complete: Arc::new(AtomicBool::new(false)),
+            is_spared: Arc::default(),
             bell,
+            awaited: Arc::default(),
         }
     }
 
@@ -194,6 +203,16 @@ impl Hint {
         *untold = heard.max(*untold);
         drop(untold);
         self.bell.ring();
+    }
+
+    /// Whether the pump finds rows whenever it looks, and needs no word of more.
+    pub fn is_spared(&self) -> bool {
+        self.is_spared.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the pump has begun to wait for a word since this returned last.
+    pub async fn awaited(&self) {
+        self.awaited.notified().await;
     }
 
     fn take(&self) -> Changed {
@@ -219,6 +238,8 @@ pub struct Ingest {
     held: Option<Group>,
     /// Rows read while the group before them was committed; they go next. See [`ahead`].
     ahead: Option<Group>,
+    /// How many passes have ended in a commit since the last that did not.
+    in_a_row: u32,
     when_full: WhenFull,
     outlived_at: Option<Moment>,
     pause: Pause,
@@ -402,6 +423,7 @@ impl Ingest {
             clock,
             held: None,
             ahead: None,
+            in_a_row: 0,
             when_full: limits.when_full,
             outlived_at: None,
             pause: Pause::default(),
@@ -442,6 +464,8 @@ impl Ingest {
             self.pulse.due(began);
             self.is_watched = hint.is_complete.load(Ordering::Relaxed);
             let passed = self.pass(hint.take());
+            hint.is_spared
+                .store(self.glances_anyway(), Ordering::Relaxed);
             if passed != Passed::Paused && self.pass_again() {
                 continue;
             }
@@ -456,6 +480,7 @@ impl Ingest {
                 Passed::Idle => {
                     let pause = self.until_next_look();
                     self.pulse.due(self.clock.now() + pause);
+                    hint.awaited.notify_one();
                     hint.bell.wait(pause);
                 }
                 Passed::Paused => {
@@ -478,6 +503,11 @@ impl Ingest {
                 Ask::Exchange(exchange, sender) => sender.try_send(self.exchange(exchange)).is_ok(),
             };
         }
+    }
+
+    /// Whether open files are glanced at without a word of them: they have grown each time of late.
+    fn glances_anyway(&self) -> bool {
+        self.in_a_row >= SPARED_AFTER
     }
 
     fn standing(&mut self) -> Standing {
@@ -532,6 +562,15 @@ impl Ingest {
     /// The group is durable when this returns [`Passed::Full`] or [`Passed::Committed`]. A crash
     /// before costs nothing but reading the same rows again.
     pub fn pass(&mut self, heard: Changed) -> Passed {
+        let passed = self.pass_once(heard);
+        self.in_a_row = match passed {
+            Passed::Committed => self.in_a_row.saturating_add(1),
+            Passed::Full | Passed::Idle | Passed::Paused => 0,
+        };
+        passed
+    }
+
+    fn pass_once(&mut self, heard: Changed) -> Passed {
         let room = self.room();
         let was_ahead = self.held.is_none() && self.ahead.is_some();
         let mut group = match self.held.take() {
@@ -724,7 +763,7 @@ impl Ingest {
         let now = self.clock.now();
         let wall = self.clock.wall();
         let mut grown = false;
-        if heard == Changed::Content {
+        if heard == Changed::Content || self.glances_anyway() {
             for following in &mut self.feeds {
                 if following.feed.source.glance(wall) {
                     grown = true;
