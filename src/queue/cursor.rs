@@ -105,16 +105,14 @@ impl Cursor {
     /// Appends the cursor: `next`, then the bits from it on, without the zero bytes at their end.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.next.0.to_be_bytes());
-        let mut bits = Vec::new();
-        if self.ahead_count > 0 {
-            bits = (0..WINDOW / 8)
-                .map(|byte| self.byte_from_next(byte))
-                .collect();
-            bits.truncate(
-                bits.iter()
-                    .rposition(|&byte| byte != 0)
-                    .map_or(0, |last| last + 1),
-            );
+        let (mut bits, mut left) = (Vec::new(), self.ahead_count);
+        for byte in 0..WINDOW / 8 {
+            if left == 0 {
+                break;
+            }
+            let byte = self.byte_from_next(byte);
+            left = left.saturating_sub(u64::from(byte.count_ones()));
+            bits.push(byte);
         }
         put_bytes(out, &bits);
     }

@@ -261,27 +261,19 @@ fn read_blocks(
     count_max: usize,
     bytes_max: usize,
 ) -> Result<Vec<Queued>, QueueError> {
-    let start = generation.block_before(from)?.unwrap_or(from);
     let mut run = Run {
         events: Vec::with_capacity(count_max.min(RESERVED_MAX) + block::EVENTS_MAX),
         next: from,
         end,
         is_broken: false,
     };
-    let (mut unpacker, mut bytes) = (block::Unpacker::default(), 0);
-    generation.scan(key::BLOCKS, &key::block(start), |found| {
-        let Some(first) = key::block_first(&found.key).filter(|&first| first < end) else {
-            return ControlFlow::Break(());
-        };
-        bytes += block::raw_bytes(&found.value).unwrap_or(0);
-        let goes_on = run.add(first, &found.value, &mut unpacker);
-        let count = run.events.len();
-        if !goes_on || count >= count_max || (count > 0 && bytes >= bytes_max) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    })?;
+    // Whoever reads on is at the first event of a block, and one look finds it.
+    run.read(generation, from, count_max, bytes_max)?;
+    if run.is_empty()
+        && let Some(start) = generation.block_before(from)?
+    {
+        run.read(generation, start, count_max, bytes_max)?;
+    }
     if run.events.is_empty() {
         let what = match run.is_broken {
             true => "its block cannot be read",
@@ -310,6 +302,35 @@ struct Run {
 }
 
 impl Run {
+    /// Whether nothing was found, be it damaged.
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && !self.is_broken
+    }
+
+    /// Adds the blocks from the one stored under `start` on, about as many as asked for.
+    fn read(
+        &mut self,
+        generation: &Generation,
+        start: Sequence,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<(), QueueError> {
+        let (mut unpacker, mut bytes) = (block::Unpacker::default(), 0);
+        generation.scan(key::BLOCKS, &key::block(start), |found| {
+            let Some(first) = key::block_first(&found.key).filter(|&first| first < self.end) else {
+                return ControlFlow::Break(());
+            };
+            bytes += block::raw_bytes(&found.value).unwrap_or(0);
+            let goes_on = self.add(first, &found.value, &mut unpacker) && self.next < self.end;
+            let count = self.events.len();
+            if !goes_on || count >= count_max || (count > 0 && bytes >= bytes_max) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
     /// Adds what belongs to it of the block stored under `first`; false when it ends before.
     fn add(&mut self, first: Sequence, value: &[u8], unpacker: &mut block::Unpacker) -> bool {
         if first > self.next {
