@@ -74,9 +74,8 @@ impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = *b"evt_00000000000000000000000000000000";
         let (_, digits) = text.split_at_mut(4);
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(&self.0) {
-            pair.copy_from_slice(&[digit(*byte >> 4), digit(*byte & 0xF)]);
-        }
+        let pairs = self.0.map(|byte| [digit(byte >> 4), digit(byte & 0xF)]);
+        digits.copy_from_slice(pairs.as_flattened());
         f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }

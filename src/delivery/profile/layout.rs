@@ -212,9 +212,11 @@ impl<'q> Page<'q> {
 fn may_have_one(data: &[u8], layout: &[Member]) -> bool {
     // A key ends in a quote and a colon; there are far fewer of these than of quotes.
     memchr::memchr_iter(b':', data).any(|at| {
-        let Some(begun) = data.get(..at).and_then(|name| name.strip_suffix(b"\"")) else {
+        let quote = at.checked_sub(1);
+        let Some(end) = quote.filter(|end| data.get(*end) == Some(&b'"')) else {
             return false;
         };
+        let begun = data.get(..end).unwrap_or_default();
         layout.iter().any(|member| {
             let key = member.key.as_bytes();
             let before = begun.len().checked_sub(key.len() + 1);

@@ -34,7 +34,15 @@ impl Head {
         lines.clear();
         lines.shrink_to(KEPT_BYTES);
         for (name, value) in headers {
-            if name.is_empty() || breaks_out(name) || name.contains(':') || breaks_out(value) {
+            let begun = lines.len();
+            lines.extend_from_slice(name.as_bytes());
+            let written = lines.get_mut(begun..).unwrap_or_default();
+            written.make_ascii_lowercase();
+            lines.extend_from_slice(b": ");
+            lines.extend_from_slice(value.as_bytes());
+            let line = lines.get(begun..).unwrap_or_default();
+            let name = name.as_bytes();
+            if name.is_empty() || name.contains(&b':') || breaks_out(line) {
                 lines.clear();
                 return Err(carried(Trouble {
                     class: TroubleClass::Protocol,
@@ -42,12 +50,6 @@ impl Head {
                     elapsed: Duration::ZERO,
                 }));
             }
-            let begun = lines.len();
-            lines.extend_from_slice(name.as_bytes());
-            let name = lines.get_mut(begun..).unwrap_or_default();
-            name.make_ascii_lowercase();
-            lines.extend_from_slice(b": ");
-            lines.extend_from_slice(value.as_bytes());
             lines.extend_from_slice(b"\r\n");
         }
         Ok(())
@@ -73,10 +75,10 @@ impl fmt::Debug for Head {
     }
 }
 
-/// Whether a text would not stay within its line. What else a header may not have is refused where it
-/// comes from: the configuration, or a constant.
-fn breaks_out(text: &str) -> bool {
-    memchr::memchr3(b'\r', b'\n', b'\0', text.as_bytes()).is_some()
+/// Whether a header would not stay within its line. What else it may not have is refused where it comes
+/// from: the configuration, or a constant.
+fn breaks_out(line: &[u8]) -> bool {
+    memchr::memchr3(b'\r', b'\n', b'\0', line).is_some()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use ureq::http::{self, HeaderMap, Method, Uri};
+use ureq::http::{self, HeaderMap, HeaderName, Method, Uri, header};
 use ureq::{Agent, Body};
 
 /// Time for an answer's body once its headers are there. The outcome is known by then; a body
@@ -198,9 +198,9 @@ impl HttpTransport {
         let (body_start, body_read) = read_start(body);
         Ok(Response {
             status: answered.status.as_u16(),
-            retry_after: kept(&answered.headers, "retry-after"),
-            date: kept(&answered.headers, "date"),
-            location_host: kept(&answered.headers, "location")
+            retry_after: kept(&answered.headers, &header::RETRY_AFTER),
+            date: kept(&answered.headers, &header::DATE),
+            location_host: kept(&answered.headers, &header::LOCATION)
                 .and_then(|location| host_of(&location)),
             body_start,
             body_read,
@@ -268,7 +268,7 @@ impl Transport for HttpTransport {
     }
 }
 
-fn kept(headers: &HeaderMap, name: &str) -> Option<String> {
+fn kept(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?;
     (text.len() <= KEPT_HEADER_BYTES_MAX).then(|| text.to_string())
 }
