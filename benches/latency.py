@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Time from a row complete on disk to its request received, durable commit included, at a steady rate;
-then for single rows after idle pauses. And the agent's CPU and memory meanwhile.
+then for single rows after idle pauses. And the agent's memory and CPU meanwhile, the latter by kind of thread.
 
     cargo build --release && python3 benches/latency.py [--rate 1000] [--seconds 20] [--idle 10]
 
@@ -65,6 +65,24 @@ def report(name, written):
     print(f"{name}: {len(took)} rows, ms p50 {statistics.median(took):.2f} p99 {quantile(0.99):.2f} max {took[-1]:.2f}")
 
 
+def by_kind(pid):
+    """CPU seconds, and how often it gave the processor up, of each kind of thread: `send-billing-3` is a `send-billing`."""
+    kinds = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+                nanoseconds = int(file.read().split()[0])
+            with open(f"/proc/{pid}/task/{thread}/status") as file:
+                status = file.read()
+        except OSError:
+            continue  # it has ended
+        kind = re.sub(r"-\d+$", "", re.search(r"^Name:\s+(.*)$", status, re.M)[1])
+        switches = sum(map(int, re.findall(r"^(?:non)?voluntary_ctxt_switches:\s+(\d+)$", status, re.M)))
+        seconds, before = kinds.get(kind, (0.0, 0))
+        kinds[kind] = (seconds + nanoseconds / 1e9, before + switches)
+    return kinds
+
+
 async def measure(arguments, directory):
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Receiver, "127.0.0.1", 0)
@@ -81,12 +99,16 @@ async def measure(arguments, directory):
     await asyncio.sleep(1)
     print(f"idle: {status_kib(agent.pid, 'VmRSS') / 1024:.1f} MiB resident")
     path, written = os.path.join(directory, "cdr", "cdr_1.csv"), {}
-    cpu, count = cpu_seconds(agent.pid), arguments.rate * arguments.seconds
+    kinds, cpu, count = by_kind(agent.pid), cpu_seconds(agent.pid), arguments.rate * arguments.seconds
     await write_rows(path, 0, count, arguments.rate, written)
     await asyncio.sleep(1)
     cpu = (cpu_seconds(agent.pid) - cpu) / arguments.seconds * 100
     report(f"at {arguments.rate} rows/s", written)
     print(f"cpu {cpu:.1f} % of one core, {status_kib(agent.pid, 'VmHWM') / 1024:.1f} MiB peak")
+    for kind, (seconds, switches) in by_kind(agent.pid).items():
+        before = kinds.get(kind, (0.0, 0))
+        share, often = (seconds - before[0]) / arguments.seconds * 100, (switches - before[1]) / count
+        print(f"  {kind}: {share:.2f} %, {often:.2f} switches a row")
     singles = {}
     for number in range(5):
         await asyncio.sleep(arguments.idle)
