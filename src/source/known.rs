@@ -399,6 +399,10 @@ impl Known {
             };
         }
         if matches!(self.presence, Presence::Gone { .. }) {
+            // Nothing says that it is the file it was, and a copy of that is none of this one.
+            if self.position.offset == 0 {
+                self.position.life = self.position.life.saturating_add(1);
+            }
             self.came = Came::Back {
                 from: match std::mem::replace(&mut self.came, Came::Stayed) {
                     Came::Renamed { from } => from,
@@ -499,13 +503,17 @@ impl Known {
 
     /// Whether there may be something to hand out.
     pub fn has_unread(&self) -> bool {
-        let can_be_read =
-            self.is_here() && self.standing <= Standing::Grown && self.parked_at.is_none();
+        self.standing <= Standing::Grown && !self.is_held && self.may_have_rows()
+    }
+
+    /// Whether there may be something to hand out once it is known what the file is: closed, one
+    /// without a name would lose it.
+    pub fn may_have_rows(&self) -> bool {
         let has_more = match self.packed_bytes {
             Some(_) => !self.is_exhausted,
             None => self.size > self.end_seen,
         };
-        can_be_read && has_more && !self.is_held
+        self.is_here() && self.parked_at.is_none() && has_more && self.copy_of.is_none()
     }
 
     /// Whether it is still to be found out whether it is a copy.

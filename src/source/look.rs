@@ -742,7 +742,7 @@ impl Source {
             };
             let is_quiet = self.looked_at.since(known.changed_at) >= QUIET_KEPT_OPEN;
             let is_unlisted = known.presence == Presence::Unlisted;
-            if known.has_unread() || !is_quiet || (newest == Some(key) && !is_unlisted) {
+            if known.may_have_rows() || !is_quiet || (newest == Some(key) && !is_unlisted) {
                 continue;
             }
             match is_unlisted {

@@ -230,3 +230,42 @@ fn a_new_file_under_a_used_inode_is_read_within_a_second_of_a_start() {
         }
     }
 }
+
+#[test]
+fn a_file_that_waits_for_a_copy_of_its_last_life_is_not_let_go_of_with_its_name() {
+    let mut scene = Scene::with(|settings| settings.open_files_max = 2);
+    scene.append("cdr.txt", "1|a\n2|b\n");
+    scene.follow();
+    scene.restart();
+    scene.rewrite("cdr.txt", "3|c\n");
+    scene.age("cdr.txt", 100);
+    scene.look();
+    scene.remove("cdr.txt");
+    // It has been quiet for long, and other files ask for its descriptor.
+    for name in ["4.txt", "5.txt", "6.txt"] {
+        scene.append(name, "row\n");
+    }
+    scene.look();
+    scene.wait(16);
+    let mut lines = scene.follow();
+    lines.sort();
+    let expected = ["4.txt: row", "5.txt: row", "6.txt: row", "cdr.txt: 3|c"];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_copy_of_a_file_that_is_gone_does_not_wait_for_another_one_under_its_inode() {
+    let mut scene = Scene::with(|settings| settings.deleted_keep = Duration::ZERO);
+    scene.append("cdr.txt", "1|a\n");
+    scene.look();
+    fs::copy(scene.path("cdr.txt"), scene.path("cdr.txt.1")).unwrap();
+    scene.look();
+    // Given up in the look that misses it.
+    scene.rename("cdr.txt", "elsewhere");
+    scene.look();
+    scene.rewrite("elsewhere", "2|another\n");
+    scene.rename("elsewhere", "new.txt");
+    let mut lines = scene.follow();
+    lines.sort();
+    assert_eq!(lines, ["cdr.txt.1: 1|a", "new.txt: 2|another"]);
+}
