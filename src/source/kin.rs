@@ -122,8 +122,8 @@ enum Of {
 enum Verdict {
     /// It cannot be said yet.
     Wait,
-    /// A file of its own.
-    New,
+    /// A file of its own, which has this head; none while its first row is not complete.
+    New(Option<Head>),
     /// A copy of a file that is there.
     Copy(CopyOf),
     /// What remains of another one.
@@ -233,10 +233,13 @@ impl Source {
         known.copy_of = None;
         match verdict {
             Verdict::Wait => {}
-            Verdict::New => {
+            Verdict::New(head) => {
                 known.standing = Standing::Sure;
                 known.rewind();
                 self.newcomers.push(Newcomer::of(known, self.looks));
+                // A stranger that is judged after it may be its copy.
+                let own = head.map(|head| parents.entry(head).or_default());
+                own.into_iter().for_each(|own| own.push(Parent::of(known)));
             }
             Verdict::Copy(copy_of) => {
                 known.copy_of = Some(copy_of);
@@ -291,7 +294,7 @@ impl Source {
             };
             return Ok(match may_grow {
                 true => Verdict::Wait,
-                false => Verdict::New,
+                false => Verdict::New(None),
             });
         };
         let mut related: Vec<Parent> = parents.get(&head).cloned().unwrap_or_default();
@@ -351,7 +354,7 @@ impl Source {
                 parent,
                 elders: Vec::new(),
             })),
-            None => Verdict::New,
+            None => Verdict::New(Some(head)),
         })
     }
 

@@ -149,7 +149,8 @@ fn packed_files_that_are_there_at_the_first_look_of_all_are_subject_to_start() {
         };
         scene.source = Source::open(scene.settings.clone(), is_header(), Vec::new(), false);
         for (name, age) in [("a.txt", 1_800), ("b.txt", 60)] {
-            scene.append(name, "1\n");
+            // Of two with the same rows one would be the copy of the other.
+            scene.append(name, format!("{age}\n"));
             scene.age(name, age);
             scene.gzip(name);
         }

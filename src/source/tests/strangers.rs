@@ -269,3 +269,20 @@ fn a_copy_of_a_file_that_is_gone_does_not_wait_for_another_one_under_its_inode()
     lines.sort();
     assert_eq!(lines, ["cdr.txt.1: 1|a", "new.txt: 2|another"]);
 }
+
+#[test]
+fn two_strangers_with_the_same_rows_are_read_once() {
+    for packed_first in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("a.txt", "row\n");
+        scene.follow();
+        scene.append("cdr.txt.1", rows(0..20));
+        scene.pack("cdr.txt.1");
+        scene.age("cdr.txt.1.gz", if packed_first { 9 } else { 0 });
+        scene.age("cdr.txt.1", 5);
+        assert_eq!(scene.follow().len(), 20, "packed first: {packed_first}");
+        scene.remove("cdr.txt.1");
+        scene.wait(20);
+        assert_eq!(scene.follow(), [""; 0], "packed first: {packed_first}");
+    }
+}
