@@ -2,8 +2,17 @@
 //!
 //! A history is a seed: the same seed makes the same actions, and a failure names it in one line.
 //! `SWITCHHOOK_SEED` repeats one, `SWITCHHOOK_HISTORIES` asks for more of them.
+//!
+//! They are lived through on a file system of their own, too: where nobody else makes files, as on
+//! the CDR partition of a switch, the next file that is made has the inode of the last one that was
+//! removed. On a disk that is shared somebody else takes it, nearly always.
+
+#[path = "../../../tests/it/disk.rs"]
+#[expect(dead_code, reason = "its power is cut elsewhere")]
+mod disk;
 
 use super::*;
+use disk::Disk;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -49,11 +58,13 @@ struct History {
     /// What is consumed and not committed: a kill undoes it.
     uncommitted: Vec<(String, FilePosition)>,
     log: String,
+    /// What the last trace told.
+    traced: BTreeMap<String, String>,
 }
 
 impl History {
-    fn new(seed: u64, rotations: Rotations) -> History {
-        let scene = Scene::with(|settings| {
+    fn new(seed: u64, rotations: Rotations, root: &Path) -> History {
+        let scene = Scene::within(root, |settings| {
             settings.open_files_max = 3;
             settings.line_max = 1_024;
             let mut generations = settings.generations();
@@ -73,6 +84,7 @@ impl History {
             places: HashMap::new(),
             uncommitted: Vec::new(),
             log: String::new(),
+            traced: BTreeMap::new(),
         }
     }
 
@@ -474,14 +486,79 @@ impl History {
             .iter()
             .map(|(line, _)| &line[..line.find('x').unwrap_or(line.len())])
             .collect();
-        let mut names: Vec<_> = fs::read_dir(self.scene.dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().display().to_string())
-            .collect();
-        names.sort();
+        let mut now = BTreeMap::new();
+        for (key, known) in &self.scene.source.files {
+            let p = &known.position;
+            let name = known.path.file_name().unwrap_or_default().display();
+            let marks = [
+                (known.is_held, "held"),
+                (known.owed.is_some(), "owed"),
+                (known.copy_of.is_some(), "copy"),
+                (known.saved_up_to > 0, "saved"),
+            ];
+            let marks: Vec<&str> = marks
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, name)| *name)
+                .collect();
+            let text = format!(
+                "{name} {:?} {:?} {}/{} life {} {}",
+                known.presence,
+                known.standing,
+                p.offset,
+                known.size,
+                p.life,
+                marks.join(" ")
+            );
+            now.insert(format!("known {}", key.inode), text);
+        }
+        for past in &self.scene.source.pasts {
+            let name = past.path.file_name().unwrap_or_default().display();
+            let p = &past.position;
+            now.insert(
+                format!("past {}.{}", p.key.inode, p.life),
+                format!(
+                    "{name} {}/{} {:?} {}",
+                    p.offset, past.size, past.lost, past.is_awaited
+                ),
+            );
+        }
+        for (key, p) in &self.scene.positions {
+            let name = p.path.rsplit('/').next().unwrap_or_default();
+            now.insert(
+                format!("kept {}", key.inode),
+                format!(
+                    "{name} {} life {} unread {}",
+                    p.offset, p.life, p.unread_bytes
+                ),
+            );
+        }
+        for dir in [self.scene.dir.path().to_owned(), self.scene.path("old")] {
+            for entry in fs::read_dir(&dir).unwrap() {
+                let entry = entry.unwrap();
+                let meta = entry.metadata().unwrap();
+                use std::os::unix::fs::MetadataExt;
+                now.insert(
+                    format!("file {}", entry.file_name().display()),
+                    format!("inode {} {} bytes", meta.ino(), meta.len()),
+                );
+            }
+        }
+        let mut what = String::new();
+        for (name, text) in &now {
+            if self.traced.get(name) != Some(text) {
+                let _noted = writeln!(what, "    {name}: {text}");
+            }
+        }
+        for name in self.traced.keys() {
+            if !now.contains_key(name) {
+                let _noted = writeln!(what, "    {name}: none");
+            }
+        }
+        self.traced = now;
         let _noted = writeln!(
             self.log,
-            "writes {} [{changes}] {lines:?} {names:?}",
+            "writes {} [{changes}] {lines:?}\n{what}",
             self.writes
         );
     }
@@ -544,7 +621,7 @@ fn pack(path: &Path) {
     fs::remove_file(path).unwrap();
 }
 
-fn run(rotations: Rotations) {
+fn run(rotations: Rotations, root: &Path) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seeds = match number("SWITCHHOOK_SEED") {
         Some(seed) => seed..seed + 1,
@@ -554,7 +631,7 @@ fn run(rotations: Rotations) {
         }
     };
     for seed in seeds {
-        let mut history = History::new(seed, rotations);
+        let mut history = History::new(seed, rotations, root);
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..ACTIONS {
                 history.act();
@@ -570,12 +647,35 @@ fn run(rotations: Rotations) {
     }
 }
 
+/// A disk of one's own; `None` where none can be mounted, which is said.
+fn own_disk(test: &str) -> Option<Disk> {
+    let disk = Disk::new(64);
+    if let Err(why) = &disk {
+        let line = format!(
+            "\nSKIPPED source::tests::history::{test}: no disk of its own can be mounted, which takes \
+            root, mkfs.ext4 and loop devices; .ci/run has them ({why})\n"
+        );
+        let _told = std::io::stderr().write_all(line.as_bytes());
+    }
+    disk.ok()
+}
+
 #[test]
 fn every_complete_line_is_consumed_exactly_once_whatever_is_renamed_and_truncated() {
-    run(Rotations::Plain);
+    run(Rotations::Plain, &std::env::temp_dir());
 }
 
 #[test]
 fn every_complete_line_is_consumed_exactly_once_through_every_rotation_and_kill() {
-    run(Rotations::All);
+    run(Rotations::All, &std::env::temp_dir());
+}
+
+#[test]
+fn every_complete_line_is_consumed_exactly_once_where_each_inode_is_used_again_at_once() {
+    let test =
+        "every_complete_line_is_consumed_exactly_once_where_each_inode_is_used_again_at_once";
+    if let Some(disk) = own_disk(test) {
+        run(Rotations::Plain, &disk.root());
+        run(Rotations::All, &disk.root());
+    }
 }
