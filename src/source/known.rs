@@ -4,6 +4,7 @@ use super::growth::Growth;
 use super::identity::FirstRow;
 use super::kin::Past;
 use super::listing::Found;
+use super::look::QUIET_KEPT_OPEN;
 use super::order::Age;
 use super::{FileKey, FilePosition, Finished, GapCause, TAIL_BYTES_MAX, identity};
 use crate::clock::{Moment, UnixMs};
@@ -503,17 +504,30 @@ impl Known {
 
     /// Whether there may be something to hand out.
     pub fn has_unread(&self) -> bool {
-        self.standing <= Standing::Grown && !self.is_held && self.may_have_rows()
+        let can_be_read = self.standing <= Standing::Grown && !self.is_held;
+        can_be_read && self.is_readable() && self.has_more()
     }
 
-    /// Whether there may be something to hand out once it is known what the file is: closed, one
-    /// without a name would lose it.
+    /// Whether there may be something to hand out sooner or later, when it is known what the file is
+    /// or that nothing follows what nobody could use: closed, one without a name would lose it.
     pub fn may_have_rows(&self) -> bool {
-        let has_more = match self.packed_bytes {
+        self.is_readable() && self.copy_of.is_none() && (self.has_more() || self.waits_for_more())
+    }
+
+    /// Whether it has lines that nobody could use so far, and that may be followed by others.
+    pub fn waits_for_more(&self) -> bool {
+        self.stuck.is_some_and(|stuck| !stuck.was_last)
+    }
+
+    fn is_readable(&self) -> bool {
+        self.is_here() && self.parked_at.is_none()
+    }
+
+    fn has_more(&self) -> bool {
+        match self.packed_bytes {
             Some(_) => !self.is_exhausted,
             None => self.size > self.end_seen,
-        };
-        self.is_here() && self.parked_at.is_none() && has_more && self.copy_of.is_none()
+        }
     }
 
     /// Whether it is still to be found out whether it is a copy.
@@ -525,8 +539,10 @@ impl Known {
 
     /// Whether nothing more is expected in it, at `now`, beside a file as young as `newest`.
     pub fn is_over(&self, newest: Option<&Age>, now: UnixMs) -> bool {
-        let is_quiet = now.since(self.changed_at) >= QUIET_BEFORE_LAST;
-        is_quiet && newest.is_some_and(|newest| self.age() < *newest)
+        let quiet_for = now.since(self.changed_at);
+        let is_left = self.presence == Presence::Unlisted && quiet_for >= QUIET_KEPT_OPEN;
+        let is_older = newest.is_some_and(|newest| self.age() < *newest);
+        is_left || (is_older && quiet_for >= QUIET_BEFORE_LAST)
     }
 
     /// Whether it can be read at all.

@@ -34,7 +34,7 @@ const UNREADABLE_RETRY: Duration = Duration::from_secs(5);
 /// How long a file that was read to its end stays open: a writer that has its file renamed or
 /// removed under it goes on writing into it until it is told, seconds later. The newest file
 /// stays open for longer, so that its next row costs no opening.
-const QUIET_KEPT_OPEN: Duration = Duration::from_secs(60);
+pub(super) const QUIET_KEPT_OPEN: Duration = Duration::from_secs(60);
 
 /// How long before its truncation a file must have grown for it to be likely that rows were
 /// written and cut off between two looks, with nothing of them seen.
@@ -127,13 +127,12 @@ impl Source {
     pub fn is_settled(&self) -> bool {
         let is_at_rest = |known: &Known| {
             let is_known = known.standing <= Standing::Grown || known.copy_of.is_some();
-            let waits_for_more = known.stuck.is_some_and(|stuck| !stuck.was_last);
             let is_there = known.presence != Presence::Unlisted;
             let owes = known.owed.is_some() || known.is_held || known.parked_at.is_some();
             (is_known || matches!(known.presence, Presence::Gone { .. }))
                 && is_there
                 && !owes
-                && !waits_for_more
+                && !known.waits_for_more()
         };
         let has_to_tell = !self.untold.changes.is_empty()
             || !self.untold.positions.is_empty()
@@ -381,7 +380,7 @@ impl Source {
         let mut kept: Vec<_> = kept
             .map(|known| {
                 (
-                    known.has_unread(),
+                    known.may_have_rows(),
                     known.age(),
                     known.size,
                     known.unlisted_since,
@@ -722,8 +721,7 @@ impl Source {
         let here = self.files.values().filter(|known| known.is_here());
         self.newest = here.map(Known::age).max();
         for known in self.files.values_mut() {
-            let waits_for_more = known.stuck.is_some_and(|stuck| !stuck.was_last);
-            if waits_for_more && known.is_over(self.newest.as_ref(), self.looked_at) {
+            if known.waits_for_more() && known.is_over(self.newest.as_ref(), self.looked_at) {
                 known.end_seen = known.position.offset;
             }
         }

@@ -286,3 +286,19 @@ fn two_strangers_with_the_same_rows_are_read_once() {
         assert_eq!(scene.follow(), [""; 0], "packed first: {packed_first}");
     }
 }
+
+#[test]
+fn rows_nobody_could_use_are_handed_out_as_the_last_before_a_file_without_a_name_is_closed() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n");
+    scene.look();
+    let chunk = scene.read_lines();
+    assert!(!chunk.last);
+    scene.source.consumed(chunk.file, 0, 0);
+    scene.remove("cdr.txt");
+    scene.look();
+    assert!(scene.read().is_none());
+    scene.wait(61);
+    scene.look();
+    assert!(scene.read_lines().last);
+}
