@@ -107,6 +107,8 @@ struct Parent {
     path: Arc<Path>,
     position: FilePosition,
     is_alive: bool,
+    /// A name leads to it.
+    is_named: bool,
     marks: Marks,
     recent: Vec<u8>,
 }
@@ -322,6 +324,18 @@ impl Source {
             last.is_some_and(|last| last.of == parent.of)
         };
         if let Some(parent) = matched().next_back().filter(is_last_over) {
+            // One read as far that is there, and goes on, is what was copied rather than the one over.
+            let as_far = compared.matched.iter().filter_map(|&at| related.get(at));
+            let as_far = as_far.filter(|other| other.position.offset == parent.position.offset);
+            for rival in as_far.filter(|other| other.is_alive && other.of != parent.of) {
+                let goes_on = self.has_unread(rival);
+                if goes_on && let Some(verdict) = self.is_part_of(&compared, rival)? {
+                    return Ok(verdict);
+                }
+                if goes_on && (!rival.is_named || (is_unfinished && is_fresh)) {
+                    return Ok(Verdict::Wait);
+                }
+            }
             let mark = Mark::of(&parent.position);
             let heir = Heir {
                 mark,
@@ -341,6 +355,20 @@ impl Source {
             if let Some(verdict) = self.is_part_of(&compared, parent)? {
                 return Ok(verdict);
             }
+        }
+        // One without a name was replaced by this one, which has been renamed and goes on beyond it.
+        let mut replaced = compared.matched.iter().rev();
+        let replaced = replaced.find_map(|&at| related.get(at).filter(|parent| !parent.is_named));
+        if let Some(parent) = replaced {
+            if self.has_unread(parent) {
+                return Ok(Verdict::Wait);
+            }
+            return Ok(Verdict::Heir(Box::new(Heir {
+                mark: Mark::of(&parent.position),
+                length: compared.length,
+                parent: parent.clone(),
+                elders: Vec::new(),
+            })));
         }
         let shorter = related.into_iter().rev().find_map(|parent| {
             let is_over = !parent.is_alive || *parent.path == *path;
@@ -362,7 +390,7 @@ impl Source {
         let Of::File(key) = parent.of else {
             return false;
         };
-        self.files.get(&key).is_some_and(Known::has_unread)
+        self.files.get(&key).is_some_and(Known::may_have_rows)
     }
 
     /// Has files that were cut off and then written again as they were, as `ed` saves one, go on
@@ -496,7 +524,8 @@ impl Source {
                 }
             }
             // An editor's file has taken its name; it is read to its own end.
-            Of::File(_) if parent.is_alive => {}
+            Of::File(_) if parent.is_alive && parent.path == path => {}
+            Of::File(of) if parent.is_alive => self.save_in_heir(of, heir.length),
             Of::File(_) => self.leave_to(parent.of, key, heir.length),
         }
         if parent.path == path {
@@ -516,6 +545,17 @@ impl Source {
             for key in before {
                 self.save_in_successor(key);
             }
+        }
+    }
+
+    /// Has what is unread of a file that nothing names count as saved where the one that goes on after
+    /// it is as long.
+    fn save_in_heir(&mut self, of: FileKey, length: Option<u64>) {
+        let known = self.files.get_mut(&of);
+        let known = known.filter(|known| known.presence == Presence::Unlisted);
+        if let Some(known) = known.filter(|known| length.is_some_and(|length| length >= known.size))
+        {
+            self.untold.positions.push(known.save());
         }
     }
 
@@ -747,6 +787,7 @@ impl Parent {
             path: Arc::clone(&known.path),
             position: known.position.clone(),
             is_alive: known.is_here(),
+            is_named: known.presence == Presence::Listed,
             marks: known.marks.clone(),
             recent: known.recent.clone(),
         }
@@ -758,6 +799,7 @@ impl Parent {
             path: Arc::clone(&past.path),
             position: past.position.clone(),
             is_alive: false,
+            is_named: false,
             marks: past.marks.clone(),
             recent: past.recent.clone(),
         }

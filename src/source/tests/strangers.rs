@@ -287,6 +287,44 @@ fn two_strangers_with_the_same_rows_are_read_once() {
     }
 }
 
+/// Saves a file as most editors do: puts another one with `text` in its place.
+fn save(scene: &Scene, name: &str, text: &str) {
+    scene.append("saved", text);
+    scene.rename("saved", name);
+}
+
+#[test]
+fn a_file_that_replaces_one_that_waits_has_no_row_read_twice() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n2|b\n");
+    scene.follow();
+    scene.rewrite("cdr.txt", "3|c\n");
+    scene.look();
+    save(&scene, "cdr.txt", "3|c\n");
+    let mut lines = scene.follow();
+    scene.wait(20);
+    lines.extend(scene.follow());
+    scene.append("cdr.txt", "4|d\n");
+    lines.extend(scene.follow());
+    assert_eq!(lines, ["cdr.txt: 3|c", "cdr.txt: 4|d"]);
+}
+
+#[test]
+fn a_file_that_replaces_one_with_rows_nobody_could_use_waits_for_these() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n");
+    scene.look();
+    let chunk = scene.read_lines();
+    scene.source.consumed(chunk.file, 0, 0);
+    assert!(scene.read().is_none());
+    save(&scene, "cdr.txt", "1|a\n2|b\n");
+    let mut lines = scene.follow();
+    scene.wait(3);
+    lines.extend(scene.follow());
+    lines.extend(scene.follow());
+    assert_eq!(lines, ["cdr.txt: 1|a", "cdr.txt: 2|b"]);
+}
+
 #[test]
 fn rows_nobody_could_use_are_handed_out_as_the_last_before_a_file_without_a_name_is_closed() {
     let mut scene = Scene::new();
@@ -301,4 +339,18 @@ fn rows_nobody_could_use_are_handed_out_as_the_last_before_a_file_without_a_name
     scene.wait(61);
     scene.look();
     assert!(scene.read_lines().last);
+}
+
+#[test]
+fn a_file_that_replaced_another_and_was_renamed_before_that_was_read_has_no_row_read_twice() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n");
+    scene.look();
+    save(&scene, "cdr.txt", "1|a\n");
+    scene.look();
+    scene.append("cdr.txt", "2|b\n");
+    scene.rename("cdr.txt", "cdr.txt.1");
+    let mut lines = scene.follow();
+    lines.extend(scene.follow());
+    assert_eq!(lines, ["cdr.txt: 1|a", "cdr.txt.1: 2|b"]);
 }
