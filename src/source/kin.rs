@@ -403,7 +403,8 @@ impl Source {
             };
             let (key, position) = (past.position.key, &past.position);
             let is_next = |known: &&Known| {
-                let is_plain = known.packed_bytes.is_none();
+                // A generation is compared with all it may be, with this life too.
+                let is_plain = known.packed_bytes.is_none() && !known.is_rotated;
                 let can_be = known.is_held && known.is_here() && known.size >= position.offset;
                 let is_it = known.position.life == position.life.saturating_add(1);
                 is_plain && can_be && is_it && known.position.offset == 0
@@ -411,7 +412,7 @@ impl Source {
             let Some(known) = self.files.get(&key).filter(is_next) else {
                 continue;
             };
-            if position.first_row.is_none() || *known.path != *past.path {
+            if position.first_row.is_none() {
                 continue;
             }
             let path = Arc::clone(&known.path);
@@ -427,15 +428,13 @@ impl Source {
             let past = self.pasts.swap_remove(at);
             self.distrust(key);
             self.supersede(key);
-            let offset = past.position.offset;
+            let (from, offset) = (Arc::clone(&past.path), past.position.offset);
             if let Some(known) = self.files.get_mut(&key) {
                 known.take_back(past);
             }
-            self.untold.changes.push(Change::Continued {
-                from: Arc::clone(&path),
-                path,
-                offset,
-            });
+            self.untold
+                .changes
+                .push(Change::Continued { from, path, offset });
         }
         Ok(())
     }

@@ -354,3 +354,19 @@ fn a_file_that_replaced_another_and_was_renamed_before_that_was_read_has_no_row_
     lines.extend(scene.follow());
     assert_eq!(lines, ["cdr.txt: 1|a", "cdr.txt.1: 2|b"]);
 }
+
+#[test]
+fn a_file_that_was_renamed_and_is_written_again_as_it_was_goes_on() {
+    let mut scene = Scene::new();
+    let rows = "1|a\n2|b\n";
+    scene.append("cdr.txt", rows);
+    scene.follow();
+    scene.rename("cdr.txt", "today.txt");
+    scene.rewrite("today.txt", "");
+    scene.look();
+    scene.rewrite("today.txt", &format!("{rows}3|c\n"));
+    let mut lines = scene.follow();
+    scene.wait(20);
+    lines.extend(scene.follow());
+    assert_eq!(lines, ["today.txt: 3|c"]);
+}
