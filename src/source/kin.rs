@@ -937,7 +937,10 @@ pub fn what_is_kept(content: &mut Content<'_>, known: &Known) -> io::Result<Opti
     }
     let own = Parent::of(known);
     let compared = Compared::to(content, std::slice::from_ref(&own), false)?;
-    let end_from = compared.length.unwrap_or(0) - compared.end.len() as u64;
+    let Some(length) = compared.length else {
+        return Ok(None);
+    };
+    let end_from = length - compared.end.len() as u64;
     let line_end = memrchr(b'\n', &compared.end).map(|at| end_from + at as u64 + 1);
     let mark = compared.mark_in(&own);
     Ok(mark.filter(|mark| Some(mark.offset) == line_end))

@@ -6,7 +6,7 @@ use super::kin::Past;
 use super::listing::Found;
 use super::look::QUIET_KEPT_OPEN;
 use super::order::Age;
-use super::{FileKey, FilePosition, Finished, GapCause, TAIL_BYTES_MAX, identity};
+use super::{FileKey, FilePosition, Finished, GapCause, TAIL_BYTES_MAX, identity, rotated};
 use crate::clock::{Moment, UnixMs};
 use std::path::Path;
 use std::sync::Arc;
@@ -636,10 +636,24 @@ impl Known {
             path,
             self.position.life.saturating_add(1),
         );
+        if self.packed_bytes.is_some() {
+            self.size = 0;
+        }
         self.size_before = self.size;
         self.saved_up_to = 0;
         self.forget_copies();
         self.rewind();
+    }
+
+    /// Whether it was found under another name that says that it is packed, or no more: then it is
+    /// another file under a used inode, whatever it holds.
+    pub fn is_of_another_kind(&self) -> bool {
+        match &self.came {
+            Came::Renamed { from } | Came::Back { from } => {
+                rotated::is_packed(from) != self.packed_bytes.is_some()
+            }
+            Came::Stayed => false,
+        }
     }
 
     /// Forgets what copies of it would be known by beside its position.

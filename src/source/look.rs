@@ -196,7 +196,8 @@ impl Source {
                     self.untold.changes.push(Change::Appeared { path });
                 }
                 let was_renamed = matches!(known.came, Came::Renamed { .. });
-                if was_renamed && known.is_rotated && !was_rotated && known.position.offset > 0 {
+                let is_it = was_renamed && !known.is_of_another_kind();
+                if is_it && known.is_rotated && !was_rotated && known.position.offset > 0 {
                     // Another file under its inode and its old name would pass for this one cut off.
                     let position = known.kept();
                     self.untold.positions.push(position);
@@ -672,15 +673,18 @@ impl Source {
             return Ok(());
         }
         let path = Arc::clone(&known.path);
+        let is_of_another_kind = known.is_of_another_kind();
         let (likeness, kept) = self.tails.with_content(key, &path, |content| {
             let likeness = identity::compare(content, &known.position)?;
             let kept = match likeness {
-                Likeness::Shorter => kin::what_is_kept(content, known)?,
+                Likeness::Shorter if !is_of_another_kind => kin::what_is_kept(content, known)?,
                 _ => None,
             };
             Ok((likeness, kept))
         })?;
         let likeness = match likeness {
+            // What is in it was read from another file, perhaps further: its copy is what it is.
+            Likeness::Same if is_of_another_kind => Likeness::OtherHead,
             Likeness::Same if known.was_cut_unread() => Likeness::Shorter,
             likeness => likeness,
         };

@@ -370,3 +370,32 @@ fn a_file_that_was_renamed_and_is_written_again_as_it_was_goes_on() {
     lines.extend(scene.follow());
     assert_eq!(lines, ["today.txt: 3|c"]);
 }
+
+#[test]
+fn a_packed_copy_under_the_inode_of_an_earlier_file_goes_on_where_the_last_one_was_read_to() {
+    for restarted in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..3));
+        scene.append("a.txt", "row\n");
+        scene.follow();
+        // Replaced by a longer one; the inode of the first is free, and is used by what packs the other.
+        scene.rename("cdr.txt", "elsewhere");
+        scene.append("cdr.txt", rows(0..3));
+        scene.follow();
+        scene.wait(61);
+        scene.follow();
+        scene.append("cdr.txt", rows(3..6));
+        assert_eq!(scene.follow().len(), 3, "restarted: {restarted}");
+        scene.append("cdr.txt", rows(6..7));
+        fs::write(scene.path("elsewhere"), gzipped(rows(0..7).as_bytes())).unwrap();
+        if restarted {
+            scene.restart();
+        }
+        scene.rename("elsewhere", "cdr.txt.1.gz");
+        scene.remove("cdr.txt");
+        let mut lines = scene.follow();
+        scene.wait(20);
+        lines.extend(scene.follow());
+        assert_eq!(lines.len(), 1, "restarted: {restarted}: {lines:?}");
+    }
+}
