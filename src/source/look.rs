@@ -517,20 +517,24 @@ impl Source {
         Ok(())
     }
 
-    /// Where the files that no name leads to any more were read to, by the name and the head they
-    /// had; of those with the same the one read furthest. Only when there is a doubtful file, which may have
+    /// How far the files that no name leads to any more were read, by the name and the head they had;
+    /// of those with the same the one read furthest. Only when there is a doubtful file, which may have
     /// taken such a name.
-    fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Mark> {
+    fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Further> {
         let mut replaced = HashMap::new();
         if doubtful.is_empty() {
             return replaced;
         }
         for known in self.files.values() {
             if known.presence != Presence::Listed && known.position.first_row.is_some() {
-                let mark = Mark::of(&known.position);
-                let furthest = replaced.entry(Replaced::of(known)).or_insert(mark);
-                if furthest.offset < mark.offset {
-                    *furthest = mark;
+                let own = Further {
+                    of: known.position.key,
+                    mark: Mark::of(&known.position),
+                    has_more: known.may_have_rows(),
+                };
+                let furthest = replaced.entry(Replaced::of(known)).or_insert(own);
+                if (furthest.mark.offset, furthest.has_more) < (own.mark.offset, own.has_more) {
+                    *furthest = own;
                 }
             }
         }
@@ -550,15 +554,16 @@ impl Source {
     }
 
     /// A file that is replaced by longer copies of itself comes to have an inode again that an
-    /// earlier copy had. What is remembered of that holds; but a later one was read further, and
-    /// this one is compared with it.
-    fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Mark>) {
+    /// earlier copy had. What is remembered of that holds; but a later one was read further, or is
+    /// about to be, and this one is compared with it.
+    fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Further>) {
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
-        let further = replaced
-            .get(&Replaced::of(known))
-            .filter(|mark| mark.offset > known.position.offset);
+        let further = replaced.get(&Replaced::of(known)).filter(|other| {
+            let (there, own) = (other.mark.offset, known.position.offset);
+            other.of != key && (there > own || (other.has_more && there == own))
+        });
         let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
         let Some(further) = further.filter(|_| is_plain && known.standing == Standing::Sure) else {
             return;
@@ -566,7 +571,7 @@ impl Source {
         let path = Arc::clone(&known.path);
         let holds = self
             .tails
-            .with_content(key, &path, |content| kin::holds(content, *further));
+            .with_content(key, &path, |content| kin::holds(content, further.mark));
         if holds.is_ok_and(|holds| holds) {
             let path = std::mem::take(&mut known.position.path);
             known.position = FilePosition::start_of(key, path, known.position.life);
@@ -692,6 +697,10 @@ impl Source {
             known.owed = None;
             known.rewind();
             known.standing = Standing::Sure;
+            // Of one of which nothing was read nothing says that it is not another one.
+            if known.position.offset == 0 && known.came != Came::Stayed {
+                self.reborn.push(key);
+            }
             return Ok(());
         }
         let has_moved = known.came != Came::Stayed;
@@ -844,6 +853,15 @@ impl Source {
             }
         }
     }
+}
+
+/// How far a file was read that no name leads to any more.
+#[derive(Debug, Clone, Copy)]
+struct Further {
+    of: FileKey,
+    mark: Mark,
+    /// There may be rows beyond the mark.
+    has_more: bool,
 }
 
 /// By what a file is known that another has replaced: its name and its head.

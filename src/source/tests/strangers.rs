@@ -356,6 +356,27 @@ fn a_file_that_replaced_another_and_was_renamed_before_that_was_read_has_no_row_
 }
 
 #[test]
+fn a_file_that_replaces_another_is_compared_with_it_also_under_an_inode_that_was_known() {
+    for restarted in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", "1|a\n2|b\n");
+        scene.append("empty.txt", "half a row");
+        scene.follow();
+        scene.look();
+        let key = listing::key_of(&fs::metadata(scene.path("empty.txt")).unwrap());
+        scene
+            .positions
+            .insert(key, FilePosition::start_of(key, "empty.txt".to_owned(), 0));
+        if restarted {
+            scene.restart();
+        }
+        scene.rewrite("empty.txt", "1|a\n2|b\n3|c\n");
+        scene.rename("empty.txt", "cdr.txt");
+        assert_eq!(scene.follow(), ["cdr.txt: 3|c"], "restarted: {restarted}");
+    }
+}
+
+#[test]
 fn a_file_that_was_renamed_and_is_written_again_as_it_was_goes_on() {
     let mut scene = Scene::new();
     let rows = "1|a\n2|b\n";
@@ -398,4 +419,23 @@ fn a_packed_copy_under_the_inode_of_an_earlier_file_goes_on_where_the_last_one_w
         lines.extend(scene.follow());
         assert_eq!(lines.len(), 1, "restarted: {restarted}: {lines:?}");
     }
+}
+
+#[test]
+fn a_file_that_is_an_earlier_copy_by_its_inode_waits_for_the_one_it_replaces() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3));
+    scene.follow();
+    scene.rename("cdr.txt", "elsewhere");
+    scene.append("cdr.txt", rows(0..3));
+    scene.follow();
+    scene.wait(61);
+    scene.follow();
+    scene.append("cdr.txt", rows(3..4));
+    scene.look();
+    scene.rewrite("elsewhere", &rows(0..4));
+    scene.rename("elsewhere", "cdr.txt");
+    let mut lines = scene.follow();
+    lines.extend(scene.follow());
+    assert_eq!(lines.len(), 1, "{lines:?}");
 }
