@@ -25,8 +25,8 @@ const ACTIONS: usize = 120;
 enum Rotations {
     /// Files are renamed and truncated; every line comes out once and in order.
     Plain,
-    /// Also copied, packed, deleted, exchanged, moved with their directory and linked, and the
-    /// agent is killed before it has committed: every line comes out, at its place.
+    /// Also copied, packed, deleted, replaced, saved, exchanged, moved with their directory and
+    /// linked, and the agent is killed before it has committed: every line comes out, at its place.
     All,
 }
 
@@ -357,6 +357,59 @@ impl History {
         model.life += 1;
     }
 
+    /// Removes a generation that has been read, as a rotation does that keeps so many: what is made
+    /// next may have its inode.
+    fn remove_generation(&mut self) {
+        self.catch_up();
+        let directories = [self.scene.dir.path().to_owned(), self.scene.path("old")];
+        let mut generations: Vec<PathBuf> = directories
+            .iter()
+            .flat_map(|directory| fs::read_dir(directory).unwrap())
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file() && self.models.iter().all(|model| model.path != *path))
+            .collect();
+        generations.sort();
+        if let Some(path) = self.rng.choice(&generations) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+
+    /// What an editor does that puts another file in the place of the one it saves.
+    fn replace(&mut self, at: usize) {
+        // That the two are to be compared is known by their name alone: both have to keep it until
+        // the first has been read, which they are compared after.
+        let is_read = self.rng.bool();
+        match is_read {
+            true => self.catch_up(),
+            false => self.look(),
+        }
+        let between = self.scene.path("between");
+        let path = self.models[at].path.clone();
+        let mut file = new_file(&between);
+        file.write_all(&fs::read(&path).unwrap()).unwrap();
+        self.writes += 1;
+        set_modified(&file, self.writes);
+        fs::rename(&between, &path).unwrap();
+        self.models[at].file = file;
+        match is_read {
+            true => self.look(),
+            false => self.catch_up(),
+        }
+    }
+
+    /// What `ed` does: cuts the file off and writes it again as it was.
+    fn write_again(&mut self, at: usize) {
+        self.models[at].file.set_len(0).unwrap();
+        if self.rng.bool() {
+            self.look();
+        }
+        self.writes += 1;
+        let model = &mut self.models[at];
+        model.file.write_all(model.written.as_bytes()).unwrap();
+        set_modified(&model.file, self.writes);
+        self.look();
+    }
+
     /// The whole directory is away for some looks, then back.
     fn move_directory(&mut self) {
         let dir = self.scene.dir.path().to_owned();
@@ -435,7 +488,7 @@ impl History {
         let choices = if self.rotations == Rotations::Plain {
             26
         } else {
-            46
+            50
         };
         let choice = self.rng.u32(..choices);
         let _noted = write!(self.log, "{choice}.{at} ");
@@ -466,7 +519,10 @@ impl History {
             40 => self.rotate_by_link(at),
             41 | 42 => self.rotate_into_directory(at, is_packed),
             43 | 44 => self.rotate_and_pack_slowly(at),
-            _ => self.swap_link(at),
+            45 => self.swap_link(at),
+            46 | 47 => self.remove_generation(),
+            48 => self.replace(at),
+            _ => self.write_again(at),
         }
         self.trace();
         // The window reads a line that is left half consumed again before it is committed.
