@@ -324,15 +324,22 @@ impl Source {
             last.is_some_and(|last| last.of == parent.of)
         };
         if let Some(parent) = matched().next_back().filter(is_last_over) {
-            // One read as far that is there, and goes on, is what was copied rather than the one over.
-            let as_far = compared.matched.iter().filter_map(|&at| related.get(at));
-            let as_far = as_far.filter(|other| other.position.offset == parent.position.offset);
-            for rival in as_far.filter(|other| other.is_alive && other.of != parent.of) {
+            // What is there and goes on is what was copied, rather than what is over.
+            let is_ahead = |other: &Parent| {
+                let is_as_far = other.position.offset >= parent.position.offset;
+                let is_other = other.is_alive && other.of != parent.of;
+                is_other && (is_as_far || self.has_unread(other))
+            };
+            if is_unfinished && is_fresh && related.iter().any(is_ahead) {
+                return Ok(Verdict::Wait);
+            }
+            let rivals = compared.matched.iter().filter_map(|&at| related.get(at));
+            for rival in rivals.filter(|other| other.is_alive && other.of != parent.of) {
                 let goes_on = self.has_unread(rival);
                 if goes_on && let Some(verdict) = self.is_part_of(&compared, rival)? {
                     return Ok(verdict);
                 }
-                if goes_on && (!rival.is_named || (is_unfinished && is_fresh)) {
+                if goes_on && !rival.is_named {
                     return Ok(Verdict::Wait);
                 }
             }
