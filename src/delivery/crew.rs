@@ -16,6 +16,7 @@ use super::alert::Raiser;
 use super::counts::Counts;
 use super::entry::Entry;
 use super::lane::{IDLE_WAIT, Lane, Turn};
+use super::memory::Share;
 use super::notice::Notice;
 use super::outcome::Outcome;
 use crate::clock::{Clock, Moment, UnixMs};
@@ -218,6 +219,12 @@ impl Crew {
     /// Sends nothing until it is resumed.
     pub(super) fn hold(&self) {
         self.deck().lane.hold();
+    }
+
+    /// Has another share of the memory from now on.
+    pub(super) fn reshare(&self, share: Share) {
+        self.deck().lane.reshare(share);
+        self.bell.ring();
     }
 
     /// Tries events again that have been put back among the waiting ones.

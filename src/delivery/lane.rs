@@ -39,7 +39,7 @@ use super::entry::Entry;
 use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement};
 use super::fallback::Addresses;
 use super::latency::Latencies;
-use super::memory::Memory;
+use super::memory::{Memory, Share};
 use super::notice::Notice;
 use super::order::Lines;
 use super::outcome::{Failure, Outcome};
@@ -451,6 +451,11 @@ impl Lane {
         self.is_held = false;
         self.paused_until = Moment::default();
         self.breaker.resume(now);
+    }
+
+    /// Holds no more than `share` of events, as soon as what is beyond it is settled.
+    pub fn reshare(&mut self, share: Share) {
+        self.memory.reshare(share);
     }
 
     /// Sends nothing until it is resumed; attempts under way go on.

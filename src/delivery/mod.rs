@@ -59,6 +59,7 @@ use endpoint::Endpoint;
 use entry::Entry;
 use event_queue::EventQueue;
 use lane::Lane;
+use memory::Share;
 use outcome::Outcome;
 use request::SignedRequest;
 use route::standing::Standing;
@@ -389,6 +390,14 @@ impl Delivery {
     /// outlive the process. False when there is no such endpoint.
     pub fn hold(&self, endpoint: &str) -> bool {
         self.crew(endpoint).map(|crew| crew.hold()).is_some()
+    }
+
+    /// Gives an endpoint another share of the memory; nothing else of it changes, and attempts under
+    /// way go on. False when there is no such endpoint.
+    pub fn reshare(&self, endpoint: &str, share: Share) -> bool {
+        self.crew(endpoint)
+            .map(|crew| crew.reshare(share))
+            .is_some()
     }
 
     /// Tries events of an endpoint again that were put back among the waiting ones of the queue,
