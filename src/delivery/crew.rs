@@ -19,6 +19,7 @@ use super::lane::{IDLE_WAIT, Lane, Turn};
 use super::memory::Share;
 use super::notice::Notice;
 use super::outcome::Outcome;
+use super::rate::Rate;
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::Sequence;
 use crate::progress::Pulse;
@@ -231,6 +232,11 @@ impl Crew {
     pub(super) fn recall(&self, recalled: &[(UnixMs, Sequence)]) {
         self.deck().lane.recall(recalled, self.clock.now());
         self.bell.ring();
+    }
+
+    /// What the endpoint was sent of late, for the crew after this one, which has stopped.
+    pub(super) fn pace(&self) -> Rate {
+        self.deck().lane.pace()
     }
 
     /// Waits up to `patience` until everything decided is durable; whether that came true.

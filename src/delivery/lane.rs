@@ -250,6 +250,17 @@ impl Lane {
         self
     }
 
+    /// The same lane, whose endpoint was sent requests before.
+    pub fn paced_after(mut self, before: Rate) -> Lane {
+        self.rate = Rate::after(self.endpoint.rate_max, before);
+        self
+    }
+
+    /// What the endpoint was sent of late, for the lane after this one.
+    pub fn pace(&mut self) -> Rate {
+        std::mem::replace(&mut self.rate, Rate::new(None))
+    }
+
     /// The same lane, of whose endpoint this was told before: that it is over will be said.
     pub fn told(self, told: Told) -> Lane {
         Lane { told, ..self }
