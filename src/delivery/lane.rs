@@ -29,7 +29,7 @@ mod express;
 mod later;
 mod mirror;
 
-use super::alert::Wanted;
+use super::alert::{ALERT_EVERY, Wanted};
 use super::batch::Gathering;
 use super::breaker::{Gate, OPEN_AFTER, Unavailable};
 use super::concurrency::{Limit, Sign};
@@ -160,6 +160,8 @@ pub struct Lane {
     is_stopping: bool,
     is_unreadable: bool,
     is_failing_said: bool,
+    /// When that is to be said once more, should it last: it may not have become an alert.
+    failing_again_at: Option<Moment>,
     /// What was told of the endpoint before this lane was made, and is not known to be over.
     told: Told,
     /// The end of a pause, asked for by the endpoint, that is longer than its time between probes.
@@ -231,6 +233,7 @@ impl Lane {
             is_stopping: false,
             is_unreadable: false,
             is_failing_said: false,
+            failing_again_at: None,
             told: Told::default(),
             paused_until: Moment::default(),
             held_since: None,
@@ -569,11 +572,18 @@ impl Lane {
             .breaker
             .failing_since()
             .is_some_and(|since| now.since(since) >= SAID_AFTER);
-        if is_failing && !std::mem::replace(&mut self.is_failing_said, true) {
-            self.notices.push(Notice::Failing {
+        let is_said_again = self.failing_again_at.is_some_and(|at| at <= now);
+        if is_failing && (!self.is_failing_said || is_said_again) {
+            let notice = Notice::Failing {
                 attempts: OPEN_AFTER,
                 error: self.counts.last_error.clone().unwrap_or_default(),
-            });
+            };
+            let (again_at, notice) = match std::mem::replace(&mut self.is_failing_said, true) {
+                false => (Some(now + ALERT_EVERY), notice),
+                true => (None, Notice::StillSo(Box::new(notice))),
+            };
+            self.failing_again_at = again_at;
+            self.notices.push(notice);
         }
         if self.kept() >= KEPT_MAX {
             let since = *self.held_since.get_or_insert(now);
@@ -592,10 +602,14 @@ impl Lane {
 
     /// `moment`, or earlier when there is something to say before.
     fn look_by(&self, moment: Moment) -> Moment {
-        match self.breaker.failing_since() {
-            Some(since) if !self.is_failing_said => moment.min(since + SAID_AFTER),
-            _ => moment,
-        }
+        let Some(since) = self.breaker.failing_since() else {
+            return moment;
+        };
+        let say_at = match self.is_failing_said {
+            false => Some(since + SAID_AFTER),
+            true => self.failing_again_at,
+        };
+        say_at.map_or(moment, |at| moment.min(at))
     }
 
     fn pick(
@@ -841,6 +855,7 @@ impl Lane {
         self.said_before(address, recovered, wall);
         if let Some(recovered) = recovered {
             let (failing_for, probes) = (recovered.failing_for, recovered.probes);
+            self.failing_again_at = None;
             if std::mem::take(&mut self.is_failing_said) {
                 self.limit.restart();
                 self.notices.push(Notice::Recovered {
@@ -920,11 +935,15 @@ impl Lane {
     /// again.
     fn gone(&mut self, entry: Entry, failure: Failure, now: Moment, wall: UnixMs) {
         let since = *self.gone_since.get_or_insert(now);
-        if now.since(since) >= GONE_APART && !self.is_gone {
-            self.is_gone = true;
-            self.notices.push(Notice::Stopped);
+        if now.since(since) < GONE_APART || self.is_gone {
+            return self.unavailable(entry, failure, Some(GONE_APART), now, wall);
         }
-        self.unavailable(entry, failure, Some(GONE_APART), now, wall);
+        self.is_gone = true;
+        self.notices.push(Notice::Stopped);
+        // Who is told of failures is told of this one, and of its end.
+        self.breaker.gone(now, &mut self.rng);
+        let entry = self.failed(entry, failure, wall);
+        self.met(entry, Unavailable::Opened, now);
     }
 
     fn failed(&mut self, entry: Entry, failure: Failure, wall: UnixMs) -> Entry {

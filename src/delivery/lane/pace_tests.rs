@@ -124,10 +124,11 @@ fn a_fallback_gets_everything_while_the_first_is_failing_and_the_first_after() {
         .collect();
     assert_eq!(
         (switched, scene.notices.len()),
-        (vec![1, 0], 2),
+        (vec![1, 0], 3),
         "{:?}",
         scene.notices
     );
+    assert!(matches!(scene.notices[1], Notice::StillSo(_)));
     assert_eq!(scene.counts().switches, 2);
     drop(scene);
     let log = log.into_inner();

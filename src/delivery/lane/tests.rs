@@ -243,7 +243,7 @@ fn an_outage_of_hours_spends_no_attempts_and_leaves_no_dead_letters() {
         .count();
     assert_eq!(
         (failing, recovered, scene.notices.len()),
-        (1, 1, 2),
+        (1, 1, 3),
         "{:?}",
         scene.notices
     );
@@ -491,6 +491,48 @@ fn an_endpoint_that_says_gone_twice_is_left_alone_until_it_is_resumed() {
     scene.lane.resume(now);
     scene.drain(Duration::from_secs(120));
     assert!(queue.contents().dead.is_empty());
+}
+
+#[test]
+fn that_an_endpoint_is_gone_is_told_as_a_failure_and_so_is_its_end() {
+    let queue = MemoryQueue::with(events(3));
+    let is_gone = std::cell::Cell::new(true);
+    let script = |_, _| match is_gone.get() {
+        true => Outcome::Gone(Failure {
+            reason: "status 410".into(),
+            ..Failure::default()
+        }),
+        false => Outcome::Delivered,
+    };
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, script);
+    scene.concurrency = 1;
+    scene.run(hours(1));
+    assert_eq!(scene.sent.len(), 2, "three in a row there were not");
+    let told = |scene: &Scene<'_>, of: fn(&Notice) -> bool| {
+        scene.notices.iter().filter(|it| of(it)).count()
+    };
+    assert_eq!(told(&scene, |it| matches!(it, Notice::Failing { .. })), 1);
+    is_gone.set(false);
+    let now = scene.now();
+    scene.lane.resume(now);
+    scene.drain(Duration::from_secs(120));
+    assert_eq!(told(&scene, |it| matches!(it, Notice::Recovered { .. })), 1);
+}
+
+#[test]
+fn a_failure_that_lasts_is_told_twice_and_no_more() {
+    let queue = MemoryQueue::with(events(3));
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, |_, _| busy());
+    scene.run(ALERT_EVERY);
+    let again = |scene: &Scene<'_>| {
+        let notices = scene.notices.iter();
+        notices
+            .filter(|it| matches!(it, Notice::StillSo(_)))
+            .count()
+    };
+    assert_eq!(again(&scene), 0);
+    scene.run(hours(3));
+    assert_eq!(again(&scene), 1);
 }
 
 #[test]
