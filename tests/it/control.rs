@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Output, Stdio};
+use std::thread;
 use switchhook::receiver::{Certificate, Profile, Receiver, Settings, Verifier};
 
 /// A telephone number of every row of the bench.
@@ -496,6 +497,31 @@ fn an_endpoint_that_comes_or_goes_does_not_stop_the_others() {
     assert_eq!(agent.stop(), 0);
     let account = slow.account();
     assert_eq!((account.distinct, account.duplicates), (1, 0));
+}
+
+#[test]
+fn a_reload_waits_for_an_endpoint_that_is_taking_over() {
+    let bench = Bench::new();
+    let slow = receiver(Profile::Vos3000, &["delay=3s"], 0);
+    bench.configure(&vos3000(&slow, "concurrency = 1\n"));
+    let agent = bench.ready();
+    bench.write_rows("cdr_1.csv", 0..1);
+    wait_until("an attempt to be under way", || {
+        billing(&bench.status())["under_way"] == 1
+    });
+    bench.edit("concurrency = 1", "concurrency = 2");
+    thread::scope(|scope| {
+        let taking_over = scope.spawn(|| bench.ask(&["endpoints", "adopt", "old", "billing"]));
+        wait_until("the endpoint to be down", || {
+            billing(&bench.status())["under_way"] == 0
+        });
+        bench.answer(&["reload"], 0);
+        assert_eq!(taking_over.join().unwrap().status.code(), Some(64));
+    });
+    bench.append_rows("cdr_1.csv", 1..2);
+    wait_until("what comes after", || slow.account().distinct == 2);
+    assert_eq!(agent.stop(), 0);
+    assert_eq!(slow.account().duplicates, 0, "two sent what is one's");
 }
 
 #[test]
