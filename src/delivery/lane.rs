@@ -379,6 +379,10 @@ impl Lane {
             }
             Outcome::Refused(failure) => {
                 self.counts.refused += 1;
+                if failure.was_never_sent() {
+                    let entry = self.failed(entry, failure, wall);
+                    return self.charge(entry, Next::Bury, now, wall);
+                }
                 if self.is_refusing(&mut entry, &failure) {
                     return self.refuses_everything(entry, failure, now, wall);
                 }

@@ -520,6 +520,29 @@ fn that_an_endpoint_is_gone_is_told_as_a_failure_and_so_is_its_end() {
 }
 
 #[test]
+fn what_cannot_be_sent_is_given_up_at_once_and_says_nothing_about_the_endpoint() {
+    let queue = MemoryQueue::with(events(20));
+    let works_at = at_secs(30);
+    let script = |sequence, now| match sequence {
+        1 | 7 => Outcome::Refused(Failure {
+            class: "request",
+            ..Failure::default()
+        }),
+        _ if now < works_at => busy(),
+        _ => Outcome::Delivered,
+    };
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, script);
+    scene.concurrency = 1;
+    scene.run(Duration::from_secs(29));
+    assert!(scene.counts().failing_for > Some(Duration::from_secs(20)));
+    scene.drain(Duration::from_secs(20));
+    let contents = queue.contents();
+    assert_eq!((contents.dead.len(), contents.delivered.len()), (2, 18));
+    let tries = |sequence| scene.sent.iter().filter(|it| **it == sequence).count();
+    assert_eq!((tries(1), tries(7)), (1, 1));
+}
+
+#[test]
 fn a_failure_that_lasts_is_told_twice_and_no_more() {
     let queue = MemoryQueue::with(events(3));
     let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, |_, _| busy());
