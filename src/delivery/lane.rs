@@ -663,10 +663,12 @@ impl Lane {
         {
             return Ok(Some(entry));
         }
-        match self.first.pop_front() {
-            Some(entry) => Ok(Some(entry)),
-            None => self.due_retry(now),
+        if let Some(entry) = self.first.pop_front() {
+            return Ok(Some(entry));
         }
+        // A suspect of the address in use may be all there is; that one is not asked before this one.
+        let again = self.due_retry(now)?;
+        Ok(again.or_else(|| self.due_suspect(now)))
     }
 
     fn due_retry(&mut self, now: Moment) -> Result<Option<Entry>, QueueTrouble> {

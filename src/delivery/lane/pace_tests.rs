@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::delivery::blanket::REFUSES_AFTER;
 use crate::delivery::concurrency::Concurrency;
 use crate::delivery::event_queue::memory::MemoryQueue;
+use crate::delivery::order::Order;
 use crate::delivery::profile::Profile;
 use crate::delivery::profile::samples::queued;
 use crate::delivery::rate::RateLimit;
@@ -93,6 +94,27 @@ fn with_fallbacks(count: usize) -> Endpoint {
     let url = |place| Url::parse(&format!("https://b{place}.example.com/")).unwrap();
     endpoint.fallback_urls = (1..=count).map(url).collect();
     endpoint
+}
+
+#[test]
+fn what_a_fallback_did_not_take_is_sent_again_though_the_first_is_to_be_probed() {
+    for (order, seed) in [Order::None, Order::Strict].iter().zip(1..) {
+        let queue = MemoryQueue::with(events(400));
+        let mut endpoint = with_fallbacks(1);
+        endpoint.order = order.clone();
+        let mut asked = 0_u32;
+        let mut scene = Scene::new(endpoint, &queue, seed, |_, _| Outcome::Delivered);
+        scene.concurrency = 1;
+        scene.by_address = Some(Box::new(move |address, _| {
+            asked += 1;
+            match address == 0 || asked.is_multiple_of(7) {
+                true => busy(),
+                false => Outcome::Delivered,
+            }
+        }));
+        scene.drain(Duration::from_secs(120));
+        assert!(queue.contents().dead.is_empty());
+    }
 }
 
 #[test]
