@@ -129,10 +129,12 @@ pub struct Now {
 pub struct Observation<'a> {
     /// The account.
     pub account: &'a str,
-    /// The balance, as written.
-    pub balance: &'a str,
+    /// The balance, as written; `None` where it is not told.
+    pub balance: Option<&'a str>,
     /// When it was so.
     pub at: Timestamp,
+    /// The switch's own alarm about `threshold` has ended.
+    pub ended: bool,
     /// The threshold that the switch itself has; counts where the configuration has none.
     pub threshold: Option<&'a str>,
     /// `prepaid` or `postpaid`, as written.
@@ -327,38 +329,61 @@ impl Derive {
     }
 
     /// Judges a balance against the thresholds; gives how many alerts that made.
+    ///
+    /// Where the configuration has no threshold for the account, those count that the switch itself
+    /// told of, and an alarm of its that ended counts as well as a balance: it has a margin of its own.
     pub fn observe(&mut self, seen: Observation<'_>, told: &mut Vec<Event>) -> usize {
-        let Some(balance) = Amount::parse(seen.balance) else {
-            return 0;
-        };
-        let thresholds = &self.settings.thresholds;
-        let own = seen.threshold.and_then(balance::Threshold::parse);
-        let steps = match thresholds.of(seen.account) {
-            [] => own.as_slice(),
-            steps => steps,
-        };
+        let Thresholds {
+            rearm,
+            repeat_every,
+            ..
+        } = &self.settings.thresholds;
+        let configured = self.settings.thresholds.of(seen.account);
         let key = table::key([seen.account]);
-        let (next, alerts) = balance::judge(
-            self.accounts.get(key),
-            steps,
-            balance,
-            seen.at.unix,
-            &thresholds.rearm,
-            thresholds.repeat_every,
-        );
+        let known = self.accounts.get(key);
+        let told_threshold = seen.threshold.and_then(balance::Threshold::parse);
+        let bound = told_threshold.as_ref().map(|told| told.amount);
+        let is_own = configured.is_empty();
+        let own = match is_own {
+            true => balance::own(known, told_threshold),
+            false => Vec::new(),
+        };
+        let steps = if is_own { &own } else { configured };
+        let at = seen.at.unix;
+        let balance = seen.balance.and_then(Amount::parse);
+        // What stands in the line of an alarm that ended may be the balance at its beginning.
+        let is_below = |balance: &Amount| bound.is_some_and(|bound| *balance < bound);
+        let balance = balance.filter(|balance| !(seen.ended && is_below(balance)));
+        let (next, alerts) = match (balance, known) {
+            (_, Some(known)) if seen.ended && is_own => {
+                let is_recovered =
+                    |own: &balance::Threshold| bound.is_none_or(|it| own.amount <= it);
+                balance::recover(known, steps, is_recovered, at, *repeat_every)
+            }
+            (Some(balance), known) => {
+                balance::judge(known, steps, balance, at, rearm, *repeat_every)
+            }
+            (None, Some(known)) if seen.ended => {
+                let is_recovered = |step: &balance::Threshold| {
+                    bound.is_some_and(|it| rearm.above(step.amount) <= it)
+                };
+                balance::recover(known, steps, is_recovered, at, *repeat_every)
+            }
+            (None, _) => return 0,
+        };
         let currency = self.maker.settings().currency.as_deref();
         for alert in &alerts {
             let alert = BalanceAlert {
                 account: seen.account,
                 account_type: seen.account_type,
-                balance: Some(seen.balance),
+                balance: seen.balance.filter(|_| balance.is_some()),
                 currency: seen.currency.or(currency),
                 threshold: &alert.threshold.text,
                 low: alert.low,
                 credit_limit: seen.credit_limit,
                 level: alert.level,
             };
-            let at = seen.at.unix.0.to_string();
+            let at = at.0.to_string();
             let key = [seen.account, alert.threshold, alert.alert_type(), &at];
             let labels = Labels {
                 account: Some(seen.account.into()),
@@ -372,7 +397,7 @@ impl Derive {
         if next.is_empty() {
             self.accounts.remove(key);
         } else if self.accounts.get(key) != Some(&next) {
-            self.accounts.put(key, next, seen.at.unix);
+            self.accounts.put(key, next, at);
         }
         alerts.len()
     }
@@ -438,8 +463,9 @@ impl Derive {
         };
         let seen = Observation {
             account,
-            balance,
+            balance: Some(balance),
             at,
+            ended: false,
             threshold: text(Meaning::Threshold),
             account_type: text(Meaning::AccountType),
             currency: text(Meaning::Currency),
@@ -487,12 +513,13 @@ impl Derive {
         self.standing.put(key, next, at.unix);
         let mut alerts = 0;
         if alarm.alarm_type == BALANCE_ALARM
-            && let (Some(account), Some(balance)) = (alarm.object, alarm.value)
+            && let Some(account) = alarm.object
         {
             let seen = Observation {
                 account,
-                balance,
+                balance: alarm.value,
                 at,
+                ended: report == Report::Cleared,
                 threshold: alarm.lower,
                 account_type: record.text_of(Meaning::AccountType),
                 currency: record.text_of(Meaning::Currency),

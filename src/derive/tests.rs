@@ -556,6 +556,84 @@ fn a_column_of_balances_tells_each_crossing_once_through_restarts() {
 }
 
 #[test]
+fn a_balance_alarm_of_the_switch_that_ended_and_begins_again_is_told_again() {
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    let rows = "2026-04-10 10:00:00|20007|2|A|45.00||50.00|raise\n\
+                2026-04-10 10:05:00|20007|2|A|19.00||20.00|raise\n\
+                2026-04-10 11:00:00|20007|2|A|||20.00|clear\n\
+                2026-04-10 12:00:00|20007|2|A|45.00||50.00|clear\n\
+                2026-04-10 13:00:00|20007|2|A|44.00||50.00|raise\n\
+                2026-04-12 13:00:00|20007|2|A|51.00||50.00|clear\n\
+                2026-04-12 14:00:00|20007|2|A|43.00||50.00|raise\n";
+    let events = bench.feed(rows.as_bytes());
+    let alerts: Vec<_> = events
+        .iter()
+        .filter(|event| &*event.kind == BALANCE_ALERT)
+        .cloned()
+        .collect();
+    assert_eq!(
+        states(&alerts),
+        [
+            "low_balance A 50.00",
+            "low_balance A 20.00",
+            "recovered A 20.00",
+            "recovered A 50.00",
+            // At 13:00 of the first day it was told within a day.
+            "low_balance A 50.00",
+        ]
+    );
+    let balance = |index: usize| data(&alerts[index])["current_balance"].clone();
+    assert_eq!((balance(2), balance(3)), (Json::Null, Json::Null));
+    assert_eq!(balance(4), "43.00");
+}
+
+#[test]
+fn a_balance_told_without_a_threshold_does_not_make_the_switchs_own_forgotten() {
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    let mut told = Vec::new();
+    for (secs, balance, threshold) in [
+        (0, "45", Some("50")),
+        (60, "46", None),
+        (120, "44", Some("50")),
+        (180, "56", None),
+        (240, "43", Some("50")),
+    ] {
+        let seen = Observation {
+            account: "A",
+            balance: Some(balance),
+            at: Timestamp::from_secs(1_775_835_000 + secs),
+            ended: false,
+            threshold,
+            account_type: None,
+            currency: None,
+            credit_limit: None,
+        };
+        bench.derive.observe(seen, &mut told);
+        bench.commit();
+    }
+    assert_eq!(states(&told), ["low_balance A 50", "recovered A 50"]);
+}
+
+#[test]
+fn an_alarm_that_ended_above_a_configured_threshold_recovers_it() {
+    let mut bench = Bench::new(preset("vos3000-alarm"), thresholds(&["50", "20"]));
+    let rows = "2026-04-10 10:00:00|20007|2|A|15||40|raise\n\
+                2026-04-10 11:00:00|20007|2|A|||40|clear\n";
+    let events = bench.feed(rows.as_bytes());
+    assert_eq!(
+        states(&events),
+        [
+            "low_balance A 50",
+            "low_balance A 20",
+            "alarm raised A",
+            // It is 40 or more: above 20 by a tenth, and not above 50.
+            "recovered A 20",
+            "alarm cleared A",
+        ]
+    );
+}
+
+#[test]
 fn payments_and_accounts_are_events_and_tell_balances_beside() {
     for kind in ["payment", "account"] {
         let mut bench = Bench::new(balances(kind), thresholds(&["20"]));
