@@ -172,6 +172,8 @@ pub struct Derive {
     joined: Option<(Format, Parser)>,
     /// How long the source had been silent, and since when that is true.
     quiet: Option<(Moment, Duration)>,
+    /// When the machines first heard what time it is, and what it was.
+    began: Option<(Moment, UnixMs)>,
     /// When it was last looked for what is due.
     swept_at: Option<Moment>,
     /// Entries forgotten since the last call for that.
@@ -208,6 +210,7 @@ impl Derive {
             settings,
             maker,
             quiet: None,
+            began: None,
             swept_at: None,
             forgotten: 0,
         }
@@ -323,7 +326,7 @@ impl Derive {
         }
         self.swept_at = Some(now.moment);
         self.grow_silent(now, told);
-        self.give_up_calls(now.wall, told);
+        self.give_up_calls(now, told);
         self.tell_summaries(now.wall, told);
         self.forget_cleared(now.wall);
     }
@@ -589,7 +592,8 @@ impl Derive {
             }
             kind => {
                 let bye = kind == Kind::Bye;
-                let line = Held::of(record, bye, now.wall.0);
+                let read_at = self.steady(now);
+                let line = Held::of(record, bye, read_at.0);
                 let (Some(key), Some(line)) = (key, line) else {
                     return Fate::Misfit(Reject::row(Problem::Missing("call id")));
                 };
@@ -610,7 +614,7 @@ impl Derive {
                     Some(_) => Fate::Repeated,
                     None => {
                         self.make_room(told);
-                        if !self.held.put(key, line, now.wall) {
+                        if !self.held.put(key, line, read_at) {
                             return Fate::Misfit(Reject::row(Problem::TooLong));
                         }
                         if bye { Fate::Filtered } else { Fate::Joined }
@@ -636,8 +640,15 @@ impl Derive {
         }
     }
 
-    fn give_up_calls(&mut self, wall: UnixMs, told: &mut Vec<Event>) {
-        let over = |held: &Held, span: Duration| wall.since(UnixMs(held.read_at)) >= span;
+    fn give_up_calls(&mut self, now: Now, told: &mut Vec<Event>) {
+        let steady = self.steady(now);
+        let began = self.began.map_or(steady, |(_, wall)| wall);
+        let over = |held: &Held, span: Duration| {
+            let read_at = UnixMs(held.read_at);
+            // Of a time that is still to come it was read by another clock, before the start.
+            let since = if read_at > steady { began } else { read_at };
+            steady.since(since) >= span
+        };
         let within = self.settings.bye_within;
         let due: Vec<_> = self
             .held
@@ -870,6 +881,13 @@ impl Derive {
             beat: Some(slot.0),
             ..sundry
         });
+    }
+
+    /// The wall clock as it would be had it not been set since the machines began: a machine that starts
+    /// in 1970 and hears of the year later must not make calls that are up hours old.
+    fn steady(&mut self, now: Now) -> UnixMs {
+        let (moment, wall) = *self.began.get_or_insert((now.moment, now.wall));
+        wall.after(now.moment.since(moment))
     }
 
     fn sundry(&self) -> Sundry {

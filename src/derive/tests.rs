@@ -872,6 +872,32 @@ fn a_call_whose_bye_is_lost_is_told_without_an_end_and_marked() {
 }
 
 #[test]
+fn a_clock_that_is_set_ends_no_call_and_keeps_none_for_ever() {
+    let mut bench = Bench::new(flatstore(), Settings::default());
+    bench.forgetful = false;
+    // The machine started in 1970, and learned the time while a call was up.
+    let wall = std::mem::replace(&mut bench.now.wall, UnixMs(60_000));
+    bench.feed(INVITE.as_bytes());
+    bench.now.wall = wall;
+    bench.now.moment = bench.now.moment + Duration::from_secs(60);
+    assert_eq!(bench.tick(), []);
+    assert_eq!(bench.feed(BYE.as_bytes()).len(), 1);
+    // A call that was held when the clock showed a later time than it does after a restart.
+    let restart = |bench: &mut Bench| {
+        bench.forgetful = true;
+        bench.commit();
+        bench.forgetful = false;
+    };
+    restart(&mut bench);
+    bench.feed(INVITE.as_bytes());
+    restart(&mut bench);
+    bench.now.wall = UnixMs(0);
+    assert_eq!(bench.tick(), []);
+    bench.advance(Duration::from_secs(12 * 3_600));
+    assert_eq!(bench.tick().len(), 1);
+}
+
+#[test]
 fn more_calls_than_there_is_room_for_are_told_not_forgotten() {
     let mut bench = Bench::new(flatstore(), Settings::default());
     bench.forgetful = false;
