@@ -10,8 +10,9 @@
 //! with the same ids. After it, rows, events and state are all there. What a machine makes by time
 //! alone (a silence, a summary) has ids made of what it says, not of when it was noticed.
 //!
-//! Every table is bounded; when one is full, its oldest entry goes. A call or a summary that goes
-//! is told first; an alarm or an account that goes is only counted: it may be told once more.
+//! Every table is bounded; when one is full, its oldest entry goes, of alarms the oldest one that was
+//! cleared. A call or a summary that goes is told first; an alarm or an account that goes is only
+//! counted: it may be told once more.
 
 pub mod balance;
 pub mod join;
@@ -201,7 +202,10 @@ impl Derive {
             (format, Parser::new(settings))
         });
         Derive {
-            standing: Table::load(name("alarm"), STANDING_MAX, stored),
+            // What is raised is still to be cleared, however long it has been so.
+            standing: Table::load_ranked(name("alarm"), STANDING_MAX, stored, |it: &Standing| {
+                !it.raised
+            }),
             accounts: Table::load(name("balance"), ACCOUNTS_MAX, stored),
             held: Table::load(name("join"), join::HELD_MAX, stored),
             cells: Table::load(name("cell"), CELLS_MAX, stored),

@@ -1103,6 +1103,28 @@ fn a_heartbeat_is_told_once_for_each_interval() {
 }
 
 #[test]
+fn an_alarm_that_stands_is_not_forgotten_for_those_that_came_and_went() {
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    bench.forgetful = false;
+    let line = |object: &str, state: &str| {
+        format!("2026-04-10 10:00:00|20003|2|{object}|1.0|2|1|{state}\n")
+    };
+    bench.feed(line("long", "raise").as_bytes());
+    for number in 0..STANDING_MAX + 10 {
+        let name = format!("G{number}");
+        bench.feed(
+            [line(&name, "raise"), line(&name, "clear")]
+                .concat()
+                .as_bytes(),
+        );
+    }
+    assert_eq!(bench.stored.len(), STANDING_MAX);
+    assert_eq!(bench.derive.take_forgotten(), 11);
+    let told = bench.feed(line("long", "clear").as_bytes());
+    assert_eq!(data(&told[0])["started_at"], "2026-04-10T10:00:00Z");
+}
+
+#[test]
 fn every_table_is_bounded() {
     let mut bench = Bench::new(preset("vos3000-alarm"), thresholds(&["20"]));
     bench.forgetful = false;
