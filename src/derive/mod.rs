@@ -712,7 +712,9 @@ impl Derive {
         };
         let of = cut(of.unwrap_or_default());
         let start = summary::start_of(event.time.unix, summary.every);
-        let key = table::key([start.0.to_string().as_str(), of]);
+        // Those of other settings, before a reload, are counters of their own.
+        let length = summary.every.as_millis().to_string();
+        let key = table::key([start.0.to_string().as_str(), of, summary.by.word(), &length]);
         let mut cell = match self.cells.get(key) {
             Some(cell) => cell.clone(),
             None => {
@@ -721,7 +723,7 @@ impl Derive {
                 {
                     self.tell_summary(oldest, &summary, told);
                 }
-                Cell::new(start, of)
+                Cell::new(start, of, &summary)
             }
         };
         cell.count(counted);
@@ -734,7 +736,8 @@ impl Derive {
         };
         let is_over = |cell: &Cell| {
             let start = UnixMs(cell.start);
-            let end = start.after(summary.every).after(summary.wait);
+            let (_, every) = cell.counted(&summary);
+            let end = start.after(every).after(summary.wait);
             wall >= end || start > wall.after(FUTURE_MAX)
         };
         let mut due: Vec<_> = self
@@ -757,14 +760,15 @@ impl Derive {
         sundry.summaries += 1;
         let number = sundry.summaries;
         self.put_sundry(sundry);
-        let (from, to) = (UnixMs(cell.start), UnixMs(cell.start).after(summary.every));
+        let (by, every) = cell.counted(summary);
+        let (from, to) = (UnixMs(cell.start), UnixMs(cell.start).after(every));
         let whole = |count: u64| i64::try_from(count).ok();
         let of = Some(cell.of.as_str()).filter(|of| !of.is_empty());
         let mut data = Object::shaped(&own::SUMMARY, 384);
         data.text("source", Some(self.maker.source()));
         data.text("from", Some(&instant(from).to_string()));
         data.text("to", Some(&instant(to).to_string()));
-        data.text("by", Some(summary.by.word()));
+        data.text("by", Some(by.word()));
         data.text("of", of);
         data.whole("number", whole(number));
         data.whole("calls", whole(cell.calls));
@@ -778,7 +782,7 @@ impl Derive {
         data.text("currency", self.maker.settings().currency.as_deref());
         let label = of.map(Box::from);
         let mut labels = Labels::default();
-        match summary.by {
+        match by {
             By::Gateway => labels.gateway = label,
             By::CalleeGateway => labels.callee_gateway = label,
             By::Account => labels.account = label,

@@ -1000,6 +1000,46 @@ fn an_interval_is_told_when_it_is_over_and_its_last_calls_had_time_to_come() {
 }
 
 #[test]
+fn what_was_counted_before_the_settings_changed_is_told_as_it_was_counted() {
+    let format = own(
+        "reader = \"delimited\"\ndelimiter = \",\"\n[[layout]]\nname = \"own\"\ncolumns = [\n{ name = \"t\", type = \"time\", as = \"end_time\" },\n{ name = \"g\", as = \"gateway_id\" },\n{ name = \"a\", as = \"account_id\" }]\n",
+    );
+    let mut bench = Bench::new(format, by_gateway(900));
+    bench.feed(b"2026-04-10 15:30:00,X,B\n");
+    let by_account = SummarySettings {
+        every: Duration::from_secs(3_600),
+        by: By::Account,
+        wait: Duration::ZERO,
+    };
+    bench.settings.summary = Some(by_account);
+    bench.commit();
+    bench.feed(b"2026-04-10 15:30:01,Y,X\n");
+    bench.advance(Duration::from_secs(3_600));
+    let told = bench.tick();
+    let said = |event: &Event| {
+        let data = data(event);
+        ["by", "of", "from", "to"].map(|key| data[key].as_str().unwrap().to_owned())
+    };
+    let said: Vec<_> = told.iter().map(said).collect();
+    let expected = [
+        [
+            "account",
+            "X",
+            "2026-04-10T15:00:00Z",
+            "2026-04-10T16:00:00Z",
+        ],
+        [
+            "gateway",
+            "X",
+            "2026-04-10T15:30:00Z",
+            "2026-04-10T15:45:00Z",
+        ],
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(told[1].labels.gateway.as_deref(), Some("X"));
+}
+
+#[test]
 fn what_is_kept_is_told_and_all_of_it_is_counted() {
     let keep = "connected = true\nbill_duration = \">=60\""
         .parse::<toml::Table>()
