@@ -2,7 +2,7 @@
 //! append of the same bytes with `fdatasync`, in the same run, in turns.
 //!
 //! ```text
-//! cargo bench --bench ingest [-- --rounds 5 --rows 102400 --dir /var/tmp]
+//! cargo bench --bench ingest [-- --group 1024 --rounds 5 --rows 102400 --dir /var/tmp]
 //! cargo bench --bench ingest --features slow-syncs -- --sync-takes-us 2800
 //! ```
 //!
@@ -35,6 +35,7 @@ use switchhook::source::{self, Changed, Source, Start};
 const GROUPS: [usize; 3] = [64, 256, GROUP_ROWS_MAX];
 
 struct Wish {
+    groups: Vec<usize>,
     rounds: usize,
     rows: usize,
     dir: PathBuf,
@@ -43,7 +44,7 @@ struct Wish {
 
 fn main() {
     let wish = wish();
-    for group in GROUPS {
+    for &group in &wish.groups {
         let (mut durable, mut raw) = (Vec::new(), Vec::new());
         for round in 0..wish.rounds {
             let chunks = chunks(group, wish.rows / group, round);
@@ -87,6 +88,7 @@ fn main() {
 
 fn wish() -> Wish {
     let mut wish = Wish {
+        groups: GROUPS.to_vec(),
         rounds: 5,
         rows: 100 * GROUP_ROWS_MAX,
         dir: std::env::temp_dir(),
@@ -95,6 +97,7 @@ fn wish() -> Wish {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--group" => wish.groups = vec![arguments.next().unwrap().parse().unwrap()],
             "--rounds" => wish.rounds = arguments.next().unwrap().parse().unwrap(),
             "--rows" => wish.rows = arguments.next().unwrap().parse().unwrap(),
             "--dir" => wish.dir = arguments.next().unwrap().into(),

@@ -16,7 +16,7 @@
 //! (see [`Queue::has_room_ahead`](crate::queue::Queue::has_room_ahead)).
 
 use super::{GROUP_BYTES_MAX, Group, Ingest, Mailbox, Room};
-use crate::queue::{Committed, QueueError};
+use crate::queue::{Committed, Packed, QueueError};
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -29,22 +29,30 @@ const AHEAD_BYTES_MIN: usize = GROUP_BYTES_MAX / 4;
 
 impl Ingest {
     /// Step 5 for a full group, and steps 2 and 3 of the next one meanwhile.
-    pub(super) fn commit_reading_ahead(&mut self, group: &Group) -> Result<Committed, QueueError> {
+    pub(super) fn commit_reading_ahead(
+        &mut self,
+        group: &Group,
+        packed: Packed,
+    ) -> Result<Committed, QueueError> {
         let queue = self.queue.clone();
-        let commit = || queue.commit_with(&group.batches, &group.state);
+        let commit = || queue.commit_packed(&group.batches, packed, &group.state);
         thread::scope(|scope| {
             let thread = thread::Builder::new()
                 .name("ingest-commit".to_string())
                 .stack_size(STACK_BYTES)
                 .spawn_scoped(scope, commit);
-            // Too many threads on the machine: one after the other, then.
-            let Ok(thread) = thread else { return commit() };
+            let Ok(thread) = thread else {
+                // Too many threads on the machine: one after the other, then.
+                return self.queue.commit_with(&group.batches, &group.state);
+            };
             let ahead = Group {
                 bytes_elsewhere: group.bytes,
                 ..self.new_group()
             };
             let mut ahead = self.read(ahead, Room::ForAll);
             self.derive(&mut ahead);
+            // An event that is too long is for the commit to tell.
+            ahead.packed = Packed::of(&ahead.batches).unwrap_or_default();
             self.ahead = Some(ahead).filter(|ahead| !ahead.is_empty());
             thread.join().unwrap_or_else(|panic| resume_unwind(panic))
         })

@@ -49,8 +49,8 @@ use crate::event::{Event, EventId, Origin, Sequence};
 use crate::parser::{Format, Parser, Problem, Reject, Step};
 use crate::progress::{Progress, Pulse};
 use crate::queue::{
-    self, DiskLimits, Queue, QueueError, Room, Shortage, SourceBatch, SourceCounts, StateChange,
-    WhenFull,
+    self, DiskLimits, Packed, Queue, QueueError, Room, Shortage, SourceBatch, SourceCounts,
+    StateChange, WhenFull,
 };
 use crate::shutdown::{Bell, Shutdown};
 use crate::source::{
@@ -85,7 +85,7 @@ pub const GROUP_BYTES_MAX: usize = 2 << 20;
 /// Memory that reading takes at most, of the agent's budget: a group of [`GROUP_BYTES_MAX`] and a
 /// row beyond it, the blocks packed of it, the batch they are written in, and what the database
 /// holds of that until it is synced; beside it what a source has read and not yet given out. A group
-/// that is read ahead has what the one before it leaves of the first of these.
+/// that is read ahead, and packed, has what the one before it leaves of the first two of these.
 pub const MEMORY_BYTES: usize = 4 * GROUP_BYTES_MAX + (2 << 20);
 
 /// Bytes asked of a source at a time.
@@ -339,8 +339,11 @@ impl Following {
 /// What one commit will hold.
 #[derive(Debug, Default)]
 pub struct Group {
+    /// Once some of it is packed, batches are only added, and events at the end of one.
     batches: Vec<SourceBatch>,
     set_aside: Vec<Entry>,
+    /// What was packed of them while the group before was committed.
+    packed: Packed,
     /// Small state that changes with it.
     state: Vec<StateChange>,
     rows: usize,
@@ -691,9 +694,12 @@ impl Ingest {
     fn make_durable(&mut self, group: &mut Group, reads_ahead: bool) -> Result<Sequence, String> {
         self.keep_rejects(group)
             .map_err(|error| format!("cannot set rows aside: {error}"))?;
+        let packed = std::mem::take(&mut group.packed);
         let committed = match reads_ahead {
-            true => self.commit_reading_ahead(group),
-            false => self.queue.commit_with(&group.batches, &group.state),
+            true => self.commit_reading_ahead(group, packed),
+            false => self
+                .queue
+                .commit_packed(&group.batches, packed, &group.state),
         };
         committed
             .map(|committed| committed.first)

@@ -1,11 +1,12 @@
 //! Commit: events, file positions and counts, in one step.
 
+use super::block::{self, Unplaced};
 use super::error::QueueError;
 use super::generation::Writes;
 use super::ledger::SourceCounts;
 use super::state::State;
 use super::write::Writer;
-use super::{Queue, block, key, locked, piece, position};
+use super::{Queue, key, locked, piece, position};
 use crate::event::{Event, Sequence};
 use crate::source::{FileKey, FilePosition};
 use std::ops::ControlFlow;
@@ -27,6 +28,36 @@ pub struct SourceBatch {
     pub forgotten: Vec<FileKey>,
     /// What became of the rows read.
     pub counts: SourceCounts,
+}
+
+/// The events of batches, compressed as they will be on disk: most of the processor's work in a
+/// commit, done ahead of it.
+#[derive(Debug, Default)]
+pub struct Packed {
+    /// For each batch, how many of its events, from the first, are in which blocks.
+    batches: Vec<(usize, Vec<Unplaced>)>,
+}
+
+impl Packed {
+    /// Packs the events that are in `batches`. More batches, and more events at the end of each, may
+    /// come before the commit; nothing else may change.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::TooLong`] for an event; the commit says so, too.
+    pub fn of(batches: &[SourceBatch]) -> Result<Packed, QueueError> {
+        Packed::default().with(batches)
+    }
+
+    /// The same, and what has come since.
+    fn with(mut self, batches: &[SourceBatch]) -> Result<Packed, QueueError> {
+        self.batches.resize_with(batches.len(), Default::default);
+        for ((count, blocks), batch) in self.batches.iter_mut().zip(batches) {
+            blocks.extend(block::pack(batch.events.get(*count..).unwrap_or_default())?);
+            *count = batch.events.len();
+        }
+        Ok(self)
+    }
 }
 
 /// A change of one piece of small state.
@@ -75,10 +106,24 @@ impl Queue {
         batches: &[SourceBatch],
         state: &[StateChange],
     ) -> Result<Committed, QueueError> {
+        self.commit_packed(batches, Packed::default(), state)
+    }
+
+    /// As [`commit_with`](Queue::commit_with), with what was `packed` of these batches before.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit_with`](Queue::commit_with).
+    pub fn commit_packed(
+        &self,
+        batches: &[SourceBatch],
+        packed: Packed,
+        state: &[StateChange],
+    ) -> Result<Committed, QueueError> {
         for change in state {
             check_state(&change.name, change.value.as_deref().unwrap_or_default())?;
         }
-        self.commit_and(batches, |_, writes| {
+        self.commit_and(batches, packed, |_, writes| {
             for change in state {
                 let at = key::state(&change.name);
                 match &change.value {
@@ -102,7 +147,7 @@ impl Queue {
         task: u64,
         position: Option<FilePosition>,
     ) -> Result<Committed, QueueError> {
-        self.commit_and(batches, |state, writes| {
+        self.commit_and(batches, Packed::default(), |state, writes| {
             let at = key::task(task);
             match (position, state.tasks.get_mut(&task)) {
                 (Some(position), Some(covered)) => {
@@ -120,17 +165,17 @@ impl Queue {
     fn commit_and(
         &self,
         batches: &[SourceBatch],
+        packed: Packed,
         also: impl FnOnce(&mut State, &mut Writes),
     ) -> Result<Committed, QueueError> {
-        let mut packed = Vec::with_capacity(batches.len());
         for batch in batches {
             key::check_name(&batch.source)?;
-            packed.push(block::pack(&batch.events)?);
         }
+        let packed = packed.with(batches)?;
         let mut writer = self.writer()?;
         let first = writer.state.next;
         let mut writes = Writes::default();
-        for (batch, blocks) in batches.iter().zip(packed) {
+        for (batch, (_, blocks)) in batches.iter().zip(packed.batches) {
             for block in blocks {
                 let (at, count) = (writer.state.next, block.count());
                 writes.put(&key::block(at), &block.place(at));

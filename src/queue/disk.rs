@@ -508,7 +508,7 @@ impl Disk {
                 None if name.to_str().is_some_and(is_quarantine) => {
                     measured.quarantine += bytes_of(&entry);
                 }
-                // A generation that is being removed.
+                // A generation that is being removed, or the next one.
                 None => measured.older += bytes_of(&entry),
             }
         }

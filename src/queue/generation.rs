@@ -144,6 +144,20 @@ impl Generation {
         Ok(generation)
     }
 
+    /// Gives a new generation its number and the directory of that number.
+    ///
+    /// Its directory survives a power cut afterwards; before, it may have either name.
+    pub(super) fn become_number(&mut self, parent: &Path, number: u32) -> Result<(), QueueError> {
+        let place = directory(parent, number);
+        if place.exists() {
+            fs::remove_dir_all(&place).map_err(disk("remove", &place))?;
+        }
+        // The database opened its file before, and has no others: see `piece`.
+        fs::rename(&self.directory, &place).map_err(disk("rename", &self.directory))?;
+        (self.number, self.directory) = (number, place);
+        sync_directory(parent)
+    }
+
     /// Opens a generation as the disk has it, whatever the page cache has.
     pub(super) fn open_from_disk(parent: &Path, number: u32) -> Result<Generation, QueueError> {
         let path = file_of(&directory(parent, number));

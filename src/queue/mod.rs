@@ -11,6 +11,7 @@
 //! queue/00000017/  generations: small databases in sequence, each with a run of events
 //! queue/00000016.bad-1775745045/  a damaged one that was set aside
 //! queue/00000018/  the newest, the head: the only one written, holding all the small state
+//! queue/next/      the one after it, empty, in a backlog; see `next`
 //! later/00000001   events that wait for their own retry for long
 //! dead/00000001/   generations of dead letters
 //! ```
@@ -86,6 +87,7 @@ pub(crate) mod mend_tests;
 mod meta;
 #[cfg(test)]
 mod model;
+mod next;
 mod outlived;
 mod overflow;
 mod piece;
@@ -114,7 +116,7 @@ mod write;
 
 pub use adopt::Adopted;
 pub use block::{EVENT_BYTES_MAX, accepts};
-pub use commit::{Committed, STATE_BYTES_MAX, SourceBatch, StateChange};
+pub use commit::{Committed, Packed, STATE_BYTES_MAX, SourceBatch, StateChange};
 pub use coverage::{Covered, Wholes};
 pub use cursor::WINDOW;
 pub use dead_letter::{ANSWER_BYTES_MAX, DeadLetter, DeadPlace};

@@ -9,6 +9,7 @@ use super::error::QueueError;
 use super::generation::{self, Found, Generation, disk, sync_directory};
 use super::key;
 use super::meta::{Meta, MetaError, Standing};
+use super::next;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
@@ -49,11 +50,14 @@ pub(super) fn finish_mended(parent: &Path) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// The numbers of the generations in `parent`, ascending. Finishes removals that a crash cut short.
+/// The numbers of the generations in `parent`, ascending. Finishes removals that a crash cut short,
+/// and removes one that was made and never begun.
 pub(super) fn list(parent: &Path) -> Result<Vec<u32>, QueueError> {
     for path in paths(parent)? {
-        let extension = path.extension();
-        if extension.is_some_and(|extension| extension == DROPPED) {
+        let is_dropped = path
+            .extension()
+            .is_some_and(|extension| extension == DROPPED);
+        if is_dropped || path.file_name().is_some_and(|name| name == next::NAME) {
             fs::remove_dir_all(&path).map_err(disk("remove", &path))?;
         }
     }

@@ -681,3 +681,43 @@ fn state_changed_with_a_commit_is_there_after_a_roll_and_a_restart_and_can_be_re
     ));
     assert_eq!(queue.next_sequence(), Sequence(2), "nothing of it happened");
 }
+
+#[test]
+fn what_was_packed_before_the_commit_is_what_is_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    let all = events(60, 300);
+    // Later events of a batch, and later batches, come after some were packed.
+    for seed in 0..20 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let cut = random.usize(..=all.len());
+        let mut batches = vec![batch(all[..cut].to_vec())];
+        let packed = Packed::of(&batches).unwrap();
+        batches[0] = SourceBatch {
+            events: std::mem::take(&mut batches[0].events),
+            ..batch(all.clone())
+        };
+        batches[0].events.extend_from_slice(&all[cut..]);
+        let mut second = batch(events(3, 90));
+        second.source = "alarms".into();
+        batches.push(second);
+        let committed = queue.commit_packed(&batches, packed, &[]).unwrap();
+        assert_eq!(committed.events, 63);
+        let read = queue.read(committed.first, 63).unwrap();
+        let read: Vec<Event> = read.iter().map(|queued| (*queued.event).clone()).collect();
+        let expected = batches.iter().flat_map(|batch| batch.events.clone());
+        assert_eq!(read, expected.collect::<Vec<_>>(), "seed {seed}");
+    }
+    assert!(queue.ledger().balances());
+}
+
+#[test]
+fn an_event_too_long_to_pack_is_refused_by_the_commit() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(&directory);
+    let batches = [batch(events(1, EVENT_BYTES_MAX + 1))];
+    assert!(Packed::of(&batches).is_err());
+    let refused = queue.commit_packed(&batches, Packed::default(), &[]);
+    assert!(matches!(refused, Err(QueueError::TooLong { .. })));
+    assert_eq!(queue.next_sequence(), Sequence(1));
+}

@@ -8,6 +8,7 @@ use super::error::QueueError;
 use super::generation::{self, Generation, Writes};
 use super::mend::{self, Mended, Site};
 use super::meta::Standing;
+use super::next::Next;
 use super::read::View;
 use super::settle::Settled;
 use super::state::{Irregularity, Span, State};
@@ -51,6 +52,8 @@ pub(super) struct Writer {
     pub(super) runs_over: Vec<u32>,
     /// Rolling on failed; not before the head's file has this length, in bytes.
     roll_again_at: u64,
+    /// What follows the head.
+    pub(super) next: Next,
 }
 
 impl Writer {
@@ -68,6 +71,7 @@ impl Writer {
             last_run: 0,
             runs_over: Vec::new(),
             roll_again_at: 0,
+            next: Next::default(),
         }
     }
 
@@ -249,6 +253,7 @@ impl Queue {
         for passed in self.take_passed_urgent(&writer.state) {
             writes.remove(&passed, 0);
         }
+        let bytes = writes.bytes();
         let written = writer.head()?.write(writes);
         if let Err(error) = written {
             self.fail_for(writer, &error);
@@ -259,7 +264,7 @@ impl Queue {
         }
         writer.state.dropped.clear();
         self.show(writer);
-        self.roll_if_full(writer);
+        self.roll_if_full(writer, bytes);
         self.drop_settled(writer);
         Ok(())
     }
@@ -312,6 +317,7 @@ impl Queue {
     /// may be ahead of the disk.
     pub(super) fn fail(&self, writer: &mut Writer) {
         writer.head = None;
+        writer.next = Next::default();
         locked(&self.0.view).head = None;
     }
 
@@ -328,13 +334,16 @@ impl Queue {
         }
     }
 
-    /// Rolls on when the head has grown enough. When it fails, what was written before is not touched by that: the
-    /// head is opened again, whichever generation it is then.
-    fn roll_if_full(&self, writer: &mut Writer) {
+    /// Rolls on when the head has grown enough, of which the last batch was `written`. When it fails, what was
+    /// written before is not touched by that: the head is opened again, whichever generation it is then.
+    fn roll_if_full(&self, writer: &mut Writer, written: usize) {
         let Some(head) = &writer.head else { return };
         let carried = writer.state.carried_bytes;
         let bytes = head.file_bytes();
-        if bytes < HeadGrowth::rolls_at(carried).max(writer.roll_again_at) {
+        let rolls_at = HeadGrowth::rolls_at(carried).max(writer.roll_again_at);
+        if bytes < rolls_at {
+            let parent = &self.0.site.parent;
+            writer.next.make_in_time(parent, rolls_at - bytes, written);
             return;
         }
         match self.roll(writer) {
@@ -350,7 +359,8 @@ impl Queue {
     /// Makes the next generation, carries the small state over, seals the old head.
     fn roll(&self, writer: &mut Writer) -> Result<(), QueueError> {
         let old = Arc::clone(writer.head()?);
-        let fresh = Generation::create(&self.0.site.parent, old.number() + 1)?;
+        let parent = &self.0.site.parent;
+        let fresh = writer.next.begin(parent, old.number() + 1)?;
         for prefix in key::CARRIED {
             old.carry(prefix, &fresh)?;
         }
