@@ -314,12 +314,14 @@ mod tests {
                 tokio::io::AsyncWriteExt::write_all(&mut own, said.as_bytes())
                     .await
                     .unwrap();
-                while said == PUSH {
-                    if let Some(push) = gate.take() {
-                        push.answer.kept(None);
-                        break;
-                    }
-                    tokio::task::yield_now().await;
+                if said == PUSH {
+                    let push = loop {
+                        match gate.take() {
+                            Some(push) => break push,
+                            None => tokio::task::yield_now().await,
+                        }
+                    };
+                    push.answer.kept(None);
                 }
             };
             let peer = SocketAddr::from(([127, 0, 0, 1], 5060));

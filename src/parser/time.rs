@@ -378,7 +378,7 @@ fn in_zone(
         .to_ambiguous_timestamp(civil);
     let doubtful = ambiguous.is_ambiguous();
     let is_twice = matches!(ambiguous.offset(), AmbiguousOffset::Fold { .. });
-    let later = ambiguous.clone().later().ok().filter(|_| is_twice);
+    let later = ambiguous.later().ok().filter(|_| is_twice);
     let instant = ambiguous.compatible().map_err(|_| TimeProblem::Shape)?;
     // In UTC it may be in a year before the first, which RFC 3339 cannot write.
     if instant.as_second() < YEAR_0_UNIX_SECS {
