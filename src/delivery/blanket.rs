@@ -11,6 +11,8 @@
 //!   a single event at a time goes out as a probe, nothing loses attempts, nothing is given up;
 //! * an event that has had its attempts is given up only if something passed since it was first
 //!   refused. Where nothing has, however few the answers, the endpoint counts as unavailable too;
+//! * under a strict order nothing else is sent that could pass, so the third such answer to an event
+//!   that others wait for is enough;
 //! * the first event that passes, or is refused for a reason of its own (400, 422, …), ends that.
 //!
 //! This goes beyond the table of outcomes, by which every other 4xx counts against its event.
@@ -61,7 +63,7 @@ impl Blanket {
     }
 
     /// An event was refused by `address` in a way that may mean everything; true when it does.
-    /// `mark` is the event's, and `is_last` whether it would be given up now.
+    /// `mark` is the event's, and `is_last` whether it would be given up now, or held up others.
     pub fn is_refusing(&mut self, address: usize, mark: &mut Option<Mark>, is_last: bool) -> bool {
         self.run = self.run.saturating_add(1);
         let now = Mark {

@@ -27,10 +27,10 @@
 //!   the first probe it answers brings everything back to it ([`fallback`](super::fallback)). The
 //!   endpoint is failing when all its addresses are.
 //! * **410** pauses for a minute; a second one, with no other answer since and at least a minute
-//!   later, stops the endpoint until `endpoints resume`. Its backlog is kept.
+//!   later, stops the endpoint until `endpoints resume`. Its backlog is kept, and it is told as failing.
 //! * **401, 403, 404, 405, 407** count against the event (2. below), but not when everything is
-//!   answered so: twenty in a row, or a last attempt since whose first nothing has passed, and it is
-//!   the endpoint after all ([`blanket`](super::blanket)).
+//!   answered so: twenty in a row, or a last attempt since whose first nothing has passed, or under a
+//!   strict order the third, and it is the endpoint after all ([`blanket`](super::blanket)).
 //! * **`max_age`**: when the endpoint has been failing for an hour (or for `max_age`, where that is
 //!   less), the events at its front that are older than `max_age` become dead letters, with the
 //!   reason `expired`. An endpoint that works is sent everything, however old.

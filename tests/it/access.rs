@@ -237,20 +237,20 @@ fn every_way_to_authenticate_reaches_the_receiver_and_nobody_else() {
         // user:hush-1!
         &[
             "POST /hook HTTP/1.1\r\n",
-            "\r\nauthorization: Basic dXNlcjpodXNoLTEh\r\n",
+            "\r\nAuthorization: Basic dXNlcjpodXNoLTEh\r\n",
         ][..],
         // user:hush-2:with/colon
         &[
             "POST /hook?kind=x&key=hush-4%2F%2B%26 HTTP/1.1\r\n",
-            "\r\nauthorization: Basic dXNlcjpodXNoLTI6d2l0aC9jb2xvbg==\r\n",
+            "\r\nAuthorization: Basic dXNlcjpodXNoLTI6d2l0aC9jb2xvbg==\r\n",
         ],
         &[
-            "\r\nauthorization: Bearer hush-3\r\n",
-            "\r\nx-api-key: hush-5\r\n",
-            "\r\nx-plain: hush-6\r\n",
+            "\r\nAuthorization: Bearer hush-3\r\n",
+            "\r\nX-API-Key: hush-5\r\n",
+            "\r\nX-Plain: hush-6\r\n",
         ],
         // h:hush-7
-        &["\r\nauthorization: Basic aDpodXNoLTc=\r\n"],
+        &["\r\nAuthorization: Basic aDpodXNoLTc=\r\n"],
     ] {
         let is_there = |head: &String| expected.iter().all(|part| head.contains(part));
         assert_eq!(
@@ -524,8 +524,8 @@ fn no_header_can_be_made_from_a_row() {
             "webhook-id",
             "webhook-signature",
             "webhook-timestamp",
-            "x-switchhook-id",
-            "x-switchhook-sequence",
+            "X-Switchhook-Id",
+            "X-Switchhook-Sequence",
         ];
         let lines = head.lines().map(|line| match line.split_once(": ") {
             Some((name, _)) if changes.contains(&name) => name.to_string(),
@@ -536,7 +536,7 @@ fn no_header_can_be_made_from_a_row() {
     let heads = recorder.heads();
     assert_eq!(shape(&heads[0].1), shape(&heads[1].1));
     assert!(
-        heads[0].1.contains("\r\nx-key: $call_id\r\n"),
+        heads[0].1.contains("\r\nX-Key: $call_id\r\n"),
         "{}",
         heads[0].1
     );
@@ -564,20 +564,20 @@ fn no_header_is_sent_twice_and_the_agent_s_go_by_the_names_that_are_asked_for() 
         .collect();
     names.sort_unstable();
     let expected = [
-        "accept-encoding",
+        "Accept-Encoding",
+        "User-Agent",
+        "X-Request-Id",
+        "X-Switchhook-Attempt",
+        "X-Switchhook-Node",
         "content-length",
         "content-type",
         "host",
-        "user-agent",
         "webhook-id",
         "webhook-signature",
         "webhook-timestamp",
-        "x-request-id",
-        "x-switchhook-attempt",
-        "x-switchhook-node",
     ];
     assert_eq!(names, expected, "{head}");
-    for line in ["user-agent: ours/1", "x-request-id: evt_", "charset=utf-8"] {
+    for line in ["User-Agent: ours/1", "X-Request-Id: evt_", "charset=utf-8"] {
         assert!(head.contains(line), "{head}");
     }
     assert_eq!(agent.stop(), 0);

@@ -788,7 +788,7 @@ fn d25_a_plain_request_goes_to_the_proxy_in_absolute_form() {
         "{head}"
     );
     assert!(
-        head.contains("\r\nproxy-authorization: Basic YWdlbnQ6aHVzaA==\r\n"),
+        head.contains("\r\nProxy-Authorization: Basic YWdlbnQ6aHVzaA==\r\n"),
         "{head}"
     );
     assert_eq!(stand.receiver.account().distinct, 1);

@@ -295,6 +295,24 @@ fn an_hour_of_401_loses_nothing_and_is_no_hot_loop() {
 }
 
 #[test]
+fn a_strict_order_goes_on_soon_after_an_hour_of_401() {
+    let queue = MemoryQueue::with(events(100));
+    let script = |_, now: Moment| match now < at_secs(3_600) {
+        true => status(401),
+        false => Outcome::Delivered,
+    };
+    let mut strict = endpoint(Profile::Standard);
+    strict.order = Order::Strict;
+    let mut scene = Scene::new(strict, &queue, 1, script);
+    scene.concurrency = 1;
+    scene.run(hours(1));
+    assert!(scene.sent.len() < 3_000, "{}", scene.sent.len());
+    assert_eq!(scene.counts().state, EndpointState::Failing);
+    scene.drain(Duration::from_secs(10));
+    assert!(queue.contents().dead.is_empty());
+}
+
+#[test]
 fn a_poison_event_is_buried_among_good_ones_whatever_it_is_refused_with() {
     for refusal in [401, 403, 404, 422] {
         let queue = MemoryQueue::with(events(1_000));

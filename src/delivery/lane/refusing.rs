@@ -1,6 +1,8 @@
 //! An endpoint that refuses everything counts as unavailable: see [`blanket`](super::super::blanket).
 
 use super::super::batch;
+use super::super::breaker::OPEN_AFTER;
+use super::super::order::OnRefused;
 use super::super::outcome::Failure;
 use super::{Entry, Lane};
 use crate::clock::{Moment, UnixMs};
@@ -8,7 +10,7 @@ use crate::clock::{Moment, UnixMs};
 impl Lane {
     /// Whether a refusal is part of a refusal of everything.
     pub(super) fn is_refusing(&mut self, entry: &mut Entry, failure: &Failure) -> bool {
-        let is_last = self.is_last_attempt(entry);
+        let is_last = self.is_last_attempt(entry) || self.is_all_there_is(entry);
         let is_refusing =
             self.breaker
                 .is_refusing(entry.address, failure, &mut entry.mark, is_last);
@@ -18,6 +20,14 @@ impl Lane {
             other.mark = other.mark.or(mark);
         }
         is_refusing
+    }
+
+    /// Whether nothing else is sent that could show whether it is this event or the endpoint: a strict
+    /// order waits for it. By its own schedule that could come to be hours.
+    fn is_all_there_is(&self, entry: &Entry) -> bool {
+        self.endpoint.order.is_strict()
+            && self.endpoint.on_refused == OnRefused::Block
+            && entry.attempt() >= OPEN_AFTER
     }
 
     /// Whether one of the events of a request has had its attempts with this one.
