@@ -468,7 +468,7 @@ pub fn push_format(kind: &Kind, written: &Key<String>) -> Option<Format> {
     (is_http && word(written) == Some(PUSH)).then(|| stand_in(PUSH, "call"))
 }
 
-/// What is said of [`PUSH`] where it is none; `None` for any other word.
+/// What is said of `vos3000-push` beside anything but http; `None` for any other word.
 pub fn no_push(written: &str) -> Option<String> {
     let what = "is what VOS3000 posts; write http = { listen = \"127.0.0.1:8731\" } beside it";
     (written == PUSH).then(|| format!("{written} {what}"))
