@@ -107,6 +107,8 @@ struct Parent {
     path: Arc<Path>,
     position: FilePosition,
     is_alive: bool,
+    /// A name leads to it.
+    is_named: bool,
     marks: Marks,
     recent: Vec<u8>,
 }
@@ -122,8 +124,8 @@ enum Of {
 enum Verdict {
     /// It cannot be said yet.
     Wait,
-    /// A file of its own.
-    New,
+    /// A file of its own, which has this head; none while its first row is not complete.
+    New(Option<Head>),
     /// A copy of a file that is there.
     Copy(CopyOf),
     /// What remains of another one.
@@ -233,10 +235,13 @@ impl Source {
         known.copy_of = None;
         match verdict {
             Verdict::Wait => {}
-            Verdict::New => {
+            Verdict::New(head) => {
                 known.standing = Standing::Sure;
                 known.rewind();
                 self.newcomers.push(Newcomer::of(known, self.looks));
+                // A stranger that is judged after it may be its copy.
+                let own = head.map(|head| parents.entry(head).or_default());
+                own.into_iter().for_each(|own| own.push(Parent::of(known)));
             }
             Verdict::Copy(copy_of) => {
                 known.copy_of = Some(copy_of);
@@ -291,7 +296,7 @@ impl Source {
             };
             return Ok(match may_grow {
                 true => Verdict::Wait,
-                false => Verdict::New,
+                false => Verdict::New(None),
             });
         };
         let mut related: Vec<Parent> = parents.get(&head).cloned().unwrap_or_default();
@@ -319,6 +324,25 @@ impl Source {
             last.is_some_and(|last| last.of == parent.of)
         };
         if let Some(parent) = matched().next_back().filter(is_last_over) {
+            // What is there and goes on is what was copied, rather than what is over.
+            let is_ahead = |other: &Parent| {
+                let is_as_far = other.position.offset >= parent.position.offset;
+                let is_other = other.is_alive && other.of != parent.of;
+                is_other && (is_as_far || self.has_unread(other))
+            };
+            if is_unfinished && is_fresh && related.iter().any(is_ahead) {
+                return Ok(Verdict::Wait);
+            }
+            let rivals = compared.matched.iter().filter_map(|&at| related.get(at));
+            for rival in rivals.filter(|other| other.is_alive && other.of != parent.of) {
+                let goes_on = self.has_unread(rival);
+                if goes_on && let Some(verdict) = self.is_part_of(&compared, rival)? {
+                    return Ok(verdict);
+                }
+                if goes_on && !rival.is_named {
+                    return Ok(Verdict::Wait);
+                }
+            }
             let mark = Mark::of(&parent.position);
             let heir = Heir {
                 mark,
@@ -339,6 +363,20 @@ impl Source {
                 return Ok(verdict);
             }
         }
+        // One without a name was replaced by this one, which has been renamed and goes on beyond it.
+        let mut replaced = compared.matched.iter().rev();
+        let replaced = replaced.find_map(|&at| related.get(at).filter(|parent| !parent.is_named));
+        if let Some(parent) = replaced {
+            if self.has_unread(parent) {
+                return Ok(Verdict::Wait);
+            }
+            return Ok(Verdict::Heir(Box::new(Heir {
+                mark: Mark::of(&parent.position),
+                length: compared.length,
+                parent: parent.clone(),
+                elders: Vec::new(),
+            })));
+        }
         let shorter = related.into_iter().rev().find_map(|parent| {
             let is_over = !parent.is_alive || *parent.path == *path;
             let mark = is_over.then(|| compared.mark_in(&parent)).flatten()?;
@@ -351,7 +389,7 @@ impl Source {
                 parent,
                 elders: Vec::new(),
             })),
-            None => Verdict::New,
+            None => Verdict::New(Some(head)),
         })
     }
 
@@ -359,7 +397,7 @@ impl Source {
         let Of::File(key) = parent.of else {
             return false;
         };
-        self.files.get(&key).is_some_and(Known::has_unread)
+        self.files.get(&key).is_some_and(Known::may_have_rows)
     }
 
     /// Has files that were cut off and then written again as they were, as `ed` saves one, go on
@@ -372,7 +410,8 @@ impl Source {
             };
             let (key, position) = (past.position.key, &past.position);
             let is_next = |known: &&Known| {
-                let is_plain = known.packed_bytes.is_none();
+                // A generation is compared with all it may be, with this life too.
+                let is_plain = known.packed_bytes.is_none() && !known.is_rotated;
                 let can_be = known.is_held && known.is_here() && known.size >= position.offset;
                 let is_it = known.position.life == position.life.saturating_add(1);
                 is_plain && can_be && is_it && known.position.offset == 0
@@ -380,7 +419,7 @@ impl Source {
             let Some(known) = self.files.get(&key).filter(is_next) else {
                 continue;
             };
-            if position.first_row.is_none() || *known.path != *past.path {
+            if position.first_row.is_none() {
                 continue;
             }
             let path = Arc::clone(&known.path);
@@ -396,15 +435,13 @@ impl Source {
             let past = self.pasts.swap_remove(at);
             self.distrust(key);
             self.supersede(key);
-            let offset = past.position.offset;
+            let (from, offset) = (Arc::clone(&past.path), past.position.offset);
             if let Some(known) = self.files.get_mut(&key) {
                 known.take_back(past);
             }
-            self.untold.changes.push(Change::Continued {
-                from: Arc::clone(&path),
-                path,
-                offset,
-            });
+            self.untold
+                .changes
+                .push(Change::Continued { from, path, offset });
         }
         Ok(())
     }
@@ -493,7 +530,8 @@ impl Source {
                 }
             }
             // An editor's file has taken its name; it is read to its own end.
-            Of::File(_) if parent.is_alive => {}
+            Of::File(_) if parent.is_alive && parent.path == path => {}
+            Of::File(of) if parent.is_alive => self.save_in_heir(of, heir.length),
             Of::File(_) => self.leave_to(parent.of, key, heir.length),
         }
         if parent.path == path {
@@ -513,6 +551,17 @@ impl Source {
             for key in before {
                 self.save_in_successor(key);
             }
+        }
+    }
+
+    /// Has what is unread of a file that nothing names count as saved where the one that goes on after
+    /// it is as long.
+    fn save_in_heir(&mut self, of: FileKey, length: Option<u64>) {
+        let known = self.files.get_mut(&of);
+        let known = known.filter(|known| known.presence == Presence::Unlisted);
+        if let Some(known) = known.filter(|known| length.is_some_and(|length| length >= known.size))
+        {
+            self.untold.positions.push(known.save());
         }
     }
 
@@ -744,6 +793,7 @@ impl Parent {
             path: Arc::clone(&known.path),
             position: known.position.clone(),
             is_alive: known.is_here(),
+            is_named: known.presence == Presence::Listed,
             marks: known.marks.clone(),
             recent: known.recent.clone(),
         }
@@ -755,6 +805,7 @@ impl Parent {
             path: Arc::clone(&past.path),
             position: past.position.clone(),
             is_alive: false,
+            is_named: false,
             marks: past.marks.clone(),
             recent: past.recent.clone(),
         }
@@ -893,7 +944,10 @@ pub fn what_is_kept(content: &mut Content<'_>, known: &Known) -> io::Result<Opti
     }
     let own = Parent::of(known);
     let compared = Compared::to(content, std::slice::from_ref(&own), false)?;
-    let end_from = compared.length.unwrap_or(0) - compared.end.len() as u64;
+    let Some(length) = compared.length else {
+        return Ok(None);
+    };
+    let end_from = length - compared.end.len() as u64;
     let line_end = memrchr(b'\n', &compared.end).map(|at| end_from + at as u64 + 1);
     let mark = compared.mark_in(&own);
     Ok(mark.filter(|mark| Some(mark.offset) == line_end))

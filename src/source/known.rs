@@ -4,8 +4,9 @@ use super::growth::Growth;
 use super::identity::FirstRow;
 use super::kin::Past;
 use super::listing::Found;
+use super::look::QUIET_KEPT_OPEN;
 use super::order::Age;
-use super::{FileKey, FilePosition, Finished, GapCause, TAIL_BYTES_MAX, identity};
+use super::{FileKey, FilePosition, Finished, GapCause, TAIL_BYTES_MAX, identity, rotated};
 use crate::clock::{Moment, UnixMs};
 use std::path::Path;
 use std::sync::Arc;
@@ -399,6 +400,10 @@ impl Known {
             };
         }
         if matches!(self.presence, Presence::Gone { .. }) {
+            // Nothing says that it is the file it was, and a copy of that is none of this one.
+            if self.position.offset == 0 {
+                self.position.life = self.position.life.saturating_add(1);
+            }
             self.came = Came::Back {
                 from: match std::mem::replace(&mut self.came, Came::Stayed) {
                     Came::Renamed { from } => from,
@@ -499,13 +504,30 @@ impl Known {
 
     /// Whether there may be something to hand out.
     pub fn has_unread(&self) -> bool {
-        let can_be_read =
-            self.is_here() && self.standing <= Standing::Grown && self.parked_at.is_none();
-        let has_more = match self.packed_bytes {
+        let can_be_read = self.standing <= Standing::Grown && !self.is_held;
+        can_be_read && self.is_readable() && self.has_more()
+    }
+
+    /// Whether there may be something to hand out sooner or later, when it is known what the file is
+    /// or that nothing follows what nobody could use: closed, one without a name would lose it.
+    pub fn may_have_rows(&self) -> bool {
+        self.is_readable() && self.copy_of.is_none() && (self.has_more() || self.waits_for_more())
+    }
+
+    /// Whether it has lines that nobody could use so far, and that may be followed by others.
+    pub fn waits_for_more(&self) -> bool {
+        self.stuck.is_some_and(|stuck| !stuck.was_last)
+    }
+
+    fn is_readable(&self) -> bool {
+        self.is_here() && self.parked_at.is_none()
+    }
+
+    fn has_more(&self) -> bool {
+        match self.packed_bytes {
             Some(_) => !self.is_exhausted,
             None => self.size > self.end_seen,
-        };
-        can_be_read && has_more && !self.is_held
+        }
     }
 
     /// Whether it is still to be found out whether it is a copy.
@@ -517,8 +539,10 @@ impl Known {
 
     /// Whether nothing more is expected in it, at `now`, beside a file as young as `newest`.
     pub fn is_over(&self, newest: Option<&Age>, now: UnixMs) -> bool {
-        let is_quiet = now.since(self.changed_at) >= QUIET_BEFORE_LAST;
-        is_quiet && newest.is_some_and(|newest| self.age() < *newest)
+        let quiet_for = now.since(self.changed_at);
+        let is_left = self.presence == Presence::Unlisted && quiet_for >= QUIET_KEPT_OPEN;
+        let is_older = newest.is_some_and(|newest| self.age() < *newest);
+        is_left || (is_older && quiet_for >= QUIET_BEFORE_LAST)
     }
 
     /// Whether it can be read at all.
@@ -612,10 +636,24 @@ impl Known {
             path,
             self.position.life.saturating_add(1),
         );
+        if self.packed_bytes.is_some() {
+            self.size = 0;
+        }
         self.size_before = self.size;
         self.saved_up_to = 0;
         self.forget_copies();
         self.rewind();
+    }
+
+    /// Whether it was found under another name that says that it is packed, or no more: then it is
+    /// another file under a used inode, whatever it holds.
+    pub fn is_of_another_kind(&self) -> bool {
+        match &self.came {
+            Came::Renamed { from } | Came::Back { from } => {
+                rotated::is_packed(from) != self.packed_bytes.is_some()
+            }
+            Came::Stayed => false,
+        }
     }
 
     /// Forgets what copies of it would be known by beside its position.

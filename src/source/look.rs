@@ -34,7 +34,7 @@ const UNREADABLE_RETRY: Duration = Duration::from_secs(5);
 /// How long a file that was read to its end stays open: a writer that has its file renamed or
 /// removed under it goes on writing into it until it is told, seconds later. The newest file
 /// stays open for longer, so that its next row costs no opening.
-const QUIET_KEPT_OPEN: Duration = Duration::from_secs(60);
+pub(super) const QUIET_KEPT_OPEN: Duration = Duration::from_secs(60);
 
 /// How long before its truncation a file must have grown for it to be likely that rows were
 /// written and cut off between two looks, with nothing of them seen.
@@ -127,13 +127,12 @@ impl Source {
     pub fn is_settled(&self) -> bool {
         let is_at_rest = |known: &Known| {
             let is_known = known.standing <= Standing::Grown || known.copy_of.is_some();
-            let waits_for_more = known.stuck.is_some_and(|stuck| !stuck.was_last);
             let is_there = known.presence != Presence::Unlisted;
             let owes = known.owed.is_some() || known.is_held || known.parked_at.is_some();
             (is_known || matches!(known.presence, Presence::Gone { .. }))
                 && is_there
                 && !owes
-                && !waits_for_more
+                && !known.waits_for_more()
         };
         let has_to_tell = !self.untold.changes.is_empty()
             || !self.untold.positions.is_empty()
@@ -197,7 +196,8 @@ impl Source {
                     self.untold.changes.push(Change::Appeared { path });
                 }
                 let was_renamed = matches!(known.came, Came::Renamed { .. });
-                if was_renamed && known.is_rotated && !was_rotated && known.position.offset > 0 {
+                let is_it = was_renamed && !known.is_of_another_kind();
+                if is_it && known.is_rotated && !was_rotated && known.position.offset > 0 {
                     // Another file under its inode and its old name would pass for this one cut off.
                     let position = known.kept();
                     self.untold.positions.push(position);
@@ -381,7 +381,7 @@ impl Source {
         let mut kept: Vec<_> = kept
             .map(|known| {
                 (
-                    known.has_unread(),
+                    known.may_have_rows(),
                     known.age(),
                     known.size,
                     known.unlisted_since,
@@ -517,20 +517,24 @@ impl Source {
         Ok(())
     }
 
-    /// Where the files that no name leads to any more were read to, by the name and the head they
-    /// had; of those with the same the one read furthest. Only when there is a doubtful file, which may have
+    /// How far the files that no name leads to any more were read, by the name and the head they had;
+    /// of those with the same the one read furthest. Only when there is a doubtful file, which may have
     /// taken such a name.
-    fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Mark> {
+    fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Further> {
         let mut replaced = HashMap::new();
         if doubtful.is_empty() {
             return replaced;
         }
         for known in self.files.values() {
             if known.presence != Presence::Listed && known.position.first_row.is_some() {
-                let mark = Mark::of(&known.position);
-                let furthest = replaced.entry(Replaced::of(known)).or_insert(mark);
-                if furthest.offset < mark.offset {
-                    *furthest = mark;
+                let own = Further {
+                    of: known.position.key,
+                    mark: Mark::of(&known.position),
+                    has_more: known.may_have_rows(),
+                };
+                let furthest = replaced.entry(Replaced::of(known)).or_insert(own);
+                if (furthest.mark.offset, furthest.has_more) < (own.mark.offset, own.has_more) {
+                    *furthest = own;
                 }
             }
         }
@@ -550,15 +554,16 @@ impl Source {
     }
 
     /// A file that is replaced by longer copies of itself comes to have an inode again that an
-    /// earlier copy had. What is remembered of that holds; but a later one was read further, and
-    /// this one is compared with it.
-    fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Mark>) {
+    /// earlier copy had. What is remembered of that holds; but a later one was read further, or is
+    /// about to be, and this one is compared with it.
+    fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Further>) {
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
-        let further = replaced
-            .get(&Replaced::of(known))
-            .filter(|mark| mark.offset > known.position.offset);
+        let further = replaced.get(&Replaced::of(known)).filter(|other| {
+            let (there, own) = (other.mark.offset, known.position.offset);
+            other.of != key && (there > own || (other.has_more && there == own))
+        });
         let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
         let Some(further) = further.filter(|_| is_plain && known.standing == Standing::Sure) else {
             return;
@@ -566,7 +571,7 @@ impl Source {
         let path = Arc::clone(&known.path);
         let holds = self
             .tails
-            .with_content(key, &path, |content| kin::holds(content, *further));
+            .with_content(key, &path, |content| kin::holds(content, further.mark));
         if holds.is_ok_and(|holds| holds) {
             let path = std::mem::take(&mut known.position.path);
             known.position = FilePosition::start_of(key, path, known.position.life);
@@ -673,15 +678,18 @@ impl Source {
             return Ok(());
         }
         let path = Arc::clone(&known.path);
+        let is_of_another_kind = known.is_of_another_kind();
         let (likeness, kept) = self.tails.with_content(key, &path, |content| {
             let likeness = identity::compare(content, &known.position)?;
             let kept = match likeness {
-                Likeness::Shorter => kin::what_is_kept(content, known)?,
+                Likeness::Shorter if !is_of_another_kind => kin::what_is_kept(content, known)?,
                 _ => None,
             };
             Ok((likeness, kept))
         })?;
         let likeness = match likeness {
+            // What is in it was read from another file, perhaps further: its copy is what it is.
+            Likeness::Same if is_of_another_kind => Likeness::OtherHead,
             Likeness::Same if known.was_cut_unread() => Likeness::Shorter,
             likeness => likeness,
         };
@@ -689,6 +697,10 @@ impl Source {
             known.owed = None;
             known.rewind();
             known.standing = Standing::Sure;
+            // Of one of which nothing was read nothing says that it is not another one.
+            if known.position.offset == 0 && known.came != Came::Stayed {
+                self.reborn.push(key);
+            }
             return Ok(());
         }
         let has_moved = known.came != Came::Stayed;
@@ -722,8 +734,7 @@ impl Source {
         let here = self.files.values().filter(|known| known.is_here());
         self.newest = here.map(Known::age).max();
         for known in self.files.values_mut() {
-            let waits_for_more = known.stuck.is_some_and(|stuck| !stuck.was_last);
-            if waits_for_more && known.is_over(self.newest.as_ref(), self.looked_at) {
+            if known.waits_for_more() && known.is_over(self.newest.as_ref(), self.looked_at) {
                 known.end_seen = known.position.offset;
             }
         }
@@ -742,7 +753,7 @@ impl Source {
             };
             let is_quiet = self.looked_at.since(known.changed_at) >= QUIET_KEPT_OPEN;
             let is_unlisted = known.presence == Presence::Unlisted;
-            if known.has_unread() || !is_quiet || (newest == Some(key) && !is_unlisted) {
+            if known.may_have_rows() || !is_quiet || (newest == Some(key) && !is_unlisted) {
                 continue;
             }
             match is_unlisted {
@@ -842,6 +853,15 @@ impl Source {
             }
         }
     }
+}
+
+/// How far a file was read that no name leads to any more.
+#[derive(Debug, Clone, Copy)]
+struct Further {
+    of: FileKey,
+    mark: Mark,
+    /// There may be rows beyond the mark.
+    has_more: bool,
 }
 
 /// By what a file is known that another has replaced: its name and its head.

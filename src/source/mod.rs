@@ -338,7 +338,7 @@ impl Source {
         };
         let wanted = known.has_unread().then(|| known.age());
         if known.presence == Presence::Unlisted {
-            self.tails.set_needed(key, wanted.is_some());
+            self.tails.set_needed(key, known.may_have_rows());
         }
         if known.unread_as != wanted {
             if let Some(age) = known.unread_as.take() {

@@ -2,8 +2,18 @@
 //!
 //! A history is a seed: the same seed makes the same actions, and a failure names it in one line.
 //! `SWITCHHOOK_SEED` repeats one, `SWITCHHOOK_HISTORIES` asks for more of them.
+//!
+//! They are lived through on a file system of their own, too: where nobody else makes files, as on
+//! the CDR partition of a switch, the next file that is made has the inode of the last one that was
+//! removed. On a disk that is shared somebody else takes it, nearly always.
+
+#[path = "../../../tests/it/disk.rs"]
+#[allow(clippy::duplicate_mod, reason = "the drills of the queue have it too")]
+#[expect(dead_code, reason = "its power is cut there alone")]
+mod disk;
 
 use super::*;
+use disk::Disk;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -16,8 +26,8 @@ const ACTIONS: usize = 120;
 enum Rotations {
     /// Files are renamed and truncated; every line comes out once and in order.
     Plain,
-    /// Also copied, packed, deleted, exchanged, moved with their directory and linked, and the
-    /// agent is killed before it has committed: every line comes out, at its place.
+    /// Also copied, packed, deleted, replaced, saved, exchanged, moved with their directory and
+    /// linked, and the agent is killed before it has committed: every line comes out, at its place.
     All,
 }
 
@@ -49,11 +59,13 @@ struct History {
     /// What is consumed and not committed: a kill undoes it.
     uncommitted: Vec<(String, FilePosition)>,
     log: String,
+    /// What the last trace told.
+    traced: BTreeMap<String, String>,
 }
 
 impl History {
-    fn new(seed: u64, rotations: Rotations) -> History {
-        let scene = Scene::with(|settings| {
+    fn new(seed: u64, rotations: Rotations, root: &Path) -> History {
+        let scene = Scene::within(root, |settings| {
             settings.open_files_max = 3;
             settings.line_max = 1_024;
             let mut generations = settings.generations();
@@ -73,6 +85,7 @@ impl History {
             places: HashMap::new(),
             uncommitted: Vec::new(),
             log: String::new(),
+            traced: BTreeMap::new(),
         }
     }
 
@@ -345,6 +358,59 @@ impl History {
         model.life += 1;
     }
 
+    /// Removes a generation that has been read, as a rotation does that keeps so many: what is made
+    /// next may have its inode.
+    fn remove_generation(&mut self) {
+        self.catch_up();
+        let directories = [self.scene.dir.path().to_owned(), self.scene.path("old")];
+        let mut generations: Vec<PathBuf> = directories
+            .iter()
+            .flat_map(|directory| fs::read_dir(directory).unwrap())
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file() && self.models.iter().all(|model| model.path != *path))
+            .collect();
+        generations.sort();
+        if let Some(path) = self.rng.choice(&generations) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+
+    /// What an editor does that puts another file in the place of the one it saves.
+    fn replace(&mut self, at: usize) {
+        // That the two are to be compared is known by their name alone: both have to keep it until
+        // the first has been read, which they are compared after.
+        let is_read = self.rng.bool();
+        match is_read {
+            true => self.catch_up(),
+            false => self.look(),
+        }
+        let between = self.scene.path("between");
+        let path = self.models[at].path.clone();
+        let mut file = new_file(&between);
+        file.write_all(&fs::read(&path).unwrap()).unwrap();
+        self.writes += 1;
+        set_modified(&file, self.writes);
+        fs::rename(&between, &path).unwrap();
+        self.models[at].file = file;
+        match is_read {
+            true => self.look(),
+            false => self.catch_up(),
+        }
+    }
+
+    /// What `ed` does: cuts the file off and writes it again as it was.
+    fn write_again(&mut self, at: usize) {
+        self.models[at].file.set_len(0).unwrap();
+        if self.rng.bool() {
+            self.look();
+        }
+        self.writes += 1;
+        let model = &mut self.models[at];
+        model.file.write_all(model.written.as_bytes()).unwrap();
+        set_modified(&model.file, self.writes);
+        self.look();
+    }
+
     /// The whole directory is away for some looks, then back.
     fn move_directory(&mut self) {
         let dir = self.scene.dir.path().to_owned();
@@ -423,7 +489,7 @@ impl History {
         let choices = if self.rotations == Rotations::Plain {
             26
         } else {
-            46
+            50
         };
         let choice = self.rng.u32(..choices);
         let _noted = write!(self.log, "{choice}.{at} ");
@@ -454,7 +520,10 @@ impl History {
             40 => self.rotate_by_link(at),
             41 | 42 => self.rotate_into_directory(at, is_packed),
             43 | 44 => self.rotate_and_pack_slowly(at),
-            _ => self.swap_link(at),
+            45 => self.swap_link(at),
+            46 | 47 => self.remove_generation(),
+            48 => self.replace(at),
+            _ => self.write_again(at),
         }
         self.trace();
         // The window reads a line that is left half consumed again before it is committed.
@@ -474,14 +543,79 @@ impl History {
             .iter()
             .map(|(line, _)| &line[..line.find('x').unwrap_or(line.len())])
             .collect();
-        let mut names: Vec<_> = fs::read_dir(self.scene.dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().display().to_string())
-            .collect();
-        names.sort();
+        let mut now = BTreeMap::new();
+        for (key, known) in &self.scene.source.files {
+            let p = &known.position;
+            let name = known.path.file_name().unwrap_or_default().display();
+            let marks = [
+                (known.is_held, "held"),
+                (known.owed.is_some(), "owed"),
+                (known.copy_of.is_some(), "copy"),
+                (known.saved_up_to > 0, "saved"),
+            ];
+            let marks: Vec<&str> = marks
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, name)| *name)
+                .collect();
+            let text = format!(
+                "{name} {:?} {:?} {}/{} life {} {}",
+                known.presence,
+                known.standing,
+                p.offset,
+                known.size,
+                p.life,
+                marks.join(" ")
+            );
+            now.insert(format!("known {}", key.inode), text);
+        }
+        for past in &self.scene.source.pasts {
+            let name = past.path.file_name().unwrap_or_default().display();
+            let p = &past.position;
+            now.insert(
+                format!("past {}.{}", p.key.inode, p.life),
+                format!(
+                    "{name} {}/{} {:?} {}",
+                    p.offset, past.size, past.lost, past.is_awaited
+                ),
+            );
+        }
+        for (key, p) in &self.scene.positions {
+            let name = p.path.rsplit('/').next().unwrap_or_default();
+            now.insert(
+                format!("kept {}", key.inode),
+                format!(
+                    "{name} {} life {} unread {}",
+                    p.offset, p.life, p.unread_bytes
+                ),
+            );
+        }
+        for dir in [self.scene.dir.path().to_owned(), self.scene.path("old")] {
+            for entry in fs::read_dir(&dir).unwrap() {
+                let entry = entry.unwrap();
+                let meta = entry.metadata().unwrap();
+                use std::os::unix::fs::MetadataExt;
+                now.insert(
+                    format!("file {}", entry.file_name().display()),
+                    format!("inode {} {} bytes", meta.ino(), meta.len()),
+                );
+            }
+        }
+        let mut what = String::new();
+        for (name, text) in &now {
+            if self.traced.get(name) != Some(text) {
+                let _noted = writeln!(what, "    {name}: {text}");
+            }
+        }
+        for name in self.traced.keys() {
+            if !now.contains_key(name) {
+                let _noted = writeln!(what, "    {name}: none");
+            }
+        }
+        self.traced = now;
         let _noted = writeln!(
             self.log,
-            "writes {} [{changes}] {lines:?} {names:?}",
+            "writes {} [{changes}] {lines:?}\n{what}",
             self.writes
         );
     }
@@ -544,7 +678,7 @@ fn pack(path: &Path) {
     fs::remove_file(path).unwrap();
 }
 
-fn run(rotations: Rotations) {
+fn run(rotations: Rotations, root: &Path) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let seeds = match number("SWITCHHOOK_SEED") {
         Some(seed) => seed..seed + 1,
@@ -554,7 +688,7 @@ fn run(rotations: Rotations) {
         }
     };
     for seed in seeds {
-        let mut history = History::new(seed, rotations);
+        let mut history = History::new(seed, rotations, root);
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..ACTIONS {
                 history.act();
@@ -570,12 +704,35 @@ fn run(rotations: Rotations) {
     }
 }
 
+/// A disk of one's own; `None` where none can be mounted, which is said.
+fn own_disk(test: &str) -> Option<Disk> {
+    let disk = Disk::new(64);
+    if let Err(why) = &disk {
+        let line = format!(
+            "\nSKIPPED source::tests::history::{test}: no disk of its own can be mounted, which takes \
+            root, mkfs.ext4 and loop devices; .ci/run has them ({why})\n"
+        );
+        let _told = std::io::stderr().write_all(line.as_bytes());
+    }
+    disk.ok()
+}
+
 #[test]
 fn every_complete_line_is_consumed_exactly_once_whatever_is_renamed_and_truncated() {
-    run(Rotations::Plain);
+    run(Rotations::Plain, &std::env::temp_dir());
 }
 
 #[test]
 fn every_complete_line_is_consumed_exactly_once_through_every_rotation_and_kill() {
-    run(Rotations::All);
+    run(Rotations::All, &std::env::temp_dir());
+}
+
+#[test]
+fn every_complete_line_is_consumed_exactly_once_where_each_inode_is_used_again_at_once() {
+    let test =
+        "every_complete_line_is_consumed_exactly_once_where_each_inode_is_used_again_at_once";
+    if let Some(disk) = own_disk(test) {
+        run(Rotations::Plain, &disk.root());
+        run(Rotations::All, &disk.root());
+    }
 }

@@ -73,7 +73,12 @@ impl Scene {
     }
 
     fn with(change: impl FnOnce(&mut Settings)) -> Scene {
-        let dir = tempfile::tempdir().unwrap();
+        Scene::within(&std::env::temp_dir(), change)
+    }
+
+    /// The same below `root`.
+    fn within(root: &Path, change: impl FnOnce(&mut Settings)) -> Scene {
+        let dir = tempfile::tempdir_in(root).unwrap();
         let mut settings = Settings {
             start: Start::Beginning,
             open_files_max: 16,

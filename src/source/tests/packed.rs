@@ -149,7 +149,8 @@ fn packed_files_that_are_there_at_the_first_look_of_all_are_subject_to_start() {
         };
         scene.source = Source::open(scene.settings.clone(), is_header(), Vec::new(), false);
         for (name, age) in [("a.txt", 1_800), ("b.txt", 60)] {
-            scene.append(name, "1\n");
+            // Of two with the same rows one would be the copy of the other.
+            scene.append(name, format!("{age}\n"));
             scene.age(name, age);
             scene.gzip(name);
         }
@@ -292,4 +293,17 @@ fn a_gzip_of_files_with_the_same_first_rows_finds_the_right_one() {
         .collect();
     expected.sort();
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_packed_file_that_is_not_whole_yet_is_no_shortened_file_under_the_inode_it_has() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..4_000));
+    assert_eq!(scene.follow().len(), 4_000);
+    let packed = gzipped(rows(0..4_000).as_bytes());
+    fs::write(scene.path("cdr.txt"), &packed[..packed.len() / 2]).unwrap();
+    scene.rename("cdr.txt", "cdr.txt.1.gz");
+    assert_eq!(scene.follow(), [""; 0]);
+    fs::write(scene.path("cdr.txt.1.gz"), &packed).unwrap();
+    assert_eq!(scene.follow(), [""; 0]);
 }

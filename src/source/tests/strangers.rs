@@ -230,3 +230,212 @@ fn a_new_file_under_a_used_inode_is_read_within_a_second_of_a_start() {
         }
     }
 }
+
+#[test]
+fn a_file_that_waits_for_a_copy_of_its_last_life_is_not_let_go_of_with_its_name() {
+    let mut scene = Scene::with(|settings| settings.open_files_max = 2);
+    scene.append("cdr.txt", "1|a\n2|b\n");
+    scene.follow();
+    scene.restart();
+    scene.rewrite("cdr.txt", "3|c\n");
+    scene.age("cdr.txt", 100);
+    scene.look();
+    scene.remove("cdr.txt");
+    // It has been quiet for long, and other files ask for its descriptor.
+    for name in ["4.txt", "5.txt", "6.txt"] {
+        scene.append(name, "row\n");
+    }
+    scene.look();
+    scene.wait(16);
+    let mut lines = scene.follow();
+    lines.sort();
+    let expected = ["4.txt: row", "5.txt: row", "6.txt: row", "cdr.txt: 3|c"];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_copy_of_a_file_that_is_gone_does_not_wait_for_another_one_under_its_inode() {
+    let mut scene = Scene::with(|settings| settings.deleted_keep = Duration::ZERO);
+    scene.append("cdr.txt", "1|a\n");
+    scene.look();
+    fs::copy(scene.path("cdr.txt"), scene.path("cdr.txt.1")).unwrap();
+    scene.look();
+    // Given up in the look that misses it.
+    scene.rename("cdr.txt", "elsewhere");
+    scene.look();
+    scene.rewrite("elsewhere", "2|another\n");
+    scene.rename("elsewhere", "new.txt");
+    let mut lines = scene.follow();
+    lines.sort();
+    assert_eq!(lines, ["cdr.txt.1: 1|a", "new.txt: 2|another"]);
+}
+
+#[test]
+fn two_strangers_with_the_same_rows_are_read_once() {
+    for packed_first in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("a.txt", "row\n");
+        scene.follow();
+        scene.append("cdr.txt.1", rows(0..20));
+        scene.pack("cdr.txt.1");
+        scene.age("cdr.txt.1.gz", if packed_first { 9 } else { 0 });
+        scene.age("cdr.txt.1", 5);
+        assert_eq!(scene.follow().len(), 20, "packed first: {packed_first}");
+        scene.remove("cdr.txt.1");
+        scene.wait(20);
+        assert_eq!(scene.follow(), [""; 0], "packed first: {packed_first}");
+    }
+}
+
+/// Saves a file as most editors do: puts another one with `text` in its place.
+fn save(scene: &Scene, name: &str, text: &str) {
+    scene.append("saved", text);
+    scene.rename("saved", name);
+}
+
+#[test]
+fn a_file_that_replaces_one_that_waits_has_no_row_read_twice() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n2|b\n");
+    scene.follow();
+    scene.rewrite("cdr.txt", "3|c\n");
+    scene.look();
+    save(&scene, "cdr.txt", "3|c\n");
+    let mut lines = scene.follow();
+    scene.wait(20);
+    lines.extend(scene.follow());
+    scene.append("cdr.txt", "4|d\n");
+    lines.extend(scene.follow());
+    assert_eq!(lines, ["cdr.txt: 3|c", "cdr.txt: 4|d"]);
+}
+
+#[test]
+fn a_file_that_replaces_one_with_rows_nobody_could_use_waits_for_these() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n");
+    scene.look();
+    let chunk = scene.read_lines();
+    scene.source.consumed(chunk.file, 0, 0);
+    assert!(scene.read().is_none());
+    save(&scene, "cdr.txt", "1|a\n2|b\n");
+    let mut lines = scene.follow();
+    scene.wait(3);
+    lines.extend(scene.follow());
+    lines.extend(scene.follow());
+    assert_eq!(lines, ["cdr.txt: 1|a", "cdr.txt: 2|b"]);
+}
+
+#[test]
+fn rows_nobody_could_use_are_handed_out_as_the_last_before_a_file_without_a_name_is_closed() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n");
+    scene.look();
+    let chunk = scene.read_lines();
+    assert!(!chunk.last);
+    scene.source.consumed(chunk.file, 0, 0);
+    scene.remove("cdr.txt");
+    scene.look();
+    assert!(scene.read().is_none());
+    scene.wait(61);
+    scene.look();
+    assert!(scene.read_lines().last);
+}
+
+#[test]
+fn a_file_that_replaced_another_and_was_renamed_before_that_was_read_has_no_row_read_twice() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", "1|a\n");
+    scene.look();
+    save(&scene, "cdr.txt", "1|a\n");
+    scene.look();
+    scene.append("cdr.txt", "2|b\n");
+    scene.rename("cdr.txt", "cdr.txt.1");
+    let mut lines = scene.follow();
+    lines.extend(scene.follow());
+    assert_eq!(lines, ["cdr.txt: 1|a", "cdr.txt.1: 2|b"]);
+}
+
+#[test]
+fn a_file_that_replaces_another_is_compared_with_it_also_under_an_inode_that_was_known() {
+    for restarted in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", "1|a\n2|b\n");
+        scene.append("empty.txt", "half a row");
+        scene.follow();
+        scene.look();
+        let key = listing::key_of(&fs::metadata(scene.path("empty.txt")).unwrap());
+        scene
+            .positions
+            .insert(key, FilePosition::start_of(key, "empty.txt".to_owned(), 0));
+        if restarted {
+            scene.restart();
+        }
+        scene.rewrite("empty.txt", "1|a\n2|b\n3|c\n");
+        scene.rename("empty.txt", "cdr.txt");
+        assert_eq!(scene.follow(), ["cdr.txt: 3|c"], "restarted: {restarted}");
+    }
+}
+
+#[test]
+fn a_file_that_was_renamed_and_is_written_again_as_it_was_goes_on() {
+    let mut scene = Scene::new();
+    let rows = "1|a\n2|b\n";
+    scene.append("cdr.txt", rows);
+    scene.follow();
+    scene.rename("cdr.txt", "today.txt");
+    scene.rewrite("today.txt", "");
+    scene.look();
+    scene.rewrite("today.txt", &format!("{rows}3|c\n"));
+    let mut lines = scene.follow();
+    scene.wait(20);
+    lines.extend(scene.follow());
+    assert_eq!(lines, ["today.txt: 3|c"]);
+}
+
+#[test]
+fn a_packed_copy_under_the_inode_of_an_earlier_file_goes_on_where_the_last_one_was_read_to() {
+    for restarted in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..3));
+        scene.append("a.txt", "row\n");
+        scene.follow();
+        // Replaced by a longer one; the inode of the first is free, and is used by what packs the other.
+        scene.rename("cdr.txt", "elsewhere");
+        scene.append("cdr.txt", rows(0..3));
+        scene.follow();
+        scene.wait(61);
+        scene.follow();
+        scene.append("cdr.txt", rows(3..6));
+        assert_eq!(scene.follow().len(), 3, "restarted: {restarted}");
+        scene.append("cdr.txt", rows(6..7));
+        fs::write(scene.path("elsewhere"), gzipped(rows(0..7).as_bytes())).unwrap();
+        if restarted {
+            scene.restart();
+        }
+        scene.rename("elsewhere", "cdr.txt.1.gz");
+        scene.remove("cdr.txt");
+        let mut lines = scene.follow();
+        scene.wait(20);
+        lines.extend(scene.follow());
+        assert_eq!(lines.len(), 1, "restarted: {restarted}: {lines:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_an_earlier_copy_by_its_inode_waits_for_the_one_it_replaces() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3));
+    scene.follow();
+    scene.rename("cdr.txt", "elsewhere");
+    scene.append("cdr.txt", rows(0..3));
+    scene.follow();
+    scene.wait(61);
+    scene.follow();
+    scene.append("cdr.txt", rows(3..4));
+    scene.look();
+    scene.rewrite("elsewhere", &rows(0..4));
+    scene.rename("elsewhere", "cdr.txt");
+    let mut lines = scene.follow();
+    lines.extend(scene.follow());
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
