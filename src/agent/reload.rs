@@ -211,6 +211,9 @@ struct Plan {
     endpoints_removed: Vec<Arc<str>>,
     /// Endpoints that are put up.
     endpoints_added: Vec<Endpoint>,
+    /// Endpoints that go on as they are, with another share of the memory where there are more or
+    /// fewer of them now.
+    endpoints_kept: Vec<Endpoint>,
 }
 
 impl Plan {
@@ -226,13 +229,15 @@ impl Plan {
             .iter()
             .filter(|source| !stays(source, &old.sources));
         let (was, is) = (posted(&old.endpoints), posted(&new.endpoints));
-        let removed = was.iter().filter(|endpoint| !is.contains(endpoint));
-        let added = is.iter().filter(|endpoint| !was.contains(endpoint));
+        let removed = was.iter().filter(|endpoint| !stays_posted(endpoint, &is));
+        let (kept, added): (Vec<&Endpoint>, Vec<&Endpoint>) =
+            is.iter().partition(|endpoint| stays_posted(endpoint, &was));
         Plan {
             sources_removed: sources_removed.collect(),
             sources_added: sources_added.cloned().collect(),
             endpoints_removed: removed.map(|endpoint| Arc::clone(&endpoint.name)).collect(),
-            endpoints_added: added.map(|endpoint| (*endpoint).clone()).collect(),
+            endpoints_added: added.into_iter().cloned().collect(),
+            endpoints_kept: kept.into_iter().cloned().collect(),
         }
     }
 
@@ -250,12 +255,16 @@ impl Plan {
     /// Takes endpoints down and puts others up.
     ///
     /// A system without threads left can keep one from being put up: its events then wait in the
-    /// queue, which is said; the next reload tries again, as the endpoint is not among the posted.
+    /// queue for a restart, which is said.
     fn post(&self, desk: &Desk, transports: Vec<Vec<Arc<dyn Transport>>>, new: &Config) {
         // Together: where one has an attempt that takes long, all others would else wait for it in turn.
         desk.delivery
             .remove_all(&self.endpoints_removed, STOP_GRACE);
         desk.delivery.reroute(routes(desk, new));
+        for endpoint in &self.endpoints_kept {
+            desk.delivery
+                .reshare(&endpoint.name, endpoint.memory.clone());
+        }
         for (endpoint, transports) in self.endpoints_added.iter().zip(transports) {
             let is_held = Desk::is_paused(&desk.queue, &endpoint.name);
             if let Err(error) = desk.delivery.add(endpoint.clone(), transports, is_held) {
@@ -278,31 +287,11 @@ impl Plan {
             .map(|source| &*source.files.name)
             .collect();
         name_changes("source", &removed, &added, &mut changes);
-        // That its share of the memory is another, because there are more or fewer of them, is no
-        // change of an endpoint to its operator.
-        let (was, is) = (posted(&old.endpoints), posted(&new.endpoints));
-        let is_same = |name: &str| {
-            let of = |all: &[&Endpoint]| all.iter().find(|it| *it.name == *name).copied().cloned();
-            match (of(&was), of(&is)) {
-                (Some(was), Some(mut is)) => {
-                    is.memory = was.memory.clone();
-                    is == was
-                }
-                _ => false,
-            }
-        };
-        let names = |name: &&str| !is_same(name);
-        let removed: BTreeSet<&str> = self
-            .endpoints_removed
-            .iter()
-            .map(|name| &**name)
-            .filter(names)
-            .collect();
+        let removed: BTreeSet<&str> = self.endpoints_removed.iter().map(|name| &**name).collect();
         let added: BTreeSet<&str> = self
             .endpoints_added
             .iter()
             .map(|endpoint| &*endpoint.name)
-            .filter(names)
             .collect();
         name_changes("endpoint", &removed, &added, &mut changes);
         for (what, is_changed) in [
@@ -355,6 +344,17 @@ fn name_changes(
 fn posted(endpoints: &[EndpointConfig]) -> Vec<&Endpoint> {
     let enabled = endpoints.iter().filter(|endpoint| endpoint.enabled);
     enabled.map(|endpoint| &endpoint.endpoint).collect()
+}
+
+/// Whether `endpoint` is among the `others` as it is. Its share of the memory, which is another one when
+/// endpoints come or go, is no change of it: nothing has to stop for that.
+fn stays_posted(endpoint: &Endpoint, others: &[&Endpoint]) -> bool {
+    let other = others.iter().find(|other| other.name == endpoint.name);
+    other.is_some_and(|other| {
+        let mut endpoint = endpoint.clone();
+        endpoint.memory = other.memory.clone();
+        endpoint == **other
+    })
 }
 
 /// Attaches the endpoints that the queue does not know; their names.

@@ -334,10 +334,10 @@ impl View<'_> {
         );
         if let Some(columns) = &fit.columns {
             screen::line(format_args!("columns = {columns:?}"));
-        } else if fit.tally.calls.warning().is_some() {
-            screen::line(
-                "columns = \"cdr\"   # whole calls alone; those never connected come only if the switch writes a whole one for them",
-            );
+        } else if let Some(layout) = fit.tally.calls.twice() {
+            screen::line(format_args!(
+                "columns = {layout:?}   # whole calls alone; those never connected come only if the switch writes a whole one for them"
+            ));
         }
         let kinds = kinds(format);
         screen::line(format_args!(

@@ -369,6 +369,10 @@ fn cause_of_unavailable(failure: &Failure, answer: &Answer) -> String {
 
 /// What a refusal means for events, and what it mostly comes from.
 fn refused(failure: &Failure) -> String {
+    if failure.was_never_sent() {
+        return "refused: such an event would be a dead letter at once; method = \"POST\" has room for it"
+            .to_string();
+    }
     if !blanket::is_blanket(failure.status) {
         return "refused: such an event would be tried again by itself, then be a dead letter"
             .to_string();

@@ -42,7 +42,8 @@ pub(super) fn format(
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("the formats are {}", names.join(", ")),
         };
-        let what = format!("{word:?} is not known; {advice}");
+        let what = super::live::no_push(word);
+        let what = what.unwrap_or_else(|| format!("{word:?} is not known; {advice}"));
         place.problem("format", &table.format, what);
         return (None, None);
     };

@@ -181,6 +181,12 @@ fn only_with(table: &SourceTable, kind: &str, place: &mut Place<'_>) {
         place,
         &["recordings"],
     );
+    // Of a recording only its name is read.
+    const READ: &[&str] = &["files", "directory", "http", "udp"];
+    only("format", &table.format, kind, place, READ);
+    only("columns", &table.columns, kind, place, READ);
+    only("timezone", &table.timezone, kind, place, READ);
+    only("encoding", &table.encoding, kind, place, READ);
     let sought = &["files", "directory", "recordings"];
     only("start", &table.start, kind, place, sought);
     only("poll", &table.poll, kind, place, sought);
@@ -460,6 +466,17 @@ pub fn check_format(kind: &Kind, format: &Format, table: &SourceTable, place: &m
 pub fn push_format(kind: &Kind, written: &Key<String>) -> Option<Format> {
     let is_http = matches!(kind, Kind::Listen(settings) if settings.protocol != Protocol::Udp);
     (is_http && word(written) == Some(PUSH)).then(|| stand_in(PUSH, "call"))
+}
+
+/// What is said of [`PUSH`] where it is none; `None` for any other word.
+pub fn no_push(written: &str) -> Option<String> {
+    let what = "is what VOS3000 posts; write http = { listen = \"127.0.0.1:8731\" } beside it";
+    (written == PUSH).then(|| format!("{written} {what}"))
+}
+
+/// Whether the rows are read by code of their own: `format` only stands for that.
+pub fn is_stand_in(kind: &Kind, format: &Format) -> bool {
+    matches!(kind, Kind::Recordings { .. }) || is_push(format)
 }
 
 /// The format of recordings, which have none.

@@ -664,7 +664,9 @@ fn check_whole(
                 ),
             );
         }
+        // One that is told of others gets that, whatever else it was meant for.
         if let EventFilter::Kinds(kinds) = &endpoint.endpoint.events
+            && endpoint.endpoint.alerts.about.is_empty()
             && !kinds.iter().any(|kind| {
                 possible.contains(&**kind)
                     || **kind == *crate::event::gap::SOURCE_GAP

@@ -322,6 +322,14 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_that_is_told_of_others_need_get_nothing_else() {
+        // The sources make calls, and the example of the manual lists alarms.
+        let alarms = "events = [\"alarm\"]";
+        assert!(load("alert_to = \"pager\"", alarms).is_ok());
+        check_problem("", alarms, "no source makes any of these");
+    }
+
+    #[test]
     fn what_cannot_be_is_said_with_what_to_write() {
         for wrong in ["0", "65", "\"fast\"", "1.5", "true"] {
             check_problem(

@@ -405,16 +405,22 @@ pub fn show(config: &SourceConfig) -> toml::Table {
         put("exclude", texts(&config.files.exclude));
     }
     live::show(&config.kind, &mut |key, value| _ = put(key, value));
-    put("format", config.parser.format.name.clone().into());
-    put(
-        "event",
-        listed(config.parser.format.events().collect::<BTreeSet<_>>()).into(),
-    );
+    let is_stand_in = live::is_stand_in(&config.kind, &config.parser.format);
+    if !matches!(config.kind, Kind::Recordings { .. }) {
+        put("format", config.parser.format.name.clone().into());
+    }
+    if !is_stand_in {
+        put(
+            "event",
+            listed(config.parser.format.events().collect::<BTreeSet<_>>()).into(),
+        );
+    }
     if let Some(layout) = &config.layout {
         put("columns", layout.clone().into());
     }
     let format = &config.parser.format;
     if format.name != PATTERN
+        && !is_stand_in
         && let Some(layout) = format.layouts.first()
         && presets::find(&format.name)
             .is_none_or(|preset| preset.layouts.iter().all(|known| known.name != layout.name))

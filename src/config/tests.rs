@@ -602,7 +602,16 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
     );
     check(
         &source("udp = { listen = \"127.0.0.1:9\" }\nformat = \"vos3000-push\""),
-        &["format: \"vos3000-push\" is not known"],
+        &["format: vos3000-push is what VOS3000 posts; write http = { listen"],
+    );
+    check(
+        &source(
+            "recordings = \"/d\"\nstart = \"now\"\nformat = \"asterisk-cdr\"\ntimezone = \"UTC\"",
+        ),
+        &[
+            "format: means nothing beside recordings; it goes with files or directory or http or udp",
+            "timezone: means nothing beside recordings",
+        ],
     );
     check(
         &source(
@@ -638,6 +647,18 @@ fn a_source_is_one_of_five_things_and_its_keys_go_with_it() {
         &source(twice),
         &["source \"b\": udp.listen: 127.0.0.1:9 is listened on by source \"live\" already"],
     );
+    for (kind, expected) in [
+        (
+            "http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"",
+            Some("vos3000-push"),
+        ),
+        ("recordings = \"/d\"\nstart = \"now\"", None),
+    ] {
+        let shown: toml::Table = toml::from_str(&load(&source(kind)).unwrap().show()).unwrap();
+        let shown = &shown["source"][0];
+        let format = shown.get("format").and_then(toml::Value::as_str);
+        assert_eq!((format, shown.get("columns")), (expected, None));
+    }
     let unwanted = source("http = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"")
         .replace("[\"*\"]", "[\"recording\"]");
     check(

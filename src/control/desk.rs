@@ -74,7 +74,7 @@ pub struct Desk {
     reloader: OnceLock<Arc<dyn Reload>>,
     /// The sources that are pushed to, and where their pushes come in.
     gates: OnceLock<Vec<(Arc<str>, Gate)>>,
-    /// Held by the one reload that is under way.
+    /// Held by the one who takes endpoints down and puts them up: two would put up two of a name.
     reloading: Mutex<()>,
     /// Held by the one configuration that is being applied.
     applying: Mutex<()>,
@@ -165,6 +165,11 @@ impl Desk {
         lock(&self.applying)
     }
 
+    /// Waits until nobody else takes endpoints down or puts them up, and holds others up.
+    pub(super) fn take_endpoints(&self) -> MutexGuard<'_, ()> {
+        lock(&self.reloading)
+    }
+
     /// Time since the start.
     pub fn uptime(&self) -> Duration {
         self.clock.now().since(self.started)
@@ -243,7 +248,7 @@ impl Desk {
     ///
     /// Why the old one stays.
     pub fn reload(&self) -> Result<Vec<String>, Refusal> {
-        let _one_at_a_time = lock(&self.reloading);
+        let _one_at_a_time = self.take_endpoints();
         let Some(reloader) = self.reloader.get() else {
             return Err(Refusal::new(
                 Code::Configuration,

@@ -12,6 +12,7 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// Gives up what is queued for an endpoint that is not configured any more.
 pub(super) fn forget(desk: &Desk, name: &str) -> Result<Value, Refusal> {
+    let _one_at_a_time = desk.take_endpoints();
     refuse_configured(desk, name, "take its table out of the configuration first")?;
     let stood = desk.queue.forget(name).map_err(|error| store(&error))?;
     let Some(stood) = stood else {
@@ -35,6 +36,7 @@ pub(super) fn forget(desk: &Desk, name: &str) -> Result<Value, Refusal> {
 /// Gives the place of an endpoint that is not configured any more to one that is. The latter is
 /// taken down meanwhile, and goes on at the place it then has.
 pub(super) fn adopt(desk: &Desk, old: &str, new: &str) -> Result<Value, Refusal> {
+    let _one_at_a_time = desk.take_endpoints();
     refuse_configured(desk, old, "rename its table first")?;
     desk.check_endpoint(new)?;
     let is_running = desk.delivery.remove(new, GRACE);

@@ -165,6 +165,10 @@ impl Said {
     fn heard(&mut self, notice: &Notice, now: Moment, wall: UnixMs) -> Option<What> {
         let lately = self.at.is_some_and(|at| now.since(at) < ALERT_EVERY);
         let told = &mut self.told;
+        let notice = match notice {
+            Notice::StillSo(notice) => notice,
+            notice => notice,
+        };
         match notice {
             Notice::Failing { error, .. }
                 if told.failing.is_none() && (!lately || told.on_fallback.is_some()) =>
@@ -319,6 +323,26 @@ mod tests {
                 ]
             );
         }
+    }
+
+    #[test]
+    fn a_failure_soon_after_another_is_told_when_it_lasts() {
+        let still = |notice: Notice| Notice::StillSo(Box::new(notice));
+        let notices = [
+            (1, failing()),
+            (5, recovered()),
+            (5, failing()),
+            (60, still(failing())),
+            (900, recovered()),
+            (5, switched(1)),
+            (60, still(switched(1))),
+        ];
+        let kinds = raised(&notices, to_pager());
+        let (begun, over) = (
+            "switchhook.endpoint_failing",
+            "switchhook.endpoint_recovered",
+        );
+        assert_eq!(kinds, [begun, over, begun, over, begun]);
     }
 
     #[test]

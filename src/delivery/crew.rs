@@ -16,8 +16,10 @@ use super::alert::Raiser;
 use super::counts::Counts;
 use super::entry::Entry;
 use super::lane::{IDLE_WAIT, Lane, Turn};
+use super::memory::Share;
 use super::notice::Notice;
 use super::outcome::Outcome;
+use super::rate::Rate;
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::event::Sequence;
 use crate::progress::Pulse;
@@ -220,10 +222,21 @@ impl Crew {
         self.deck().lane.hold();
     }
 
+    /// Has another share of the memory from now on.
+    pub(super) fn reshare(&self, share: Share) {
+        self.deck().lane.reshare(share);
+        self.bell.ring();
+    }
+
     /// Tries events again that have been put back among the waiting ones.
     pub(super) fn recall(&self, recalled: &[(UnixMs, Sequence)]) {
         self.deck().lane.recall(recalled, self.clock.now());
         self.bell.ring();
+    }
+
+    /// What the endpoint was sent of late, for the crew after this one, which has stopped.
+    pub(super) fn pace(&self) -> Rate {
+        self.deck().lane.pace()
     }
 
     /// Waits up to `patience` until everything decided is durable; whether that came true.

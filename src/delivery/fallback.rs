@@ -191,6 +191,14 @@ impl Addresses {
         })
     }
 
+    /// The endpoint is no more, whatever its addresses: each counts as failing.
+    pub(super) fn gone(&mut self, now: Moment, rng: &mut fastrand::Rng) {
+        let working = self.all.iter_mut().filter(|it| !it.breaker.is_failing());
+        for address in working {
+            address.breaker.failed_at_once(now, false, rng);
+        }
+    }
+
     /// Whoever knows that the endpoint is back says so: each address may be asked at once.
     pub(super) fn resume(&mut self, now: Moment) {
         for address in &mut self.all {

@@ -29,7 +29,7 @@ mod express;
 mod later;
 mod mirror;
 
-use super::alert::Wanted;
+use super::alert::{ALERT_EVERY, Wanted};
 use super::batch::Gathering;
 use super::breaker::{Gate, OPEN_AFTER, Unavailable};
 use super::concurrency::{Limit, Sign};
@@ -39,7 +39,7 @@ use super::entry::Entry;
 use super::event_queue::{DeadLetter, EventQueue, QueueTrouble, Settled, Settlement};
 use super::fallback::Addresses;
 use super::latency::Latencies;
-use super::memory::Memory;
+use super::memory::{Memory, Share};
 use super::notice::Notice;
 use super::order::Lines;
 use super::outcome::{Failure, Outcome};
@@ -160,6 +160,8 @@ pub struct Lane {
     is_stopping: bool,
     is_unreadable: bool,
     is_failing_said: bool,
+    /// When that is to be said once more, should it last: it may not have become an alert.
+    failing_again_at: Option<Moment>,
     /// What was told of the endpoint before this lane was made, and is not known to be over.
     told: Told,
     /// The end of a pause, asked for by the endpoint, that is longer than its time between probes.
@@ -231,6 +233,7 @@ impl Lane {
             is_stopping: false,
             is_unreadable: false,
             is_failing_said: false,
+            failing_again_at: None,
             told: Told::default(),
             paused_until: Moment::default(),
             held_since: None,
@@ -248,6 +251,17 @@ impl Lane {
     pub fn routed(mut self, routes: &Routes) -> Lane {
         self.chooser.follow(routes.clone());
         self
+    }
+
+    /// The same lane, whose endpoint was sent requests before.
+    pub fn paced_after(mut self, before: Rate) -> Lane {
+        self.rate = Rate::after(self.endpoint.rate_max, before);
+        self
+    }
+
+    /// What the endpoint was sent of late, for the lane after this one.
+    pub fn pace(&mut self) -> Rate {
+        std::mem::replace(&mut self.rate, Rate::new(None))
     }
 
     /// The same lane, of whose endpoint this was told before: that it is over will be said.
@@ -365,6 +379,10 @@ impl Lane {
             }
             Outcome::Refused(failure) => {
                 self.counts.refused += 1;
+                if failure.was_never_sent() {
+                    let entry = self.failed(entry, failure, wall);
+                    return self.charge(entry, Next::Bury, now, wall);
+                }
                 if self.is_refusing(&mut entry, &failure) {
                     return self.refuses_everything(entry, failure, now, wall);
                 }
@@ -451,6 +469,11 @@ impl Lane {
         self.is_held = false;
         self.paused_until = Moment::default();
         self.breaker.resume(now);
+    }
+
+    /// Holds no more than `share` of events, as soon as what is beyond it is settled.
+    pub fn reshare(&mut self, share: Share) {
+        self.memory.reshare(share);
     }
 
     /// Sends nothing until it is resumed; attempts under way go on.
@@ -553,11 +576,18 @@ impl Lane {
             .breaker
             .failing_since()
             .is_some_and(|since| now.since(since) >= SAID_AFTER);
-        if is_failing && !std::mem::replace(&mut self.is_failing_said, true) {
-            self.notices.push(Notice::Failing {
+        let is_said_again = self.failing_again_at.is_some_and(|at| at <= now);
+        if is_failing && (!self.is_failing_said || is_said_again) {
+            let notice = Notice::Failing {
                 attempts: OPEN_AFTER,
                 error: self.counts.last_error.clone().unwrap_or_default(),
-            });
+            };
+            let (again_at, notice) = match std::mem::replace(&mut self.is_failing_said, true) {
+                false => (Some(now + ALERT_EVERY), notice),
+                true => (None, Notice::StillSo(Box::new(notice))),
+            };
+            self.failing_again_at = again_at;
+            self.notices.push(notice);
         }
         if self.kept() >= KEPT_MAX {
             let since = *self.held_since.get_or_insert(now);
@@ -576,10 +606,14 @@ impl Lane {
 
     /// `moment`, or earlier when there is something to say before.
     fn look_by(&self, moment: Moment) -> Moment {
-        match self.breaker.failing_since() {
-            Some(since) if !self.is_failing_said => moment.min(since + SAID_AFTER),
-            _ => moment,
-        }
+        let Some(since) = self.breaker.failing_since() else {
+            return moment;
+        };
+        let say_at = match self.is_failing_said {
+            false => Some(since + SAID_AFTER),
+            true => self.failing_again_at,
+        };
+        say_at.map_or(moment, |at| moment.min(at))
     }
 
     fn pick(
@@ -629,10 +663,12 @@ impl Lane {
         {
             return Ok(Some(entry));
         }
-        match self.first.pop_front() {
-            Some(entry) => Ok(Some(entry)),
-            None => self.due_retry(now),
+        if let Some(entry) = self.first.pop_front() {
+            return Ok(Some(entry));
         }
+        // A suspect of the address in use may be all there is; that one is not asked before this one.
+        let again = self.due_retry(now)?;
+        Ok(again.or_else(|| self.due_suspect(now)))
     }
 
     fn due_retry(&mut self, now: Moment) -> Result<Option<Entry>, QueueTrouble> {
@@ -825,6 +861,7 @@ impl Lane {
         self.said_before(address, recovered, wall);
         if let Some(recovered) = recovered {
             let (failing_for, probes) = (recovered.failing_for, recovered.probes);
+            self.failing_again_at = None;
             if std::mem::take(&mut self.is_failing_said) {
                 self.limit.restart();
                 self.notices.push(Notice::Recovered {
@@ -904,11 +941,15 @@ impl Lane {
     /// again.
     fn gone(&mut self, entry: Entry, failure: Failure, now: Moment, wall: UnixMs) {
         let since = *self.gone_since.get_or_insert(now);
-        if now.since(since) >= GONE_APART && !self.is_gone {
-            self.is_gone = true;
-            self.notices.push(Notice::Stopped);
+        if now.since(since) < GONE_APART || self.is_gone {
+            return self.unavailable(entry, failure, Some(GONE_APART), now, wall);
         }
-        self.unavailable(entry, failure, Some(GONE_APART), now, wall);
+        self.is_gone = true;
+        self.notices.push(Notice::Stopped);
+        // Who is told of failures is told of this one, and of its end.
+        self.breaker.gone(now, &mut self.rng);
+        let entry = self.failed(entry, failure, wall);
+        self.met(entry, Unavailable::Opened, now);
     }
 
     fn failed(&mut self, entry: Entry, failure: Failure, wall: UnixMs) -> Entry {

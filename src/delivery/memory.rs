@@ -94,6 +94,22 @@ impl Memory {
         }
     }
 
+    /// From now on `share` is all there is. What is held beyond it stays until it is settled.
+    pub(super) fn reshare(&mut self, share: Share) {
+        if self.has_large {
+            self.share.is_large_out.store(false, Ordering::SeqCst);
+            share.is_large_out.store(true, Ordering::SeqCst);
+        }
+        self.share = share;
+        // What did not fit may now.
+        self.is_short = false;
+    }
+
+    /// The share, in bytes.
+    pub(super) fn share_bytes(&self) -> usize {
+        self.share.bytes
+    }
+
     /// Takes room for `event`, if there is any.
     pub(super) fn take(&mut self, event: &Event) -> bool {
         let bytes = cost(event);
@@ -207,6 +223,30 @@ mod tests {
         other.give_back(&large);
         assert!(one.take(&large));
         drop(one);
+        assert!(other.take(&large));
+    }
+
+    #[test]
+    fn another_share_holds_for_what_comes_and_leaves_what_is_held() {
+        let of = |bytes| Share {
+            bytes,
+            is_large_out: Arc::default(),
+        };
+        let (small, large) = (event(1_000), event(6_000));
+        let mut memory = Memory::new(of(10_000));
+        assert!(memory.take(&small) && memory.take(&small) && memory.take(&small));
+        memory.reshare(of(3_000));
+        assert_eq!((memory.held(), memory.room()), (7_536, 0));
+        assert!(!memory.take(&small) && memory.is_short());
+        memory.reshare(of(20_000));
+        assert!(!memory.is_short() && memory.take(&small));
+        let mut one = Memory::new(of(10_000));
+        assert!(one.take(&large));
+        let share = of(10_000);
+        one.reshare(share.clone());
+        let mut other = Memory::new(share);
+        assert!(!other.take(&large), "one such event at a time");
+        one.give_back(&large);
         assert!(other.take(&large));
     }
 

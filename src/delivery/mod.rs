@@ -59,7 +59,9 @@ use endpoint::Endpoint;
 use entry::Entry;
 use event_queue::EventQueue;
 use lane::Lane;
+use memory::Share;
 use outcome::Outcome;
+use rate::Rate;
 use request::SignedRequest;
 use route::standing::Standing;
 use route::{Competitor, Mode, RouteTable, Routes};
@@ -107,6 +109,8 @@ pub struct Delivery {
     routes: Routes,
     outbox: Arc<Outbox>,
     rng: Mutex<fastrand::Rng>,
+    /// What endpoints were sent that have been taken down, as long as it counts.
+    paces: Mutex<HashMap<Arc<str>, Rate>>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     tap: Arc<Tap>,
@@ -216,6 +220,7 @@ impl Delivery {
             routes: Routes::new(routes),
             outbox: Arc::default(),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
+            paces: Mutex::default(),
             clock,
             shutdown: shutdown.clone(),
             tap: Arc::default(),
@@ -391,6 +396,14 @@ impl Delivery {
         self.crew(endpoint).map(|crew| crew.hold()).is_some()
     }
 
+    /// Gives an endpoint another share of the memory; nothing else of it changes, and attempts under
+    /// way go on. False when there is no such endpoint.
+    pub fn reshare(&self, endpoint: &str, share: Share) -> bool {
+        self.crew(endpoint)
+            .map(|crew| crew.reshare(share))
+            .is_some()
+    }
+
     /// Tries events of an endpoint again that were put back among the waiting ones of the queue,
     /// each given by its due time and place there.
     /// False when there is no such endpoint; they are found when it is added.
@@ -463,7 +476,9 @@ impl Delivery {
         let (queue, outbox) = (Arc::clone(&self.queue), Arc::clone(&self.outbox));
         let seed = lock(&self.rng).u64(..);
         let told = self.alerts.as_ref().map(|it| it.told(&endpoint.name));
+        let pace = lock(&self.paces).remove(&endpoint.name);
         let lane = Lane::new(Arc::clone(&endpoint), queue, outbox, seed)
+            .paced_after(pace.unwrap_or(Rate::new(None)))
             .routed(&self.routes)
             .told(told.unwrap_or_default());
         let crew = Crew::new(
@@ -515,6 +530,11 @@ impl Delivery {
             log::warn!("settlements not written in time, events may be repeated endpoint={name}");
         }
         write(&self.known).remove(name);
+        let now = self.clock.now();
+        let mut paces = lock(&self.paces);
+        paces.insert(Arc::clone(name), crew.pace());
+        paces.retain(|_, pace| pace.counts_at(now));
+        drop(paces);
         if let Some(payload) = panicked {
             resume_unwind(payload);
         }

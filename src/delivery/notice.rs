@@ -28,6 +28,8 @@ pub enum Notice {
         /// What came of the last attempt that was not delivered.
         error: String,
     },
+    /// What was said of it a while ago is still so. For alerts alone: the log has it.
+    StillSo(Box<Notice>),
     /// It asked for a pause, longer than the time between probes.
     Paused {
         /// How long.
@@ -102,6 +104,7 @@ impl Notice {
                     "endpoint uses a fallback endpoint={endpoint} fallback={to} host={host} error={error:?}"
                 );
             }
+            Notice::StillSo(_) => {}
             Notice::Paused { after, error } => {
                 let secs = after.as_secs();
                 log::warn!("endpoint paused endpoint={endpoint} for_secs={secs} error={error:?}");

@@ -9,6 +9,7 @@
 //! | 3xx: never followed, the reason names the host it leads to | unavailable | the endpoint |
 //! | 101, and what is no status of HTTP (below 200, above 599) | unavailable | the endpoint |
 //! | 410 | [gone](Outcome::Gone) | the endpoint |
+//! | nothing, for no request can be made of the event: its fields do not fit into the address of a `GET` | refused, and [never sent](Failure::was_never_sent) | the event |
 //! | any other 4xx, and a 2xx that `success` does not name | [refused](Outcome::Refused) | the event; of 401, 403, 404, 405 and 407 the endpoint, when it answers everything so ([`blanket`](super::blanket)) |
 //!
 //! The rule of success comes first: an endpoint whose `success` names 409 or 410 has the event then.
@@ -23,7 +24,7 @@
 //! What follows from an outcome, for the event and for the endpoint, is told in
 //! [`retry`](super::retry), from the first attempt to the last.
 
-use super::transport::{Answer, Response};
+use super::transport::{Answer, Response, TroubleClass};
 use crate::clock::UnixMs;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -48,14 +49,16 @@ pub enum Outcome {
 }
 
 /// The classes of what is seen of an attempt that did not deliver, in the order of its way.
-pub const CLASSES: [&str; 7] = ["dns", "address", "tcp", "proxy", "tls", "timeout", "http"];
+pub const CLASSES: [&str; 8] = [
+    "request", "dns", "address", "tcp", "proxy", "tls", "timeout", "http",
+];
 
 /// What was seen of an attempt that did not deliver.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failure {
     /// In words, for log and dead letter.
     pub reason: String,
-    /// In one word, of [`CLASSES`]: `address` is one an endpoint may not have. Empty when it is
+    /// In one word, of [`CLASSES`]: `request` is one that cannot be made, `address` is one an endpoint may not have. Empty when it is
     /// not known.
     pub class: &'static str,
     /// The status, if there was an answer.
@@ -111,6 +114,9 @@ impl Outcome {
                     class: trouble.class.word(),
                     ..Failure::default()
                 };
+                if failure.was_never_sent() {
+                    return Outcome::Refused(failure);
+                }
                 return Outcome::Unavailable {
                     failure,
                     after: None,
@@ -150,6 +156,14 @@ impl Outcome {
             | Outcome::Refused(failure)
             | Outcome::Gone(failure) => Some(failure),
         }
+    }
+}
+
+impl Failure {
+    /// Whether nothing was sent, because no request can be made of the event: it says nothing about
+    /// the endpoint, and no further attempt would be another.
+    pub fn was_never_sent(&self) -> bool {
+        self.class == TroubleClass::Request.word()
     }
 }
 
@@ -204,7 +218,7 @@ pub(super) fn http_date(text: &str) -> Option<UnixMs> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::transport::{Trouble, TroubleClass};
+    use crate::delivery::transport::Trouble;
 
     const WALL: UnixMs = UnixMs(1_775_745_045_000);
     const HOUR: Duration = Duration::from_secs(3_600);
@@ -289,6 +303,21 @@ mod tests {
                 after: None
             }
         );
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_the_event_s() {
+        let trouble = Trouble {
+            class: TroubleClass::Request,
+            text: "an address of 70000 bytes cannot be sent".into(),
+            elapsed: Duration::ZERO,
+        };
+        let rule = SuccessRule::any_2xx();
+        let outcome = Outcome::of(Answer::Trouble(trouble), &rule, HOUR, WALL);
+        let Outcome::Refused(failure) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(failure.was_never_sent() && failure.status.is_none());
     }
 
     #[track_caller]

@@ -101,10 +101,33 @@ impl Rate {
         (open > now).then_some(open)
     }
 
+    /// The same requests as `before`, which another limit may have been for.
+    pub fn after(limit: Option<RateLimit>, before: Rate) -> Rate {
+        let mut rate = Rate::new(limit);
+        let (Some(limit), Some(last)) = (limit, before.sent.back()) else {
+            return rate;
+        };
+        rate.next = *last + limit.interval();
+        rate.sent = before.sent;
+        let more = rate.sent.len().saturating_sub(limit.count as usize);
+        rate.sent.drain(..more);
+        rate
+    }
+
+    /// Whether a request went out so late that it still counts at `now`.
+    pub fn counts_at(&self, now: Moment) -> bool {
+        let last = self.sent.back().zip(self.limit);
+        last.is_some_and(|(last, limit)| *last + limit.per > now)
+    }
+
     /// A request goes out at `now`.
     pub fn sent(&mut self, now: Moment) {
         let Some(limit) = self.limit else { return };
-        let burst = (limit.count / BURST_DIVISOR).max(1);
+        let burst = match self.sent.is_empty() {
+            // What went out before the first one is not known.
+            true => 0,
+            false => (limit.count / BURST_DIVISOR).max(1),
+        };
         let earliest = Moment(now.0.saturating_sub(limit.interval() * burst));
         self.next = self.next.max(earliest) + limit.interval();
         if self.sent.len() >= limit.count as usize {
@@ -201,6 +224,9 @@ mod tests {
     #[test]
     fn a_quiet_time_saves_up_a_small_burst_and_no_more() {
         let mut rate = Rate::new(RateLimit::parse("100/s"));
+        let now = Moment(Duration::from_secs(1_800));
+        rate.sent(now);
+        assert!(rate.shut_until(now).is_some(), "nothing at the beginning");
         let now = Moment(Duration::from_secs(3_600));
         let mut burst = 0;
         while rate.shut_until(now).is_none() {
@@ -211,6 +237,24 @@ mod tests {
             burst, 6,
             "a twentieth of a hundred, and the one whose time it is"
         );
+    }
+
+    #[test]
+    fn what_went_out_counts_under_the_limit_that_follows() {
+        let at = |millis| Moment(Duration::from_millis(millis));
+        let mut rate = Rate::new(RateLimit::parse("10/s"));
+        for tenth in 0..5 {
+            rate.sent(at(tenth * 100));
+        }
+        assert!(rate.counts_at(at(1_399)) && !rate.counts_at(at(1_400)));
+        let slower = Rate::after(RateLimit::parse("3/s"), rate);
+        assert_eq!(
+            (slower.sent.len(), slower.shut_until(at(500))),
+            (3, Some(at(1_200)))
+        );
+        let faster = Rate::after(RateLimit::parse("20/s"), slower);
+        assert_eq!(faster.shut_until(at(401)), Some(at(450)));
+        assert_eq!(Rate::after(None, faster).shut_until(at(401)), None);
     }
 
     #[test]

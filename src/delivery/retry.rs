@@ -54,6 +54,8 @@
 //! * While it waits it is on disk, with its attempts and the last reason. What waits for long is not
 //!   in memory at all ([`Queue::put_off`](crate::queue::Queue::put_off)); so what an endpoint never
 //!   takes holds back nothing else, for as long as it takes the greater part.
+//! * What cannot be sent at all, because its fields are longer than an address of a `GET` may be, is a
+//!   dead letter at once; the endpoint is not concerned.
 //! * After `attempts` it is a **dead letter**, with its last status and how that answer began.
 //!   `attempts = 1` means that: neither a quick retry nor another.
 //!

@@ -4,6 +4,7 @@ use super::concurrency::Concurrency;
 use super::event_queue::memory::MemoryQueue;
 use super::profile::Profile;
 use super::profile::samples::queued;
+use super::rate::RateLimit;
 use super::transport::{Answer, Response, Trouble, TroubleClass};
 use super::url::Url;
 use super::*;
@@ -378,6 +379,38 @@ fn an_endpoint_taken_down_and_put_up_again_gets_the_rest_and_nothing_twice() {
     delivery.stop(Duration::from_secs(5));
     let sent = sent.lock().unwrap();
     assert!(sent.len() == 3_000 && sent.values().all(|times| *times == 1));
+}
+
+#[test]
+fn an_endpoint_s_rate_holds_through_a_change_of_its_settings() {
+    let queue = MemoryQueue::with((1..=9).map(|n| queued(n, "cdr", "{}")).collect());
+    let sent = Arc::new(Mutex::new(0_u32));
+    let seen = Arc::clone(&sent);
+    let limited = |limit| Endpoint {
+        rate_max: RateLimit::parse(limit),
+        ..endpoint("a", 3)
+    };
+    let transport = move || {
+        let seen = Arc::clone(&seen);
+        Scripted(move |_| {
+            *seen.lock().unwrap() += 1;
+            status(200)
+        })
+    };
+    let delivery = start(limited("1/m"), &queue, transport(), &Shutdown::default());
+    let waits = Bell::default();
+    while *sent.lock().unwrap() == 0 {
+        waits.wait(Duration::from_millis(1));
+    }
+    for _ in 0..3 {
+        assert!(delivery.remove("a", Duration::from_secs(5)));
+        delivery
+            .add(limited("2/m"), vec![Arc::new(transport())], false)
+            .unwrap();
+        waits.wait(Duration::from_millis(20));
+        assert_eq!(*sent.lock().unwrap(), 1, "one in half a minute");
+    }
+    delivery.stop(Duration::from_secs(5));
 }
 
 #[test]

@@ -33,6 +33,17 @@ pub enum Rearm {
     By(Amount),
 }
 
+impl Rearm {
+    /// The balance from which on one that fell below `threshold` has recovered.
+    pub fn above(&self, threshold: Amount) -> Amount {
+        let above = match self {
+            Rearm::Share(share) => threshold.share(*share),
+            Rearm::By(amount) => *amount,
+        };
+        threshold.plus(above).unwrap_or(threshold)
+    }
+}
+
 /// When accounts are told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thresholds {
@@ -123,6 +134,49 @@ pub struct Alert<'t> {
     pub low: bool,
 }
 
+/// The thresholds that the switch itself has for an account, highest first: those it told of before
+/// and are remembered, and the one it tells now.
+pub fn own(known: Option<&Account>, told: Option<Threshold>) -> Vec<Threshold> {
+    let steps = known.map_or(&[][..], |known| &known.steps);
+    let mut own: Vec<Threshold> = steps
+        .iter()
+        .filter_map(|step| Threshold::parse(&step.at))
+        .collect();
+    let is_known = |told: &Threshold| own.iter().any(|own| own.amount == told.amount);
+    own.extend(told.filter(|told| !is_known(told)));
+    own.sort_by_key(|own| std::cmp::Reverse(own.amount));
+    own
+}
+
+/// Judges that the switch says, without telling the balance, that it is so high again at `at` that
+/// `is_recovered` holds for some of the account's `thresholds`, highest first.
+pub fn recover<'t>(
+    known: &Account,
+    thresholds: &'t [Threshold],
+    is_recovered: impl Fn(&Threshold) -> bool,
+    at: UnixMs,
+    repeat_every: Duration,
+) -> (Account, Vec<Alert<'t>>) {
+    let (mut next, mut alerts) = (known.clone(), Vec::new());
+    for (index, threshold) in thresholds.iter().enumerate() {
+        let mut steps = next.steps.iter_mut();
+        let step = steps.find(|step| step.at == threshold.text && step.low);
+        if let Some(step) = step.filter(|_| is_recovered(threshold)) {
+            if step.told {
+                alerts.push(Alert {
+                    threshold,
+                    level: index + 1,
+                    low: false,
+                });
+            }
+            (step.low, step.told) = (false, false);
+        }
+    }
+    let is_due = |told_at: Option<i64>| told_at.is_none_or(|it| is_over(it, at, repeat_every));
+    next.steps.retain(|step| step.low || !is_due(step.told_at));
+    (next, alerts)
+}
+
 /// Judges a balance seen at `at` against the account's `thresholds`, highest first.
 pub fn judge<'t>(
     known: Option<&Account>,
@@ -142,11 +196,7 @@ pub fn judge<'t>(
             told: false,
             told_at: None,
         });
-        let above = match rearm {
-            Rearm::Share(share) => threshold.amount.share(*share),
-            Rearm::By(amount) => *amount,
-        };
-        let recovered_from = threshold.amount.plus(above).unwrap_or(threshold.amount);
+        let recovered_from = rearm.above(threshold.amount);
         let is_due = step
             .told_at
             .is_none_or(|told_at| is_over(told_at, at, repeat_every));

@@ -10,8 +10,9 @@
 //! with the same ids. After it, rows, events and state are all there. What a machine makes by time
 //! alone (a silence, a summary) has ids made of what it says, not of when it was noticed.
 //!
-//! Every table is bounded; when one is full, its oldest entry goes. A call or a summary that goes
-//! is told first; an alarm or an account that goes is only counted: it may be told once more.
+//! Every table is bounded; when one is full, its oldest entry goes, of alarms the oldest one that was
+//! cleared. A call or a summary that goes is told first; an alarm or an account that goes is only
+//! counted: it may be told once more.
 
 pub mod balance;
 pub mod join;
@@ -129,10 +130,12 @@ pub struct Now {
 pub struct Observation<'a> {
     /// The account.
     pub account: &'a str,
-    /// The balance, as written.
-    pub balance: &'a str,
+    /// The balance, as written; `None` where it is not told.
+    pub balance: Option<&'a str>,
     /// When it was so.
     pub at: Timestamp,
+    /// The switch's own alarm about `threshold` has ended.
+    pub ended: bool,
     /// The threshold that the switch itself has; counts where the configuration has none.
     pub threshold: Option<&'a str>,
     /// `prepaid` or `postpaid`, as written.
@@ -170,6 +173,8 @@ pub struct Derive {
     joined: Option<(Format, Parser)>,
     /// How long the source had been silent, and since when that is true.
     quiet: Option<(Moment, Duration)>,
+    /// When the machines first heard what time it is, and what it was.
+    began: Option<(Moment, UnixMs)>,
     /// When it was last looked for what is due.
     swept_at: Option<Moment>,
     /// Entries forgotten since the last call for that.
@@ -197,7 +202,10 @@ impl Derive {
             (format, Parser::new(settings))
         });
         Derive {
-            standing: Table::load(name("alarm"), STANDING_MAX, stored),
+            // What is raised is still to be cleared, however long it has been so.
+            standing: Table::load_ranked(name("alarm"), STANDING_MAX, stored, |it: &Standing| {
+                !it.raised
+            }),
             accounts: Table::load(name("balance"), ACCOUNTS_MAX, stored),
             held: Table::load(name("join"), join::HELD_MAX, stored),
             cells: Table::load(name("cell"), CELLS_MAX, stored),
@@ -206,6 +214,7 @@ impl Derive {
             settings,
             maker,
             quiet: None,
+            began: None,
             swept_at: None,
             forgotten: 0,
         }
@@ -321,44 +330,67 @@ impl Derive {
         }
         self.swept_at = Some(now.moment);
         self.grow_silent(now, told);
-        self.give_up_calls(now.wall, told);
+        self.give_up_calls(now, told);
         self.tell_summaries(now.wall, told);
         self.forget_cleared(now.wall);
     }
 
     /// Judges a balance against the thresholds; gives how many alerts that made.
+    ///
+    /// Where the configuration has no threshold for the account, those count that the switch itself
+    /// told of, and an alarm of its that ended counts as well as a balance: it has a margin of its own.
     pub fn observe(&mut self, seen: Observation<'_>, told: &mut Vec<Event>) -> usize {
-        let Some(balance) = Amount::parse(seen.balance) else {
-            return 0;
-        };
-        let thresholds = &self.settings.thresholds;
-        let own = seen.threshold.and_then(balance::Threshold::parse);
-        let steps = match thresholds.of(seen.account) {
-            [] => own.as_slice(),
-            steps => steps,
-        };
+        let Thresholds {
+            rearm,
+            repeat_every,
+            ..
+        } = &self.settings.thresholds;
+        let configured = self.settings.thresholds.of(seen.account);
         let key = table::key([seen.account]);
-        let (next, alerts) = balance::judge(
-            self.accounts.get(key),
-            steps,
-            balance,
-            seen.at.unix,
-            &thresholds.rearm,
-            thresholds.repeat_every,
-        );
+        let known = self.accounts.get(key);
+        let told_threshold = seen.threshold.and_then(balance::Threshold::parse);
+        let bound = told_threshold.as_ref().map(|told| told.amount);
+        let is_own = configured.is_empty();
+        let own = match is_own {
+            true => balance::own(known, told_threshold),
+            false => Vec::new(),
+        };
+        let steps = if is_own { &own } else { configured };
+        let at = seen.at.unix;
+        let balance = seen.balance.and_then(Amount::parse);
+        // What stands in the line of an alarm that ended may be the balance at its beginning.
+        let is_below = |balance: &Amount| bound.is_some_and(|bound| *balance < bound);
+        let balance = balance.filter(|balance| !(seen.ended && is_below(balance)));
+        let (next, alerts) = match (balance, known) {
+            (_, Some(known)) if seen.ended && is_own => {
+                let is_recovered =
+                    |own: &balance::Threshold| bound.is_none_or(|it| own.amount <= it);
+                balance::recover(known, steps, is_recovered, at, *repeat_every)
+            }
+            (Some(balance), known) => {
+                balance::judge(known, steps, balance, at, rearm, *repeat_every)
+            }
+            (None, Some(known)) if seen.ended => {
+                let is_recovered = |step: &balance::Threshold| {
+                    bound.is_some_and(|it| rearm.above(step.amount) <= it)
+                };
+                balance::recover(known, steps, is_recovered, at, *repeat_every)
+            }
+            (None, _) => return 0,
+        };
         let currency = self.maker.settings().currency.as_deref();
         for alert in &alerts {
             let alert = BalanceAlert {
                 account: seen.account,
                 account_type: seen.account_type,
-                balance: Some(seen.balance),
+                balance: seen.balance.filter(|_| balance.is_some()),
                 currency: seen.currency.or(currency),
                 threshold: &alert.threshold.text,
                 low: alert.low,
                 credit_limit: seen.credit_limit,
                 level: alert.level,
             };
-            let at = seen.at.unix.0.to_string();
+            let at = at.0.to_string();
             let key = [seen.account, alert.threshold, alert.alert_type(), &at];
             let labels = Labels {
                 account: Some(seen.account.into()),
@@ -372,7 +404,7 @@ impl Derive {
         if next.is_empty() {
             self.accounts.remove(key);
         } else if self.accounts.get(key) != Some(&next) {
-            self.accounts.put(key, next, seen.at.unix);
+            self.accounts.put(key, next, at);
         }
         alerts.len()
     }
@@ -438,8 +470,9 @@ impl Derive {
         };
         let seen = Observation {
             account,
-            balance,
+            balance: Some(balance),
             at,
+            ended: false,
             threshold: text(Meaning::Threshold),
             account_type: text(Meaning::AccountType),
             currency: text(Meaning::Currency),
@@ -487,12 +520,13 @@ impl Derive {
         self.standing.put(key, next, at.unix);
         let mut alerts = 0;
         if alarm.alarm_type == BALANCE_ALARM
-            && let (Some(account), Some(balance)) = (alarm.object, alarm.value)
+            && let Some(account) = alarm.object
         {
             let seen = Observation {
                 account,
-                balance,
+                balance: alarm.value,
                 at,
+                ended: report == Report::Cleared,
                 threshold: alarm.lower,
                 account_type: record.text_of(Meaning::AccountType),
                 currency: record.text_of(Meaning::Currency),
@@ -562,7 +596,8 @@ impl Derive {
             }
             kind => {
                 let bye = kind == Kind::Bye;
-                let line = Held::of(record, bye, now.wall.0);
+                let read_at = self.steady(now);
+                let line = Held::of(record, bye, read_at.0);
                 let (Some(key), Some(line)) = (key, line) else {
                     return Fate::Misfit(Reject::row(Problem::Missing("call id")));
                 };
@@ -583,7 +618,7 @@ impl Derive {
                     Some(_) => Fate::Repeated,
                     None => {
                         self.make_room(told);
-                        if !self.held.put(key, line, now.wall) {
+                        if !self.held.put(key, line, read_at) {
                             return Fate::Misfit(Reject::row(Problem::TooLong));
                         }
                         if bye { Fate::Filtered } else { Fate::Joined }
@@ -609,8 +644,15 @@ impl Derive {
         }
     }
 
-    fn give_up_calls(&mut self, wall: UnixMs, told: &mut Vec<Event>) {
-        let over = |held: &Held, span: Duration| wall.since(UnixMs(held.read_at)) >= span;
+    fn give_up_calls(&mut self, now: Now, told: &mut Vec<Event>) {
+        let steady = self.steady(now);
+        let began = self.began.map_or(steady, |(_, wall)| wall);
+        let over = |held: &Held, span: Duration| {
+            let read_at = UnixMs(held.read_at);
+            // Of a time that is still to come it was read by another clock, before the start.
+            let since = if read_at > steady { began } else { read_at };
+            steady.since(since) >= span
+        };
         let within = self.settings.bye_within;
         let due: Vec<_> = self
             .held
@@ -670,7 +712,9 @@ impl Derive {
         };
         let of = cut(of.unwrap_or_default());
         let start = summary::start_of(event.time.unix, summary.every);
-        let key = table::key([start.0.to_string().as_str(), of]);
+        // Those of other settings, before a reload, are counters of their own.
+        let length = summary.every.as_millis().to_string();
+        let key = table::key([start.0.to_string().as_str(), of, summary.by.word(), &length]);
         let mut cell = match self.cells.get(key) {
             Some(cell) => cell.clone(),
             None => {
@@ -679,7 +723,7 @@ impl Derive {
                 {
                     self.tell_summary(oldest, &summary, told);
                 }
-                Cell::new(start, of)
+                Cell::new(start, of, &summary)
             }
         };
         cell.count(counted);
@@ -692,7 +736,8 @@ impl Derive {
         };
         let is_over = |cell: &Cell| {
             let start = UnixMs(cell.start);
-            let end = start.after(summary.every).after(summary.wait);
+            let (_, every) = cell.counted(&summary);
+            let end = start.after(every).after(summary.wait);
             wall >= end || start > wall.after(FUTURE_MAX)
         };
         let mut due: Vec<_> = self
@@ -715,14 +760,15 @@ impl Derive {
         sundry.summaries += 1;
         let number = sundry.summaries;
         self.put_sundry(sundry);
-        let (from, to) = (UnixMs(cell.start), UnixMs(cell.start).after(summary.every));
+        let (by, every) = cell.counted(summary);
+        let (from, to) = (UnixMs(cell.start), UnixMs(cell.start).after(every));
         let whole = |count: u64| i64::try_from(count).ok();
         let of = Some(cell.of.as_str()).filter(|of| !of.is_empty());
         let mut data = Object::shaped(&own::SUMMARY, 384);
         data.text("source", Some(self.maker.source()));
         data.text("from", Some(&instant(from).to_string()));
         data.text("to", Some(&instant(to).to_string()));
-        data.text("by", Some(summary.by.word()));
+        data.text("by", Some(by.word()));
         data.text("of", of);
         data.whole("number", whole(number));
         data.whole("calls", whole(cell.calls));
@@ -736,7 +782,7 @@ impl Derive {
         data.text("currency", self.maker.settings().currency.as_deref());
         let label = of.map(Box::from);
         let mut labels = Labels::default();
-        match summary.by {
+        match by {
             By::Gateway => labels.gateway = label,
             By::CalleeGateway => labels.callee_gateway = label,
             By::Account => labels.account = label,
@@ -843,6 +889,13 @@ impl Derive {
             beat: Some(slot.0),
             ..sundry
         });
+    }
+
+    /// The wall clock as it would be had it not been set since the machines began: a machine that starts
+    /// in 1970 and hears of the year later must not make calls that are up hours old.
+    fn steady(&mut self, now: Now) -> UnixMs {
+        let (moment, wall) = *self.began.get_or_insert((now.moment, now.wall));
+        wall.after(now.moment.since(moment))
     }
 
     fn sundry(&self) -> Sundry {

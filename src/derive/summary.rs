@@ -25,7 +25,8 @@ pub struct SummarySettings {
 }
 
 /// What calls are counted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum By {
     /// The gateway they came from.
     Gateway,
@@ -84,11 +85,16 @@ pub struct Cell {
     pub cost: Option<String>,
     /// Fees in that sum.
     pub costs: u64,
+    /// What is counted by, and the length of the interval in milliseconds: those of the configuration
+    /// may be others when it is told. Not known of counters that an older release kept.
+    #[serde(default)]
+    pub settings: Option<(By, u64)>,
 }
 
 impl Cell {
-    /// Counters of `of` in the interval from `start`.
-    pub fn new(start: UnixMs, of: &str) -> Cell {
+    /// Counters of `of` in the interval from `start`, as `settings` say.
+    pub fn new(start: UnixMs, of: &str, settings: &SummarySettings) -> Cell {
+        let length = u64::try_from(settings.every.as_millis()).unwrap_or(u64::MAX);
         Cell {
             start: start.0,
             of: of.to_owned(),
@@ -98,6 +104,15 @@ impl Cell {
             pdd_ms: (0, 0),
             cost: Some("0".to_owned()),
             costs: 0,
+            settings: Some((settings.by, length)),
+        }
+    }
+
+    /// What it counts by, and how long its interval is, where `settings` hold now.
+    pub fn counted(&self, settings: &SummarySettings) -> (By, Duration) {
+        match self.settings {
+            Some((by, length)) => (by, Duration::from_millis(length)),
+            None => (settings.by, settings.every),
         }
     }
 
@@ -164,6 +179,12 @@ fn rounded(sum: u64, count: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
+    const BY_GATEWAY: SummarySettings = SummarySettings {
+        every: Duration::from_secs(900),
+        by: By::Gateway,
+        wait: Duration::ZERO,
+    };
+
     const CALL: Counted<'static> = Counted {
         answered: true,
         bill_secs: 147,
@@ -173,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_figures_are_exact() {
-        let mut cell = Cell::new(UnixMs(0), "GW");
+        let mut cell = Cell::new(UnixMs(0), "GW", &BY_GATEWAY);
         let failed = Counted {
             answered: false,
             bill_secs: 0,
@@ -207,7 +228,7 @@ mod tests {
 
     #[test]
     fn nothing_is_made_up_where_there_is_nothing() {
-        let mut cell = Cell::new(UnixMs(0), "");
+        let mut cell = Cell::new(UnixMs(0), "", &BY_GATEWAY);
         assert_eq!(
             (cell.asr_percent(), cell.acd_secs(), cell.pdd_mean_ms()),
             (None, None, None)

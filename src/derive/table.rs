@@ -31,11 +31,16 @@ pub struct Table<E> {
     prefix: String,
     max: usize,
     entries: HashMap<Key, (UnixMs, E)>,
-    /// Oldest first.
-    ages: BTreeSet<(UnixMs, Key)>,
+    /// Which entries go before all others when there are too many.
+    goes_first: fn(&E) -> bool,
+    /// Those that go first, then the others; of both the oldest first.
+    ages: BTreeSet<(Stays, UnixMs, Key)>,
     changed: BTreeMap<Key, Option<Vec<u8>>>,
     evicted: u64,
 }
+
+/// Whether an entry is none of those that go first.
+type Stays = bool;
 
 /// An entry on disk.
 #[derive(Serialize, Deserialize)]
@@ -49,10 +54,21 @@ impl<E: Serialize + DeserializeOwned> Table<E> {
     /// The table called `prefix`, holding at most `max` entries, as `stored` has it; what cannot
     /// be read of it is counted as evicted.
     pub fn load(prefix: String, max: usize, stored: &[(String, Vec<u8>)]) -> Table<E> {
+        Table::load_ranked(prefix, max, stored, |_| false)
+    }
+
+    /// The same, of which entries for which `goes_first` holds go before all others.
+    pub fn load_ranked(
+        prefix: String,
+        max: usize,
+        stored: &[(String, Vec<u8>)],
+        goes_first: fn(&E) -> bool,
+    ) -> Table<E> {
         let mut table = Table {
             prefix,
             max,
             entries: HashMap::new(),
+            goes_first,
             ages: BTreeSet::new(),
             changed: BTreeMap::new(),
             evicted: 0,
@@ -68,7 +84,8 @@ impl<E: Serialize + DeserializeOwned> Table<E> {
             );
             match found {
                 Some((key, kept)) => {
-                    table.ages.insert((UnixMs(kept.t), key));
+                    let stays = !goes_first(&kept.e);
+                    table.ages.insert((stays, UnixMs(kept.t), key));
                     table.entries.insert(key, (UnixMs(kept.t), kept.e));
                 }
                 None => table.evicted += 1,
@@ -82,8 +99,8 @@ impl<E: Serialize + DeserializeOwned> Table<E> {
         self.entries.get(&key).map(|(_, entry)| entry)
     }
 
-    /// Remembers `entry`, last touched at `at`. Where that makes too many, the oldest is forgotten
-    /// and counted. False when the entry is too long to be kept: nothing is remembered then.
+    /// Remembers `entry`, last touched at `at`. Where that makes too many, the [oldest](Table::oldest) is
+    /// forgotten and counted. False when the entry is too long to be kept: nothing is remembered then.
     pub fn put(&mut self, key: Key, entry: E, at: UnixMs) -> bool {
         let kept = Kept {
             v: VERSION,
@@ -96,13 +113,14 @@ impl<E: Serialize + DeserializeOwned> Table<E> {
             self.evicted += 1;
             return false;
         }
-        if let Some((before, _)) = self.entries.insert(key, (at, kept.e)) {
-            self.ages.remove(&(before, key));
+        let stays = !(self.goes_first)(&kept.e);
+        if let Some((before, entry)) = self.entries.insert(key, (at, kept.e)) {
+            self.ages.remove(&(!(self.goes_first)(&entry), before, key));
         }
-        self.ages.insert((at, key));
+        self.ages.insert((stays, at, key));
         self.changed.insert(key, Some(value));
         while self.entries.len() > self.max
-            && let Some(&(_, oldest)) = self.ages.first()
+            && let Some(&(.., oldest)) = self.ages.first()
         {
             self.remove(oldest);
             self.evicted += 1;
@@ -113,22 +131,23 @@ impl<E: Serialize + DeserializeOwned> Table<E> {
     /// Forgets the entry of `key`; gives it back.
     pub fn remove(&mut self, key: Key) -> Option<E> {
         let (at, entry) = self.entries.remove(&key)?;
-        self.ages.remove(&(at, key));
+        self.ages.remove(&(!(self.goes_first)(&entry), at, key));
         self.changed.insert(key, None);
         Some(entry)
     }
 
-    /// The entry touched longest ago.
+    /// The entry that goes first: the one touched longest ago, of those that go before others if there
+    /// are any.
     pub fn oldest(&self) -> Option<(UnixMs, Key, &E)> {
-        let (at, key) = self.ages.first().copied()?;
+        let (_, at, key) = self.ages.first().copied()?;
         self.get(key).map(|entry| (at, key, entry))
     }
 
-    /// All entries, oldest first.
+    /// All entries, in the order in which they would go.
     pub fn entries(&self) -> impl Iterator<Item = (Key, &E)> {
         self.ages
             .iter()
-            .filter_map(|(_, key)| Some((*key, self.get(*key)?)))
+            .filter_map(|(.., key)| Some((*key, self.get(*key)?)))
     }
 
     /// How many entries there are.
@@ -203,6 +222,22 @@ mod tests {
         assert_eq!((table.count(), table.take_evicted()), (2, 1));
         assert_eq!(table.get(key(["b"])), None);
         assert_eq!(table.oldest().map(|(at, ..)| at), Some(UnixMs(2)));
+    }
+
+    #[test]
+    fn what_goes_first_goes_before_what_is_older() {
+        let goes_first = |entry: &String| entry == "done";
+        let mut table = Table::load_ranked("t".into(), 2, &[], goes_first);
+        for (name, entry, at) in [("a", "", 1), ("b", "done", 2), ("c", "", 3)] {
+            table.put(key([name]), entry.to_owned(), UnixMs(at));
+        }
+        assert_eq!((table.count(), table.get(key(["b"]))), (2, None));
+        // Also after a restart, and once it is done with.
+        let mut table = Table::load_ranked("t".into(), 2, &stored(&mut table), goes_first);
+        table.put(key(["c"]), "done".to_owned(), UnixMs(3));
+        table.put(key(["d"]), String::new(), UnixMs(4));
+        assert_eq!((table.count(), table.get(key(["c"]))), (2, None));
+        assert_eq!(table.entries().count(), 2);
     }
 
     #[test]

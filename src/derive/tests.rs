@@ -556,6 +556,84 @@ fn a_column_of_balances_tells_each_crossing_once_through_restarts() {
 }
 
 #[test]
+fn a_balance_alarm_of_the_switch_that_ended_and_begins_again_is_told_again() {
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    let rows = "2026-04-10 10:00:00|20007|2|A|45.00||50.00|raise\n\
+                2026-04-10 10:05:00|20007|2|A|19.00||20.00|raise\n\
+                2026-04-10 11:00:00|20007|2|A|||20.00|clear\n\
+                2026-04-10 12:00:00|20007|2|A|45.00||50.00|clear\n\
+                2026-04-10 13:00:00|20007|2|A|44.00||50.00|raise\n\
+                2026-04-12 13:00:00|20007|2|A|51.00||50.00|clear\n\
+                2026-04-12 14:00:00|20007|2|A|43.00||50.00|raise\n";
+    let events = bench.feed(rows.as_bytes());
+    let alerts: Vec<_> = events
+        .iter()
+        .filter(|event| &*event.kind == BALANCE_ALERT)
+        .cloned()
+        .collect();
+    assert_eq!(
+        states(&alerts),
+        [
+            "low_balance A 50.00",
+            "low_balance A 20.00",
+            "recovered A 20.00",
+            "recovered A 50.00",
+            // At 13:00 of the first day it was told within a day.
+            "low_balance A 50.00",
+        ]
+    );
+    let balance = |index: usize| data(&alerts[index])["current_balance"].clone();
+    assert_eq!((balance(2), balance(3)), (Json::Null, Json::Null));
+    assert_eq!(balance(4), "43.00");
+}
+
+#[test]
+fn a_balance_told_without_a_threshold_does_not_make_the_switchs_own_forgotten() {
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    let mut told = Vec::new();
+    for (secs, balance, threshold) in [
+        (0, "45", Some("50")),
+        (60, "46", None),
+        (120, "44", Some("50")),
+        (180, "56", None),
+        (240, "43", Some("50")),
+    ] {
+        let seen = Observation {
+            account: "A",
+            balance: Some(balance),
+            at: Timestamp::from_secs(1_775_835_000 + secs),
+            ended: false,
+            threshold,
+            account_type: None,
+            currency: None,
+            credit_limit: None,
+        };
+        bench.derive.observe(seen, &mut told);
+        bench.commit();
+    }
+    assert_eq!(states(&told), ["low_balance A 50", "recovered A 50"]);
+}
+
+#[test]
+fn an_alarm_that_ended_above_a_configured_threshold_recovers_it() {
+    let mut bench = Bench::new(preset("vos3000-alarm"), thresholds(&["50", "20"]));
+    let rows = "2026-04-10 10:00:00|20007|2|A|15||40|raise\n\
+                2026-04-10 11:00:00|20007|2|A|||40|clear\n";
+    let events = bench.feed(rows.as_bytes());
+    assert_eq!(
+        states(&events),
+        [
+            "low_balance A 50",
+            "low_balance A 20",
+            "alarm raised A",
+            // It is 40 or more: above 20 by a tenth, and not above 50.
+            "recovered A 20",
+            "alarm cleared A",
+        ]
+    );
+}
+
+#[test]
 fn payments_and_accounts_are_events_and_tell_balances_beside() {
     for kind in ["payment", "account"] {
         let mut bench = Bench::new(balances(kind), thresholds(&["20"]));
@@ -794,6 +872,32 @@ fn a_call_whose_bye_is_lost_is_told_without_an_end_and_marked() {
 }
 
 #[test]
+fn a_clock_that_is_set_ends_no_call_and_keeps_none_for_ever() {
+    let mut bench = Bench::new(flatstore(), Settings::default());
+    bench.forgetful = false;
+    // The machine started in 1970, and learned the time while a call was up.
+    let wall = std::mem::replace(&mut bench.now.wall, UnixMs(60_000));
+    bench.feed(INVITE.as_bytes());
+    bench.now.wall = wall;
+    bench.now.moment = bench.now.moment + Duration::from_secs(60);
+    assert_eq!(bench.tick(), []);
+    assert_eq!(bench.feed(BYE.as_bytes()).len(), 1);
+    // A call that was held when the clock showed a later time than it does after a restart.
+    let restart = |bench: &mut Bench| {
+        bench.forgetful = true;
+        bench.commit();
+        bench.forgetful = false;
+    };
+    restart(&mut bench);
+    bench.feed(INVITE.as_bytes());
+    restart(&mut bench);
+    bench.now.wall = UnixMs(0);
+    assert_eq!(bench.tick(), []);
+    bench.advance(Duration::from_secs(12 * 3_600));
+    assert_eq!(bench.tick().len(), 1);
+}
+
+#[test]
 fn more_calls_than_there_is_room_for_are_told_not_forgotten() {
     let mut bench = Bench::new(flatstore(), Settings::default());
     bench.forgetful = false;
@@ -893,6 +997,46 @@ fn an_interval_is_told_when_it_is_over_and_its_last_calls_had_time_to_come() {
     assert_eq!(of(&bench.tick()), ["2026-04-10T15:15:00Z"]);
     bench.advance(Duration::from_secs(900));
     assert_eq!(of(&bench.tick()), ["2026-04-10T15:30:00Z"]);
+}
+
+#[test]
+fn what_was_counted_before_the_settings_changed_is_told_as_it_was_counted() {
+    let format = own(
+        "reader = \"delimited\"\ndelimiter = \",\"\n[[layout]]\nname = \"own\"\ncolumns = [\n{ name = \"t\", type = \"time\", as = \"end_time\" },\n{ name = \"g\", as = \"gateway_id\" },\n{ name = \"a\", as = \"account_id\" }]\n",
+    );
+    let mut bench = Bench::new(format, by_gateway(900));
+    bench.feed(b"2026-04-10 15:30:00,X,B\n");
+    let by_account = SummarySettings {
+        every: Duration::from_secs(3_600),
+        by: By::Account,
+        wait: Duration::ZERO,
+    };
+    bench.settings.summary = Some(by_account);
+    bench.commit();
+    bench.feed(b"2026-04-10 15:30:01,Y,X\n");
+    bench.advance(Duration::from_secs(3_600));
+    let told = bench.tick();
+    let said = |event: &Event| {
+        let data = data(event);
+        ["by", "of", "from", "to"].map(|key| data[key].as_str().unwrap().to_owned())
+    };
+    let said: Vec<_> = told.iter().map(said).collect();
+    let expected = [
+        [
+            "account",
+            "X",
+            "2026-04-10T15:00:00Z",
+            "2026-04-10T16:00:00Z",
+        ],
+        [
+            "gateway",
+            "X",
+            "2026-04-10T15:30:00Z",
+            "2026-04-10T15:45:00Z",
+        ],
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(told[1].labels.gateway.as_deref(), Some("X"));
 }
 
 #[test]
@@ -996,6 +1140,28 @@ fn a_heartbeat_is_told_once_for_each_interval() {
             "2026-04-10T15:33:00Z"
         ]
     );
+}
+
+#[test]
+fn an_alarm_that_stands_is_not_forgotten_for_those_that_came_and_went() {
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    bench.forgetful = false;
+    let line = |object: &str, state: &str| {
+        format!("2026-04-10 10:00:00|20003|2|{object}|1.0|2|1|{state}\n")
+    };
+    bench.feed(line("long", "raise").as_bytes());
+    for number in 0..STANDING_MAX + 10 {
+        let name = format!("G{number}");
+        bench.feed(
+            [line(&name, "raise"), line(&name, "clear")]
+                .concat()
+                .as_bytes(),
+        );
+    }
+    assert_eq!(bench.stored.len(), STANDING_MAX);
+    assert_eq!(bench.derive.take_forgotten(), 11);
+    let told = bench.feed(line("long", "clear").as_bytes());
+    assert_eq!(data(&told[0])["started_at"], "2026-04-10T10:00:00Z");
 }
 
 #[test]

@@ -8,16 +8,21 @@
 //!
 //! # Ids
 //!
-//! The same push gives the same id. The natural key is, in this order and after the page's name:
+//! A push that is repeated gives the same id, or no event at all. The natural key is, in this order and
+//! after the page's name:
 //!
 //! | page | key |
 //! |---|---|
-//! | `AlarmCurrentReport` | type, name, start time, `raised` or `cleared`; when only the level changed, the level too |
+//! | `AlarmCurrentReport` | type, name, start time, `raised` or `cleared`, arrival of the list that showed it in milliseconds |
 //! | `CustomerMoneyChange` | account, money, arrival of the first of its repeats in milliseconds |
 //! | `CallStateReport` | call id, SIP Call-ID, call state, event time |
 //! | `PhoneOnline` | number, online, event time |
 //!
-//! Times in keys are epoch milliseconds as pushed.
+//! Times in keys are epoch milliseconds as pushed. An alarm needs the arrival: its level can go up and
+//! down, and a switch that begins anew may post an empty list before the one with the same alarm and
+//! the same start. Without it a receiver would take the second of two such changes for a repeat of the
+//! first, and an alarm that stands for cleared. A list that is repeated changes nothing, so it makes
+//! no event.
 
 use super::json::Object;
 use super::report::{self, Outcome};
@@ -423,11 +428,8 @@ impl PushMaker {
             Edge::Raised | Edge::Changed => ("raised", None),
             Edge::Cleared => ("cleared", Some(at.0)),
         };
-        let start = alarm.start_ms.to_string();
-        let mut key = vec![ALARMS, &alarm.kind, &alarm.name, &start, state];
-        if edge == Edge::Changed {
-            key.extend(alarm.level.as_deref());
-        }
+        let (start, arrival) = (alarm.start_ms.to_string(), at.0.to_string());
+        let key = [ALARMS, &alarm.kind, &alarm.name, &start, state, &arrival];
         let outcome = Outcome {
             state,
             started_at: Some(Timestamp::from_millis(alarm.start_ms)),

@@ -1006,9 +1006,8 @@ impl Group {
             self.bytes += bytes;
             self.rows += 1;
         }
-        let doubtful = feed.parser.take_doubtful();
-        if let (1.., Some(event)) = (doubtful, events.last()) {
-            report.doubtful(&chunk.path, event.time.unix, doubtful);
+        if let Some((count, at)) = feed.parser.take_doubtful() {
+            report.doubtful(&chunk.path, at, count);
         }
         let position = feed.source.consumed(chunk.file, at, lines);
         if at > 0 {

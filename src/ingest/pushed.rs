@@ -22,7 +22,7 @@ use super::report::Report;
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now, Observation};
 use crate::event::Origin;
-use crate::event::vos3000_push::{self, Edge, PushMaker, Told};
+use crate::event::vos3000_push::{self, Alarm, Edge, PushMaker, Told};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
 use crate::parser::{DocumentStep, Format, Parser, Record, Step};
 use crate::queue::{Queue, QueueError};
@@ -31,6 +31,7 @@ use alarms::Standing;
 use lately::Lately;
 use recent::Recent;
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -361,17 +362,43 @@ impl Pages {
         match page {
             Told::Alarms(alarms) => {
                 let mut told = Vec::new();
+                let balances: Vec<Alarm> = alarms
+                    .iter()
+                    .filter(|alarm| alarm.balance_of().is_some())
+                    .cloned()
+                    .collect();
+                let mut raised = HashSet::new();
                 for (alarm, edge) in self.standing.compare(alarms, hands.group) {
                     told.push(self.maker.alarm(&alarm, edge, arrived));
-                    if let (Some(account), Some(balance), Edge::Raised) =
-                        (alarm.balance_of(), &alarm.value, edge)
-                    {
-                        let seen = Observation {
-                            threshold: alarm.lower.as_deref(),
-                            ..seen(account, balance, UnixMs(alarm.start_ms))
-                        };
-                        hands.derive.observe(seen, &mut told);
+                    match (alarm.balance_of(), edge) {
+                        (Some(account), Edge::Raised) => drop(raised.insert(account.to_owned())),
+                        (Some(account), Edge::Cleared) => {
+                            // What is remembered of it is what it was at the beginning.
+                            let seen = Observation {
+                                balance: None,
+                                ended: true,
+                                threshold: alarm.lower.as_deref(),
+                                ..seen(account, "", arrived)
+                            };
+                            hands.derive.observe(seen, &mut told);
+                        }
+                        _ => {}
                     }
+                }
+                // Also of those that stand: the balance goes on falling, through further thresholds.
+                for alarm in &balances {
+                    let (Some(account), Some(balance)) = (alarm.balance_of(), &alarm.value) else {
+                        continue;
+                    };
+                    let at = match raised.contains(account) {
+                        true => UnixMs(alarm.start_ms),
+                        false => arrived,
+                    };
+                    let seen = Observation {
+                        threshold: alarm.lower.as_deref(),
+                        ..seen(account, balance, at)
+                    };
+                    hands.derive.observe(seen, &mut told);
                 }
                 Came::told(told)
             }
@@ -399,8 +426,9 @@ impl Pages {
 fn seen<'a>(account: &'a str, balance: &'a str, at: UnixMs) -> Observation<'a> {
     Observation {
         account,
-        balance,
+        balance: Some(balance),
         at: Timestamp::from_millis(at.0),
+        ended: false,
         threshold: None,
         account_type: None,
         currency: None,

@@ -63,6 +63,8 @@ pub(super) struct Desk {
     pub(super) pages: Pages,
     pub(super) bucket: Mutex<Bucket>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Longest time for a request's head: [`HEAD_TIME_MAX`].
+    pub(super) head_time: Duration,
 }
 
 type Reply = Response<Full<Bytes>>;
@@ -90,6 +92,7 @@ pub(super) async fn listen(
         pages: pages.clone(),
         bucket: Mutex::new(Bucket::full(settings.rate_max, clock.now())),
         clock: Arc::clone(clock),
+        head_time: HEAD_TIME_MAX,
     });
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
@@ -127,7 +130,7 @@ pub(super) async fn converse(
     peer: SocketAddr,
     desk: Arc<Desk>,
 ) {
-    let gate = desk.gate.clone();
+    let (gate, head_time) = (desk.gate.clone(), desk.head_time);
     let busy = Arc::new(Activity::default());
     let service = service_fn(|request| {
         let (desk, busy) = (Arc::clone(&desk), Arc::clone(&busy));
@@ -139,7 +142,7 @@ pub(super) async fn converse(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME_MAX)
+        .header_read_timeout(head_time)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let ended = tokio::select! {
@@ -149,7 +152,8 @@ pub(super) async fn converse(
             return;
         }
     };
-    if ended.is_err() {
+    // One that has been answered and then rests, or is cut off, brought all that it had to say.
+    if ended.is_err() && !busy.has_moved() {
         gate.refused(Refusal::Slow);
     }
 }
@@ -161,6 +165,10 @@ struct Activity(std::sync::atomic::AtomicU64);
 impl Activity {
     fn moved(&self) {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn has_moved(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed) > 0
     }
 
     /// Ends when no request was answered for as long as one may take in all.
@@ -278,6 +286,49 @@ mod tests {
             names: names.iter().map(ToString::to_string).collect(),
         };
         assert_eq!(pages.page(path).as_deref(), expected, "{own} {path}");
+    }
+
+    #[test]
+    fn a_connection_that_rests_after_its_requests_is_no_push_that_was_not_taken() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        const PUSH: &str = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx";
+        for (said, refused) in [("", 1), ("POST / HT", 1), (PUSH, 0)] {
+            let gate = Gate::new(crate::shutdown::Bell::default());
+            assert!(gate.take().is_none(), "which opens it");
+            let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
+            let desk = Arc::new(Desk {
+                gate: gate.clone(),
+                pages: Pages {
+                    path: "/".to_string(),
+                    names: Vec::new(),
+                },
+                bucket: Mutex::new(Bucket::full(1_000, clock.now())),
+                clock,
+                head_time: Duration::from_millis(50),
+            });
+            let (mut own, theirs) = tokio::io::duplex(4_096);
+            let client = async {
+                tokio::io::AsyncWriteExt::write_all(&mut own, said.as_bytes())
+                    .await
+                    .unwrap();
+                if said == PUSH {
+                    let push = loop {
+                        match gate.take() {
+                            Some(push) => break push,
+                            None => tokio::task::yield_now().await,
+                        }
+                    };
+                    push.answer.kept(None);
+                }
+            };
+            let peer = SocketAddr::from(([127, 0, 0, 1], 5060));
+            let both = async { tokio::join!(converse(theirs, peer, desk), client) };
+            runtime.block_on(both);
+            assert_eq!(gate.refusals().slow, refused, "{said:?}");
+        }
     }
 
     #[test]

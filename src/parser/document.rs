@@ -142,21 +142,22 @@ fn unlisted(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// What the file's name says at `path`: `file.name` whole, `file.stem` without its leg and ending,
-/// `file.leg` `a` or `b` where the name begins so.
+/// What the file's name says at `path`: `file.name` whole, with the directories below the source's;
+/// `file.stem` without these, its leg and its ending; `file.leg` `a` or `b` where the name itself
+/// begins so.
 fn named<'t>(file_name: &str, path: &str) -> Option<Cow<'t, str>> {
     let part = path.strip_prefix("file.")?;
+    let bare = file_name.rsplit('/').next().unwrap_or_default();
     let leg = ["a", "b"].into_iter().find(|leg| {
-        file_name
-            .strip_prefix(leg)
+        bare.strip_prefix(leg)
             .is_some_and(|rest| rest.starts_with('_'))
     });
     let text = match part {
         "name" => file_name,
         "leg" => leg.unwrap_or_default(),
         "stem" => {
-            let bare = leg.map_or(file_name, |_| file_name.get(2..).unwrap_or_default());
-            bare.split('.').next().unwrap_or_default()
+            let stem = leg.map_or(bare, |_| bare.get(2..).unwrap_or_default());
+            stem.split('.').next().unwrap_or_default()
         }
         _ => return None,
     };
@@ -295,6 +296,11 @@ mod tests {
         assert_eq!(named(name, "file.stem").as_deref(), Some("5f6a"));
         assert_eq!(named("5f6a.cdr.xml", "file.stem").as_deref(), Some("5f6a"));
         assert_eq!(named("5f6a.cdr.xml", "file.leg").as_deref(), Some(""));
+        // In a directory of FreeSWITCH's `rotate`.
+        let below = "2026-04-10-14-00-00/a_5f6a.cdr.json";
+        assert_eq!(named(below, "file.leg").as_deref(), Some("a"));
+        assert_eq!(named(below, "file.stem").as_deref(), Some("5f6a"));
+        assert_eq!(named(below, "file.name").as_deref(), Some(below));
         assert_eq!(named(name, "variables.uuid"), None);
     }
 }

@@ -133,8 +133,8 @@ pub struct Parser {
     reference: UnixMs,
     /// Lines that may continue a record are not waited for any more.
     impatient: bool,
-    /// Records with a doubtful local time since the last question.
-    doubtful: u64,
+    /// Records with a doubtful local time since the last question, and the first of these times.
+    doubtful: Option<(u64, UnixMs)>,
 }
 
 /// What takes rows apart, by the format's family.
@@ -181,7 +181,7 @@ impl Parser {
             settings,
             apart,
             scratch: Scratch::default(),
-            doubtful: 0,
+            doubtful: None,
             reference: UnixMs::default(),
             impatient: false,
         }
@@ -195,9 +195,9 @@ impl Parser {
     }
 
     /// How many records since the last question had a local time in the hour that summer time
-    /// repeats or leaves out.
-    pub fn take_doubtful(&mut self) -> u64 {
-        std::mem::take(&mut self.doubtful)
+    /// repeats or leaves out and nothing else in the row decides, and the first of these times.
+    pub fn take_doubtful(&mut self) -> Option<(u64, UnixMs)> {
+        self.doubtful.take()
     }
 
     /// The format it reads by.
@@ -234,7 +234,7 @@ impl Parser {
             match self.read(bytes.get(..taken).unwrap_or(bytes)) {
                 Reading::Good => {
                     let record = self.scratch.record(&self.settings.format);
-                    self.doubtful += u64::from(record.is_doubtful());
+                    note_doubtful(&mut self.doubtful, &record);
                     return Step::Record {
                         record,
                         bytes: taken,
@@ -329,7 +329,7 @@ impl Parser {
         match self.scratch.judge_as(format, index, zone) {
             Ok(()) => {
                 let record = self.scratch.record(format);
-                self.doubtful += u64::from(record.is_doubtful());
+                note_doubtful(&mut self.doubtful, &record);
                 Step::Record {
                     record,
                     bytes: taken,
@@ -446,6 +446,13 @@ impl Parser {
             Ok(false) => Reading::Unwanted,
             Err(reject) => Reading::Bad(reject),
         }
+    }
+}
+
+/// Counts a record with a doubtful local time.
+fn note_doubtful(noted: &mut Option<(u64, UnixMs)>, record: &Record<'_>) {
+    if let Some(at) = record.doubtful() {
+        noted.get_or_insert((0, at)).0 += 1;
     }
 }
 

@@ -3,6 +3,7 @@
 use super::format::{Column, Format, Kind, Layout, Meaning};
 use super::reject::{Problem, Reject, shown};
 use super::time;
+use crate::clock::UnixMs;
 use crate::timestamp::Timestamp;
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
@@ -27,7 +28,7 @@ pub struct Record<'a> {
     fields: &'a Fields,
     values: &'a [Value],
     flawed: bool,
-    doubtful: bool,
+    doubtful: Option<UnixMs>,
 }
 
 /// A field's value as its column's type reads it.
@@ -87,8 +88,9 @@ impl<'a> Record<'a> {
         self.flawed
     }
 
-    /// A local time fell into the hour that summer time repeats or leaves out.
-    pub fn is_doubtful(&self) -> bool {
+    /// A local time that fell into the hour that summer time repeats or leaves out, if there is one
+    /// that nothing else in the row decides.
+    pub fn doubtful(&self) -> Option<UnixMs> {
         self.doubtful
     }
 }
@@ -146,7 +148,9 @@ pub(super) struct Scratch {
     values: Vec<Value>,
     layout: usize,
     pub(super) flawed: bool,
-    doubtful: bool,
+    doubtful: Option<UnixMs>,
+    /// The places of the times that the clock showed twice, and their later readings.
+    twice: Vec<(usize, Timestamp)>,
 }
 
 impl Scratch {
@@ -270,20 +274,32 @@ impl Scratch {
             .get(index)
             .expect("the index is one of the layouts");
         self.values.clear();
-        self.doubtful = false;
-        let mut fields = self.fields.iter();
-        for (index, column) in layout.columns.iter().enumerate() {
-            let text = trimmed(fields.next().unwrap_or_default());
+        self.doubtful = None;
+        self.twice.clear();
+        let mut doubts = 0;
+        let texts = self.fields.iter().chain(std::iter::repeat(""));
+        for ((index, column), text) in layout.columns.iter().enumerate().zip(texts) {
+            let text = trimmed(text);
+            let mut doubt = None;
             let value = if format.is_nothing(text) {
                 Ok(Value::Nothing)
             } else if let Some(date) = &column.date {
                 let told = self.dated(format, layout, column, date, zone);
-                value_of(told, &mut self.doubtful)
+                value_of(told, &mut doubt)
             } else {
-                read(column, text, format.dates, zone, &mut self.doubtful)
+                read(column, text, format.dates, zone, &mut doubt)
             };
             self.values
                 .push(value.map_err(|problem| at(index, column, self.fields.get(index), problem))?);
+            if let Some(doubt) = doubt {
+                doubts += 1;
+                self.doubtful.get_or_insert(doubt.at.unix);
+                self.twice.extend(doubt.later.map(|later| (index, later)));
+            }
+        }
+        if !self.twice.is_empty() {
+            let decided = self.decide(layout);
+            self.doubtful = self.doubtful.filter(|_| decided < doubts);
         }
         let has = |meaning| {
             layout
@@ -294,6 +310,67 @@ impl Scratch {
             return Ok(());
         }
         Err(Reject::row(Problem::MissingTime))
+    }
+
+    /// Chooses among the two readings of each time of the call that the clock showed twice, as summer
+    /// time ended, by what the row says beside: a call does not end before it began, and lasts as long
+    /// as its lengths say. Gives how many times that decides; for the others the earlier reading stays.
+    fn decide(&mut self, layout: &Layout) -> usize {
+        let times = [Meaning::StartTime, Meaning::AnswerTime, Meaning::EndTime];
+        let times = times.map(|meaning| layout.column_of(meaning));
+        self.twice
+            .retain(|(index, _)| times.contains(&Some(*index)));
+        let whole = |meaning| match self.values.get(layout.column_of(meaning)?) {
+            Some(Value::Whole(number)) => Some(*number),
+            _ => None,
+        };
+        let held = whole(Meaning::HoldDuration).or(whole(Meaning::BillDuration));
+        let duration = whole(Meaning::Duration);
+        let later = |choice: usize| {
+            let twice = self.twice.iter().enumerate();
+            twice.filter_map(move |(bit, twice)| (choice >> bit & 1 == 1).then_some(twice))
+        };
+        // How many times are in the wrong order, and how far the lengths between them are from those told.
+        let misfit = |choice: usize| {
+            let [start, answer, end] = times.map(|column| {
+                let mut later = later(choice).filter(|(index, _)| Some(*index) == column);
+                let own = || match self.values.get(column?)? {
+                    Value::Time(at) => Some(*at),
+                    _ => None,
+                };
+                later.next().map(|(_, later)| *later).or_else(own)
+            });
+            let span = |from: Option<Timestamp>, to: Option<Timestamp>| {
+                Some(to?.unix.0.saturating_sub(from?.unix.0))
+            };
+            let spans = [span(start, answer), span(answer, end), span(start, end)];
+            let backwards = spans.iter().flatten().filter(|span| **span < 0).count();
+            let of_all = duration.or(held.filter(|_| answer.is_none()));
+            let far = |span: Option<i64>, secs: Option<i64>| {
+                let apart = span
+                    .zip(secs)
+                    .map(|(span, secs)| span.abs_diff(secs * 1_000));
+                apart.unwrap_or(0)
+            };
+            (backwards, far(spans[2], of_all) + far(spans[1], held))
+        };
+        let choices = 1 << self.twice.len();
+        let Some(best) = (0..choices).min_by_key(|choice| misfit(*choice)) else {
+            return 0;
+        };
+        let as_good = (0..choices).filter(|choice| misfit(*choice) == misfit(best));
+        let decided = if as_good.count() == 1 {
+            self.twice.len()
+        } else {
+            0
+        };
+        let chosen: Vec<_> = later(best).copied().collect();
+        for (index, later) in chosen {
+            if let Some(value) = self.values.get_mut(index) {
+                *value = Value::Time(later);
+            }
+        }
+        decided
     }
 
     /// The time of `column`, whose day is in the one called `date`.
@@ -394,7 +471,7 @@ pub(super) fn fitting(
             continue;
         }
         filled += 1;
-        let read = read(column, text, dates, zone, &mut false);
+        let read = read(column, text, dates, zone, &mut None);
         if matches!(read, Ok(_) | Err(Misfit::Time(time::TimeProblem::NoZone))) {
             fit += 1;
         }
@@ -413,7 +490,7 @@ fn read(
     text: &str,
     dates: time::Dates,
     zone: Option<&TimeZone>,
-    doubtful: &mut bool,
+    doubtful: &mut Option<time::Told>,
 ) -> Result<Value, Misfit> {
     if text.is_empty() {
         return Ok(Value::Nothing);
@@ -436,11 +513,11 @@ fn read(
 
 fn value_of(
     told: Result<Option<time::Told>, time::TimeProblem>,
-    doubtful: &mut bool,
+    doubtful: &mut Option<time::Told>,
 ) -> Result<Value, Misfit> {
     match told {
         Ok(Some(told)) => {
-            *doubtful |= told.doubtful;
+            *doubtful = Some(told).filter(|told| told.doubtful);
             Ok(Value::Time(told.at))
         }
         Ok(None) => Ok(Value::Nothing),

@@ -678,11 +678,102 @@ fn a_call_over_midnight_ends_on_the_day_after_the_one_in_its_row() {
         (
             "Europe/Berlin",
             "25/10/2026,02:50:00,,02:10:00",
-            "2026-10-25T00:50:00Z - 2026-10-25T00:10:00Z at 2026-10-25T00:10:00Z for 0",
+            "2026-10-25T00:50:00Z - 2026-10-25T01:10:00Z at 2026-10-25T01:10:00Z for 1200",
         ),
     ] {
         assert_eq!(dated(zone, "", row), expected, "{row}");
     }
+}
+
+/// Start, answer, end, duration and held seconds of a call by the clock in Berlin in the night of
+/// 2026-10-25, when 02:00 to 03:00 came twice; gives the three times in UTC, and whether one is in doubt.
+#[track_caller]
+fn check_twice(row: &str, expected: [&str; 3], doubtful: bool) {
+    let column = |name, kind, meaning| {
+        format!("{{ name = \"{name}\", type = \"{kind}\", as = \"{meaning}\" }}, ")
+    };
+    let columns = [
+        column("s", "time", "start_time"),
+        column("a", "time", "answer_time"),
+        column("e", "time", "end_time"),
+        column("d", "seconds", "duration"),
+        column("h", "seconds", "hold_duration"),
+    ];
+    let table = format!(
+        "name = \"own\"\nreader = \"delimited\"\ndelimiter = \",\"\n[[layout]]\nname = \"own\"\ncolumns = [{}]\n",
+        columns.concat()
+    );
+    let format = Format::from_table(&toml::from_str(&table).unwrap()).unwrap();
+    let mut parser = Parser::new(Settings {
+        format,
+        timezone: Some(TimeZone::get("Europe/Berlin").unwrap()),
+        ..settings("asterisk-cdr")
+    });
+    let times = |clock: &str| match clock {
+        "" => String::new(),
+        clock => format!("2026-10-25 {clock}"),
+    };
+    let (clocks, lengths) = row.split_once(';').unwrap();
+    let clocks: Vec<String> = clocks.split(',').map(times).collect();
+    let line = format!("{},{lengths}\n", clocks.join(","));
+    let Step::Record { record, .. } = parser.next(line.as_bytes(), false, true) else {
+        panic!("{line}");
+    };
+    let told = [Meaning::StartTime, Meaning::AnswerTime, Meaning::EndTime].map(|meaning| {
+        let at = record.time_of(meaning);
+        at.map_or(String::new(), |at| at.to_string()[11..19].to_owned())
+    });
+    assert_eq!(told, expected, "{row}");
+    let first = parser
+        .take_doubtful()
+        .map(|(count, at)| (count, at.unix_secs() / 3_600));
+    let expected = doubtful.then_some((1, 1_792_886_400 / 3_600));
+    assert_eq!(first, expected, "{row}");
+}
+
+#[test]
+fn the_hour_that_comes_twice_is_read_as_the_rest_of_the_row_says() {
+    // Over the end of summer time by the clock's step back.
+    check_twice(
+        "02:55:00,02:56:00,02:05:00;,",
+        ["00:55:00", "00:56:00", "01:05:00"],
+        false,
+    );
+    check_twice(
+        "02:55:00,02:56:00,02:05:00;600,540",
+        ["00:55:00", "00:56:00", "01:05:00"],
+        false,
+    );
+    // Into the second of the two hours, and out of it.
+    check_twice(
+        "01:50:00,,02:05:00;4500,0",
+        ["23:50:00", "", "01:05:00"],
+        false,
+    );
+    check_twice(
+        "02:50:00,02:51:00,03:05:00;900,840",
+        ["01:50:00", "01:51:00", "02:05:00"],
+        false,
+    );
+    check_twice("01:58:00,,02:01:00;,0", ["23:58:00", "", "00:01:00"], false);
+    // A call that lasted over an hour.
+    check_twice(
+        "02:10:00,02:10:00,02:20:00;4200,4200",
+        ["00:10:00", "00:10:00", "01:20:00"],
+        false,
+    );
+    // Which of the two hours it was is nowhere told: the earlier one.
+    check_twice(
+        "02:10:00,02:11:00,02:20:00;600,540",
+        ["00:10:00", "00:11:00", "00:20:00"],
+        true,
+    );
+    check_twice("02:10:00,,02:10:00;,0", ["00:10:00", "", "00:10:00"], true);
+    check_twice(
+        "01:10:00,,01:20:00;600,0",
+        ["23:10:00", "", "23:20:00"],
+        false,
+    );
 }
 
 #[test]

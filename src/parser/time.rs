@@ -3,7 +3,7 @@
 use crate::clock::UnixMs;
 use crate::timestamp::{Precision, Timestamp};
 use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 /// Why a text is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Told {
     /// The local time fell into the hour that is repeated or left out when summer time ends or
     /// begins; the earlier reading was taken.
     pub doubtful: bool,
+    /// The later reading, where the clock showed the time twice.
+    pub later: Option<Timestamp>,
 }
 
 /// A time as its text shows it.
@@ -44,6 +46,7 @@ impl Shown {
             Shown::Instant(at) => Ok(Told {
                 at,
                 doubtful: false,
+                later: None,
             }),
             Shown::Clock {
                 civil,
@@ -374,17 +377,21 @@ fn in_zone(
         .ok_or(TimeProblem::NoZone)?
         .to_ambiguous_timestamp(civil);
     let doubtful = ambiguous.is_ambiguous();
+    let is_twice = matches!(ambiguous.offset(), AmbiguousOffset::Fold { .. });
+    let later = ambiguous.later().ok().filter(|_| is_twice);
     let instant = ambiguous.compatible().map_err(|_| TimeProblem::Shape)?;
     // In UTC it may be in a year before the first, which RFC 3339 cannot write.
     if instant.as_second() < YEAR_0_UNIX_SECS {
         return Err(TimeProblem::Shape);
     }
+    let shown = |instant: jiff::Timestamp| Timestamp {
+        unix: UnixMs(instant.as_millisecond()),
+        precision,
+    };
     Ok(Told {
-        at: Timestamp {
-            unix: UnixMs(instant.as_millisecond()),
-            precision,
-        },
+        at: shown(instant),
         doubtful,
+        later: later.map(shown),
     })
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Output, Stdio};
+use std::thread;
 use switchhook::receiver::{Certificate, Profile, Receiver, Settings, Verifier};
 
 /// A telephone number of every row of the bench.
@@ -460,6 +461,67 @@ fn rows_told_again_from_a_file_have_their_ids_and_the_ledger_balances() {
         (cdr.counts.rows, cdr.counts.derived, cdr.events),
         (300, 600, 900)
     );
+}
+
+#[test]
+fn an_endpoint_that_comes_or_goes_does_not_stop_the_others() {
+    let bench = Bench::new();
+    let slow = receiver(Profile::Vos3000, &["delay=6s"], 0);
+    let other = receiver(Profile::Vos3000, &[], 0);
+    bench.configure(&vos3000(&slow, "concurrency = 1\n"));
+    let agent = bench.ready();
+    let good = fs::read_to_string(bench.path("switchhook.toml")).unwrap();
+    bench.write_rows("cdr_1.csv", 0..1);
+    wait_until("an attempt to be under way", || {
+        billing(&bench.status())["under_way"] == 1
+    });
+    let attempts = |status: &Value| billing(status)["attempts"].as_u64();
+    for more in [
+        format!(
+            "\n[[endpoint]]\nname = \"crm\"\nevents = [\"cdr\"]\nsecret_file = \"secret\"\n{}\n",
+            vos3000(&other, "")
+        ),
+        String::new(),
+    ] {
+        fs::write(bench.path("switchhook.toml"), format!("{good}{more}")).unwrap();
+        bench.answer(&["reload"], 0);
+        let status = bench.status();
+        assert_eq!(
+            attempts(&status),
+            Some(0),
+            "it was not waited for: {status}"
+        );
+        assert_eq!(billing(&status)["under_way"], 1, "it goes on: {status}");
+    }
+    wait_until("it to be over", || attempts(&bench.status()) == Some(1));
+    assert_eq!(agent.stop(), 0);
+    let account = slow.account();
+    assert_eq!((account.distinct, account.duplicates), (1, 0));
+}
+
+#[test]
+fn a_reload_waits_for_an_endpoint_that_is_taking_over() {
+    let bench = Bench::new();
+    let slow = receiver(Profile::Vos3000, &["delay=3s"], 0);
+    bench.configure(&vos3000(&slow, "concurrency = 1\n"));
+    let agent = bench.ready();
+    bench.write_rows("cdr_1.csv", 0..1);
+    wait_until("an attempt to be under way", || {
+        billing(&bench.status())["under_way"] == 1
+    });
+    bench.edit("concurrency = 1", "concurrency = 2");
+    thread::scope(|scope| {
+        let taking_over = scope.spawn(|| bench.ask(&["endpoints", "adopt", "old", "billing"]));
+        wait_until("the endpoint to be down", || {
+            billing(&bench.status())["under_way"] == 0
+        });
+        bench.answer(&["reload"], 0);
+        assert_eq!(taking_over.join().unwrap().status.code(), Some(64));
+    });
+    bench.append_rows("cdr_1.csv", 1..2);
+    wait_until("what comes after", || slow.account().distinct == 2);
+    assert_eq!(agent.stop(), 0);
+    assert_eq!(slow.account().duplicates, 0, "two sent what is one's");
 }
 
 #[test]

@@ -372,7 +372,7 @@ impl Lane {
 
     /// Whether so many lines have their first event put off that no more may.
     fn is_lined_up(&self) -> bool {
-        let lines_max = self.endpoint.memory.bytes / LINES_SHARE / LINE_BYTES;
+        let lines_max = self.memory.share_bytes() / LINES_SHARE / LINE_BYTES;
         self.has_lines_put_off() && self.later.count >= lines_max as u64
     }
 

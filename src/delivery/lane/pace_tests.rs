@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::delivery::blanket::REFUSES_AFTER;
 use crate::delivery::concurrency::Concurrency;
 use crate::delivery::event_queue::memory::MemoryQueue;
+use crate::delivery::order::Order;
 use crate::delivery::profile::Profile;
 use crate::delivery::profile::samples::queued;
 use crate::delivery::rate::RateLimit;
@@ -96,6 +97,27 @@ fn with_fallbacks(count: usize) -> Endpoint {
 }
 
 #[test]
+fn what_a_fallback_did_not_take_is_sent_again_though_the_first_is_to_be_probed() {
+    for (order, seed) in [Order::None, Order::Strict].iter().zip(1..) {
+        let queue = MemoryQueue::with(events(400));
+        let mut endpoint = with_fallbacks(1);
+        endpoint.order = order.clone();
+        let mut asked = 0_u32;
+        let mut scene = Scene::new(endpoint, &queue, seed, |_, _| Outcome::Delivered);
+        scene.concurrency = 1;
+        scene.by_address = Some(Box::new(move |address, _| {
+            asked += 1;
+            match address == 0 || asked.is_multiple_of(7) {
+                true => busy(),
+                false => Outcome::Delivered,
+            }
+        }));
+        scene.drain(Duration::from_secs(120));
+        assert!(queue.contents().dead.is_empty());
+    }
+}
+
+#[test]
 fn a_fallback_gets_everything_while_the_first_is_failing_and_the_first_after() {
     let queue = MemoryQueue::with(Vec::new());
     let log = RefCell::new(Vec::new());
@@ -124,10 +146,11 @@ fn a_fallback_gets_everything_while_the_first_is_failing_and_the_first_after() {
         .collect();
     assert_eq!(
         (switched, scene.notices.len()),
-        (vec![1, 0], 2),
+        (vec![1, 0], 3),
         "{:?}",
         scene.notices
     );
+    assert!(matches!(scene.notices[1], Notice::StillSo(_)));
     assert_eq!(scene.counts().switches, 2);
     drop(scene);
     let log = log.into_inner();

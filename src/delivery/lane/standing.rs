@@ -1,5 +1,6 @@
 //! How much of the endpoint is used: attempts under way, and which of its addresses.
 
+use super::super::alert::ALERT_EVERY;
 use super::super::breaker::{Gate, Recovered};
 use super::super::concurrency::Concurrency;
 use super::super::notice::Notice;
@@ -21,6 +22,8 @@ pub(super) struct Standing {
     /// The one that was said to be.
     said: usize,
     said_at: Option<Moment>,
+    /// When that is to be said once more, should it last: it may not have become an alert.
+    again_at: Option<Moment>,
 }
 
 impl Lane {
@@ -79,18 +82,27 @@ impl Lane {
             self.counts.switches += 1;
         }
         let lately = |at: Moment| now.since(at) < SWITCH_NOTICE_EVERY;
-        if address == self.standing.said || self.standing.said_at.is_some_and(lately) {
+        let is_new = address != self.standing.said;
+        let is_again = !is_new && self.standing.again_at.is_some_and(|at| at <= now);
+        if !is_again && (!is_new || self.standing.said_at.is_some_and(lately)) {
             return;
         }
-        (self.standing.said, self.standing.said_at) = (address, Some(now));
+        if is_new {
+            (self.standing.said, self.standing.said_at) = (address, Some(now));
+        }
+        self.standing.again_at = (is_new && address > 0).then(|| now + ALERT_EVERY);
         let fallbacks = &self.endpoint.fallback_urls;
         let fallback = address
             .checked_sub(1)
             .and_then(|place| fallbacks.get(place));
-        self.notices.push(Notice::Switched {
+        let notice = Notice::Switched {
             to: address,
             host: fallback.unwrap_or(&self.endpoint.url).host().to_string(),
             error: self.counts.last_error.clone().unwrap_or_default(),
+        };
+        self.notices.push(match is_again {
+            true => Notice::StillSo(Box::new(notice)),
+            false => notice,
         });
     }
 }

@@ -243,7 +243,7 @@ fn an_outage_of_hours_spends_no_attempts_and_leaves_no_dead_letters() {
         .count();
     assert_eq!(
         (failing, recovered, scene.notices.len()),
-        (1, 1, 2),
+        (1, 1, 3),
         "{:?}",
         scene.notices
     );
@@ -491,6 +491,71 @@ fn an_endpoint_that_says_gone_twice_is_left_alone_until_it_is_resumed() {
     scene.lane.resume(now);
     scene.drain(Duration::from_secs(120));
     assert!(queue.contents().dead.is_empty());
+}
+
+#[test]
+fn that_an_endpoint_is_gone_is_told_as_a_failure_and_so_is_its_end() {
+    let queue = MemoryQueue::with(events(3));
+    let is_gone = std::cell::Cell::new(true);
+    let script = |_, _| match is_gone.get() {
+        true => Outcome::Gone(Failure {
+            reason: "status 410".into(),
+            ..Failure::default()
+        }),
+        false => Outcome::Delivered,
+    };
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, script);
+    scene.concurrency = 1;
+    scene.run(hours(1));
+    assert_eq!(scene.sent.len(), 2, "three in a row there were not");
+    let told = |scene: &Scene<'_>, of: fn(&Notice) -> bool| {
+        scene.notices.iter().filter(|it| of(it)).count()
+    };
+    assert_eq!(told(&scene, |it| matches!(it, Notice::Failing { .. })), 1);
+    is_gone.set(false);
+    let now = scene.now();
+    scene.lane.resume(now);
+    scene.drain(Duration::from_secs(120));
+    assert_eq!(told(&scene, |it| matches!(it, Notice::Recovered { .. })), 1);
+}
+
+#[test]
+fn what_cannot_be_sent_is_given_up_at_once_and_says_nothing_about_the_endpoint() {
+    let queue = MemoryQueue::with(events(20));
+    let works_at = at_secs(30);
+    let script = |sequence, now| match sequence {
+        1 | 7 => Outcome::Refused(Failure {
+            class: "request",
+            ..Failure::default()
+        }),
+        _ if now < works_at => busy(),
+        _ => Outcome::Delivered,
+    };
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, script);
+    scene.concurrency = 1;
+    scene.run(Duration::from_secs(29));
+    assert!(scene.counts().failing_for > Some(Duration::from_secs(20)));
+    scene.drain(Duration::from_secs(20));
+    let contents = queue.contents();
+    assert_eq!((contents.dead.len(), contents.delivered.len()), (2, 18));
+    let tries = |sequence| scene.sent.iter().filter(|it| **it == sequence).count();
+    assert_eq!((tries(1), tries(7)), (1, 1));
+}
+
+#[test]
+fn a_failure_that_lasts_is_told_twice_and_no_more() {
+    let queue = MemoryQueue::with(events(3));
+    let mut scene = Scene::new(endpoint(Profile::Standard), &queue, 1, |_, _| busy());
+    scene.run(ALERT_EVERY);
+    let again = |scene: &Scene<'_>| {
+        let notices = scene.notices.iter();
+        notices
+            .filter(|it| matches!(it, Notice::StillSo(_)))
+            .count()
+    };
+    assert_eq!(again(&scene), 0);
+    scene.run(hours(3));
+    assert_eq!(again(&scene), 1);
 }
 
 #[test]

@@ -20,8 +20,8 @@ const KEPT_BYTES: usize = 4 << 10;
 pub(super) struct Head(Arc<Mutex<Vec<u8>>>);
 
 impl Head {
-    /// Puts the lines of the next request in the place of those before. Names are written in lower
-    /// case, as the client would.
+    /// Puts the lines of the next request in the place of those before. Names are written as they are
+    /// given: there are receivers that look for `X-VOS3000-Signature` letter by letter.
     ///
     /// # Errors
     ///
@@ -42,10 +42,7 @@ impl Head {
                     elapsed: Duration::ZERO,
                 }));
             }
-            let begun = lines.len();
             lines.extend_from_slice(name.as_bytes());
-            let name = lines.get_mut(begun..).unwrap_or_default();
-            name.make_ascii_lowercase();
             lines.extend_from_slice(b": ");
             lines.extend_from_slice(value.as_bytes());
             lines.extend_from_slice(b"\r\n");
@@ -97,10 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_those_of_one_request_and_names_in_lower_case() {
+    fn lines_are_those_of_one_request_and_names_as_they_are_written() {
         check(
             &[("Content-Type", "a/b"), ("X-Two", "t\t~")],
-            Some("content-type: a/b\r\nx-two: t\t~\r\n"),
+            Some("Content-Type: a/b\r\nX-Two: t\t~\r\n"),
         );
         check(&[], Some(""));
     }

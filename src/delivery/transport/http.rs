@@ -161,7 +161,7 @@ impl HttpTransport {
             None => self.home.clone(),
             Some(url) => url
                 .parse::<Uri>()
-                .map_err(|error| ureq::Error::Http(error.into()))?,
+                .map_err(|error| cannot_be_sent(url, &error))?,
         };
         *outgoing.method_mut() = match request.method {
             packing::Method::Post => Method::POST,
@@ -266,6 +266,16 @@ impl Transport for HttpTransport {
         };
         all.into_iter().for_each(Agent::shutdown);
     }
+}
+
+/// Of a `GET` the event is in the address, and there is an end to the length of one.
+fn cannot_be_sent(url: &str, error: &dyn std::fmt::Display) -> ureq::Error {
+    let length = url.len();
+    carried(Trouble {
+        class: TroubleClass::Request,
+        text: format!("an address of {length} bytes cannot be sent: {error}"),
+        elapsed: Duration::ZERO,
+    })
 }
 
 fn kept(headers: &HeaderMap, name: &str) -> Option<String> {

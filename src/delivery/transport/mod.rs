@@ -110,6 +110,8 @@ pub struct Trouble {
 /// What failed. The label is stable: it is counted and logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TroubleClass {
+    /// The event makes no request that can be sent, whoever it goes to: nothing was.
+    Request,
     /// The host's name could not be resolved.
     Dns,
     /// The name leads only to addresses an endpoint may not have.
@@ -151,6 +153,7 @@ impl TroubleClass {
     /// The part of the way that failed, in one word.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Request => "request",
             Self::Dns => "dns",
             Self::Forbidden => "address",
             Self::Connect | Self::Closed => "tcp",
@@ -165,6 +168,7 @@ impl TroubleClass {
 impl fmt::Display for TroubleClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Request => "request",
             Self::Dns => "dns",
             Self::Forbidden => "forbidden address",
             Self::Connect => "connect",

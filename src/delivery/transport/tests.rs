@@ -146,7 +146,7 @@ fn head_and_body_leave_in_one_write_and_nothing_is_added() {
         );
         let expected = format!(
             "POST /hook HTTP/1.1\r\ncontent-length: {}\r\nhost: 127.0.0.1:{}\r\n\
-             content-type: application/json\r\nx-two: 2\r\n\r\n{}",
+             Content-Type: application/json\r\nX-Two: 2\r\n\r\n{}",
             BODY.len(),
             listener.port,
             String::from_utf8_lossy(BODY)
@@ -202,7 +202,7 @@ fn headers_longer_than_the_buffer_arrive_whole_and_what_cannot_be_one_is_not_sen
             assert_eq!(status(send(&value, body.as_bytes())).status, 200);
             let expected = format!(
                 "POST /hook HTTP/1.1\r\ncontent-length: {}\r\nhost: 127.0.0.1:{}\r\n\
-                 x-long: {value}\r\nx-two: 2\r\n\r\n{body}",
+                 X-Long: {value}\r\nX-Two: 2\r\n\r\n{body}",
                 body.len(),
                 listener.port
             );
@@ -213,7 +213,7 @@ fn headers_longer_than_the_buffer_arrive_whole_and_what_cannot_be_one_is_not_sen
     assert_eq!(refused.text, "a header cannot be sent");
     assert_eq!(status(send("a", b"{}")).status, 200);
     assert!(
-        told.recv().unwrap().contains("x-long: a\r\n"),
+        told.recv().unwrap().contains("X-Long: a\r\n"),
         "nothing else was sent"
     );
 }

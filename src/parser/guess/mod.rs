@@ -56,33 +56,51 @@ pub struct Tally {
 }
 
 /// In which forms calls are told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallForms {
-    /// In lines of their own for beginning and end, which are joined.
-    pub in_lines: bool,
-    /// In rows that tell all of a call.
-    pub whole: bool,
+    /// In lines of their own for beginnings and ends, which are joined.
+    begun: bool,
+    ended: bool,
+    /// The layout of rows that tell all of a call, and whether they name the lines they stand for.
+    whole: Option<(Box<str>, bool)>,
 }
 
 impl CallForms {
     /// Takes in a record.
     pub fn add(&mut self, record: &Record<'_>) {
         let layout = record.layout();
-        match layout.column_of(Meaning::Method) {
+        match record.text_of(Meaning::Method) {
             // A call that was refused is told in one line, beside dialogs that are told whole.
-            Some(_) => {
+            Some(method) => {
                 let code = record.whole_of(Meaning::EndReason);
-                self.in_lines |= code.is_some_and(|code| (200..300).contains(&code));
+                let is_good = code.is_some_and(|code| (200..300).contains(&code));
+                self.begun |= is_good && method == "INVITE";
+                self.ended |= is_good && method == "BYE";
             }
-            None => self.whole |= &*layout.event == CALL,
+            None if &*layout.event == CALL => {
+                let is_named = record.text_of(Meaning::FromTag).is_some();
+                self.whole = Some((layout.name.as_str().into(), is_named));
+            }
+            None => {}
         }
     }
 
+    /// The layout of the whole ones, where calls are told in both forms. One that names its tags takes
+    /// the place of the line that began the call, but not of a call that lines have begun and ended.
+    pub fn twice(&self) -> Option<&str> {
+        let (layout, is_named) = self.whole.as_ref()?;
+        let is_twice = match is_named {
+            true => self.begun && self.ended,
+            false => self.begun || self.ended,
+        };
+        is_twice.then_some(layout)
+    }
+
     /// What is to be said where calls are told in both forms.
-    pub fn warning(self) -> Option<&'static str> {
-        (self.in_lines && self.whole).then_some(
-            "calls are told twice here: in lines for their beginning and end, and as whole dialogs; write columns = \"cdr\" to have the whole ones alone",
-        )
+    pub fn warning(&self) -> Option<String> {
+        self.twice().map(|layout| {
+            format!("calls are told twice here: in lines for their beginning and end, and as whole dialogs; write columns = {layout:?} to have the whole ones alone")
+        })
     }
 }
 

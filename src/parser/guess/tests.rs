@@ -304,18 +304,28 @@ fn rows_are_like_no_layout_whose_ids_they_do_not_have() {
 }
 
 #[test]
-fn refused_calls_beside_whole_ones_are_not_told_twice() {
+fn calls_are_said_to_be_told_twice_only_where_they_are() {
     let refused = "x: ACC: call missed: timestamp=1775802495;method=INVITE;from_tag=a;to_tag=;call_id=1;code=408;reason=x\n";
     let whole = "x: ACC: call ended: created=1775802490;call_start_time=1775802495;duration=5;method=INVITE;from_tag=a;to_tag=b;call_id=2;code=200;reason=OK\n";
     let answered = "x: ACC: transaction answered: timestamp=1775802495;method=INVITE;from_tag=a;to_tag=b;call_id=2;code=200;reason=OK\n";
+    let ended = answered.replace("INVITE", "BYE");
+    let kamailio = "x: log_write_cdr(): start_time=1775802498.224; end_time=1775802645.900; duration=147.676; call_id=2\n";
     for (text, twice) in [
-        ([refused, whole].concat(), false),
-        ([refused, answered].concat(), false),
-        ([whole, answered].concat(), true),
+        ([refused, whole].concat(), None),
+        ([refused, answered].concat(), None),
+        // The whole one has the tags of the line and takes its place.
+        ([answered, whole].concat(), None),
+        ([answered, &ended, whole].concat(), Some("ended")),
+        ([answered, kamailio].concat(), Some("cdr")),
     ] {
         let fits = by_presets(sample(text.as_bytes(), "x"), &TimeZone::UTC);
         let best = fits.first().filter(|fit| fit.fits()).unwrap();
-        assert_eq!(best.tally.calls.warning().is_some(), twice, "{text}");
+        assert_eq!(best.tally.calls.twice(), twice, "{text}");
+        // What is to be written must be a layout's name.
+        if let Some(layout) = twice {
+            let format = best.settings.format.clone();
+            assert!(format.with_layout(layout).is_ok(), "{text}");
+        }
     }
 }
 
