@@ -213,6 +213,16 @@ pub enum Came {
     },
 }
 
+impl Came {
+    /// The path before, if it had another one.
+    pub fn from(&self) -> Option<&Arc<Path>> {
+        match self {
+            Self::Renamed { from } | Self::Back { from } => Some(from),
+            Self::Stayed => None,
+        }
+    }
+}
+
 /// What has to be done before a file may be read; the later one includes the earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
@@ -473,7 +483,9 @@ impl Known {
             Some(grown) => self.growth.seen(grown, now),
             None => self.growth.begin_anew(now),
         }
-        self.raise(if has_grown && has_stayed {
+        // A generation of which nothing was read may be a copy that was made under its inode and name.
+        let may_be_another = self.is_rotated && self.position.offset == 0;
+        self.raise(if has_grown && has_stayed && !may_be_another {
             Standing::Grown
         } else {
             Standing::Doubtful
@@ -648,12 +660,8 @@ impl Known {
     /// Whether it was found under another name that says that it is packed, or no more: then it is
     /// another file under a used inode, whatever it holds.
     pub fn is_of_another_kind(&self) -> bool {
-        match &self.came {
-            Came::Renamed { from } | Came::Back { from } => {
-                rotated::is_packed(from) != self.packed_bytes.is_some()
-            }
-            Came::Stayed => false,
-        }
+        let from = self.came.from();
+        from.is_some_and(|from| rotated::is_packed(from) != self.packed_bytes.is_some())
     }
 
     /// Forgets what copies of it would be known by beside its position.

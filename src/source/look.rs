@@ -517,24 +517,27 @@ impl Source {
         Ok(())
     }
 
-    /// How far the files that no name leads to any more were read, by the name and the head they had;
-    /// of those with the same the one read furthest. Only when there is a doubtful file, which may have
-    /// taken such a name.
+    /// How far the files were read, by the names and the head they had; of those with the same the one
+    /// read furthest. Only when there is a doubtful file, which may have taken such a name.
     fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Further> {
         let mut replaced = HashMap::new();
         if doubtful.is_empty() {
             return replaced;
         }
         for known in self.files.values() {
-            if known.presence != Presence::Listed && known.position.first_row.is_some() {
+            if known.position.first_row.is_some() {
                 let own = Further {
                     of: known.position.key,
                     mark: Mark::of(&known.position),
+                    is_named: known.presence == Presence::Listed,
                     has_more: known.may_have_rows(),
                 };
-                let furthest = replaced.entry(Replaced::of(known)).or_insert(own);
-                if (furthest.mark.offset, furthest.has_more) < (own.mark.offset, own.has_more) {
-                    *furthest = own;
+                for name in known.came.from().into_iter().chain([&known.path]) {
+                    let name = Replaced::at(name, &known.position);
+                    let furthest = replaced.entry(name).or_insert(own);
+                    if furthest.rank() < own.rank() {
+                        *furthest = own;
+                    }
                 }
             }
         }
@@ -554,16 +557,23 @@ impl Source {
     }
 
     /// A file that is replaced by longer copies of itself comes to have an inode again that an
-    /// earlier copy had. What is remembered of that holds; but a later one was read further, or is
+    /// earlier copy had, and so does a generation that is made by copying. What is remembered of that holds; but a later one was read further, or is
     /// about to be, and this one is compared with it.
     fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Further>) {
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
-        let further = replaced.get(&Replaced::of(known)).filter(|other| {
-            let (there, own) = (other.mark.offset, known.position.offset);
-            other.of != key && (there > own || (other.has_more && there == own))
-        });
+        let was_at = known.came.from().filter(|_| known.is_rotated);
+        let (own, names) = (
+            known.position.offset,
+            was_at.into_iter().chain([&known.path]),
+        );
+        let further = names
+            .filter_map(|name| replaced.get(&Replaced::at(name, &known.position)))
+            .find(|other| {
+                let there = other.mark.offset;
+                other.of != key && (there > own || (other.has_more && there == own))
+            });
         let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
         let Some(further) = further.filter(|_| is_plain && known.standing == Standing::Sure) else {
             return;
@@ -855,13 +865,23 @@ impl Source {
     }
 }
 
-/// How far a file was read that no name leads to any more.
+/// How far a file was read.
 #[derive(Debug, Clone, Copy)]
 struct Further {
     of: FileKey,
     mark: Mark,
+    /// A name leads to it.
+    is_named: bool,
     /// There may be rows beyond the mark.
     has_more: bool,
+}
+
+impl Further {
+    /// What makes another one matter more: also a name that it has lost, for the file that is compared
+    /// with it has it.
+    fn rank(&self) -> (u64, bool, bool) {
+        (self.mark.offset, !self.is_named, self.has_more)
+    }
 }
 
 /// By what a file is known that another has replaced: its name and its head.

@@ -297,6 +297,8 @@ impl History {
         let to = self.generation(&path);
         fs::copy(&path, &to).unwrap();
         let copy = File::options().append(true).open(&to).unwrap();
+        // Of the same size and time as a file whose inode it has, it could not be told from that.
+        self.writes += 1;
         set_modified(&copy, self.writes);
         if is_packed {
             pack(&to);

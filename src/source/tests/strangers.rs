@@ -439,3 +439,41 @@ fn a_file_that_is_an_earlier_copy_by_its_inode_waits_for_the_one_it_replaces() {
     lines.extend(scene.follow());
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
+
+#[test]
+fn a_copy_under_the_inode_and_name_of_an_empty_generation_is_compared() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3));
+    scene.append("cdr.txt.1", "");
+    assert_eq!(scene.follow().len(), 3);
+    scene.copytruncate("cdr.txt", "cdr.txt.1", "");
+    assert_eq!(scene.follow(), [""; 0]);
+    scene.wait(20);
+    assert_eq!(scene.follow(), [""; 0]);
+}
+
+#[test]
+fn a_copy_under_the_inode_of_an_earlier_version_goes_on_where_the_last_one_was_read_to() {
+    for restarted in [false, true] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..3));
+        scene.follow();
+        // The first version is replaced, and its inode is free.
+        scene.rename("cdr.txt", "elsewhere");
+        scene.append("cdr.txt", rows(0..3));
+        scene.follow();
+        scene.wait(61);
+        scene.follow();
+        scene.append("cdr.txt", rows(3..6));
+        assert_eq!(scene.follow().len(), 3, "restarted: {restarted}");
+        if restarted {
+            scene.restart();
+        }
+        scene.copytruncate("cdr.txt", "elsewhere", "");
+        scene.rename("elsewhere", "cdr.txt.1");
+        let mut lines = scene.follow();
+        scene.wait(20);
+        lines.extend(scene.follow());
+        assert_eq!(lines, [""; 0], "restarted: {restarted}");
+    }
+}
