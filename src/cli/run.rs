@@ -4,6 +4,7 @@ use super::{Exit, chain, screen};
 use crate::agent::{Agent, AgentError, Signals};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::delivery::concurrency::Concurrency;
 use crate::logging::{self, Destination, LoggingHandle};
 use crate::queue::QueueError;
 use std::panic::{self, AssertUnwindSafe};
@@ -47,6 +48,17 @@ pub fn run(path: &Path) -> Exit {
             log::warn!(
                 "endpoint without a secret, receivers cannot verify endpoint={}",
                 endpoint.endpoint.name
+            );
+        }
+        let (wanted, has) = (
+            endpoint.endpoint.concurrency,
+            endpoint.endpoint.memory.senders,
+        );
+        if matches!(wanted, Concurrency::Fixed(wanted) if wanted.get() > has) {
+            log::warn!(
+                "fewer attempts at once than the endpoint wants, memory_max has no room endpoint={} wanted={} has={has}",
+                endpoint.endpoint.name,
+                wanted.most()
             );
         }
     }

@@ -69,7 +69,7 @@ pub struct LimitsTable {
     /// How long a deleted but unread file is kept open, and how much room all of them may take,
     /// each with its unit (default: `["1h", "256MiB"]`).
     pub deleted_files_keep: Key<Vec<String>>,
-    /// Memory for rows and events under way, with its unit (default: `"64MiB"`).
+    /// Memory for rows, events and attempts under way, with its unit (default: `"64MiB"`).
     pub memory_max: Key<String>,
 }
 
@@ -366,7 +366,8 @@ pub struct EndpointTable {
     pub probe_max: Key<String>,
     /// The longest wait a receiver may ask for, with its unit.
     pub retry_after_max: Key<String>,
-    /// Attempts under way at once: `auto`, which is learned, or 1 to 64 (default: `auto`).
+    /// Attempts under way at once: `auto`, which is learned, or 1 to 64 (default: `auto`); fewer where
+    /// `memory_max` has no room for those of all endpoints.
     pub concurrency: Key<toml::Value>,
     /// Requests per second, or a text like `"30/m"` (default: no limit).
     pub rate_max: Key<toml::Value>,

@@ -459,18 +459,23 @@ fn divide(
     path: &Path,
     problems: &mut Problems,
 ) {
-    let count = endpoints.iter().filter(|endpoint| endpoint.enabled).count();
+    let enabled = || endpoints.iter().filter(|endpoint| endpoint.enabled);
+    let wanted: Vec<usize> = enabled()
+        .map(|endpoint| endpoint.endpoint.concurrency.most())
+        .collect();
+    let count = wanted.len();
     let total = usize::try_from(memory_max).unwrap_or(usize::MAX);
     let left = total.saturating_sub(ingest::MEMORY_BYTES);
-    let Some(share) = Share::of(left, count) else {
+    let Some(shares) = Share::divide(left, &wanted) else {
         let least = (ingest::MEMORY_BYTES + Share::least(count)).div_ceil(1 << 20);
         let what = format!("is too little for {count} endpoints; write at least \"{least}MiB\"");
         let path = limits.map_or(path, |loaded| &loaded.path);
         problems.add(path, None, "limits: memory_max", what);
         return;
     };
-    for endpoint in endpoints {
-        endpoint.endpoint.memory = share.clone();
+    let enabled = endpoints.iter_mut().filter(|endpoint| endpoint.enabled);
+    for (endpoint, share) in enabled.zip(shares) {
+        endpoint.endpoint.memory = share;
     }
 }
 

@@ -67,6 +67,16 @@ pub enum Concurrency {
     Fixed(NonZeroUsize),
 }
 
+impl Concurrency {
+    /// Most attempts under way at once that it comes to.
+    pub fn most(self) -> usize {
+        match self {
+            Concurrency::Learned => CONCURRENCY_MAX,
+            Concurrency::Fixed(limit) => limit.get(),
+        }
+    }
+}
+
 /// What an attempt tells about the receiver's load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
@@ -98,6 +108,8 @@ impl Sign {
 pub struct Limit {
     is_learned: bool,
     limit: usize,
+    /// No more, whatever suits the receiver: 1 to [`CONCURRENCY_MAX`].
+    max: usize,
     phase: Phase,
     base: Option<Duration>,
     /// Number of the round; attempts carry that of their beginning.
@@ -132,6 +144,7 @@ impl Limit {
         Limit {
             is_learned,
             limit,
+            max: CONCURRENCY_MAX,
             phase: Phase::Doubling,
             base: None,
             round: 0,
@@ -142,9 +155,18 @@ impl Limit {
         }
     }
 
+    /// The same limit, never above `max` from now on.
+    pub fn at_most(mut self, max: usize) -> Limit {
+        self.max = max.clamp(1, CONCURRENCY_MAX);
+        if self.is_learned {
+            self.limit = self.limit.min(self.max);
+        }
+        self
+    }
+
     /// How many attempts may be under way now: 1 to [`CONCURRENCY_MAX`].
     pub fn now(&self) -> usize {
-        self.limit
+        self.limit.min(self.max)
     }
 
     /// An attempt begins, and with it `under_way` are; returns the round to hand in with what it
@@ -187,7 +209,7 @@ impl Limit {
             let round = self.round.wrapping_add(1);
             *self = Limit {
                 round,
-                ..Limit::new(Concurrency::Learned)
+                ..Limit::new(Concurrency::Learned).at_most(self.max)
             };
         }
     }
@@ -265,7 +287,7 @@ impl Limit {
     }
 
     fn begin_round(&mut self, limit: usize) {
-        self.limit = limit.clamp(1, CONCURRENCY_MAX);
+        self.limit = limit.clamp(1, self.max);
         self.round = self.round.wrapping_add(1);
         self.times.clear();
         self.too_much = 0;

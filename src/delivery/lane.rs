@@ -204,7 +204,7 @@ impl Lane {
         Lane {
             rng: fastrand::Rng::with_seed(seed),
             breaker: Addresses::new(1 + endpoint.fallback_urls.len(), endpoint.probe_max),
-            limit: Limit::new(endpoint.concurrency),
+            limit: Limit::new(endpoint.concurrency).at_most(endpoint.memory.senders),
             rate: Rate::new(endpoint.rate_max),
             expiry: Expiry::default(),
             standing: Standing::default(),
@@ -483,8 +483,10 @@ impl Lane {
         self.breaker.resume(now);
     }
 
-    /// Holds no more than `share` of events, as soon as what is beyond it is settled.
+    /// Holds no more than `share` of events and attempts, as soon as what is beyond it is settled.
     pub fn reshare(&mut self, share: Share) {
+        let limit = std::mem::replace(&mut self.limit, Limit::new(self.endpoint.concurrency));
+        self.limit = limit.at_most(share.senders);
         self.memory.reshare(share);
     }
 

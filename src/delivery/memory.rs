@@ -5,9 +5,13 @@
 //! itself and for the body or the stored copy made of it. An endpoint whose share is used up
 //! takes nothing new out of the queue until something it holds is settled.
 //!
+//! Attempts under way take of the budget too: each has a thread and a connection. So an endpoint's
+//! share says how many of them it may have, of those that the budget has room for.
+//!
 //! One event always fits: one that is bigger than a whole share may be held alone, by one
 //! endpoint at a time, in [`LARGE_BYTES`] set apart for that.
 
+use super::concurrency::CONCURRENCY_MAX;
 use crate::event::Event;
 use crate::queue::EVENT_BYTES_MAX;
 use std::collections::VecDeque;
@@ -25,21 +29,28 @@ pub const LARGE_BYTES: usize = 2 * EVENT_BYTES_MAX + EVENT_OVERHEAD_BYTES;
 /// characters need no escaping.
 pub const SHARE_BYTES_MIN: usize = 256 << 10;
 
+/// What an attempt under way takes beside its event, in bytes: what its thread touches of its stack,
+/// its connection's buffers, the request and the answer. Measured with 3,855 of them, x86_64,
+/// 2026-11: 51 KB each; rounded up.
+pub const SENDER_BYTES: usize = 56 << 10;
+
 /// A share when nobody has divided anything.
 const SHARE_BYTES_DEFAULT: usize = 16 << 20;
 
 /// An endpoint's part of the agent's budget.
 #[derive(Debug, Clone)]
 pub struct Share {
-    /// In bytes.
+    /// For events, in bytes.
     pub bytes: usize,
+    /// Most attempts under way at once: at least one.
+    pub senders: usize,
     /// Whether somebody holds an event bigger than a share. The same for all endpoints.
     is_large_out: Arc<AtomicBool>,
 }
 
 impl PartialEq for Share {
     fn eq(&self, other: &Share) -> bool {
-        self.bytes == other.bytes
+        (self.bytes, self.senders) == (other.bytes, other.senders)
     }
 }
 
@@ -49,25 +60,61 @@ impl Default for Share {
     fn default() -> Share {
         Share {
             bytes: SHARE_BYTES_DEFAULT,
+            senders: CONCURRENCY_MAX,
             is_large_out: Arc::default(),
         }
     }
 }
 
 impl Share {
-    /// Equal shares of `bytes` for `count` endpoints; `None` when that is too little.
-    pub fn of(bytes: usize, count: usize) -> Option<Share> {
-        let each = bytes.checked_sub(LARGE_BYTES)? / count.max(1);
-        (each >= SHARE_BYTES_MIN).then(|| Share {
-            bytes: each,
-            is_large_out: Arc::default(),
-        })
+    /// Shares of `bytes` for endpoints that want so many attempts under way at most; `None` when that
+    /// is too little.
+    ///
+    /// Attempts get no more than half of what the smallest shares leave, and where that is not enough
+    /// for all, those endpoints fewer that want most. The rest is divided equally.
+    pub fn divide(bytes: usize, wanted: &[usize]) -> Option<Vec<Share>> {
+        let count = wanted.len().max(1);
+        let to_spare = bytes.checked_sub(Share::least(count))?;
+        let most = most_each(wanted, count + to_spare / 2 / SENDER_BYTES);
+        let senders: Vec<usize> = wanted.iter().map(|wanted| *wanted.min(&most)).collect();
+        let for_events = bytes - LARGE_BYTES - senders.iter().sum::<usize>() * SENDER_BYTES;
+        let is_large_out = Arc::default();
+        let share = |senders| Share {
+            bytes: for_events / count,
+            senders,
+            is_large_out: Arc::clone(&is_large_out),
+        };
+        Some(senders.into_iter().map(share).collect())
+    }
+
+    /// The smallest there is, for an endpoint alone.
+    #[cfg(test)]
+    pub(super) fn smallest() -> Share {
+        Share {
+            bytes: SHARE_BYTES_MIN,
+            ..Share::default()
+        }
     }
 
     /// The least that can be divided among `count` endpoints, in bytes.
     pub fn least(count: usize) -> usize {
-        LARGE_BYTES + count.max(1) * SHARE_BYTES_MIN
+        LARGE_BYTES + count.max(1) * (SHARE_BYTES_MIN + SENDER_BYTES)
     }
+}
+
+/// Most that each may have of what is `wanted`, at least one, for all together to have no more than
+/// `total`.
+fn most_each(wanted: &[usize], total: usize) -> usize {
+    let of = |most: usize| {
+        wanted
+            .iter()
+            .map(|wanted| *wanted.min(&most))
+            .sum::<usize>()
+    };
+    (1..=CONCURRENCY_MAX)
+        .take_while(|&most| most == 1 || of(most) <= total)
+        .last()
+        .unwrap_or(1)
 }
 
 /// What an endpoint holds of its share.
@@ -208,6 +255,7 @@ mod tests {
     fn a_share_is_never_exceeded_but_for_one_event_at_a_time() {
         let share = Share {
             bytes: 10_000,
+            senders: 1,
             is_large_out: Arc::default(),
         };
         let (mut one, mut other) = (Memory::new(share.clone()), Memory::new(share));
@@ -230,6 +278,7 @@ mod tests {
     fn another_share_holds_for_what_comes_and_leaves_what_is_held() {
         let of = |bytes| Share {
             bytes,
+            senders: 1,
             is_large_out: Arc::default(),
         };
         let (small, large) = (event(1_000), event(6_000));
@@ -266,11 +315,49 @@ mod tests {
 
     #[test]
     fn what_is_too_little_to_divide_is_said() {
-        assert!(Share::of(Share::least(64), 64).is_some());
-        assert!(Share::of(Share::least(64) - 1, 64).is_none());
-        assert_eq!(
-            Share::of(LARGE_BYTES + (12 << 20), 3).unwrap().bytes,
-            4 << 20
-        );
+        assert!(Share::divide(Share::least(64), &[64; 64]).is_some());
+        assert!(Share::divide(Share::least(64) - 1, &[64; 64]).is_none());
+    }
+
+    #[test]
+    fn events_and_attempts_together_are_within_what_is_divided() {
+        for (mib, wanted) in [
+            (54, vec![64; 1]),
+            (54, vec![64; 3]),
+            (54, vec![64; 64]),
+            (54, vec![1, 16, 64, 64]),
+            (30, [vec![64; 20], vec![2; 20]].concat()),
+            (500, vec![64; 64]),
+        ] {
+            let bytes = mib << 20;
+            let shares = Share::divide(bytes, &wanted).unwrap();
+            let taken: usize = shares
+                .iter()
+                .map(|share| share.bytes + share.senders * SENDER_BYTES)
+                .sum();
+            assert!(taken + LARGE_BYTES <= bytes, "{mib} MiB for {wanted:?}");
+            let of_all = shares.iter().zip(&wanted);
+            assert!(
+                of_all
+                    .clone()
+                    .all(|(share, wanted)| share.senders <= *wanted)
+            );
+            assert!(shares.iter().all(|share| share.bytes >= SHARE_BYTES_MIN));
+            assert!(shares.iter().all(|share| share.senders >= 1));
+        }
+    }
+
+    #[test]
+    fn a_few_endpoints_have_all_the_attempts_they_want_and_many_have_fewer() {
+        let senders = |mib: usize, wanted: &[usize]| -> Vec<usize> {
+            let shares = Share::divide(mib << 20, wanted).unwrap();
+            shares.iter().map(|share| share.senders).collect()
+        };
+        assert_eq!(senders(54, &[64; 7]), [64; 7]);
+        assert_eq!(senders(54, &[64; 64]), [5; 64]);
+        // Who wants little has it.
+        let mixed = [vec![1; 32], vec![64; 32]].concat();
+        assert_eq!(senders(54, &mixed), [vec![1; 32], vec![9; 32]].concat());
+        assert_eq!(senders(310, &[64; 64]), [37; 64]);
     }
 }

@@ -372,7 +372,7 @@ mod tests {
         let body = format!("\"{}\"", "x".repeat(100_000));
         let queue = MemoryQueue::with((1..=100).map(|n| queued(n, "cdr", &body)).collect());
         let mut window = Window::new(Arc::new(queue), "a");
-        let mut memory = Memory::new(Share::of(Share::least(1), 1).unwrap());
+        let mut memory = Memory::new(Share::smallest());
         let mut held = Vec::new();
         for expected in 1..=100 {
             while let Some(queued) = window.next(&EventFilter::All, &mut memory, |_| {}).unwrap() {

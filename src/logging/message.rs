@@ -201,6 +201,7 @@ pub static MESSAGES: &[Message] = messages! {
     SH324 Warn Operator "clock skew" "This machine's clock and the receiver's differ by more than a minute: set both by NTP, signatures carry the time";
     SH325 Warn Operator "alert not queued, too many wait" "The queue cannot be written, or endpoints flap: this alert is in the log alone";
     SH326 Debug Nobody "worker not started" "The system gave no thread; those that are there do the work";
+    SH327 Warn Operator "fewer attempts at once than the endpoint wants, memory_max has no room" "Each attempt takes 56 KiB of it, and all of them half of what rows and events leave: raise memory_max, or lower concurrency";
 
     // What operators do.
     SH401 Warn Operator "endpoint paused by the operator" "Until `switchhook endpoints resume NAME`, also after a restart";

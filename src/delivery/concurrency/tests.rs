@@ -311,6 +311,26 @@ fn a_fixed_limit_stays_as_it_is() {
 }
 
 #[test]
+fn no_more_are_under_way_than_there_is_room_for() {
+    let quick = || Receiver::new(1_000, 50.0, Work::Even, 1);
+    let mut sender = Sender::new(quick());
+    sender.limit = Limit::new(Concurrency::Learned).at_most(5);
+    sender.deliver(2_000);
+    assert_eq!(sender.limit.now(), 5);
+    sender.limit.restart();
+    sender.deliver(2_000);
+    assert_eq!(sender.limit.now(), 5);
+    // With more room, it is found again; with less, it holds at once.
+    sender.limit = sender.limit.at_most(CONCURRENCY_MAX);
+    sender.deliver(2_000);
+    assert_eq!(sender.limit.now(), CONCURRENCY_MAX);
+    assert_eq!(sender.limit.at_most(2).now(), 2);
+    let fixed = || Limit::new(Concurrency::Fixed(NonZeroUsize::new(7).unwrap()));
+    assert_eq!(fixed().at_most(3).now(), 3);
+    assert_eq!(fixed().at_most(3).at_most(9).now(), 7);
+}
+
+#[test]
 fn after_an_outage_it_is_learned_anew() {
     let mut sender = Sender::new(Receiver::new(1_000, 50.0, Work::Even, 1));
     sender.deliver(200);

@@ -792,8 +792,7 @@ fn big_events_that_wait_for_long_do_not_keep_others_out_of_memory() {
     let events = (1..=60).map(|n| queued(n, "cdr", &body)).collect();
     let queue = MemoryQueue::with(events);
     let mut endpoint = endpoint(Profile::Standard);
-    endpoint.memory =
-        crate::delivery::memory::Share::of(crate::delivery::memory::Share::least(1), 1).unwrap();
+    endpoint.memory = crate::delivery::memory::Share::smallest();
     endpoint.retries = crate::delivery::retry::RetrySchedule::new(
         9,
         Duration::from_secs(10),

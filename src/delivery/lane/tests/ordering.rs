@@ -459,7 +459,7 @@ fn what_waits_behind_a_key_gives_its_memory_to_other_keys() {
     };
     let queue = MemoryQueue::with((1..=100).map(keyed).collect());
     let mut endpoint = ordered(by_call());
-    endpoint.memory = Share::of(Share::least(1), 1).unwrap();
+    endpoint.memory = Share::smallest();
     endpoint.retries = RetrySchedule::new(300, Duration::from_secs(60), Duration::from_secs(60));
     let deed = |sequences: &[u64], now: Moment| {
         if sequences[0].is_multiple_of(2) && now < hours_from_start(1) {

@@ -65,7 +65,7 @@ fn what_is_written_down_behind_a_slow_event_does_not_overtake_it_after_a_kill() 
     for is_refused_once in [false, true] {
         let queue = MemoryQueue::with((1..=40).map(|n| queued(n, "cdr", &data)).collect());
         let mut endpoint = ordered(by_call());
-        endpoint.memory = Share::of(Share::least(1), 1).unwrap();
+        endpoint.memory = Share::smallest();
         let mut stage = Stage::new(endpoint, &queue, 1, |_, _| Deed::Takes);
         let (now, wall) = (stage.now(), stage.clock.wall());
         let Turn::Attempt(first) = stage.lane.take(now, wall) else {
