@@ -1,4 +1,5 @@
 use super::*;
+use crate::delivery::memory;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
@@ -177,12 +178,17 @@ fn memory_is_divided_among_the_endpoints_that_are_delivered_to() {
     let many = |count: usize| (0..count).map(endpoint).collect::<String>();
     let off = endpoint(99).replace("profile", "enabled = false\nprofile");
     let config = load(&format!("{SOURCE}\n{}{off}", many(3))).unwrap();
-    let left = (64 << 20) - ingest::MEMORY_BYTES - crate::delivery::memory::LARGE_BYTES;
-    assert_eq!(config.endpoints[0].endpoint.memory.bytes, left / 3);
+    let left = (64 << 20) - ingest::MEMORY_BYTES - memory::LARGE_BYTES;
+    let share = &config.endpoints[0].endpoint.memory;
+    assert_eq!(share.senders, 64);
+    assert_eq!(share.bytes, left / 3 - 64 * memory::SENDER_BYTES);
+    let few = endpoint(1).replace("profile", "concurrency = 2\nprofile");
+    let config = load(&format!("{SOURCE}\n{few}")).unwrap();
+    assert_eq!(config.endpoints[0].endpoint.memory.senders, 2);
     assert!(load(&format!("{SOURCE}\n{}", many(64))).is_ok());
     check(
         &format!("[limits]\nmemory_max = \"16MiB\"\n{SOURCE}\n{}", many(30)),
-        &["limits: memory_max: is too little for 30 endpoints; write at least \"20MiB\""],
+        &["limits: memory_max: is too little for 30 endpoints; write at least \"22MiB\""],
     );
 }
 
