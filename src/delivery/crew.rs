@@ -376,15 +376,19 @@ mod tests {
     use std::thread;
     use std::time::Instant;
 
-    #[test]
-    fn a_worker_is_taken_on_when_nobody_is_left_to_look_and_goes_home_when_nobody_calls() {
-        let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+    fn crew_of(queue: MemoryQueue) -> Crew {
         let url = Url::parse("https://a/").unwrap();
         let endpoint = Arc::new(Endpoint::new("a", url, Profile::Standard));
         let name = Arc::clone(&endpoint.name);
         let lane = Lane::new(endpoint, Arc::new(queue), Arc::default(), 1);
         let clock = Arc::new(SystemClock::new());
-        let mut crew = Crew::new(name, lane, clock, Shutdown::default());
+        Crew::new(name, lane, clock, Shutdown::default())
+    }
+
+    #[test]
+    fn a_worker_is_taken_on_when_nobody_is_left_to_look_and_goes_home_when_nobody_calls() {
+        let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
+        let mut crew = crew_of(queue);
         crew.stays_for = Duration::from_millis(20);
         let crew = Arc::new(crew);
         let progress = Progress::default();
@@ -408,13 +412,7 @@ mod tests {
 
     #[test]
     fn a_stop_is_rung_when_nobody_goes_on_the_lookout_any_more() {
-        let url = Url::parse("https://a/").unwrap();
-        let endpoint = Arc::new(Endpoint::new("a", url, Profile::Standard));
-        let name = Arc::clone(&endpoint.name);
-        let queue = Arc::new(MemoryQueue::default());
-        let lane = Lane::new(endpoint, queue, Arc::default(), 1);
-        let clock = Arc::new(SystemClock::new());
-        let crew = Arc::new(Crew::new(name, lane, clock, Shutdown::default()));
+        let crew = Arc::new(crew_of(MemoryQueue::default()));
         let deck = crew.deck();
         let stopping = {
             let crew = Arc::clone(&crew);
@@ -431,12 +429,7 @@ mod tests {
     #[test]
     fn the_lookout_does_not_sleep_past_a_retry_of_a_worker_that_is_sending() {
         let queue = MemoryQueue::with(vec![queued(1, "cdr", "{}")]);
-        let url = Url::parse("https://a/").unwrap();
-        let endpoint = Arc::new(Endpoint::new("a", url, Profile::Standard));
-        let name = Arc::clone(&endpoint.name);
-        let lane = Lane::new(endpoint, Arc::new(queue.clone()), Arc::default(), 1);
-        let clock = Arc::new(SystemClock::new());
-        let crew = Arc::new(Crew::new(name, lane, clock, Shutdown::default()));
+        let crew = Arc::new(crew_of(queue.clone()));
         let bell = Bell::default();
         let progress = Progress::default();
         let (pulse, other) = (progress.pulse("1"), progress.pulse("2"));
@@ -473,12 +466,7 @@ mod tests {
     #[test]
     fn who_comes_to_look_leaves_a_few_events_to_the_one_who_sends_until_that_takes_too_long() {
         let queue = MemoryQueue::with((1..=4).map(|n| queued(n, "cdr", "{}")).collect());
-        let url = Url::parse("https://a/").unwrap();
-        let endpoint = Arc::new(Endpoint::new("a", url, Profile::Standard));
-        let name = Arc::clone(&endpoint.name);
-        let lane = Lane::new(endpoint, Arc::new(queue), Arc::default(), 1);
-        let clock = Arc::new(SystemClock::new());
-        let crew = Arc::new(Crew::new(name, lane, clock, Shutdown::default()));
+        let crew = Arc::new(crew_of(queue));
         let bell = Bell::default();
         let progress = Progress::default();
         let (pulse, other) = (progress.pulse("1"), progress.pulse("2"));
