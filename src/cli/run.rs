@@ -50,15 +50,13 @@ pub fn run(path: &Path) -> Exit {
                 endpoint.endpoint.name
             );
         }
-        let (wanted, has) = (
-            endpoint.endpoint.concurrency,
-            endpoint.endpoint.memory.senders,
-        );
-        if matches!(wanted, Concurrency::Fixed(wanted) if wanted.get() > has) {
+        let has = endpoint.endpoint.memory.senders;
+        if let Concurrency::Fixed(wanted) = endpoint.endpoint.concurrency
+            && wanted.get() > has
+        {
             log::warn!(
-                "fewer attempts at once than the endpoint wants, memory_max has no room endpoint={} wanted={} has={has}",
-                endpoint.endpoint.name,
-                wanted.most()
+                "fewer attempts at once than the endpoint wants, memory_max has no room endpoint={} wanted={wanted} has={has}",
+                endpoint.endpoint.name
             );
         }
     }
