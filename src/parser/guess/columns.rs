@@ -442,20 +442,23 @@ fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
     }
 }
 
+/// Whether `text` is an id as Asterisk gives them: seconds, a point and a count, perhaps behind the
+/// system's name. A call that is dialled on has several rows with one.
+fn is_asterisks_id(text: &str) -> bool {
+    let parts = text.rsplit('-').next().and_then(|id| id.split_once('.'));
+    parts.is_some_and(|(secs, count)| {
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        secs.len() >= 9 && digits(secs) && digits(count)
+    })
+}
+
 /// Asterisk's call ids are seconds, a point and a count: beside dates they are no times.
 fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let is_date = |guess: &Guess| guess.looks == Looks::Time { local: true };
     if !guesses.iter().any(is_date) {
         return;
     }
-    let is_counted = |text: &str| {
-        let parts = text.rsplit('-').next().and_then(|id| id.split_once('.'));
-        parts.is_some_and(|(secs, count)| {
-            let digits =
-                |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            secs.len() >= 9 && digits(secs) && digits(count)
-        })
-    };
     let mut known = guesses
         .iter()
         .any(|guess| guess.meaning == Some(Meaning::CallId));
@@ -465,7 +468,7 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
             .map(|row| field(row, index).trim())
             .filter(|text| !text.is_empty())
             .peekable();
-        if guess.meaning.is_some() || filled.peek().is_none() || !filled.all(is_counted) {
+        if guess.meaning.is_some() || filled.peek().is_none() || !filled.all(is_asterisks_id) {
             continue;
         }
         (guess.looks, guess.kind) = (Looks::Text, Kind::Text);
@@ -757,12 +760,17 @@ fn put_together(
             let text = field(row, index).trim();
             !text.is_empty() && text != "0" && seen.insert(text.to_string())
         };
-        if shape.rows.iter().all(own) {
-            table.id_keys = guesses
-                .get(index)
-                .map(|guess| vec![guess.name.clone()])
-                .into_iter()
-                .collect();
+        let name = |index: usize| guesses.get(index).map(|guess| guess.name.clone());
+        let is_asterisks = all_filled(&shape.rows, index, is_asterisks_id);
+        // With it, and not alone, Asterisk's ids are of one row each.
+        let sequence = guesses
+            .iter()
+            .position(|guess| guess.name.eq_ignore_ascii_case("sequence"));
+        if is_asterisks {
+            let key = sequence.and_then(|sequence| Some(vec![name(index)?, name(sequence)?]));
+            table.id_keys = key.into_iter().collect();
+        } else if shape.rows.iter().all(own) {
+            table.id_keys = name(index).map(|name| vec![name]).into_iter().collect();
         }
     }
     if shape.rows.len() < KEY_ROWS_MIN {

@@ -546,3 +546,23 @@ fn a_call_is_named_by_the_id_of_the_call_and_not_of_its_manager() {
     );
     assert_eq!(rows, 8);
 }
+
+#[test]
+fn asterisks_ids_are_no_key_without_the_sequence_of_the_row() {
+    let keys = |header: &str, row: &dyn Fn(u32) -> String| {
+        let text = header.to_string() + &(1..9).map(row).collect::<String>();
+        let guessed = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+        guessed.table.id_keys
+    };
+    let alone = keys("calldate,src,dst,uniqueid\n", &|n| {
+        format!("2026-04-10 14:28:1{n},10{n},20{n},1775802495.{n}\n")
+    });
+    assert!(
+        alone.is_empty(),
+        "a second leg would be taken for a repeat: {alone:?}"
+    );
+    let both = keys("calldate,src,dst,uniqueid,sequence\n", &|n| {
+        format!("2026-04-10 14:28:1{n},10{n},20{n},pbx-1775802495.{n},{n}\n")
+    });
+    assert_eq!(both, [["uniqueid", "sequence"]]);
+}
