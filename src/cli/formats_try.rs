@@ -320,6 +320,11 @@ impl View<'_> {
             screen::line(screen::styled(screen::WAIT, what));
         }
         self.columns_and_events(&fit.settings);
+        if fit.tally.calls.are_joined() {
+            screen::line(
+                "# each line alone; the agent joins a call's beginning and end and tells it once: `switchhook check` shows it so",
+            );
+        }
         screen::line("");
         head("to paste and adjust");
         let name = match kinds(format).contains(&CALL) {

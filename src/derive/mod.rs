@@ -555,10 +555,15 @@ impl Derive {
         };
         let since = news.since.unwrap_or(at).unix.0.to_string();
         let again = at.unix.0.to_string();
+        let flaps = news.flaps.to_string();
         let mut id = subject;
         id.extend([since.as_str(), news.state]);
         if news.state == "repeated" || news.since.is_none() {
             id.push(&again);
+        }
+        // With the id of the first raise, one within the same second would be taken for its repeat.
+        if news.flaps > 0 {
+            id.push(&flaps);
         }
         let is_balance = alarm.alarm_type == BALANCE_ALARM;
         let account = record.text_of(Meaning::AccountId);

@@ -315,6 +315,25 @@ event = "verbose"
 }
 
 #[test]
+fn what_comes_and_goes_within_a_second_is_told_with_ids_of_their_own() {
+    let mut bench = Bench::new(asterisk_full(), Settings::default());
+    let line = |second: u32, state: &str| {
+        format!(
+            "[Apr 10 14:40:0{second}] WARNING[1830] res_pjsip/pjsip_options.c: Contact uk-a/sip:x is now {state}.\n"
+        )
+    };
+    let mut log = String::new();
+    for _ in 0..3 {
+        log += &(line(0, "Unreachable") + &line(0, "Reachable"));
+    }
+    log += &(line(0, "Unreachable") + &line(1, "Reachable") + &line(1, "Unreachable"));
+    let events = bench.feed(log.as_bytes());
+    assert_eq!(events.len(), 9, "nothing is a repeat");
+    let ids: BTreeSet<_> = events.iter().map(|event| event.id.to_string()).collect();
+    assert_eq!(ids.len(), 9, "the last raise would be lost at the receiver");
+}
+
+#[test]
 fn the_documents_pattern_for_trunks_reads_what_asterisk_writes_at_verbosity_3() {
     let document = include_str!("../../docs/asterisk.md");
     let (_, pattern) = document.split_once("[[source.pattern]]").unwrap();

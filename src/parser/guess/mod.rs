@@ -99,6 +99,11 @@ impl CallForms {
         is_twice.then_some(layout)
     }
 
+    /// Whether calls are told in lines that are joined.
+    pub fn are_joined(&self) -> bool {
+        self.begun || self.ended
+    }
+
     /// What is to be said where calls are told in both forms.
     pub fn warning(&self) -> Option<String> {
         self.twice().map(|layout| {
