@@ -306,7 +306,7 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
         uuids_are_ids(&mut guesses, &shape.rows);
         by_asterisks_order(&mut guesses, &shape.rows);
         by_values(&mut guesses, &shape.rows, dates, zone);
-        tell_answered(&mut guesses);
+        tell_answered(&mut guesses, &shape.rows);
     }
     guesses
 }
@@ -622,7 +622,7 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             give(guesses, Some(index), Meaning::BillDuration, Kind::Seconds);
         } else if is_small && spans(start) {
             // Without a time of answer, a length of time is what tells that a call was answered.
-            let meaning = if answer.is_some() {
+            let meaning = if answer.is_some() || has_ringing(rows, index) {
                 Meaning::Duration
             } else {
                 Meaning::HoldDuration
@@ -645,7 +645,11 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     .iter()
     .any(|meaning| meant(guesses, *meaning).is_some());
     if let ([only], false) = (lengths.as_slice(), is_told) {
-        give(guesses, Some(*only), Meaning::HoldDuration, Kind::Seconds);
+        let meaning = match has_ringing(rows, *only) {
+            true => Meaning::Duration,
+            false => Meaning::HoldDuration,
+        };
+        give(guesses, Some(*only), meaning, Kind::Seconds);
     }
     let numbers = |guesses: &[Guess]| -> Vec<usize> {
         let is_number = |index: &usize| {
@@ -685,8 +689,9 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     }
 }
 
-/// Where a length of time is all there is, it is what tells that a call was answered.
-fn tell_answered(guesses: &mut [Guess]) {
+/// Where a length of time is all there is, it is what tells that a call was answered; unless calls
+/// that were not have one.
+fn tell_answered(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let telling = [
         Meaning::AnswerTime,
         Meaning::BillDuration,
@@ -700,12 +705,43 @@ fn tell_answered(guesses: &mut [Guess]) {
     if guesses.iter().any(told) {
         return;
     }
-    let length = guesses
-        .iter_mut()
-        .find(|guess| guess.meaning == Some(Meaning::Duration));
-    if let Some(length) = length {
+    let mut lengths = guesses.iter_mut().enumerate();
+    let length = lengths.find(|(_, guess)| guess.meaning == Some(Meaning::Duration));
+    if let Some((index, length)) = length
+        && !has_ringing(rows, index)
+    {
         length.meaning = Some(Meaning::HoldDuration);
     }
+}
+
+/// Whether the lengths of time at `index` count the ringing too: a call that failed has one.
+fn has_ringing(rows: &[Vec<String>], index: usize) -> bool {
+    const FAILURES: [&str; 15] = [
+        "BUSY",
+        "USER BUSY",
+        "NO ANSWER",
+        "NOANSWER",
+        "NOT ANSWERED",
+        "UNANSWERED",
+        "NO USER RESPONSE",
+        "FAILED",
+        "CONGESTION",
+        "CANCEL",
+        "CANCELED",
+        "CANCELLED",
+        "ORIGINATOR CANCEL",
+        "CALL REJECTED",
+        "MISSED",
+    ];
+    let is_failure = |text: &String| {
+        let word = text.trim().replace(['_', '-'], " ");
+        FAILURES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(&word))
+    };
+    rows.iter().any(|row| {
+        seconds(field(row, index).trim()).is_some_and(|secs| secs > 0) && row.iter().any(is_failure)
+    })
 }
 
 fn put_together(

@@ -178,6 +178,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("sourceip", Meaning::CallerIp),
     ("srcip", Meaning::CallerIp),
     ("calleeip", Meaning::CalleeIp),
+    ("主叫ip", Meaning::CallerIp),
+    ("被叫ip", Meaning::CalleeIp),
     ("destinationip", Meaning::CalleeIp),
     ("destip", Meaning::CalleeIp),
     ("dstip", Meaning::CalleeIp),

@@ -178,7 +178,7 @@ fn columns_of_unknown_files_are_guessed_from_names_and_values() {
     );
     let pairs = rows(&|n| {
         format!(
-            "ts=2026-04-10T14:28:{n:02}Z caller=1202555010{n} callee=442 duration={n} note=\"no answer\"\n"
+            "ts=2026-04-10T14:28:{n:02}Z caller=1202555010{n} callee=442 duration={n} note=\"a remark\"\n"
         )
     });
     assert_eq!(
@@ -565,4 +565,22 @@ fn asterisks_ids_are_no_key_without_the_sequence_of_the_row() {
         format!("2026-04-10 14:28:1{n},10{n},20{n},pbx-1775802495.{n},{n}\n")
     });
     assert_eq!(both, [["uniqueid", "sequence"]]);
+}
+
+#[test]
+fn a_length_that_failed_calls_have_too_does_not_say_that_they_were_answered() {
+    let guess_of = |busy: u32| {
+        let row = |n: u32| {
+            let (cause, secs) = match n % 2 {
+                0 => ("USER_BUSY", busy),
+                _ => ("NORMAL_CLEARING", 60 + n),
+            };
+            format!("5f6a{n},100{n},1202555010{n},2026-04-10 10:0{n}:00,{secs},{cause}\n")
+        };
+        let header = "uuid,caller_id_number,destination_number,start_stamp,duration,hangup_cause\n";
+        guessed(&(header.to_string() + &(1..9).map(row).collect::<String>())).0
+    };
+    assert!(guess_of(0).contains("duration=hold_duration"));
+    // As FusionPBX exports them: with the ringing.
+    assert!(guess_of(15).contains("duration=duration"));
 }
