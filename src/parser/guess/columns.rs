@@ -406,39 +406,47 @@ fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
 }
 
 /// The first column of days and the first of hours tell together when a call began, where no column
-/// tells that alone.
+/// tells that alone; further ones behind them when it ended.
 fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
     let is_timed = |guess: &Guess| matches!(guess.looks, Looks::Time { .. });
     if guesses.iter().any(is_timed) {
         return;
     }
-    let free = |index: usize| {
-        guesses
-            .get(index)
-            .is_some_and(|guess| guess.meaning.is_none())
-    };
+    let count = guesses.len();
     let all = |index: usize, is: &dyn Fn(&str) -> bool| {
         !rows.is_empty() && rows.iter().all(|row| is(field(row, index).trim()))
     };
-    let columns = 0..guesses.len();
-    let day = columns
-        .clone()
-        .find(|index| all(*index, &|text| is_day(text, dates)));
+    let day_from =
+        |from: usize| (from..count).find(|index| all(*index, &|text| is_day(text, dates)));
+    let first_hour = |guesses: &[Guess], mut places: std::ops::Range<usize>| {
+        let is_free = |index: usize| {
+            guesses
+                .get(index)
+                .is_some_and(|guess| guess.meaning.is_none())
+        };
+        places.find(|index| is_free(*index) && all(*index, &is_hour))
+    };
+    let tell = |guesses: &mut [Guess], day: usize, hour: usize, meaning: Meaning| {
+        let date = guesses.get(day).map(|guess| guess.name.clone());
+        if let Some(guess) = guesses.get_mut(hour) {
+            (guess.meaning, guess.kind) = (Some(meaning), Kind::Time);
+            guess.looks = Looks::Time { local: true };
+            guess.date = date;
+        }
+    };
+    let Some(day) = day_from(0) else {
+        return;
+    };
     // Behind the day comes the hour; what comes later may be a length of time.
-    let hour = columns
-        .cycle()
-        .skip(day.map_or(0, |day| day + 1))
-        .take(guesses.len());
-    let hour = hour
-        .into_iter()
-        .find(|index| free(*index) && all(*index, &is_hour));
-    let date = day
-        .and_then(|day| guesses.get(day))
-        .map(|guess| guess.name.clone());
-    if let (Some(date), Some(guess)) = (date, hour.and_then(|hour| guesses.get_mut(hour))) {
-        (guess.meaning, guess.kind) = (Some(Meaning::StartTime), Kind::Time);
-        guess.looks = Looks::Time { local: true };
-        guess.date = Some(date);
+    let behind = first_hour(guesses, day + 1..count);
+    let Some(hour) = behind.or_else(|| first_hour(guesses, 0..day)) else {
+        return;
+    };
+    tell(guesses, day, hour, Meaning::StartTime);
+    let ended = day_from(day.max(hour) + 1);
+    let hour = ended.and_then(|day| first_hour(guesses, day + 1..count));
+    if let (Some(day), Some(hour)) = (ended, hour) {
+        tell(guesses, day, hour, Meaning::EndTime);
     }
 }
 

@@ -515,11 +515,14 @@ fn an_export_without_doubled_quotes_is_read_with_them() {
 fn numbers_are_those_of_parties_and_no_country_or_switch_is_called() {
     let row = |n: u32| {
         format!(
-            "STOP,SBC1,0x000{n},28802860,10/04/2026,08:2{n}:15.2,16,1202555010{n},44207946010{n}\n"
+            "STOP,SBC1,0x000{n},28802860,10/04/2026,08:2{n}:15.2,1,10/04/2026,08:3{n}:15.2,16,1202555010{n},44207946010{n}\n"
         )
     };
     let (words, _) = guessed(&(1..9).map(row).collect::<String>());
-    assert_eq!(words, "field6=start_time field8=caller_id field9=called_id");
+    assert_eq!(
+        words,
+        "field6=start_time field9=end_time field11=caller_id field12=called_id"
+    );
     let row = |n: u32| {
         format!(
             "2019-07-14 13:40:0{n},client,1202555010{n},44207946010{n},United Kingdom,0.02{n}\n"
