@@ -18,6 +18,9 @@ use std::collections::HashSet;
 /// anything may, as of tenants, and a wrong key loses calls.
 const KEY_ROWS_MIN: usize = 5;
 
+/// Fewest digits of an extension.
+const EXTENSION_DIGITS_MIN: usize = 3;
+
 /// Values that are kept of each column, to be shown.
 const SHOWN_MAX: usize = 3;
 
@@ -170,7 +173,8 @@ fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     };
     let differs = (0..first.len()).any(|index| {
         let below = Looks::of(rows.iter().map(|row| field(row, index)), dates);
-        !matches!(below, Looks::Text | Looks::Empty)
+        let is_clock = |text: &str| is_day(text, dates) || is_hour(text);
+        !matches!(below, Looks::Text | Looks::Empty) || all_filled(rows, index, is_clock)
     });
     let filled = first.iter().filter(|text| !text.trim().is_empty()).count();
     if !first.iter().all(plain) || !differs || filled * 2 <= first.len() {
@@ -678,9 +682,25 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         };
         if others.len() < wanted { all } else { others }
     };
-    if let Some(first) = numbers(guesses).first() {
-        give(guesses, Some(*first), Meaning::CallerId, Kind::Text);
-    }
+    let found = numbers(guesses);
+    let is_extension = |index: usize| {
+        let free = guesses
+            .get(index)
+            .is_some_and(|guess| guess.meaning.is_none());
+        free && all_filled(rows, index, |text| {
+            text.len() >= EXTENSION_DIGITS_MIN && text.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let (caller, called) = match found.as_slice() {
+        // Beside the one number of the world stands an extension.
+        [only] if only.checked_sub(1).is_some_and(is_extension) => {
+            (only.checked_sub(1), Some(*only))
+        }
+        [only] if is_extension(only + 1) => (Some(*only), Some(only + 1)),
+        found => (found.first().copied(), None),
+    };
+    give(guesses, caller, Meaning::CallerId, Kind::Text);
+    give(guesses, called, Meaning::CalledId, Kind::Text);
     // Switches tell the caller's number in several forms before they come to the called one.
     let caller = meant(guesses, Meaning::CallerId);
     let differs = |index: &usize| {

@@ -587,3 +587,35 @@ fn a_length_that_failed_calls_have_too_does_not_say_that_they_were_answered() {
     // As FusionPBX exports them: with the ringing.
     assert!(guess_of(15).contains("duration=duration"));
 }
+
+#[test]
+fn an_extension_beside_the_one_number_is_the_other_party() {
+    let out = |n: u32| format!("2026-04-10T10:0{n}:00Z;100{n};44207946010{n};EUR\n");
+    let (words, _) = guessed(&(1..9).map(out).collect::<String>());
+    assert_eq!(words, "field1=start_time field2=caller_id field3=called_id");
+    let into = |n: u32| format!("2026-04-10T10:0{n}:00Z;44207946010{n};100{n};EUR\n");
+    let (words, _) = guessed(&(1..9).map(into).collect::<String>());
+    assert_eq!(words, "field1=start_time field2=caller_id field3=called_id");
+}
+
+#[test]
+fn names_are_seen_above_days_and_hours_too() {
+    let row = |n: u32| {
+        format!("04/1{n}/2026,10:0{n}:00 AM,(202) 555-010{n},+44 20 7946 010{n},1:05,$0.0{n}\n")
+    };
+    let header = "Date,Time,Caller Number,Called Number,Duration,Call Cost\n";
+    let text = header.to_string() + &(1..9).map(row).collect::<String>();
+    let (words, rows) = guessed(&text);
+    assert_eq!(
+        words,
+        "Time=start_time Caller Number=caller_id Called Number=called_id"
+    );
+    assert_eq!(rows, 8);
+}
+
+#[test]
+fn cyrillic_is_told_from_latin_by_its_words() {
+    let cyrillic = b"\xC4\xE0\xF2\xE0;\xCD\xEE\xEC\xE5\xF0 \xC0\n10.04.2026;7495\n";
+    assert_eq!(encoding(cyrillic), "windows-1251");
+    assert_eq!(encoding(b"Fecha;Duraci\xF3n;A\xF1o\n"), "latin1");
+}
