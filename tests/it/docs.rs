@@ -622,6 +622,23 @@ fn the_keys_at_a_glance_are_all_there_are() {
 }
 
 #[test]
+fn freeswitch_is_told_to_write_its_documents_where_the_agent_looks() {
+    let (_, text) = documents()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("docs/freeswitch.md"))
+        .unwrap();
+    let value = |start: &str| {
+        let (_, rest) = text.split_once(start).unwrap();
+        rest.split('"').next().unwrap().to_string()
+    };
+    // mod_json_cdr appends nothing to an absolute path.
+    assert_eq!(
+        value("name=\"log-dir\" value=\""),
+        value("\ndirectory = \"")
+    );
+}
+
+#[test]
 fn every_document_the_documents_lead_to_is_there() {
     for (file, text) in documents() {
         for link in text

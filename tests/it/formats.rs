@@ -460,7 +460,8 @@ fn try_says_where_nothing_tells_whether_calls_were_answered() {
 fn try_says_what_to_export_instead_of_a_dump_of_sql() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("dump.sql");
-    let dump = "-- MySQL dump 10.13\n--\nINSERT INTO `cdr` VALUES ('2026-04-10 10:00:00','1001');\n";
+    let dump =
+        "-- MySQL dump 10.13\n--\nINSERT INTO `cdr` VALUES ('2026-04-10 10:00:00','1001');\n";
     fs::write(&path, dump).unwrap();
     let output = attempt(&path, &[]);
     assert_eq!(output.status.code(), Some(65));
