@@ -829,7 +829,8 @@ fn put_together(
         // With it, and not alone, Asterisk's ids are of one row each.
         let sequence = guesses
             .iter()
-            .position(|guess| guess.name.eq_ignore_ascii_case("sequence"));
+            .position(|guess| guess.name.eq_ignore_ascii_case("sequence"))
+            .filter(|sequence| *sequence != index);
         if is_asterisks {
             let key = sequence.and_then(|sequence| Some(vec![name(index)?, name(sequence)?]));
             table.id_keys = key.into_iter().collect();
