@@ -404,10 +404,13 @@ impl Known {
     pub fn listed(&mut self, found: Found, look: u64, now: UnixMs) {
         self.came = Came::Stayed;
         if *self.path != *found.path {
-            self.position.path = found.path.display().to_string();
-            self.came = Came::Renamed {
-                from: std::mem::replace(&mut self.path, found.path.as_path().into()),
-            };
+            let from = std::mem::replace(&mut self.path, found.path.as_path().into());
+            let shown = found.path.display().to_string();
+            // What is remembered of a path is only what of it is text.
+            if self.position.path != shown {
+                self.position.path = shown;
+                self.came = Came::Renamed { from };
+            }
         }
         if matches!(self.presence, Presence::Gone { .. }) {
             // Nothing says that it is the file it was, and a copy of that is none of this one.

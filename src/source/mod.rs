@@ -38,6 +38,7 @@ mod rotated;
 mod start;
 mod status;
 mod tail;
+mod walk;
 mod watch;
 mod window;
 
