@@ -589,6 +589,7 @@ impl Source {
             }
             self.distrust(of);
             self.supersede(of);
+            self.tails.set_packed(of, false);
             self.untold.forgotten.push(of);
         }
     }

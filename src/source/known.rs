@@ -400,6 +400,12 @@ impl Known {
         });
     }
 
+    /// Whether it has not changed since it was last seen.
+    pub fn is_as_found(&self, found: &Found) -> bool {
+        let size = self.packed_bytes.unwrap_or(self.size);
+        (found.size, found.modified_ns) == (size, self.modified_ns)
+    }
+
     /// Takes in what a look found. A new path by itself says nothing.
     pub fn listed(&mut self, found: Found, look: u64, now: UnixMs) {
         self.came = Came::Stayed;
@@ -663,8 +669,9 @@ impl Known {
     /// Whether it was found under another name that says that it is packed, or no more: then it is
     /// another file under a used inode, whatever it holds.
     pub fn is_of_another_kind(&self) -> bool {
+        let was_packed = |from| rotated::is_packed(from) || self.position.finished.is_some();
         let from = self.came.from();
-        from.is_some_and(|from| rotated::is_packed(from) != self.packed_bytes.is_some())
+        from.is_some_and(|from| was_packed(from) != self.packed_bytes.is_some())
     }
 
     /// Forgets what copies of it would be known by beside its position.

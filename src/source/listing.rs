@@ -51,7 +51,7 @@ pub struct Found {
     pub modified_ns: i64,
     /// It has the name of a rotated generation: it may be a copy of another file.
     pub is_rotated: bool,
-    /// Its name ends in `.gz`.
+    /// Its name ends in `.gz`, or it is a generation that has been looked into.
     pub is_packed: bool,
 }
 
