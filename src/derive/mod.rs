@@ -560,6 +560,10 @@ impl Derive {
         if news.state == "repeated" || news.since.is_none() {
             id.push(&again);
         }
+        let before = news.before.to_string();
+        if news.before > 0 {
+            id.push(&before);
+        }
         let is_balance = alarm.alarm_type == BALANCE_ALARM;
         let account = record.text_of(Meaning::AccountId);
         let account = account.or(alarm.object.filter(|_| is_balance));

@@ -261,6 +261,33 @@ fn an_alarm_says_what_the_contract_says_in_its_order() {
 }
 
 #[test]
+fn an_alarm_that_flaps_within_a_second_has_an_id_for_each_change() {
+    let mut bench = Bench::new(asterisk_full(), Settings::default());
+    let line = |state: &str| {
+        format!(
+            "[2026-04-10 14:05:00] WARNING[2312] res_pjsip: Contact carrier-b/sip:x is now {state}.  RTT: 0.000 msec\n"
+        )
+    };
+    let mut events = Vec::new();
+    for state in [
+        "Unreachable",
+        "Reachable",
+        "Unreachable",
+        "Reachable",
+        "Unreachable",
+    ] {
+        events.extend(bench.feed(line(state).as_bytes()));
+    }
+    let distinct: BTreeSet<_> = events.iter().map(|event| event.id).collect();
+    assert_eq!(
+        (events.len(), distinct.len()),
+        (5, 5),
+        "{:?}",
+        states(&events)
+    );
+}
+
+#[test]
 fn a_repeat_is_counted_and_told_with_its_count_when_it_is_due() {
     let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
     let line =
