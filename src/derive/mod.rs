@@ -16,6 +16,7 @@
 
 pub mod balance;
 pub mod join;
+pub mod recent;
 pub mod standing;
 pub mod summary;
 pub mod table;
@@ -27,7 +28,7 @@ use crate::event::filter::Filter;
 use crate::event::json::Object;
 use crate::event::own;
 use crate::event::report::{self, Alarm, BALANCE_ALARM, Outcome};
-use crate::event::{Event, Labels, Maker, Origin, amount::Amount, raw_base64};
+use crate::event::{Event, EventId, Labels, Maker, Origin, amount::Amount, raw_base64};
 use crate::parser::encoding::Decoder;
 use crate::parser::format::{ALARM, CALL};
 use crate::parser::reject::shown;
@@ -37,6 +38,7 @@ use crate::source::Gap;
 use crate::timestamp::Timestamp;
 use balance::{Account, Thresholds};
 use join::{Held, Kind};
+use recent::Recent;
 use serde::{Deserialize, Serialize};
 use standing::{Report, Standing};
 use std::time::Duration;
@@ -169,6 +171,8 @@ pub struct Derive {
     held: Table<Held>,
     cells: Table<Cell>,
     sundry: Table<Sundry>,
+    /// What was told a moment ago, where it may be repeated.
+    recent: Option<Recent>,
     /// What reads told calls, where lines are joined.
     joined: Option<(Format, Parser)>,
     /// How long the source had been silent, and since when that is true.
@@ -210,6 +214,7 @@ impl Derive {
             held: Table::load(name("join"), join::HELD_MAX, stored),
             cells: Table::load(name("cell"), CELLS_MAX, stored),
             sundry: Table::load(name("source"), 1, stored),
+            recent: None,
             joined,
             settings,
             maker,
@@ -218,6 +223,20 @@ impl Derive {
             swept_at: None,
             forgotten: 0,
         }
+    }
+
+    /// The same machines, of a source whose sender repeats what was not answered: a row that was told
+    /// a moment ago, as `stored` knows, is neither told nor counted again.
+    pub fn expecting_repeats(mut self, stored: &[(String, Vec<u8>)]) -> Derive {
+        let prefix = Derive::prefix(self.maker.source());
+        self.recent = Some(Recent::load(&prefix, stored));
+        self
+    }
+
+    /// Whether the event called `id` was told a moment ago; from now on it was.
+    pub fn is_repeat(&mut self, id: EventId) -> bool {
+        let recent = self.recent.as_mut();
+        recent.is_some_and(|recent| !recent.is_new(id))
     }
 
     /// Machines of the same settings that know nothing yet; what becomes of them is not kept.
@@ -242,6 +261,9 @@ impl Derive {
         self.held.take_changes(changes);
         self.cells.take_changes(changes);
         self.sundry.take_changes(changes);
+        if let Some(recent) = &mut self.recent {
+            recent.take_changes(changes);
+        }
         self.forgotten += self.standing.take_evicted()
             + self.accounts.take_evicted()
             + self.held.take_evicted()
@@ -313,6 +335,9 @@ impl Derive {
                 let event = self.maker.make(record, format, origin);
                 if self.is_early(event.time) {
                     return Fate::Filtered;
+                }
+                if self.is_repeat(event.id) {
+                    return Fate::Repeated;
                 }
                 self.observe_row(record, event.time, told);
                 self.keep(event, told)
@@ -433,6 +458,9 @@ impl Derive {
         let event = self.maker.make(record, format, origin);
         if self.is_early(event.time) {
             return Fate::Filtered;
+        }
+        if self.is_repeat(event.id) {
+            return Fate::Repeated;
         }
         self.count(record, format, &event, told);
         self.observe_row(record, event.time, told);

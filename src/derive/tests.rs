@@ -23,6 +23,8 @@ struct Bench {
     fates: Vec<Fate>,
     /// Begins anew from what is stored after every row and every tick.
     forgetful: bool,
+    /// Its rows are pushed.
+    is_pushed: bool,
 }
 
 fn maker(calls: &CallSettings) -> Maker {
@@ -59,6 +61,7 @@ impl Bench {
             offset: 0,
             fates: Vec::new(),
             forgetful: true,
+            is_pushed: false,
         };
         bench.parser.set_circumstances(bench.now.wall, false);
         bench
@@ -82,7 +85,11 @@ impl Bench {
         if self.forgetful {
             let stored: Vec<_> = self.stored.clone().into_iter().collect();
             let maker = maker(&self.calls);
-            self.derive = Derive::new(self.settings.clone(), maker, &self.format, &stored);
+            let derive = Derive::new(self.settings.clone(), maker, &self.format, &stored);
+            self.derive = match self.is_pushed {
+                true => derive.expecting_repeats(&stored),
+                false => derive,
+            };
         }
     }
 
@@ -996,6 +1003,23 @@ fn figures_per_gateway_are_told_once_per_interval_of_the_calls_own_time() {
     let late = bench.tick();
     assert_eq!((late.len(), &data(&late[0])["calls"]), (1, &1.into()));
     assert!(events.iter().all(|event| event.id != late[0].id));
+}
+
+#[test]
+fn a_report_that_is_repeated_is_counted_once_also_after_a_restart() {
+    let mut bench = Bench::new(preset("vos3000-udp"), by_gateway(900));
+    bench.is_pushed = true;
+    bench.commit();
+    let report = fixture("vos3000/realtime-udp/datagrams.txt");
+    let first = bench.feed(&report);
+    let again = bench.feed(&report);
+    assert!(!first.is_empty() && again.is_empty(), "{}", again.len());
+    let summaries = bench.tick();
+    let calls: i64 = summaries
+        .iter()
+        .map(|event| data(event)["calls"].as_i64().unwrap())
+        .sum();
+    assert_eq!(calls, i64::try_from(first.len()).unwrap());
 }
 
 #[test]

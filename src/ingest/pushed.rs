@@ -3,8 +3,8 @@
 //! **Crash argument.** A push is answered *kept* in [`Intake::committed`], which ingest calls after
 //! the commit that holds its events returned, and nowhere else. A crash before the commit leaves
 //! neither event nor answer: the sender, if it repeats, tells it again. A crash between commit and
-//! answer leaves an event that the sender does not know of: its repeat has the same id, or is
-//! known and counted as repeated. A commit that fails answers busy at once, while its group is
+//! answer leaves an event that the sender does not know of: its repeat is known and counted as
+//! repeated, for what was told lately is committed with it ([`derive::recent`](crate::derive::recent)). A commit that fails answers busy at once, while its group is
 //! kept and tried again: also that ends in an event at most twice, with one id.
 //!
 //! **What does not fit** is set aside, durably, and then answered as if it did: the one answer
@@ -14,22 +14,20 @@
 
 mod alarms;
 mod lately;
-mod recent;
 
 use super::Group;
 use super::intake::{At, Came, Intake, due_with};
 use super::report::Report;
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now, Observation};
-use crate::event::Origin;
 use crate::event::vos3000_push::{self, Alarm, Edge, PushMaker, Told};
+use crate::event::{Event, Origin};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
 use crate::parser::{DocumentStep, Format, Parser, Record, Step};
 use crate::queue::{Queue, QueueError};
 use crate::timestamp::Timestamp;
 use alarms::Standing;
 use lately::Lately;
-use recent::Recent;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -54,7 +52,6 @@ pub struct Pushed {
     reading: Reader,
     derive: Derive,
     report: Report,
-    recent: Recent,
     refusals: Refusals,
     refusals_told_at: Option<Moment>,
     reserved: Reserved,
@@ -132,6 +129,7 @@ impl Pushed {
         derive: Derive,
         queue: &Queue,
     ) -> Result<Pushed, QueueError> {
+        let stored = queue.states(&Derive::prefix(&name))?;
         let reading = match reading {
             Reading::Pages(maker) => Reader::Pages(Box::new(Pages {
                 maker,
@@ -148,8 +146,7 @@ impl Pushed {
             name,
             gate,
             reading,
-            derive,
-            recent: Recent::default(),
+            derive: derive.expecting_repeats(&stored),
             refusals: Refusals::default(),
             refusals_told_at: None,
             reserved: Reserved::default(),
@@ -225,7 +222,6 @@ impl Intake for Pushed {
                 push: &push,
                 now: at.machine(),
                 derive: &mut self.derive,
-                recent: &mut self.recent,
                 group,
             };
             let taken = self.reading.read(hands);
@@ -291,32 +287,29 @@ struct Hands<'a> {
     push: &'a Push,
     now: Now,
     derive: &'a mut Derive,
-    recent: &'a mut Recent,
     group: &'a mut Group,
 }
 
 impl Hands<'_> {
-    /// What a record of the push tells, but for what was told a moment ago.
+    /// What a record of the push tells.
     fn record(&mut self, record: &Record<'_>, format: &Format, origin: Origin<'_>) -> Came {
         let mut told = Vec::new();
         let fate = self
             .derive
             .take(record, format, origin, self.now, &mut told);
-        let came = Came {
+        Came {
             fate,
             told,
             reason: None,
-        };
-        self.news(came)
+        }
     }
 
-    /// What of it was not told a moment ago.
-    fn news(&mut self, mut came: Came) -> Came {
-        came.told.retain(|event| self.recent.is_new(event.id));
-        if came.fate == Fate::Told && came.told.is_empty() {
-            came.fate = Fate::Repeated;
+    /// The event, where it was not told a moment ago.
+    fn news(&mut self, event: Event) -> Came {
+        match self.derive.is_repeat(event.id) {
+            true => Came::of(Fate::Repeated),
+            false => Came::told(vec![event]),
         }
-        came
     }
 
     /// Adds a row of the push.
@@ -414,10 +407,10 @@ impl Pages {
                 Came::told(told)
             }
             Told::Call(call) => match call.word() {
-                Some(word) => hands.news(Came::told(vec![self.maker.call(&call, word)])),
+                Some(word) => hands.news(self.maker.call(&call, word)),
                 None => Came::of(Fate::Filtered),
             },
-            Told::Phone(phone) => hands.news(Came::told(vec![self.maker.phone(&phone)])),
+            Told::Phone(phone) => hands.news(self.maker.phone(&phone)),
         }
     }
 }

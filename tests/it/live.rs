@@ -491,6 +491,40 @@ fn what_was_acknowledged_survives_kills_and_what_was_not_is_told_once_with_one_i
     assert!(ledger.balances());
 }
 
+#[test]
+fn a_call_that_is_reported_again_is_counted_once_in_its_summary_also_after_a_kill() {
+    let live = Live::new(|port, _| {
+        format!(
+            "udp = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-udp\"\nsummary = {{ every = \"1s\", wait = \"0s\" }}"
+        )
+    });
+    let arrivals = live.receiver.arrivals();
+    let to: SocketAddr = ([127, 0, 0, 1], live.port).into();
+    let sender = Sender::new("127.0.0.1:0", to);
+    let agent = live.bench.agent();
+    live.connect();
+    for _ in 0..3 {
+        sender.send_until_acknowledged(7);
+    }
+    agent.kill();
+    let agent = live.bench.agent();
+    for _ in 0..3 {
+        sender.send_until_acknowledged(7);
+    }
+    sender.send_until_acknowledged(8);
+    let mut calls = BTreeMap::new();
+    wait_until("both calls in summaries", || {
+        for arrival in arrivals.try_iter() {
+            let body: serde_json::Value = serde_json::from_slice(&arrival.body).unwrap();
+            let number = body["data"]["number"].to_string();
+            calls.insert(number, body["data"]["calls"].as_u64().unwrap_or(0));
+        }
+        calls.values().sum::<u64>() >= 2
+    });
+    assert_eq!(agent.stop(), 0);
+    assert_eq!(calls.values().sum::<u64>(), 2, "{calls:?}");
+}
+
 /// Most memory the process has had, in KiB.
 fn peak_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
