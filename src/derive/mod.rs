@@ -61,6 +61,9 @@ const EVENTS_PER_TICK_MAX: usize = 256;
 /// Shortest time between two looks for what is due: each goes through all that is held.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
+/// How often it is written down for how long the agent has listened in vain.
+const LISTENED_PAUSE: Duration = Duration::from_secs(60);
+
 /// Longest key of a report, in bytes for each of its fields, as far as it is remembered.
 const NAME_BYTES_MAX: usize = 256;
 
@@ -159,6 +162,10 @@ struct Sundry {
     beat: Option<i64>,
     /// Summaries told.
     summaries: u64,
+    /// How long the agent has listened since then and heard nothing, in ms: kept of a source that
+    /// leaves nothing behind to be read later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    listened_ms: Option<u64>,
 }
 
 /// The machines of one source.
@@ -285,7 +292,10 @@ impl Derive {
 
     /// Takes in that rows were read at `now`, whatever becomes of them.
     pub fn rows_came(&mut self, now: Now, told: &mut Vec<Event>) {
-        if self.settings.silent_after.is_none() && self.settings.heartbeat_every.is_none() {
+        let is_asked =
+            self.settings.silent_after.is_some() || self.settings.heartbeat_every.is_some();
+        // One that was told ends also where nobody asks any more.
+        if !is_asked && !self.sundry.get(table::key([])).is_some_and(|it| it.silent) {
             return;
         }
         self.quiet = Some((now.moment, Duration::ZERO));
@@ -301,6 +311,7 @@ impl Derive {
         self.put_sundry(Sundry {
             seen_at: Some(now.wall.0),
             silent: false,
+            listened_ms: None,
             ..sundry
         });
     }
@@ -857,10 +868,26 @@ impl Derive {
             return;
         };
         // How long it had been silent at the start is only known by the wall clock; from then on
-        // a clock that is set must not make a silence.
-        let before = || (now.moment, now.wall.since(UnixMs(seen_at)));
-        let (since, silent_for) = *self.quiet.get_or_insert_with(before);
-        if sundry.silent || now.moment.since(since) + silent_for < after {
+        // a clock that is set must not make a silence. What is pushed while the agent is down reaches
+        // nobody, so that this is no silence either.
+        let is_pushed = self.recent.is_some();
+        let listened = Duration::from_millis(sundry.listened_ms.unwrap_or(0));
+        let before = match is_pushed {
+            true => (now.moment, listened),
+            false => (now.moment, now.wall.since(UnixMs(seen_at))),
+        };
+        let (since, silent_for) = *self.quiet.get_or_insert(before);
+        let silent_for = now.moment.since(since) + silent_for;
+        if sundry.silent {
+            return;
+        }
+        if silent_for < after {
+            if is_pushed && silent_for >= listened + LISTENED_PAUSE.max(after / 8) {
+                self.put_sundry(Sundry {
+                    listened_ms: u64::try_from(silent_for.as_millis()).ok(),
+                    ..sundry
+                });
+            }
             return;
         }
         told.push(self.silence(seen_at, None));

@@ -1159,6 +1159,53 @@ fn a_silence_is_told_once_and_so_is_its_end_also_through_restarts() {
 }
 
 #[test]
+fn the_agents_own_absence_is_no_silence_of_what_is_pushed() {
+    let mut bench = Bench::new(preset("vos3000-udp"), silence(3_600));
+    bench.is_pushed = true;
+    bench.forgetful = false;
+    let restart = |bench: &mut Bench, away: u64| {
+        bench.forgetful = true;
+        bench.commit();
+        bench.forgetful = false;
+        bench.now.wall = bench.now.wall.after(Duration::from_secs(away));
+    };
+    restart(&mut bench, 0);
+    let listen = |bench: &mut Bench, minutes: u64| {
+        let mut told = Vec::new();
+        for _ in 0..minutes {
+            bench.advance(Duration::from_secs(60));
+            told.extend(bench.tick());
+        }
+        told.len()
+    };
+    assert_eq!(listen(&mut bench, 40), 0);
+    restart(&mut bench, 10 * 3_600);
+    assert_eq!(listen(&mut bench, 10), 0);
+    // What it listened for in vain before counts, but for what was not written down.
+    restart(&mut bench, 10 * 3_600);
+    assert_eq!(listen(&mut bench, 30), 1);
+}
+
+#[test]
+fn a_silence_that_was_told_ends_where_nobody_asks_for_silences_any_more() {
+    let mut bench = Bench::new(preset("vos3000-udp"), silence(60));
+    let mut told = bench.tick();
+    bench.advance(Duration::from_secs(120));
+    told.extend(bench.tick());
+    assert_eq!(told.len(), 1);
+    bench.settings.silent_after = None;
+    bench.commit();
+    bench.derive.rows_came(bench.now, &mut told);
+    bench.derive.rows_came(bench.now, &mut told);
+    assert_eq!(
+        told.iter()
+            .map(|event| data(event)["state"].to_string())
+            .collect::<Vec<_>>(),
+        ["\"raised\"", "\"cleared\""]
+    );
+}
+
+#[test]
 fn a_clock_that_is_set_makes_no_silence() {
     let mut bench = Bench::new(flatstore(), silence(600));
     bench.forgetful = false;
