@@ -20,7 +20,7 @@ use super::intake::{At, Came, Intake, due_with};
 use super::report::Report;
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now, Observation};
-use crate::event::vos3000_push::{self, Alarm, Edge, PushMaker, Told};
+use crate::event::vos3000_push::{self, Alarm, Alarms, Edge, PushMaker, Told};
 use crate::event::{Event, Origin};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
 use crate::parser::{DocumentStep, Format, Parser, Record, Step};
@@ -223,6 +223,7 @@ impl Intake for Pushed {
                 now: at.machine(),
                 derive: &mut self.derive,
                 group,
+                odd: None,
             };
             let taken = self.reading.read(hands);
             if let Some(reason) = taken.misfit {
@@ -288,6 +289,8 @@ struct Hands<'a> {
     now: Now,
     derive: &'a mut Derive,
     group: &'a mut Group,
+    /// Why a part of the push does not fit.
+    odd: Option<String>,
 }
 
 impl Hands<'_> {
@@ -339,7 +342,7 @@ impl Reader {
             Self::Rows(rows) if rows.format.reader.is_document() => rows.document(&mut hands),
             Self::Rows(rows) => return rows.lines(hands),
         };
-        let misfit = came.why_not();
+        let misfit = came.why_not().or(hands.odd.take());
         hands.add(&push.body, came);
         Taken {
             misfit,
@@ -353,7 +356,13 @@ impl Pages {
     fn tell(&mut self, page: Told, hands: &mut Hands<'_>) -> Came {
         let arrived = hands.push.arrived;
         match page {
-            Told::Alarms(alarms) => {
+            Told::Alarms(Alarms { standing, odd }) => {
+                let alarms = standing;
+                for (written, error) in odd {
+                    let why = error.to_string();
+                    hands.odd.get_or_insert_with(|| why.clone());
+                    hands.add(written.as_bytes(), Came::misfit(why));
+                }
                 let mut told = Vec::new();
                 let balances: Vec<Alarm> = alarms
                     .iter()
