@@ -1006,6 +1006,7 @@ impl Group {
             column: None,
             reason,
             row: String::new(),
+            row_base64: None,
         });
         let batch = self.batch(&following.feed.name);
         batch.counts.rows += 1;
@@ -1218,6 +1219,7 @@ fn entry(
         column: reject.column.as_ref().map(|(column, _)| *column),
         reason: reject.to_string(),
         row: set_aside::row_text(row),
+        row_base64: None,
     }
 }
 

@@ -10,7 +10,8 @@
 //! **What does not fit** is set aside, durably, and then answered as if it did: the one answer
 //! that the manual documents is `retCode` 0, what a switch does on another is not known, and to
 //! have it repeat for ever what will never fit helps nobody. Nothing is lost by that: the row is
-//! in `set-aside.jsonl` with its peer and reason.
+//! in `set-aside.jsonl` with its peer and reason, byte by byte as far as it is no longer than
+//! [`PUSH_BYTES_MAX`](super::set_aside::PUSH_BYTES_MAX).
 
 mod alarms;
 mod lately;
@@ -322,7 +323,7 @@ impl Hands<'_> {
         if !awake.is_empty() {
             self.group.tell(self.source, awake);
         }
-        self.group.add(self.source, self.place, row, came);
+        self.group.add_pushed(self.source, self.place, row, came);
     }
 }
 

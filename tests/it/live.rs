@@ -525,6 +525,31 @@ fn a_call_that_is_reported_again_is_counted_once_in_its_summary_also_after_a_kil
     assert_eq!(calls.values().sum::<u64>(), 2, "{calls:?}");
 }
 
+#[test]
+fn one_odd_alarm_hides_no_other_and_what_is_no_text_is_kept_byte_by_byte() {
+    let live = Live::push();
+    let arrivals = live.receiver.arrivals();
+    let agent = live.bench.agent();
+    live.connect();
+    let list = "{\"infoAlarmCurrents\":[{\"type\":20005,\"name\":\"/\",\"startTime\":0},{\"type\":20003,\"name\":\"cpu\",\"startTime\":1775803105456}]}";
+    check_kept(&live.post("AlarmCurrentReport", list));
+    let page = b"POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 11\r\n\r\n{\"a\":\"\xCD\xF8\"}\n";
+    check_kept(&ask(live.port, page));
+    live.expect(1);
+    assert_eq!(agent.stop(), 0);
+    let told = arrived(&arrivals);
+    assert!(told.iter().all(|told| told.contains("\"cpu\"")), "{told:?}");
+    let aside = fs::read_to_string(live.bench.path("state/set-aside.jsonl")).unwrap();
+    assert!(
+        aside.contains("startTime is missing") && aside.contains("20005"),
+        "{aside}"
+    );
+    assert!(
+        aside.contains("\"row_base64\":\"eyJhIjoizfgifQo=\""),
+        "{aside}"
+    );
+}
+
 /// Most memory the process has had, in KiB.
 fn peak_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
