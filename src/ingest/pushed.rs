@@ -24,6 +24,7 @@ use crate::derive::{Derive, Fate, Now, Observation};
 use crate::event::vos3000_push::{self, Alarm, Alarms, Edge, PushMaker, Told};
 use crate::event::{Event, Origin};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
+use crate::parser::encoding::Decoder;
 use crate::parser::{DocumentStep, Format, Parser, Record, Step};
 use crate::queue::{Queue, QueueError};
 use crate::timestamp::Timestamp;
@@ -63,8 +64,8 @@ pub struct Pushed {
 /// How pushes are understood.
 #[derive(Debug)]
 pub enum Reading {
-    /// As VOS3000's pages.
-    Pages(PushMaker),
+    /// As VOS3000's pages, whose text is in an encoding.
+    Pages(PushMaker, Decoder),
     /// As rows of a format; a body may hold several lines.
     ///
     /// What reads them: lines, or a document for each body.
@@ -105,6 +106,7 @@ impl Reserved {
 #[derive(Debug)]
 struct Pages {
     maker: PushMaker,
+    decoder: Decoder,
     standing: Standing,
     lately: Lately,
 }
@@ -132,8 +134,9 @@ impl Pushed {
     ) -> Result<Pushed, QueueError> {
         let stored = queue.states(&Derive::prefix(&name))?;
         let reading = match reading {
-            Reading::Pages(maker) => Reader::Pages(Box::new(Pages {
+            Reading::Pages(maker, decoder) => Reader::Pages(Box::new(Pages {
                 maker,
+                decoder,
                 standing: Standing::load(&name, queue)?,
                 lately: Lately::load(&name, queue)?,
             })),
@@ -353,6 +356,20 @@ impl Reader {
 }
 
 impl Pages {
+    /// What a push comes to.
+    fn read(&mut self, hands: &mut Hands<'_>) -> Came {
+        let push = hands.push;
+        let body = push.body.strip_prefix(b"\xEF\xBB\xBF");
+        let (body, is_flawed) = self.decoder.decode(body.unwrap_or(&push.body));
+        if is_flawed {
+            return Came::misfit(format!("no text in {}", self.decoder.name()));
+        }
+        match vos3000_push::read(&push.page, body.as_bytes()) {
+            Ok(told) => self.tell(told, hands),
+            Err(error) => Came::misfit(error.to_string()),
+        }
+    }
+
     /// What a page is told as; what has to be remembered of it goes with the group.
     fn tell(&mut self, page: Told, hands: &mut Hands<'_>) -> Came {
         let arrived = hands.push.arrived;

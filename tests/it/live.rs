@@ -550,6 +550,31 @@ fn one_odd_alarm_hides_no_other_and_what_is_no_text_is_kept_byte_by_byte() {
     );
 }
 
+#[test]
+fn pages_are_read_in_the_encoding_that_is_configured() {
+    let live = Live::new(|port, _| {
+        format!(
+            "http = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-push\"\nencoding = \"gbk\""
+        )
+    });
+    let arrivals = live.receiver.arrivals();
+    let agent = live.bench.agent();
+    live.connect();
+    let body = b"{\"account\":\"\xCD\xF8\xB9\xD8\",\"money\":1}";
+    let head = format!(
+        "POST /CustomerMoneyChange HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    check_kept(&ask(live.port, &[head.as_bytes(), body].concat()));
+    live.expect(1);
+    assert_eq!(agent.stop(), 0);
+    let told = arrived(&arrivals);
+    assert!(
+        told.len() == 1 && told[0].contains("\u{7f51}\u{5173}"),
+        "{told:?}"
+    );
+}
+
 /// Most memory the process has had, in KiB.
 fn peak_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
