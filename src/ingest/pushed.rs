@@ -32,6 +32,7 @@ use alarms::Standing;
 use lately::Lately;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub struct Pushed {
     refusals: Refusals,
     refusals_told_at: Option<Moment>,
     reserved: Reserved,
+    /// Whose push came first, and whether it was said that another's came.
+    peer: Option<(IpAddr, bool)>,
     /// What was added to the group that is not yet durable: at most its number of rows.
     owed: Vec<(Answer, Option<Vec<u8>>)>,
 }
@@ -154,6 +157,7 @@ impl Pushed {
             refusals: Refusals::default(),
             refusals_told_at: None,
             reserved: Reserved::default(),
+            peer: None,
             owed: Vec::new(),
         })
     }
@@ -191,6 +195,18 @@ impl Pushed {
         }
     }
 
+    /// Says once that a push came from another machine than the first: two lists of alarms clear each
+    /// other's, and numbers of calls are those of one switch.
+    fn mind_the_peer(&mut self, peer: IpAddr) {
+        let (first, is_told) = self.peer.get_or_insert((peer, false));
+        if *first != peer && !std::mem::replace(is_told, true) {
+            log::warn!(
+                "pushes of two machines come to one source source={} first={first} another={peer}",
+                self.name
+            );
+        }
+    }
+
     /// Says how many pushes were not taken, if there are more than were said.
     fn say_refusals(&mut self) -> bool {
         let refusals = self.gate.refusals();
@@ -216,6 +232,7 @@ impl Intake for Pushed {
                 self.gate.refused(Refusal::Full);
                 continue;
             }
+            self.mind_the_peer(push.peer.ip().to_canonical());
             let place = match push.page.as_str() {
                 "" => format!("push from {}", push.peer),
                 page => format!("{page} from {}", push.peer),
@@ -339,10 +356,7 @@ impl Reader {
                 "a datagram of {} bytes is longer than {DATAGRAM_BYTES_MAX}",
                 push.bytes
             )),
-            Self::Pages(pages) => match vos3000_push::read(&push.page, &push.body) {
-                Ok(told) => pages.tell(told, &mut hands),
-                Err(error) => Came::misfit(error.to_string()),
-            },
+            Self::Pages(pages) => pages.read(&mut hands),
             Self::Rows(rows) if rows.format.reader.is_document() => rows.document(&mut hands),
             Self::Rows(rows) => return rows.lines(hands),
         };

@@ -535,7 +535,14 @@ fn one_odd_alarm_hides_no_other_and_what_is_no_text_is_kept_byte_by_byte() {
     check_kept(&live.post("AlarmCurrentReport", list));
     let page = b"POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 11\r\n\r\n{\"a\":\"\xCD\xF8\"}\n";
     check_kept(&ask(live.port, page));
-    live.expect(1);
+    // Another machine's list clears what the first one told: that is said.
+    let mut other = connect_from([127, 0, 0, 2], live.port);
+    let page = "POST /AlarmCurrentReport HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 24\r\n\r\n{\"infoAlarmCurrents\":[]}";
+    other.write_all(page.as_bytes()).unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).unwrap();
+    check_kept(&answer);
+    live.expect(2);
     assert_eq!(agent.stop(), 0);
     let told = arrived(&arrivals);
     assert!(told.iter().all(|told| told.contains("\"cpu\"")), "{told:?}");
@@ -547,6 +554,11 @@ fn one_odd_alarm_hides_no_other_and_what_is_no_text_is_kept_byte_by_byte() {
     assert!(
         aside.contains("\"row_base64\":\"eyJhIjoizfgifQo=\""),
         "{aside}"
+    );
+    let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
+    assert!(
+        log.contains("SH360") && log.contains("another=127.0.0.2"),
+        "{log}"
     );
 }
 
