@@ -28,6 +28,8 @@ pub enum Refusal {
     Long,
     /// The request did not come to its end in time, or was none.
     Slow,
+    /// The system had no room for it until it was read.
+    Lost,
 }
 
 /// How many pushes were not taken, since the start.
@@ -45,12 +47,14 @@ pub struct Refusals {
     pub long: u64,
     /// For [`Refusal::Slow`].
     pub slow: u64,
+    /// For [`Refusal::Lost`].
+    pub lost: u64,
 }
 
 impl Refusals {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.full + self.rate + self.peer + self.page + self.long + self.slow
+        self.full + self.rate + self.peer + self.page + self.long + self.slow + self.lost
     }
 }
 
@@ -58,8 +62,8 @@ impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "full={} rate={} peer={} page={} long={} slow={}",
-            self.full, self.rate, self.peer, self.page, self.long, self.slow
+            "full={} rate={} peer={} page={} long={} slow={} lost={}",
+            self.full, self.rate, self.peer, self.page, self.long, self.slow, self.lost
         )
     }
 }
@@ -139,6 +143,11 @@ impl Gate {
 
     /// Counts a push that was not even offered.
     pub fn refused(&self, why: Refusal) {
+        self.refused_many(why, 1);
+    }
+
+    /// Counts `many` pushes that were not even offered.
+    pub fn refused_many(&self, why: Refusal, many: u64) {
         let mut waiting = self.locked();
         let counts = &mut waiting.refusals;
         let count = match why {
@@ -148,8 +157,9 @@ impl Gate {
             Refusal::Page => &mut counts.page,
             Refusal::Long => &mut counts.long,
             Refusal::Slow => &mut counts.slow,
+            Refusal::Lost => &mut counts.lost,
         };
-        *count += 1;
+        *count += many;
     }
 
     /// How many pushes were not taken, since the start.

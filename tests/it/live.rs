@@ -606,6 +606,41 @@ fn dropped_by_the_system(port: u16) -> u64 {
 }
 
 #[test]
+fn datagrams_that_the_system_drops_while_nobody_reads_are_counted() {
+    let live = Live::udp();
+    let agent = live.bench.agent();
+    live.connect();
+    let to: SocketAddr = ([127, 0, 0, 1], live.port).into();
+    let sender = Sender::new("127.0.0.1:0", to);
+    sender.send_until_acknowledged(1);
+    let signal = |name: &str| {
+        let pid = agent.pid().to_string();
+        let done = std::process::Command::new("kill")
+            .args([name, &pid])
+            .status();
+        assert!(done.unwrap().success());
+    };
+    signal("-STOP");
+    for flowno in 2..=20_000 {
+        sender.0.send_to(row(flowno).as_bytes(), to).unwrap();
+    }
+    signal("-CONT");
+    sender.send_until_acknowledged(30_000);
+    let dropped = dropped_by_the_system(live.port);
+    assert!(dropped > 1_000, "{dropped}");
+    let config = live.bench.path("switchhook.toml").display().to_string();
+    let shown = text(&run(&["status", "--json", "--config", &config]).stdout);
+    assert_eq!(agent.stop(), 0);
+    let status: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        status["sources"][0]["pushes"]["refused_lost"], dropped,
+        "{shown}"
+    );
+    let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
+    assert!(log.contains(&format!(" lost={dropped}")), "{log}");
+}
+
+#[test]
 fn a_flood_of_datagrams_costs_no_memory_and_every_one_is_accounted_for() {
     const DATAGRAMS: u64 = 100_000;
     let live = Live::udp();
