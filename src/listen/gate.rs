@@ -85,14 +85,14 @@ struct Waiting {
 }
 
 impl Gate {
-    /// A gate that is closed until something is [taken](Gate::take) through it; rings `bell` for
-    /// whoever takes.
+    /// An open gate, which rings `bell` for whoever takes: what comes before ingest is there waits for
+    /// it, as what comes later does, and is answered no earlier than it is durable.
     pub fn new(bell: Bell) -> Gate {
         Gate {
             waiting: Arc::new(Mutex::new(Waiting {
                 pushes: VecDeque::new(),
                 bytes: 0,
-                open: false,
+                open: true,
                 refusals: Refusals::default(),
                 taken: 0,
             })),
@@ -195,22 +195,17 @@ mod tests {
         }
     }
 
-    fn open() -> Gate {
-        let gate = Gate::new(Bell::default());
-        assert!(gate.take().is_none());
-        gate
-    }
-
     #[test]
-    fn nothing_is_taken_before_ingest_is_there_nor_after_it_paused() {
+    fn what_comes_before_ingest_is_there_waits_and_after_it_paused_nothing_does() {
         let gate = Gate::new(Bell::default());
         gate.offer(push(1));
-        assert!(gate.take().is_none());
+        assert!(gate.is_open() && gate.take().is_some());
         gate.offer(push(1));
         gate.offer(push(1));
         gate.close();
+        gate.offer(push(1));
         assert!(!gate.is_open());
-        assert!(gate.take().is_none());
+        assert!(gate.take().is_none(), "which opens it");
         assert_eq!(gate.refusals().full, 3);
         gate.offer(push(1));
         assert!(gate.take().is_some());
@@ -218,7 +213,7 @@ mod tests {
 
     #[test]
     fn no_more_pushes_wait_than_the_bound_says() {
-        let gate = open();
+        let gate = Gate::new(Bell::default());
         for _ in 0..PUSHES_WAITING_MAX + 7 {
             gate.offer(push(1));
         }
@@ -229,7 +224,7 @@ mod tests {
 
     #[test]
     fn no_more_bytes_wait_than_the_bound_says() {
-        let gate = open();
+        let gate = Gate::new(Bell::default());
         for _ in 0..6 {
             gate.offer(push(BYTES_WAITING_MAX / 4));
         }
