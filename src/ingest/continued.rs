@@ -53,6 +53,23 @@ impl Continued {
         });
     }
 
+    /// Ends the waits of files that `have_made_way`, before lines of `newer` are read: whoever writes
+    /// those writes to the others no more, and what they say last comes before them. Gives the files.
+    pub(super) fn end_before(
+        &mut self,
+        newer: FileKey,
+        have_made_way: impl Fn(FileKey) -> bool,
+    ) -> Vec<FileKey> {
+        let waits = self.0.iter_mut();
+        let ended =
+            waits.filter(|(file, wait)| !wait.is_over && **file != newer && have_made_way(**file));
+        let ended = ended.map(|(file, wait)| {
+            wait.is_over = true;
+            *file
+        });
+        ended.collect()
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -95,6 +112,11 @@ mod tests {
         assert!(continued.is_over(B) && !continued.is_over(A));
         continued.note(B, true, true, at(3));
         assert!(!continued.is_over(B));
+        // What a generation says last comes before what the next one says.
+        assert_eq!(continued.end_before(B, |_| true), []);
+        assert_eq!(continued.end_before(A, |_| false), []);
+        assert_eq!(continued.end_before(A, |_| true), [B]);
+        assert_eq!(continued.end_before(A, |_| true), []);
         // One whose file went waits for nothing.
         continued.end(at(5), |_| false);
         assert!(continued.is_empty());

@@ -1010,6 +1010,9 @@ impl Group {
     }
 
     fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk, now: Now) {
+        if following.goes_back_before(chunk.file) {
+            return;
+        }
         let Following { feed, report, .. } = following;
         let (mut at, mut lines) = (0, 0);
         let (mut counts, mut events) = (SourceCounts::default(), Vec::new());
@@ -1099,6 +1102,23 @@ impl Following {
         }
         let waits = at < chunk.bytes.len();
         self.continued.note(chunk.file, waits, at > 0, now);
+    }
+
+    /// Whether records of files that made way for a newer one have waited for more until lines of
+    /// `newer` came: they are handed out now, and those lines again behind them.
+    fn goes_back_before(&mut self, newer: FileKey) -> bool {
+        let source = &mut self.feed.source;
+        let ended = self
+            .continued
+            .end_before(newer, |file| source.has_made_way(file));
+        if ended.is_empty() {
+            return false;
+        }
+        source.consumed(newer, 0, 0);
+        for file in ended.into_iter().chain([newer]) {
+            source.hand_out_again(file);
+        }
+        true
     }
 
     /// Has records that have waited enough handed out again.
