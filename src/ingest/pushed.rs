@@ -16,9 +16,9 @@
 mod alarms;
 mod lately;
 
-use super::Group;
 use super::intake::{At, Came, Intake, due_with};
 use super::report::Report;
+use super::{GROUP_ROWS_MAX, Group};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now, Observation};
 use crate::event::vos3000_push::{self, Alarm, Alarms, Edge, PushMaker, Told};
@@ -38,6 +38,10 @@ use std::time::Duration;
 
 /// Shortest time between two lines about pushes not taken. The first is said at once.
 const REFUSALS_PAUSE: Duration = Duration::from_secs(600);
+
+/// Most lines of one push that are set aside one by one, as many as a group of rows has: a body has room
+/// for more than a hundred thousand lines. What comes behind them is one more.
+const MISFITS_MAX: usize = GROUP_ROWS_MAX;
 
 /// Time between two calls when nothing is pushed: for what is said in the log.
 const IDLE_PAUSE: Duration = Duration::from_secs(5);
@@ -494,8 +498,14 @@ impl Rows {
         // its own is known by what came with it.
         let first_row: [u8; 32] = Sha256::digest(body).into();
         let (mut at, mut rows, mut taken) = (0, 0, Taken::default());
+        let mut misfits = 0;
         while at < body.len() {
             let rest = body.get(at..).unwrap_or_default();
+            if misfits == MISFITS_MAX {
+                let what = "the lines before it do not fit either, all of the rest is left";
+                hands.add(rest, Came::misfit(what.to_string()));
+                break;
+            }
             let (came, bytes) = match self.parser.next(rest, false, true) {
                 Step::Skipped { bytes, .. } => {
                     at += bytes.max(1);
@@ -519,7 +529,9 @@ impl Rows {
                 // Nothing follows what was pushed.
                 Step::More => (Came::misfit("it breaks off".to_string()), rest.len()),
             };
-            taken.misfit = taken.misfit.or_else(|| came.why_not());
+            let misfit = came.why_not();
+            misfits += usize::from(misfit.is_some());
+            taken.misfit = taken.misfit.or(misfit);
             hands.add(rest.get(..bytes).unwrap_or_default(), came);
             (at, rows) = (at + bytes.max(1), rows + 1);
         }
