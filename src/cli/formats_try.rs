@@ -320,6 +320,11 @@ impl View<'_> {
             screen::line(screen::styled(screen::WAIT, what));
         }
         self.columns_and_events(&fit.settings);
+        if fit.tally.calls.are_joined() {
+            screen::line(
+                "# each line alone; the agent joins a call's beginning and end and tells it once: `switchhook check` shows it so",
+            );
+        }
         screen::line("");
         head("to paste and adjust");
         let name = match kinds(format).contains(&CALL) {
@@ -398,10 +403,25 @@ impl View<'_> {
             let what = "no date here tells day from month: compare dates = with what the switch writes, \"dmy\" or \"mdy\"";
             screen::line(screen::styled(screen::WAIT, what));
         }
+        let format = &fit.settings.format;
+        let tells = |meaning| {
+            format
+                .layouts
+                .iter()
+                .any(|layout| layout.column_of(meaning).is_some())
+        };
+        let of_answers = [
+            Meaning::AnswerTime,
+            Meaning::BillDuration,
+            Meaning::HoldDuration,
+        ];
+        if !of_answers.into_iter().any(tells) {
+            let what = "no column is known to say whether a call was answered, so connected and bill_duration are null: mark one, as = \"answer_time\", \"bill_duration\" or \"hold_duration\"";
+            screen::line(screen::styled(screen::WAIT, what));
+        }
         self.columns_and_events(&fit.settings);
         screen::line("");
         head("to paste and adjust");
-        let format = &fit.settings.format;
         self.source(CALL, "", guessed.local_times, false);
         if guessed.header == Header::Present {
             screen::line("header = \"present\"");

@@ -594,14 +594,15 @@ impl Derive {
         };
         let since = news.since.unwrap_or(at).unix.0.to_string();
         let again = at.unix.0.to_string();
+        let flaps = news.flaps.to_string();
         let mut id = subject;
         id.extend([since.as_str(), news.state]);
         if news.state == "repeated" || news.since.is_none() {
             id.push(&again);
         }
-        let before = news.before.to_string();
-        if news.before > 0 {
-            id.push(&before);
+        // With the id of the first raise, one within the same second would be taken for its repeat.
+        if news.flaps > 0 {
+            id.push(&flaps);
         }
         let is_balance = alarm.alarm_type == BALANCE_ALARM;
         let account = record.text_of(Meaning::AccountId);
@@ -815,12 +816,12 @@ impl Derive {
         data.text("of", of);
         data.whole("number", whole(number));
         data.whole("calls", whole(cell.calls));
-        data.whole("answered", whole(cell.answered));
+        data.whole("answered", cell.answered().and_then(whole));
         data.text("asr_percent", cell.asr_percent().as_deref());
         data.whole("acd", cell.acd_secs().and_then(whole));
         data.whole("pdd_ms", cell.pdd_mean_ms().and_then(whole));
-        data.whole("bill_duration", Some(cell.bill_secs));
-        data.text("minutes", Some(&cell.minutes()));
+        data.whole("bill_duration", cell.answered().map(|_| cell.bill_secs));
+        data.text("minutes", cell.minutes().as_deref());
         data.text("cost", cell.cost());
         data.text("currency", self.maker.settings().currency.as_deref());
         let label = of.map(Box::from);

@@ -26,15 +26,10 @@ pub struct Standing {
     pub told_at: i64,
     /// Reports since the beginning that said nothing new.
     pub repeats: u64,
-    /// How often it came and went before with the same beginning: a log that is written to the second
-    /// tells a line that flaps so.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub before: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
+    /// How often it was raised anew since it was raised first with this beginning: a line with bad
+    /// contacts comes and goes within one second of a log. Older releases counted none.
+    #[serde(default)]
+    pub flaps: u64,
 }
 
 /// What a report says.
@@ -66,8 +61,8 @@ pub struct Told {
     pub since: Option<Timestamp>,
     /// Reports since then that said nothing new.
     pub repeats: u64,
-    /// See [`Standing::before`].
-    pub before: u64,
+    /// How often it was raised before with the same beginning.
+    pub flaps: u64,
 }
 
 /// Judges a report of the time `at`; `began` is when it says that the thing began. Gives what is
@@ -94,7 +89,7 @@ pub fn judge(
                 state: "repeated",
                 since: next.since.map(instant),
                 repeats: next.repeats,
-                before: next.before,
+                flaps: next.flaps,
             };
             return (next, Some(told));
         }
@@ -115,28 +110,23 @@ pub fn judge(
         }
         (_, Report::Raised) => ("raised", Some(began.unwrap_or(at)), 0),
     };
-    let since_kept = since.map(|since| (since.unix.0, since.precision == Precision::Millis));
-    let before = match known {
-        // The same lines read again come to a report that is older than the last.
-        Some(known) if report == Report::Raised => {
-            let is_another = known.since == since_kept && known.told_at <= at.unix.0;
-            if is_another { known.before + 1 } else { 0 }
-        }
-        Some(known) if known.raised => known.before,
-        _ => 0,
-    };
+    let since_ms = since.map(|since| (since.unix.0, since.precision == Precision::Millis));
+    let same = known.filter(|known| since_ms.is_some() && known.since == since_ms);
+    // What is older than the end of it is a row that is read again: it keeps its id.
+    let anew = |known: &Standing| report == Report::Raised && known.told_at <= at.unix.0;
+    let flaps = same.map_or(0, |known| known.flaps + u64::from(anew(known)));
     let next = Standing {
         raised: report == Report::Raised,
-        since: since_kept,
+        since: since_ms,
         told_at: at.unix.0,
         repeats: if report == Report::Raised { repeats } else { 0 },
-        before,
+        flaps,
     };
     let told = Told {
         state,
         since,
         repeats,
-        before,
+        flaps,
     };
     (next, Some(told))
 }
@@ -226,30 +216,6 @@ mod tests {
                 (3_700, Raised),
             ],
             "cleared@?x0 - cleared@?x2 raised@3700x0",
-        );
-    }
-
-    #[test]
-    fn what_comes_and_goes_within_one_instant_is_told_apart() {
-        let mut known = None;
-        let mut before = |secs: i64, report| {
-            let at = Timestamp::from_secs(secs);
-            let (next, told) = judge(known.as_ref(), report, at, None, HOUR);
-            known = Some(next);
-            told.map(|told| told.before)
-        };
-        for nth in 0..3 {
-            assert_eq!(before(60, Raised), Some(nth));
-            assert_eq!(before(60, Cleared), Some(nth));
-        }
-        assert_eq!(
-            (before(61, Raised), before(62, Cleared)),
-            (Some(0), Some(0))
-        );
-        // The same lines once more, as of a file that was copied.
-        assert_eq!(
-            (before(61, Raised), before(62, Cleared)),
-            (Some(0), Some(0))
         );
     }
 

@@ -268,33 +268,6 @@ fn an_alarm_says_what_the_contract_says_in_its_order() {
 }
 
 #[test]
-fn an_alarm_that_flaps_within_a_second_has_an_id_for_each_change() {
-    let mut bench = Bench::new(asterisk_full(), Settings::default());
-    let line = |state: &str| {
-        format!(
-            "[2026-04-10 14:05:00] WARNING[2312] res_pjsip: Contact carrier-b/sip:x is now {state}.  RTT: 0.000 msec\n"
-        )
-    };
-    let mut events = Vec::new();
-    for state in [
-        "Unreachable",
-        "Reachable",
-        "Unreachable",
-        "Reachable",
-        "Unreachable",
-    ] {
-        events.extend(bench.feed(line(state).as_bytes()));
-    }
-    let distinct: BTreeSet<_> = events.iter().map(|event| event.id).collect();
-    assert_eq!(
-        (events.len(), distinct.len()),
-        (5, 5),
-        "{:?}",
-        states(&events)
-    );
-}
-
-#[test]
 fn a_repeat_is_counted_and_told_with_its_count_when_it_is_due() {
     let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
     let line =
@@ -346,6 +319,49 @@ event = "log"
 match = '^\[(?<time>[^\]]+)\] VERBOSE\[\d+\]\[(?<call>[^\]]*)\]'
 event = "verbose"
 "#)
+}
+
+#[test]
+fn what_comes_and_goes_within_a_second_is_told_with_ids_of_their_own() {
+    let mut bench = Bench::new(asterisk_full(), Settings::default());
+    let line = |second: u32, state: &str| {
+        format!(
+            "[Apr 10 14:40:0{second}] WARNING[1830] res_pjsip/pjsip_options.c: Contact uk-a/sip:x is now {state}.\n"
+        )
+    };
+    let mut log = String::new();
+    for _ in 0..3 {
+        log += &(line(0, "Unreachable") + &line(0, "Reachable"));
+    }
+    log += &(line(0, "Unreachable") + &line(1, "Reachable") + &line(1, "Unreachable"));
+    let events = bench.feed(log.as_bytes());
+    assert_eq!(events.len(), 9, "nothing is a repeat");
+    let ids: BTreeSet<_> = events.iter().map(|event| event.id.to_string()).collect();
+    assert_eq!(ids.len(), 9, "the last raise would be lost at the receiver");
+}
+
+#[test]
+fn the_documents_pattern_for_trunks_reads_what_asterisk_writes_at_verbosity_3() {
+    let document = include_str!("../../docs/asterisk.md");
+    let (_, pattern) = document.split_once("[[source.pattern]]").unwrap();
+    let (pattern, _) = pattern.split_once("```").unwrap();
+    let format = own(&format!("reader = \"pattern\"\n[[pattern]]\n{pattern}"));
+    let mut bench = Bench::new(format, Settings::default());
+    let rows = "\
+[Apr 10 14:31:40] VERBOSE[1830] res_pjsip/pjsip_options.c: Contact uk-a/sip:203.0.113.21:5060 is now Unreachable.  RTT: 0.000 msec
+[2026-04-10 14:32:40.123] VERBOSE[1830][C-00000001] res_pjsip/pjsip_options.c:  -- Contact uk-b/sip:b@203.0.113.22;transport=ws is now Unreachable.  RTT: 0.000 msec
+[2026-04-10 14:33:40] VERBOSE[1830] pjsip_options.c:862 sip_options_contact_status_notify_task: Contact uk-a/sip:203.0.113.21:5060 is now Reachable.  RTT: 12.345 msec
+";
+    let events = bench.feed(rows.as_bytes());
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+            let text = |key: &str| data[key].as_str().unwrap_or_default().to_owned();
+            format!("{} {}", text("object"), text("state"))
+        })
+        .collect();
+    assert_eq!(told, ["uk-a raised", "uk-b raised", "uk-a cleared"]);
 }
 
 #[test]

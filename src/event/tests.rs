@@ -221,6 +221,23 @@ fn bytes_that_are_no_text_come_along_exactly_as_the_last_key() {
 }
 
 #[test]
+fn whether_a_call_was_answered_is_unknown_where_no_column_says_and_never_guessed() {
+    let connected = |columns: &str, row: &str| {
+        let format = own("cdr", "[]", &format!("{TIME}, {columns}"));
+        let event = event(format, CallSettings::default(), row.as_bytes());
+        let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+        (data["connected"].as_bool(), data["bill_duration"].as_i64())
+    };
+    let length = r#"{ name = "d", type = "seconds", as = "duration" }"#;
+    assert_eq!(connected(length, "1775802495|60\n"), (None, None));
+    let billed = r#"{ name = "d", type = "seconds", as = "bill_duration" }"#;
+    assert_eq!(connected(billed, "1775802495|60\n"), (Some(true), Some(60)));
+    assert_eq!(connected(billed, "1775802495|\n"), (Some(false), Some(0)));
+    let answer = r#"{ name = "a", type = "time", as = "answer_time" }"#;
+    assert_eq!(connected(answer, "1775802495|0\n"), (Some(false), Some(0)));
+}
+
+#[test]
 fn extra_holds_every_column_without_a_meaning_under_its_name() {
     let columns = "{ name = \"who\", as = \"caller_id\" }, { name = \"n\", type = \"integer\" }, { name = \"fee\", type = \"money\" }, \
                    { name = \"when\", type = \"time\" }, { name = \"none\", type = \"seconds\" }, { name = \"t\" }";
@@ -235,7 +252,7 @@ fn extra_holds_every_column_without_a_meaning_under_its_name() {
     );
     assert!(
         data(&event).ends_with(
-            r#","connected":false,"extra":{"n":-7,"fee":"0.10","when":"2026-04-10T06:28:15.123Z","none":null,"t":"x"}}"#
+            r#","connected":null,"extra":{"n":-7,"fee":"0.10","when":"2026-04-10T06:28:15.123Z","none":null,"t":"x"}}"#
         ),
         "{}",
         data(&event)

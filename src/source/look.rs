@@ -517,8 +517,9 @@ impl Source {
         Ok(())
     }
 
-    /// How far the files were read, by the names and the head they had; of those with the same the one
-    /// read furthest. Only when there is a doubtful file, which may have taken such a name.
+    /// How far the files were read, by the names and the head they had, and by the head alone; of those
+    /// with the same the one read furthest. Only when there is a doubtful file, which may have taken
+    /// such a name.
     fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Further> {
         let mut replaced = HashMap::new();
         if doubtful.is_empty() {
@@ -532,8 +533,9 @@ impl Source {
                     is_named: known.presence == Presence::Listed,
                     has_more: known.may_have_rows(),
                 };
-                for name in known.came.from().into_iter().chain([&known.path]) {
-                    let name = Replaced::at(name, &known.position);
+                let names = known.came.from().into_iter().chain([&known.path]);
+                let names = names.map(|name| Replaced::at(name, &known.position));
+                for name in names.chain([Replaced::anywhere(&known.position)]) {
                     let furthest = replaced.entry(name).or_insert(own);
                     if furthest.rank() < own.rank() {
                         *furthest = own;
@@ -557,19 +559,23 @@ impl Source {
     }
 
     /// A file that is replaced by longer copies of itself comes to have an inode again that an
-    /// earlier copy had, and so does a generation that is made by copying. What is remembered of that holds; but a later one was read further, or is
-    /// about to be, and this one is compared with it.
+    /// earlier copy had, and so does a generation that is made by copying, whatever the name was of
+    /// what it was made of. What is remembered of that holds; but a later one was read further, or
+    /// is about to be, and this one is compared with it.
     fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Further>) {
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
-        let was_at = known.came.from().filter(|_| known.is_rotated);
-        let (own, names) = (
-            known.position.offset,
-            was_at.into_iter().chain([&known.path]),
-        );
+        let own = known.position.offset;
+        let named = |name| Replaced::at(name, &known.position);
+        let mut names = vec![named(&known.path)];
+        if known.is_rotated {
+            names.extend(known.came.from().map(named));
+            names.push(Replaced::anywhere(&known.position));
+        }
         let further = names
-            .filter_map(|name| replaced.get(&Replaced::at(name, &known.position)))
+            .iter()
+            .filter_map(|name| replaced.get(name))
             .find(|other| {
                 let there = other.mark.offset;
                 other.of != key && (there > own || (other.has_more && there == own))
@@ -887,7 +893,8 @@ impl Further {
 /// By what a file is known that another has replaced: its name and its head.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Replaced {
-    path: Arc<Path>,
+    /// None where any name will do.
+    path: Option<Arc<Path>>,
     head_bytes: u64,
     head: u64,
 }
@@ -900,7 +907,15 @@ impl Replaced {
     /// One that was at `path`.
     pub(super) fn at(path: &Arc<Path>, position: &FilePosition) -> Replaced {
         Replaced {
-            path: Arc::clone(path),
+            path: Some(Arc::clone(path)),
+            ..Replaced::anywhere(position)
+        }
+    }
+
+    /// One of any name.
+    fn anywhere(position: &FilePosition) -> Replaced {
+        Replaced {
+            path: None,
             head_bytes: position.head_bytes,
             head: position.head,
         }

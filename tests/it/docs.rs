@@ -13,7 +13,7 @@ use switchhook::control::protocol::Request;
 use switchhook::receiver::{Profile, Receiver};
 
 /// Files of a switch, where the documents say they are, and what stands there instead.
-const STAND_INS: [(&str, &str); 11] = [
+const STAND_INS: [(&str, &str); 13] = [
     (
         "/home/kunshi/mbx3000/cdr/2026041014.txt",
         "vos3000/softswitch-pipe",
@@ -29,6 +29,14 @@ const STAND_INS: [(&str, &str); 11] = [
     (
         "/var/log/asterisk/cdr-custom/Master.csv",
         "asterisk/cdr-custom",
+    ),
+    (
+        "/var/log/asterisk/cdr-custom/cdr_master.csv",
+        "asterisk/cdr-custom",
+    ),
+    (
+        "/var/log/asterisk/cel-custom/Master.csv",
+        "asterisk/cel/Master.csv",
     ),
     ("/var/log/asterisk/queue_log", "asterisk/logs/queue_log"),
     ("/var/log/asterisk/full", "asterisk/logs/full"),

@@ -304,6 +304,7 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
         days_and_hours(&mut guesses, &shape.rows, dates);
         ids_not_times(&mut guesses, &shape.rows);
         uuids_are_ids(&mut guesses, &shape.rows);
+        by_asterisks_order(&mut guesses, &shape.rows);
         by_values(&mut guesses, &shape.rows, dates, zone);
         tell_answered(&mut guesses);
     }
@@ -327,17 +328,31 @@ fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
 
 /// Takes a meaning from all columns but the likeliest that has it, and from those whose values are
 /// not of its type or no ids of calls. Of several the one whose times carry a zone is likelier, then the one whose name
-/// is surer, then the first.
+/// is surer, then the first; of names of parties, those with numbers below them are.
 fn once_each(guesses: &mut [Guess], rows: &[Vec<String>]) {
+    let is_party = |guess: &Guess| {
+        matches!(
+            guess.meaning,
+            Some(Meaning::CallerId | Meaning::CalledId | Meaning::DialledId)
+        )
+    };
     let suits = |guess: &Guess, index: usize| {
         let kind = guess.meaning.and_then(kind_of);
         let names = guess.meaning != Some(Meaning::CallId) || has_ids(rows, index);
-        names && kind.is_none_or(|kind| kind == guess.kind)
+        let calls = !is_party(guess) || has_parties(rows, index);
+        names && calls && kind.is_none_or(|kind| kind == guess.kind)
     };
     let mut order: Vec<usize> = (0..guesses.len()).collect();
     order.sort_by_key(|index| {
         let guess = guesses.get(*index);
-        guess.map(|guess| (guess.looks == Looks::Time { local: true }, guess.doubt))
+        guess.map(|guess| {
+            let is_number = matches!(guess.looks, Looks::Number | Looks::Small);
+            (
+                guess.looks == Looks::Time { local: true },
+                is_party(guess) && !is_number,
+                guess.doubt,
+            )
+        })
     });
     let mut meant = HashSet::new();
     for index in order {
@@ -353,6 +368,19 @@ fn once_each(guesses: &mut [Guess], rows: &[Vec<String>]) {
             guess.kind = Kind::Text;
         }
     }
+}
+
+/// Whether the column at `index` may tell who calls or is called: a name of several words without a
+/// digit is that of a country or a route.
+fn has_parties(rows: &[Vec<String>], index: usize) -> bool {
+    let is_party = |text: &&str| {
+        text.bytes().any(|byte| byte.is_ascii_digit()) || !text.contains(char::is_whitespace)
+    };
+    let mut filled = rows
+        .iter()
+        .map(|row| field(row, index).trim())
+        .filter(|text| !text.is_empty());
+    filled.all(|text| is_party(&text))
 }
 
 /// The first column of UUIDs that differ names the calls, where none does by its name.
@@ -414,20 +442,23 @@ fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
     }
 }
 
+/// Whether `text` is an id as Asterisk gives them: seconds, a point and a count, perhaps behind the
+/// system's name. A call that is dialled on has several rows with one.
+fn is_asterisks_id(text: &str) -> bool {
+    let parts = text.rsplit('-').next().and_then(|id| id.split_once('.'));
+    parts.is_some_and(|(secs, count)| {
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        secs.len() >= 9 && digits(secs) && digits(count)
+    })
+}
+
 /// Asterisk's call ids are seconds, a point and a count: beside dates they are no times.
 fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let is_date = |guess: &Guess| guess.looks == Looks::Time { local: true };
     if !guesses.iter().any(is_date) {
         return;
     }
-    let is_counted = |text: &str| {
-        let parts = text.rsplit('-').next().and_then(|id| id.split_once('.'));
-        parts.is_some_and(|(secs, count)| {
-            let digits =
-                |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            secs.len() >= 9 && digits(secs) && digits(count)
-        })
-    };
     let mut known = guesses
         .iter()
         .any(|guess| guess.meaning == Some(Meaning::CallId));
@@ -437,7 +468,7 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
             .map(|row| field(row, index).trim())
             .filter(|text| !text.is_empty())
             .peekable();
-        if guess.meaning.is_some() || filled.peek().is_none() || !filled.all(is_counted) {
+        if guess.meaning.is_some() || filled.peek().is_none() || !filled.all(is_asterisks_id) {
             continue;
         }
         (guess.looks, guess.kind) = (Looks::Text, Kind::Text);
@@ -451,6 +482,79 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
 /// Whether `text` is a word by which Asterisk says how a call went.
 fn is_disposition(text: &str) -> bool {
     ["ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"].contains(&text)
+}
+
+/// Whether the column at `index` holds such words alone.
+fn tells_how(rows: &[Vec<String>], index: usize) -> bool {
+    all_filled(rows, index, is_disposition)
+}
+
+/// Whether something is in the column at `index`, and `is` true of all of it.
+fn all_filled(rows: &[Vec<String>], index: usize, is: impl Fn(&str) -> bool) -> bool {
+    let mut filled = rows
+        .iter()
+        .map(|row| field(row, index).trim())
+        .filter(|text| !text.is_empty())
+        .peekable();
+    filled.peek().is_some() && filled.all(is)
+}
+
+/// The columns of Asterisk's table `cdr`, in whatever a database exports: its modules name them in one
+/// order, in which the numbers stand before the first channel and the lengths before the disposition.
+fn by_asterisks_order(guesses: &mut [Guess], rows: &[Vec<String>]) {
+    let is_channel = |text: &str| {
+        let technology = text
+            .split_once('/')
+            .map_or("", |(technology, _)| technology);
+        technology.starts_with(|first: char| first.is_ascii_alphabetic())
+            && technology.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let is_clid = |text: &str| text.ends_with('>') && text.contains('<');
+    let columns = || 0..guesses.len();
+    let how = columns().find(|index| tells_how(rows, *index));
+    let channel = columns().find(|index| all_filled(rows, *index, is_channel));
+    let (Some(how), Some(channel)) = (how, channel.filter(|channel| Some(*channel) < how)) else {
+        return;
+    };
+    let back = |from: usize, by: usize| from.checked_sub(by);
+    let clid = |by| back(channel, by).is_some_and(|index| all_filled(rows, index, is_clid));
+    let (caller, called) = match (clid(4), clid(1)) {
+        (true, _) => (back(channel, 3), back(channel, 2)),
+        (false, true) => (back(channel, 4), back(channel, 3)),
+        (false, false) => (None, None),
+    };
+    let length = |index: Option<usize>, row: &[String]| seconds(field(row, index?).trim());
+    let (whole, billed) = (back(how, 2), back(how, 1));
+    let are_lengths = rows.iter().all(|row| {
+        let (whole, billed) = (length(whole, row), length(billed, row));
+        whole
+            .zip(billed)
+            .is_some_and(|(whole, billed)| whole >= billed)
+    });
+    let lengths = [
+        (whole, Meaning::Duration, Kind::Seconds),
+        (billed, Meaning::BillDuration, Kind::Seconds),
+    ];
+    let told = [
+        (caller, Meaning::CallerId, Kind::Text),
+        (called, Meaning::CalledId, Kind::Text),
+        (Some(how), Meaning::DisconnectReason, Kind::Text),
+    ];
+    let lengths = lengths.into_iter().filter(|_| are_lengths);
+    for (index, meaning, kind) in told.into_iter().chain(lengths) {
+        give(guesses, index, meaning, kind);
+    }
+}
+
+/// Gives `meaning` to the column at `index`, where neither has the other yet.
+fn give(guesses: &mut [Guess], index: Option<usize>, meaning: Meaning, kind: Kind) {
+    let has = guesses.iter().any(|guess| guess.meaning == Some(meaning));
+    let free = index
+        .and_then(|index| guesses.get_mut(index))
+        .filter(|guess| !has && guess.meaning.is_none());
+    if let Some(guess) = free {
+        (guess.meaning, guess.kind) = (Some(meaning), kind);
+    }
 }
 
 /// What the values themselves tell: the order of the times, lengths of time that are differences of
@@ -468,27 +572,18 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             })
         })
         .collect();
-    let give = |guesses: &mut [Guess], index: usize, meaning: Meaning, kind: Kind| {
-        let has = guesses.iter().any(|guess| guess.meaning == Some(meaning));
-        if let Some(guess) = guesses
-            .get_mut(index)
-            .filter(|guess| !has && guess.meaning.is_none())
-        {
-            (guess.meaning, guess.kind) = (Some(meaning), kind);
-        }
-    };
     let timed = [Meaning::StartTime, Meaning::EndTime];
     if timed
         .iter()
         .all(|meaning| meant(guesses, *meaning).is_none())
     {
         if let Some(first) = times.first() {
-            give(guesses, *first, Meaning::StartTime, Kind::Time);
+            give(guesses, Some(*first), Meaning::StartTime, Kind::Time);
         }
         if let [_, between @ .., last] = times.as_slice() {
-            give(guesses, *last, Meaning::EndTime, Kind::Time);
+            give(guesses, Some(*last), Meaning::EndTime, Kind::Time);
             if let [answer] = between {
-                give(guesses, *answer, Meaning::AnswerTime, Kind::Time);
+                give(guesses, Some(*answer), Meaning::AnswerTime, Kind::Time);
             }
         }
     }
@@ -524,7 +619,7 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             near * 10 >= pairs.len() * 9 && pairs.iter().any(|(_, told)| *told > 1)
         };
         if is_small && answer.is_some() && spans(answer) {
-            give(guesses, index, Meaning::BillDuration, Kind::Seconds);
+            give(guesses, Some(index), Meaning::BillDuration, Kind::Seconds);
         } else if is_small && spans(start) {
             // Without a time of answer, a length of time is what tells that a call was answered.
             let meaning = if answer.is_some() {
@@ -532,8 +627,25 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             } else {
                 Meaning::HoldDuration
             };
-            give(guesses, index, meaning, Kind::Seconds);
+            give(guesses, Some(index), meaning, Kind::Seconds);
         }
+    }
+    // A length as a clock shows it, the only one, is that of the call: nothing else is told so alone.
+    let lengths: Vec<usize> = (0..guesses.len())
+        .filter(|index| {
+            let is_length = |guess: &Guess| guess.looks == Looks::Length && guess.meaning.is_none();
+            guesses.get(*index).is_some_and(is_length)
+        })
+        .collect();
+    let is_told = [
+        Meaning::Duration,
+        Meaning::HoldDuration,
+        Meaning::BillDuration,
+    ]
+    .iter()
+    .any(|meaning| meant(guesses, *meaning).is_some());
+    if let ([only], false) = (lengths.as_slice(), is_told) {
+        give(guesses, Some(*only), Meaning::HoldDuration, Kind::Seconds);
     }
     let numbers = |guesses: &[Guess]| -> Vec<usize> {
         let is_number = |index: &usize| {
@@ -541,10 +653,21 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
                 .get(*index)
                 .is_some_and(|guess| guess.looks == Looks::Number && guess.meaning.is_none())
         };
-        (0..guesses.len()).filter(is_number).collect()
+        let all: Vec<usize> = (0..guesses.len()).filter(is_number).collect();
+        // The switch's own number, or a trunk's, is in every row.
+        let mut others = all.clone();
+        others.retain(|index| {
+            let first = rows.first().map(|row| field(row, *index));
+            rows.iter().any(|row| Some(field(row, *index)) != first)
+        });
+        let wanted = match meant(guesses, Meaning::CallerId) {
+            None => 2,
+            Some(_) => 1,
+        };
+        if others.len() < wanted { all } else { others }
     };
     if let Some(first) = numbers(guesses).first() {
-        give(guesses, *first, Meaning::CallerId, Kind::Text);
+        give(guesses, Some(*first), Meaning::CallerId, Kind::Text);
     }
     // Switches tell the caller's number in several forms before they come to the called one.
     let caller = meant(guesses, Meaning::CallerId);
@@ -555,18 +678,10 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         rows.iter().filter(same).count() * 2 < rows.len()
     };
     if let Some(next) = numbers(guesses).into_iter().find(differs) {
-        give(guesses, next, Meaning::CalledId, Kind::Text);
+        give(guesses, Some(next), Meaning::CalledId, Kind::Text);
     }
-    let tells_how = |index: &usize| {
-        let mut filled = rows
-            .iter()
-            .map(|row| field(row, *index).trim())
-            .filter(|text| !text.is_empty())
-            .peekable();
-        filled.peek().is_some() && filled.all(is_disposition)
-    };
-    if let Some(index) = (0..guesses.len()).find(tells_how) {
-        give(guesses, index, Meaning::DisconnectReason, Kind::Text);
+    if let Some(index) = (0..guesses.len()).find(|index| tells_how(rows, *index)) {
+        give(guesses, Some(index), Meaning::DisconnectReason, Kind::Text);
     }
 }
 
@@ -645,12 +760,17 @@ fn put_together(
             let text = field(row, index).trim();
             !text.is_empty() && text != "0" && seen.insert(text.to_string())
         };
-        if shape.rows.iter().all(own) {
-            table.id_keys = guesses
-                .get(index)
-                .map(|guess| vec![guess.name.clone()])
-                .into_iter()
-                .collect();
+        let name = |index: usize| guesses.get(index).map(|guess| guess.name.clone());
+        let is_asterisks = all_filled(&shape.rows, index, is_asterisks_id);
+        // With it, and not alone, Asterisk's ids are of one row each.
+        let sequence = guesses
+            .iter()
+            .position(|guess| guess.name.eq_ignore_ascii_case("sequence"));
+        if is_asterisks {
+            let key = sequence.and_then(|sequence| Some(vec![name(index)?, name(sequence)?]));
+            table.id_keys = key.into_iter().collect();
+        } else if shape.rows.iter().all(own) {
+            table.id_keys = name(index).map(|name| vec![name]).into_iter().collect();
         }
     }
     if shape.rows.len() < KEY_ROWS_MIN {

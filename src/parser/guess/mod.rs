@@ -21,6 +21,9 @@ pub const ROWS_MAX: usize = 1_000;
 /// Most rows that may fail, in percent, for a format to count as the file's.
 const BAD_PERCENT_MAX: usize = 20;
 
+/// Fewest rows that fit for a single one that fails to count for little.
+const GOOD_MIN: usize = 3;
+
 /// What is known of the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
@@ -96,6 +99,11 @@ impl CallForms {
         is_twice.then_some(layout)
     }
 
+    /// Whether calls are told in lines that are joined.
+    pub fn are_joined(&self) -> bool {
+        self.begun || self.ended
+    }
+
     /// What is to be said where calls are told in both forms.
     pub fn warning(&self) -> Option<String> {
         self.twice().map(|layout| {
@@ -119,7 +127,9 @@ impl Fit {
     /// Whether the file can be taken for one of this format.
     pub fn fits(&self) -> bool {
         let Tally { good, bad, .. } = self.tally;
-        good > 0 && bad * 100 <= (good + bad) * BAD_PERCENT_MAX
+        // One torn row of four says little against the others.
+        let is_one_of_few = bad == 1 && good >= GOOD_MIN;
+        good > 0 && (is_one_of_few || bad * 100 <= (good + bad) * BAD_PERCENT_MAX)
     }
 }
 

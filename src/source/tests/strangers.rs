@@ -454,7 +454,12 @@ fn a_copy_under_the_inode_and_name_of_an_empty_generation_is_compared() {
 
 #[test]
 fn a_copy_under_the_inode_of_an_earlier_version_goes_on_where_the_last_one_was_read_to() {
-    for restarted in [false, true] {
+    for (restarted, name) in [
+        (false, "cdr.txt"),
+        (true, "cdr.txt"),
+        (false, "other.txt"),
+        (true, "other.txt"),
+    ] {
         let mut scene = Scene::new();
         scene.append("cdr.txt", rows(0..3));
         scene.follow();
@@ -464,16 +469,17 @@ fn a_copy_under_the_inode_of_an_earlier_version_goes_on_where_the_last_one_was_r
         scene.follow();
         scene.wait(61);
         scene.follow();
-        scene.append("cdr.txt", rows(3..6));
-        assert_eq!(scene.follow().len(), 3, "restarted: {restarted}");
+        scene.rename("cdr.txt", name);
+        scene.append(name, rows(3..6));
+        assert_eq!(scene.follow().len(), 3, "restarted: {restarted}, {name}");
         if restarted {
             scene.restart();
         }
-        scene.copytruncate("cdr.txt", "elsewhere", "");
-        scene.rename("elsewhere", "cdr.txt.1");
+        scene.copytruncate(name, "elsewhere", "");
+        scene.rename("elsewhere", &format!("{name}.1"));
         let mut lines = scene.follow();
         scene.wait(20);
         lines.extend(scene.follow());
-        assert_eq!(lines, [""; 0], "restarted: {restarted}");
+        assert_eq!(lines, [""; 0], "restarted: {restarted}, {name}");
     }
 }
