@@ -721,6 +721,19 @@ fn exports_of_payments_and_accounts_are_told_with_the_columns_of_their_presets()
 }
 
 /// Lines of db_flatstore.
+#[test]
+fn an_export_without_a_time_is_not_said_to_be_a_call() {
+    let mut bench = Bench::new(preset("account-export"), Settings::default());
+    let events = bench.feed(b"A5,x,prepaid,changed,5,,\n");
+    let [Fate::Misfit(reject)] = &bench.fates[..] else {
+        panic!("{:?}", bench.fates);
+    };
+    assert_eq!(
+        (events.len(), reject.to_string().as_str()),
+        (0, "there is no time")
+    );
+}
+
 fn flatstore() -> Format {
     own(r#"
 reader = "delimited"
