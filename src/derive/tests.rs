@@ -1216,6 +1216,23 @@ fn the_agents_own_absence_is_no_silence_of_what_is_pushed() {
 }
 
 #[test]
+fn a_machine_that_is_booted_every_day_tells_a_silence_of_a_month() {
+    let mut bench = Bench::new(preset("vos3000-udp"), silence(30 * 86_400));
+    bench.is_pushed = true;
+    let mut told = Vec::new();
+    for _ in 0..32 {
+        bench.forgetful = true;
+        bench.commit();
+        bench.forgetful = false;
+        for _ in 0..24 {
+            bench.advance(Duration::from_secs(3_600));
+            told.extend(bench.tick());
+        }
+    }
+    assert_eq!(told.len(), 1);
+}
+
+#[test]
 fn a_silence_that_was_told_ends_where_nobody_asks_for_silences_any_more() {
     let mut bench = Bench::new(preset("vos3000-udp"), silence(60));
     let mut told = bench.tick();
