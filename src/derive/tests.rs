@@ -322,6 +322,36 @@ event = "verbose"
 }
 
 #[test]
+fn calls_in_free_text_are_calls_by_the_names_of_the_groups() {
+    let format = own(r#"
+reader = "pattern"
+[[pattern]]
+match = 'asterisk\[\d+\]: "(?<caller_id>[^"]*)","(?<called_id>[^"]*)","(?<start_time>[^"]*)","(?<answer_time>[^"]*)","(?<end_time>[^"]*)","(?<bill_duration>\d+)","(?<disconnect_reason>[^"]*)","(?<call_id>[^"]*)"'
+event = "cdr"
+"#);
+    let mut bench = Bench::new(format, Settings::default());
+    let rows = "\
+Apr 10 10:01:05 pbx asterisk[99]: \"1001\",\"442079460101\",\"2026-04-10 10:00:00\",\"2026-04-10 10:00:05\",\"2026-04-10 10:01:05\",\"60\",\"ANSWERED\",\"1775802495.1\"
+Apr 10 10:02:05 pbx asterisk[99]: \"1001\",\"442079460102\",\"2026-04-10 10:02:00\",\"\",\"2026-04-10 10:02:05\",\"0\",\"BUSY\",\"1775802595.3\"
+Apr 10 10:02:05 pbx asterisk[99]: Asterisk Ready.
+";
+    let events = bench.feed(rows.as_bytes());
+    let told: Vec<_> = events
+        .iter()
+        .map(data)
+        .map(|data| (data["called_id"].clone(), data["connected"].clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("442079460101".into(), true.into()),
+            ("442079460102".into(), false.into())
+        ]
+    );
+    assert_eq!(data(&events[0])["bill_duration"], 60);
+}
+
+#[test]
 fn what_comes_and_goes_within_a_second_is_told_with_ids_of_their_own() {
     let mut bench = Bench::new(asterisk_full(), Settings::default());
     let line = |second: u32, state: &str| {

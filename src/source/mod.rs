@@ -17,6 +17,8 @@
 //! of a file has another inode. When it has the name of a rotated generation it is known by its
 //! content and read on from where the file was read to; otherwise its rows are handed out again,
 //! at the same offsets after the same first row, so that their events have the same ids.
+//! A file from whose front rows were taken is known by the bytes before its position, which stand
+//! elsewhere now; one of more than 16 MiB, or of the same rows over and over, is read from its start.
 
 mod change;
 #[cfg(any(test, fuzzing))]
@@ -38,6 +40,8 @@ mod rotated;
 mod start;
 mod status;
 mod tail;
+mod trimmed;
+mod walk;
 mod watch;
 mod window;
 
