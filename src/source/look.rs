@@ -992,9 +992,10 @@ fn begin_new_life(
         position: known.position.clone(),
         path: was_at,
         size: known.size_before,
-        // Nobody cuts off a generation: it is another one under its inode and its name.
+        // Nobody cuts off a generation: it is another one under its inode and its name. Nor is one cut off
+        // whose inode another has: into one that is removed and not open nobody writes.
         unseen_bytes: match std::mem::take(&mut known.unseen_before) {
-            _ if known.is_rotated => 0,
+            _ if known.is_rotated || came != Came::Stayed => 0,
             unseen_bytes => unseen_bytes,
         },
         marks: std::mem::take(&mut known.marks),
