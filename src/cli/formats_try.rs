@@ -191,12 +191,13 @@ fn read(path: &Path) -> Result<(Vec<u8>, bool), String> {
             "{shown} is UTF-16, in which lines cannot be found; have it written as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 {shown} > rows"
         ));
     }
-    if bytes
-        .get(..11)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"INSERT INTO"))
-    {
+    let is_statement = |line: &[u8]| {
+        let start = line.trim_ascii_start().get(..11);
+        start.is_some_and(|start| start.eq_ignore_ascii_case(b"INSERT INTO"))
+    };
+    if bytes.split(|byte| *byte == b'\n').any(is_statement) {
         return Err(format!(
-            "{shown} holds SQL statements, as FreeSWITCH's template \"sql\" writes them; give the switch the template \"example\""
+            "{shown} holds SQL statements; of FreeSWITCH, which writes them by its template \"sql\", take the template \"example\"; of a database have rows exported: mysql --batch -e 'SELECT * FROM cdr' > rows"
         ));
     }
     if bytes.iter().all(u8::is_ascii_whitespace) {

@@ -304,13 +304,23 @@ impl Source {
         known.kept()
     }
 
-    /// Has the next read hand out again what nothing was consumed of, as if the file were longer.
-    pub fn hand_out_again(&mut self, file: FileKey) {
-        if let Some(known) = self.files.get_mut(&file) {
-            known.stuck = None;
-            known.end_seen = known.position.offset;
-        }
+    /// Whether the file has made way for a newer one: it has the name of a rotated generation, or none
+    /// any more.
+    pub fn has_made_way(&self, file: FileKey) -> bool {
+        let known = self.files.get(&file);
+        known.is_some_and(|known| known.is_rotated || known.presence == Presence::Unlisted)
+    }
+
+    /// Has the next read hand out again what nothing was consumed of, as if the file were longer;
+    /// false where there is no such file.
+    pub fn hand_out_again(&mut self, file: FileKey) -> bool {
+        let Some(known) = self.files.get_mut(&file) else {
+            return false;
+        };
+        known.stuck = None;
+        known.end_seen = known.position.offset;
         self.enqueue(file);
+        true
     }
 
     /// Whether the source may count as seen from now on: false until [`Settings::start`] has been

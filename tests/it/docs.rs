@@ -622,6 +622,39 @@ fn the_keys_at_a_glance_are_all_there_are() {
 }
 
 #[test]
+fn freeswitch_is_told_to_write_its_documents_where_the_agent_looks() {
+    let (_, text) = documents()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("docs/freeswitch.md"))
+        .unwrap();
+    let value = |start: &str| {
+        let (_, rest) = text.split_once(start).unwrap();
+        rest.split('"').next().unwrap().to_string()
+    };
+    // mod_json_cdr appends nothing to an absolute path.
+    assert_eq!(
+        value("name=\"log-dir\" value=\""),
+        value("\ndirectory = \"")
+    );
+}
+
+#[test]
+fn kamailio_is_told_to_log_both_kinds_of_lines_where_syslog_sorts_them() {
+    let (_, text) = documents()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("docs/kamailio.md"))
+        .unwrap();
+    let block = |holds: &str| {
+        let mut blocks = text.split("```");
+        blocks.find(|block| block.contains(holds)).unwrap()
+    };
+    // Lines of dialogs are not logged by log_facility.
+    assert!(block("\"cdr_enable\"").contains("\"cdr_facility\", \"LOG_LOCAL3\""));
+    assert!(block("\"log_flag\"").contains("\"log_facility\", \"LOG_LOCAL3\""));
+    assert!(block("acc.log\n& stop").contains("local3.*"));
+}
+
+#[test]
 fn every_document_the_documents_lead_to_is_there() {
     for (file, text) in documents() {
         for link in text

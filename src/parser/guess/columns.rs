@@ -18,6 +18,9 @@ use std::collections::HashSet;
 /// anything may, as of tenants, and a wrong key loses calls.
 const KEY_ROWS_MIN: usize = 5;
 
+/// Fewest digits of an extension.
+const EXTENSION_DIGITS_MIN: usize = 3;
+
 /// Values that are kept of each column, to be shown.
 const SHOWN_MAX: usize = 3;
 
@@ -170,7 +173,8 @@ fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     };
     let differs = (0..first.len()).any(|index| {
         let below = Looks::of(rows.iter().map(|row| field(row, index)), dates);
-        !matches!(below, Looks::Text | Looks::Empty)
+        let is_clock = |text: &str| is_day(text, dates) || is_hour(text);
+        !matches!(below, Looks::Text | Looks::Empty) || all_filled(rows, index, is_clock)
     });
     let filled = first.iter().filter(|text| !text.trim().is_empty()).count();
     if !first.iter().all(plain) || !differs || filled * 2 <= first.len() {
@@ -306,7 +310,7 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
         uuids_are_ids(&mut guesses, &shape.rows);
         by_asterisks_order(&mut guesses, &shape.rows);
         by_values(&mut guesses, &shape.rows, dates, zone);
-        tell_answered(&mut guesses);
+        tell_answered(&mut guesses, &shape.rows);
     }
     guesses
 }
@@ -406,39 +410,47 @@ fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
 }
 
 /// The first column of days and the first of hours tell together when a call began, where no column
-/// tells that alone.
+/// tells that alone; further ones behind them when it ended.
 fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
     let is_timed = |guess: &Guess| matches!(guess.looks, Looks::Time { .. });
     if guesses.iter().any(is_timed) {
         return;
     }
-    let free = |index: usize| {
-        guesses
-            .get(index)
-            .is_some_and(|guess| guess.meaning.is_none())
-    };
+    let count = guesses.len();
     let all = |index: usize, is: &dyn Fn(&str) -> bool| {
         !rows.is_empty() && rows.iter().all(|row| is(field(row, index).trim()))
     };
-    let columns = 0..guesses.len();
-    let day = columns
-        .clone()
-        .find(|index| all(*index, &|text| is_day(text, dates)));
+    let day_from =
+        |from: usize| (from..count).find(|index| all(*index, &|text| is_day(text, dates)));
+    let first_hour = |guesses: &[Guess], mut places: std::ops::Range<usize>| {
+        let is_free = |index: usize| {
+            guesses
+                .get(index)
+                .is_some_and(|guess| guess.meaning.is_none())
+        };
+        places.find(|index| is_free(*index) && all(*index, &is_hour))
+    };
+    let tell = |guesses: &mut [Guess], day: usize, hour: usize, meaning: Meaning| {
+        let date = guesses.get(day).map(|guess| guess.name.clone());
+        if let Some(guess) = guesses.get_mut(hour) {
+            (guess.meaning, guess.kind) = (Some(meaning), Kind::Time);
+            guess.looks = Looks::Time { local: true };
+            guess.date = date;
+        }
+    };
+    let Some(day) = day_from(0) else {
+        return;
+    };
     // Behind the day comes the hour; what comes later may be a length of time.
-    let hour = columns
-        .cycle()
-        .skip(day.map_or(0, |day| day + 1))
-        .take(guesses.len());
-    let hour = hour
-        .into_iter()
-        .find(|index| free(*index) && all(*index, &is_hour));
-    let date = day
-        .and_then(|day| guesses.get(day))
-        .map(|guess| guess.name.clone());
-    if let (Some(date), Some(guess)) = (date, hour.and_then(|hour| guesses.get_mut(hour))) {
-        (guess.meaning, guess.kind) = (Some(Meaning::StartTime), Kind::Time);
-        guess.looks = Looks::Time { local: true };
-        guess.date = Some(date);
+    let behind = first_hour(guesses, day + 1..count);
+    let Some(hour) = behind.or_else(|| first_hour(guesses, 0..day)) else {
+        return;
+    };
+    tell(guesses, day, hour, Meaning::StartTime);
+    let ended = day_from(day.max(hour) + 1);
+    let hour = ended.and_then(|day| first_hour(guesses, day + 1..count));
+    if let (Some(day), Some(hour)) = (ended, hour) {
+        tell(guesses, day, hour, Meaning::EndTime);
     }
 }
 
@@ -622,7 +634,7 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             give(guesses, Some(index), Meaning::BillDuration, Kind::Seconds);
         } else if is_small && spans(start) {
             // Without a time of answer, a length of time is what tells that a call was answered.
-            let meaning = if answer.is_some() {
+            let meaning = if answer.is_some() || has_ringing(rows, index) {
                 Meaning::Duration
             } else {
                 Meaning::HoldDuration
@@ -645,7 +657,11 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     .iter()
     .any(|meaning| meant(guesses, *meaning).is_some());
     if let ([only], false) = (lengths.as_slice(), is_told) {
-        give(guesses, Some(*only), Meaning::HoldDuration, Kind::Seconds);
+        let meaning = match has_ringing(rows, *only) {
+            true => Meaning::Duration,
+            false => Meaning::HoldDuration,
+        };
+        give(guesses, Some(*only), meaning, Kind::Seconds);
     }
     let numbers = |guesses: &[Guess]| -> Vec<usize> {
         let is_number = |index: &usize| {
@@ -666,9 +682,25 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         };
         if others.len() < wanted { all } else { others }
     };
-    if let Some(first) = numbers(guesses).first() {
-        give(guesses, Some(*first), Meaning::CallerId, Kind::Text);
-    }
+    let found = numbers(guesses);
+    let is_extension = |index: usize| {
+        let free = guesses
+            .get(index)
+            .is_some_and(|guess| guess.meaning.is_none());
+        free && all_filled(rows, index, |text| {
+            text.len() >= EXTENSION_DIGITS_MIN && text.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let (caller, called) = match found.as_slice() {
+        // Beside the one number of the world stands an extension.
+        [only] if only.checked_sub(1).is_some_and(is_extension) => {
+            (only.checked_sub(1), Some(*only))
+        }
+        [only] if is_extension(only + 1) => (Some(*only), Some(only + 1)),
+        found => (found.first().copied(), None),
+    };
+    give(guesses, caller, Meaning::CallerId, Kind::Text);
+    give(guesses, called, Meaning::CalledId, Kind::Text);
     // Switches tell the caller's number in several forms before they come to the called one.
     let caller = meant(guesses, Meaning::CallerId);
     let differs = |index: &usize| {
@@ -685,8 +717,9 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     }
 }
 
-/// Where a length of time is all there is, it is what tells that a call was answered.
-fn tell_answered(guesses: &mut [Guess]) {
+/// Where a length of time is all there is, it is what tells that a call was answered; unless calls
+/// that were not have one.
+fn tell_answered(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let telling = [
         Meaning::AnswerTime,
         Meaning::BillDuration,
@@ -700,12 +733,43 @@ fn tell_answered(guesses: &mut [Guess]) {
     if guesses.iter().any(told) {
         return;
     }
-    let length = guesses
-        .iter_mut()
-        .find(|guess| guess.meaning == Some(Meaning::Duration));
-    if let Some(length) = length {
+    let mut lengths = guesses.iter_mut().enumerate();
+    let length = lengths.find(|(_, guess)| guess.meaning == Some(Meaning::Duration));
+    if let Some((index, length)) = length
+        && !has_ringing(rows, index)
+    {
         length.meaning = Some(Meaning::HoldDuration);
     }
+}
+
+/// Whether the lengths of time at `index` count the ringing too: a call that failed has one.
+fn has_ringing(rows: &[Vec<String>], index: usize) -> bool {
+    const FAILURES: [&str; 15] = [
+        "BUSY",
+        "USER BUSY",
+        "NO ANSWER",
+        "NOANSWER",
+        "NOT ANSWERED",
+        "UNANSWERED",
+        "NO USER RESPONSE",
+        "FAILED",
+        "CONGESTION",
+        "CANCEL",
+        "CANCELED",
+        "CANCELLED",
+        "ORIGINATOR CANCEL",
+        "CALL REJECTED",
+        "MISSED",
+    ];
+    let is_failure = |text: &String| {
+        let word = text.trim().replace(['_', '-'], " ");
+        FAILURES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(&word))
+    };
+    rows.iter().any(|row| {
+        seconds(field(row, index).trim()).is_some_and(|secs| secs > 0) && row.iter().any(is_failure)
+    })
 }
 
 fn put_together(

@@ -178,6 +178,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("sourceip", Meaning::CallerIp),
     ("srcip", Meaning::CallerIp),
     ("calleeip", Meaning::CalleeIp),
+    ("主叫ip", Meaning::CallerIp),
+    ("被叫ip", Meaning::CalleeIp),
     ("destinationip", Meaning::CalleeIp),
     ("destip", Meaning::CalleeIp),
     ("dstip", Meaning::CalleeIp),
@@ -333,7 +335,26 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let found = found.or_else(|| at_end().map(|index| (2, index)));
     let doubt = found.or_else(|| inside().map(|index| (3, index)))?;
     let (_, meaning) = *NAMES.get(doubt.1)?;
-    suits(meaning, looks).then_some((meaning, doubt))
+    let is_length = matches!(
+        meaning,
+        Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration
+    );
+    // Lengths are seconds; nothing reads them in another unit.
+    let other_unit = [
+        "ms",
+        "msec",
+        "msecs",
+        "millis",
+        "milliseconds",
+        "usec",
+        "min",
+        "mins",
+        "minutes",
+        "hours",
+    ];
+    let is_other =
+        is_length && (whole == "uduration" || other_unit.iter().any(|unit| whole.ends_with(unit)));
+    (suits(meaning, looks) && !is_other).then_some((meaning, doubt))
 }
 
 /// Whether values that `look` so can mean `meaning`.
@@ -415,5 +436,8 @@ mod tests {
         check("Talk fee", Looks::Amount, Some(Meaning::Cost));
         check("Sell Rate", Looks::Amount, Some(Meaning::Rate));
         check("Fee duration", Looks::Small, Some(Meaning::BillDuration));
+        check("duration_ms", Looks::Small, None);
+        check("Duration (min)", Looks::Amount, None);
+        check("uduration", Looks::Number, None);
     }
 }

@@ -287,7 +287,7 @@ fn typed(record: &Record<'_>) -> usize {
 }
 
 /// The encoding that `bytes` seem to be in, by its label: UTF-8, else GBK where all of them are, else
-/// Latin-1.
+/// Windows' Cyrillic or Latin-1.
 pub fn encoding(bytes: &[u8]) -> &'static str {
     // The last character may be cut off.
     let end = bytes.len() - bytes.len().min(4);
@@ -309,10 +309,17 @@ pub fn encoding(bytes: &[u8]) -> &'static str {
     let others = lines()
         .filter(|line| std::str::from_utf8(line).is_err())
         .count();
+    // Bytes beyond ASCII stand in pairs in Chinese, but for rare ones, in whole words in Cyrillic, and
+    // alone in languages with some accents: `ón` of `Duración` would be Chinese too.
+    let runs = bytes.split(|byte| byte.is_ascii()).map(<[u8]>::len);
+    let (beyond, runs) = runs
+        .filter(|length| *length > 0)
+        .fold((0, 0), |(all, runs), length| (all + length, runs + 1));
     match (utf8 >= others, lines().all(is_gbk)) {
         (true, _) => "utf-8",
-        (false, true) => "gbk",
-        (false, false) => "latin1",
+        (false, true) if beyond * 2 >= runs * 3 => "gbk",
+        (false, _) if beyond >= runs * 3 => "windows-1251",
+        (false, _) => "latin1",
     }
 }
 
