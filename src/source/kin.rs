@@ -783,7 +783,9 @@ impl Source {
                 self.untold.positions.push(known.kept());
             }
             let is_over = |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since);
-            let due = known.owed.take_if(|owed| is_over(owed));
+            // It is back, and may be what it was, but could not be opened yet: that is found out first.
+            let may_be_it = known.is_here() && known.standing == Standing::Doubtful;
+            let due = known.owed.take_if(|owed| !may_be_it && is_over(owed));
             if let Some(Owed {
                 bytes,
                 cause,
