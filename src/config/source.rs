@@ -144,6 +144,7 @@ pub fn source(
             line_max: usize::try_from(line_max).ok()?,
             open_files_max,
             rotated,
+            rows_change: format.as_ref()?.tells_states(),
             ..source::Settings::of("", Vec::new())
         },
         parser: parser::Settings {

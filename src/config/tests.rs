@@ -697,6 +697,19 @@ fn generations_are_derived_unless_they_are_given() {
 }
 
 #[test]
+fn rows_change_where_they_tell_how_accounts_stand() {
+    for (format, expected) in [
+        ("account-export", true),
+        ("payment-export", false),
+        ("vos3000-pipe", false),
+        ("vos3000-alarm", false),
+    ] {
+        let config = load(&with(&format!("format = \"{format}\""))).unwrap();
+        assert_eq!(config.sources[0].files.rows_change, expected, "{format}");
+    }
+}
+
+#[test]
 fn the_room_of_deleted_files_is_shared_by_the_sources() {
     let text = format!(
         "[limits]\ndeleted_files_keep = [\"10m\", \"1MiB\"]\n{SOURCE}{}\n{ENDPOINT}",

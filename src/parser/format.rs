@@ -22,6 +22,9 @@ pub const ALARM: &str = "alarm";
 /// The type of events about balances.
 pub const BALANCE: &str = "balance_alert";
 
+/// The type of events about accounts.
+pub const ACCOUNT: &str = "account";
+
 /// A format as written: nothing checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -566,6 +569,13 @@ impl Format {
     /// The types of events that its rows make.
     pub fn events(&self) -> impl Iterator<Item = &str> {
         self.layouts.iter().map(|layout| &*layout.event)
+    }
+
+    /// Whether some of its rows tell how something stands, and not what happened: such files are
+    /// written anew with what has changed.
+    pub fn tells_states(&self) -> bool {
+        self.events()
+            .any(|event| [ACCOUNT, BALANCE].contains(&event))
     }
 
     /// Names of layouts with as many columns as another one in use: what they call those columns

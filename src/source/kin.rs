@@ -409,9 +409,11 @@ impl Source {
         key: FileKey,
         parents: &HashMap<Head, Vec<Parent>>,
     ) -> Result<Option<Verdict>, TailError> {
-        let known = self.files.get(&key);
-        let Some(known) = known.filter(|known| known.packed_bytes.is_none() && !known.is_rotated)
-        else {
+        let can_be = |known: &&Known| {
+            let is_plain = known.packed_bytes.is_none() && !known.is_rotated;
+            is_plain && !self.settings.rows_change
+        };
+        let Some(known) = self.files.get(&key).filter(can_be) else {
             return Ok(None);
         };
         let path = Arc::clone(&known.path);
@@ -471,9 +473,13 @@ impl Source {
             let before = std::iter::once((position, &past.marks));
             let before = before.chain(others.map(|other| (&other.position, &other.marks)));
             let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
+            let rows_change = self.settings.rows_change;
             let found = self.tails.with_content(key, &path, |content| {
                 if identity::compare(content, position)? == Likeness::Same {
                     return Ok(Some((0, None)));
+                }
+                if rows_change {
+                    return Ok(None);
                 }
                 let before: Vec<_> = before.collect();
                 let found = trimmed::find(content, &before, is_header, line_max)?;

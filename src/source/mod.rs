@@ -105,6 +105,10 @@ pub struct Settings {
     pub open_files_max: usize,
     /// Where the generations that rotations leave behind are.
     pub rotated: Rotated,
+    /// Rows tell how something stands, and are written again with what has changed, as an export of
+    /// balances is: a file that begins in another way is read from its start, for one of which the
+    /// end is what it was may have changed rows before that.
+    pub rows_change: bool,
     /// How long a deleted file that has not been read to its end is kept open.
     pub deleted_keep: Duration,
     /// How many bytes such files may keep from the disk together.
@@ -130,6 +134,7 @@ impl Settings {
             line_max: LINE_BYTES_MAX_DEFAULT,
             open_files_max: 256,
             rotated: Rotated::default(),
+            rows_change: false,
             deleted_keep: DELETED_KEEP_DEFAULT,
             deleted_keep_bytes: DELETED_KEEP_BYTES_DEFAULT,
         }

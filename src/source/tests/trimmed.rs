@@ -159,3 +159,16 @@ fn a_file_in_whose_middle_rows_were_changed_is_read_from_its_start() {
     replace(&scene, How::SameFile, &text);
     assert_eq!(follow_long(&mut scene).0.len(), text.lines().count());
 }
+
+#[test]
+fn rows_that_are_written_again_with_what_has_changed_are_all_read() {
+    for how in EITHER {
+        let mut scene = Scene::with(|settings| settings.rows_change = true);
+        scene.append("cdr.txt", rows(0..100));
+        scene.follow();
+        replace(&scene, how, &rows(0..100).replacen("0|a row", "0|a cow", 1));
+        assert_eq!(follow_long(&mut scene).0.len(), 100, "{how:?}");
+        replace(&scene, how, &rows(40..100));
+        assert_eq!(follow_long(&mut scene).0.len(), 60, "{how:?}");
+    }
+}
