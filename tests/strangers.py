@@ -104,6 +104,7 @@ class Scene:
     """A directory with files, and what is done to them. `write` is called with whole rows, or parts of rows."""
 
     needs = None          # The program it cannot do without.
+    is_root = False       # It mounts something.
     known_limit = None    # Why it cannot be exact.
     may_lose = False      # It loses rows by its nature: they have to be counted as gaps.
     files = "cdr.csv"     # The globs of the source, below the directory.
@@ -150,6 +151,9 @@ class Scene:
 
     def end(self):
         pass
+
+    def leave(self):
+        """Takes away what would be left behind, once everything has been counted."""
 
     def live(self, until):
         """Writes and rotates until then. One thread: what the writer does between two steps is not torn by ours."""
@@ -419,8 +423,6 @@ class Svlogd(Piped):
 class SvlogdPacked(Svlogd):
     """The generations go through gzip, and have an ending of svlogd's own."""
 
-    more = 'exclude = ["*.t"]\n'
-    known_limit = "what svlogd packed has no ending that says so"
 
     def setup(self):
         with open(self.path("config"), "w") as out:
@@ -790,8 +792,10 @@ class Agent:
 
     def start(self):
         self.starts.append(time.monotonic())
+        # Without the rights over files that root has: a mode holds for it, as for the user it usually runs as.
+        bound = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
         self.process = subprocess.Popen(
-            [self.binary, "run", "--config", os.path.join(self.base, "switchhook.toml")],
+            [*bound, self.binary, "run", "--config", os.path.join(self.base, "switchhook.toml")],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log,
         )
         if os.geteuid() == 0:
@@ -820,6 +824,13 @@ class Agent:
             self.process.wait()
             time.sleep(self.random.choice((0, 0, 0.2, 1.5)) * self.random.random())
             self.start()
+            if self.random.random() < 0.2:
+                # And once more while it starts.
+                time.sleep(self.random.choice((0.02, 0.1, 0.3)) * self.random.random())
+                self.kills += 1
+                self.process.kill()
+                self.process.wait()
+                self.start()
 
     def stop(self):
         self.process.terminate()
@@ -906,22 +917,29 @@ def main():
     parse.add_argument("--scenes", help="names of scenes, with commas between (default: all)")
     parse.add_argument("--calm", action="store_true", help="the agent is not killed")
     parse.add_argument("--keep", action="store_true", help="the directory is left there")
+    parse.add_argument("--more", action="store_true", help="the scenes of strangers_more.py")
     parse.add_argument("--list", action="store_true")
     settings = parse.parse_args()
     chosen = SCENES
+    if settings.more:
+        import strangers_more
+
+        chosen = strangers_more.SCENES
     if settings.scenes:
         wanted = settings.scenes.lower().split(",")
-        chosen = [scene for scene in SCENES if scene.__name__.lower() in wanted]
+        chosen = [scene for scene in chosen if scene.__name__.lower() in wanted]
     if settings.list:
         for scene in chosen:
             print(f"{scene.__name__.lower():32}{(scene.__doc__ or '').strip()}")
         return 0
     there = []
     for scene in chosen:
-        if scene.needs is None or shutil.which(scene.needs):
-            there.append(scene)
-        else:
+        if scene.needs is not None and not shutil.which(scene.needs):
             print(f"SKIPPED strangers {scene.__name__.lower()}: {scene.needs} is not installed")
+        elif scene.is_root and os.geteuid() != 0:
+            print(f"SKIPPED strangers {scene.__name__.lower()}: it mounts a file system, which root alone may")
+        else:
+            there.append(scene)
     print(f"seed {settings.seed}, {settings.seconds:.0f} s, {len(there)} scenes", flush=True)
     base = tempfile.mkdtemp(prefix="strangers-")
     receiver = Receiver()
@@ -949,6 +967,8 @@ def main():
     with open(os.path.join(base, "sources.txt"), "w") as out:
         out.write(agent.ask("sources"))
     code = agent.stop()
+    for scene in scenes:
+        scene.leave()
     is_exact = verdict(scenes, receiver, agent)
     rotations = sum(scene.rotations for scene in scenes)
     print(
@@ -968,4 +988,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # As a module, of which the further scenes are made too.
+    import strangers
+
+    sys.exit(strangers.main())

@@ -71,11 +71,12 @@ impl Live {
             Kind::Listen(settings) => {
                 let gate = Gate::new(bell.clone());
                 let reading = if is_push {
-                    Reading::Pages(PushMaker {
+                    let maker = PushMaker {
                         node: Arc::clone(node),
                         source: Arc::clone(&name),
                         settings: calls,
-                    })
+                    };
+                    Reading::Pages(maker, config.parser.decoder)
                 } else {
                     Reading::Rows(Box::new(Parser::new(config.parser)))
                 };

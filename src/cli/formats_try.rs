@@ -191,12 +191,13 @@ fn read(path: &Path) -> Result<(Vec<u8>, bool), String> {
             "{shown} is UTF-16, in which lines cannot be found; have it written as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 {shown} > rows"
         ));
     }
-    if bytes
-        .get(..11)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"INSERT INTO"))
-    {
+    let is_statement = |line: &[u8]| {
+        let start = line.trim_ascii_start().get(..11);
+        start.is_some_and(|start| start.eq_ignore_ascii_case(b"INSERT INTO"))
+    };
+    if bytes.split(|byte| *byte == b'\n').any(is_statement) {
         return Err(format!(
-            "{shown} holds SQL statements, as FreeSWITCH's template \"sql\" writes them; give the switch the template \"example\""
+            "{shown} holds SQL statements; of FreeSWITCH, which writes them by its template \"sql\", take the template \"example\"; of a database have rows exported: mysql --batch -e 'SELECT * FROM cdr' > rows"
         ));
     }
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -320,6 +321,11 @@ impl View<'_> {
             screen::line(screen::styled(screen::WAIT, what));
         }
         self.columns_and_events(&fit.settings);
+        if fit.tally.calls.are_joined() {
+            screen::line(
+                "# each line alone; the agent joins a call's beginning and end and tells it once: `switchhook check` shows it so",
+            );
+        }
         screen::line("");
         head("to paste and adjust");
         let name = match kinds(format).contains(&CALL) {
@@ -398,10 +404,25 @@ impl View<'_> {
             let what = "no date here tells day from month: compare dates = with what the switch writes, \"dmy\" or \"mdy\"";
             screen::line(screen::styled(screen::WAIT, what));
         }
+        let format = &fit.settings.format;
+        let tells = |meaning| {
+            format
+                .layouts
+                .iter()
+                .any(|layout| layout.column_of(meaning).is_some())
+        };
+        let of_answers = [
+            Meaning::AnswerTime,
+            Meaning::BillDuration,
+            Meaning::HoldDuration,
+        ];
+        if !of_answers.into_iter().any(tells) {
+            let what = "no column is known to say whether a call was answered, so connected and bill_duration are null: mark one, as = \"answer_time\", \"bill_duration\" or \"hold_duration\"";
+            screen::line(screen::styled(screen::WAIT, what));
+        }
         self.columns_and_events(&fit.settings);
         screen::line("");
         head("to paste and adjust");
-        let format = &fit.settings.format;
         self.source(CALL, "", guessed.local_times, false);
         if guessed.header == Header::Present {
             screen::line("header = \"present\"");

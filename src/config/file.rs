@@ -175,7 +175,8 @@ pub struct SourceTable {
     /// Layouts for rows of several kinds, each with `when`, `event`, `state` and `columns`.
     pub layout: Key<Vec<toml::Value>>,
     /// FreeSWITCH's own template, as cdr_csv.conf.xml has it (`freeswitch-csv`); Asterisk's mapping, as
-    /// cdr_custom.conf has it (`asterisk-cdr-custom`).
+    /// cdr_custom.conf or cel_custom.conf has it (`asterisk-cdr-custom`, `asterisk-cel`): its line, or an
+    /// advanced one's `fields`, or that one's whole section in three single quotes.
     pub template: Key<String>,
     /// One character between fields (`delimited`) or pairs (`key-value`; default there: `;`).
     pub delimiter: Key<String>,

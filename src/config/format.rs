@@ -30,7 +30,7 @@ pub(super) fn format(
             place.problem(
                 "template",
                 &table.template,
-                "only format = \"freeswitch-csv\" and \"asterisk-cdr-custom\" have templates",
+                "only format = \"freeswitch-csv\", \"asterisk-cdr-custom\" and \"asterisk-cel\" have templates",
             );
         }
         return (own_format(word, table, place), None);
@@ -85,11 +85,12 @@ fn template_of(
     table: &SourceTable,
     place: &mut Place<'_>,
 ) -> (Option<Format>, Option<String>) {
-    if ![template::PRESET, mapping::PRESET].contains(&word) {
+    if ![template::PRESET, mapping::PRESET, mapping::EVENTS].contains(&word) {
         let what = format!(
-            "{word} has no templates; only format = {:?} and {:?} have",
+            "{word} has no templates; only format = {:?}, {:?} and {:?} have",
             template::PRESET,
-            mapping::PRESET
+            mapping::PRESET,
+            mapping::EVENTS
         );
         place.problem("template", &table.template, what);
         return (None, None);
@@ -117,7 +118,7 @@ fn template_of(
         };
     }
     let read = match word {
-        mapping::PRESET => mapping::format(&format, written),
+        mapping::PRESET | mapping::EVENTS => mapping::format(&format, written),
         _ => template::format(&format, written),
     };
     match read {

@@ -61,7 +61,7 @@ fn a_mapping_of_asterisk_says_what_the_columns_are() {
     check(
         &source(&keys("19")),
         &[
-            "7: source \"cdr\": template: the values do not all have the same one character between them; write it as in cdr_custom.conf",
+            "7: source \"cdr\": template: there is one field; write it as in cdr_custom.conf or cel_custom.conf",
         ],
     );
 }

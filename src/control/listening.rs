@@ -22,6 +22,8 @@ pub struct PushStatus {
     pub refused_long: u64,
     /// Requests that were none, or did not end in time.
     pub refused_slow: u64,
+    /// Datagrams that the system dropped because they were not read in time.
+    pub refused_lost: u64,
     /// Pushes that wait to be read.
     pub waiting: usize,
 }
@@ -39,6 +41,7 @@ impl PushStatus {
             refused_page: refusals.page,
             refused_long: refusals.long,
             refused_slow: refusals.slow,
+            refused_lost: refusals.lost,
             waiting,
         }
     }
@@ -51,6 +54,7 @@ impl PushStatus {
             + self.refused_page
             + self.refused_long
             + self.refused_slow
+            + self.refused_lost
     }
 }
 
@@ -65,6 +69,7 @@ impl fmt::Display for PushStatus {
             (self.refused_page, "of an unknown page"),
             (self.refused_long, "too long"),
             (self.refused_slow, "no request, or unfinished"),
+            (self.refused_lost, "lost by the system"),
         ];
         let reasons: Vec<String> = reasons
             .into_iter()

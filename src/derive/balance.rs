@@ -100,7 +100,7 @@ impl Threshold {
 /// been told of lately.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// By threshold, as text.
+    /// By threshold.
     steps: Vec<Step>,
 }
 
@@ -114,6 +114,7 @@ impl Account {
 /// What is known of one threshold of one account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Step {
+    /// The threshold as it was written when the step was judged last.
     at: String,
     /// The balance fell below it and has not come up again.
     low: bool,
@@ -121,6 +122,13 @@ struct Step {
     told: bool,
     /// When it was told last, in ms since 1970.
     told_at: Option<i64>,
+}
+
+impl Step {
+    /// Whether it is of `threshold`, however that is written now: `50` is `50.00`.
+    fn is_of(&self, threshold: &Threshold) -> bool {
+        self.at == threshold.text || Amount::parse(&self.at) == Some(threshold.amount)
+    }
 }
 
 /// What is told.
@@ -160,7 +168,7 @@ pub fn recover<'t>(
     let (mut next, mut alerts) = (known.clone(), Vec::new());
     for (index, threshold) in thresholds.iter().enumerate() {
         let mut steps = next.steps.iter_mut();
-        let step = steps.find(|step| step.at == threshold.text && step.low);
+        let step = steps.find(|step| step.is_of(threshold) && step.low);
         if let Some(step) = step.filter(|_| is_recovered(threshold)) {
             if step.told {
                 alerts.push(Alert {
@@ -189,13 +197,14 @@ pub fn judge<'t>(
     let (mut next, mut alerts) = (Account::default(), Vec::new());
     for (index, threshold) in thresholds.iter().take(THRESHOLDS_MAX).enumerate() {
         let mut steps = known.map_or(&[][..], |known| &known.steps).iter();
-        let mut step = steps.find(|step| step.at == threshold.text).cloned();
+        let mut step = steps.find(|step| step.is_of(threshold)).cloned();
         let step = step.get_or_insert_with(|| Step {
             at: threshold.text.clone(),
             low: false,
             told: false,
             told_at: None,
         });
+        step.at.clone_from(&threshold.text);
         let recovered_from = rearm.above(threshold.amount);
         let is_due = step
             .told_at
@@ -324,6 +333,22 @@ mod tests {
             &[(0, "19"), (1, "22"), (30, "19")],
             &["L1@20", "R1@20", "L1@20"],
         );
+    }
+
+    #[test]
+    fn a_threshold_that_is_written_in_another_way_is_the_same() {
+        let at = |known: Option<&Account>, threshold: &str, hour: i64| {
+            let thresholds = [Threshold::parse(threshold).unwrap()];
+            let (balance, at) = (Amount::parse("19").unwrap(), UnixMs(hour * HOUR_MS));
+            let rearm = Rearm::Share(1_000);
+            let (next, alerts) = judge(known, &thresholds, balance, at, &rearm, DAY);
+            (next, alerts.len())
+        };
+        let (first, told) = at(None, "20", 0);
+        let (second, told_again) = at(Some(&first), "20.00", 1);
+        assert_eq!((told, told_again), (1, 0));
+        assert_eq!(at(Some(&second), "2E1", 48).1, 0);
+        assert_eq!(at(Some(&second), "20.01", 48).1, 1);
     }
 
     #[test]

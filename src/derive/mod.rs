@@ -16,6 +16,7 @@
 
 pub mod balance;
 pub mod join;
+pub mod recent;
 pub mod standing;
 pub mod summary;
 pub mod table;
@@ -27,7 +28,7 @@ use crate::event::filter::Filter;
 use crate::event::json::Object;
 use crate::event::own;
 use crate::event::report::{self, Alarm, BALANCE_ALARM, Outcome};
-use crate::event::{Event, Labels, Maker, Origin, amount::Amount, raw_base64};
+use crate::event::{Event, EventId, Labels, Maker, Origin, amount::Amount, raw_base64};
 use crate::parser::encoding::Decoder;
 use crate::parser::format::{ALARM, CALL};
 use crate::parser::reject::shown;
@@ -37,6 +38,7 @@ use crate::source::Gap;
 use crate::timestamp::Timestamp;
 use balance::{Account, Thresholds};
 use join::{Held, Kind};
+use recent::Recent;
 use serde::{Deserialize, Serialize};
 use standing::{Report, Standing};
 use std::time::Duration;
@@ -58,6 +60,9 @@ const EVENTS_PER_TICK_MAX: usize = 256;
 
 /// Shortest time between two looks for what is due: each goes through all that is held.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often it is written down for how long the agent has listened in vain.
+const LISTENED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Longest key of a report, in bytes for each of its fields, as far as it is remembered.
 const NAME_BYTES_MAX: usize = 256;
@@ -157,6 +162,10 @@ struct Sundry {
     beat: Option<i64>,
     /// Summaries told.
     summaries: u64,
+    /// How long the agent has listened since then and heard nothing, in ms: kept of a source that
+    /// leaves nothing behind to be read later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    listened_ms: Option<u64>,
 }
 
 /// The machines of one source.
@@ -169,6 +178,8 @@ pub struct Derive {
     held: Table<Held>,
     cells: Table<Cell>,
     sundry: Table<Sundry>,
+    /// What was told a moment ago, where it may be repeated.
+    recent: Option<Recent>,
     /// What reads told calls, where lines are joined.
     joined: Option<(Format, Parser)>,
     /// How long the source had been silent, and since when that is true.
@@ -210,6 +221,7 @@ impl Derive {
             held: Table::load(name("join"), join::HELD_MAX, stored),
             cells: Table::load(name("cell"), CELLS_MAX, stored),
             sundry: Table::load(name("source"), 1, stored),
+            recent: None,
             joined,
             settings,
             maker,
@@ -218,6 +230,20 @@ impl Derive {
             swept_at: None,
             forgotten: 0,
         }
+    }
+
+    /// The same machines, of a source whose sender repeats what was not answered: a row that was told
+    /// a moment ago, as `stored` knows, is neither told nor counted again.
+    pub fn expecting_repeats(mut self, stored: &[(String, Vec<u8>)]) -> Derive {
+        let prefix = Derive::prefix(self.maker.source());
+        self.recent = Some(Recent::load(&prefix, stored));
+        self
+    }
+
+    /// Whether the event called `id` was told a moment ago; from now on it was.
+    pub fn is_repeat(&mut self, id: EventId) -> bool {
+        let recent = self.recent.as_mut();
+        recent.is_some_and(|recent| !recent.is_new(id))
     }
 
     /// Machines of the same settings that know nothing yet; what becomes of them is not kept.
@@ -242,6 +268,9 @@ impl Derive {
         self.held.take_changes(changes);
         self.cells.take_changes(changes);
         self.sundry.take_changes(changes);
+        if let Some(recent) = &mut self.recent {
+            recent.take_changes(changes);
+        }
         self.forgotten += self.standing.take_evicted()
             + self.accounts.take_evicted()
             + self.held.take_evicted()
@@ -263,7 +292,10 @@ impl Derive {
 
     /// Takes in that rows were read at `now`, whatever becomes of them.
     pub fn rows_came(&mut self, now: Now, told: &mut Vec<Event>) {
-        if self.settings.silent_after.is_none() && self.settings.heartbeat_every.is_none() {
+        let is_asked =
+            self.settings.silent_after.is_some() || self.settings.heartbeat_every.is_some();
+        // One that was told ends also where nobody asks any more.
+        if !is_asked && !self.sundry.get(table::key([])).is_some_and(|it| it.silent) {
             return;
         }
         self.quiet = Some((now.moment, Duration::ZERO));
@@ -279,6 +311,7 @@ impl Derive {
         self.put_sundry(Sundry {
             seen_at: Some(now.wall.0),
             silent: false,
+            listened_ms: None,
             ..sundry
         });
     }
@@ -313,6 +346,9 @@ impl Derive {
                 let event = self.maker.make(record, format, origin);
                 if self.is_early(event.time) {
                     return Fate::Filtered;
+                }
+                if self.is_repeat(event.id) {
+                    return Fate::Repeated;
                 }
                 self.observe_row(record, event.time, told);
                 self.keep(event, told)
@@ -433,6 +469,9 @@ impl Derive {
         let event = self.maker.make(record, format, origin);
         if self.is_early(event.time) {
             return Fate::Filtered;
+        }
+        if self.is_repeat(event.id) {
+            return Fate::Repeated;
         }
         self.count(record, format, &event, told);
         self.observe_row(record, event.time, told);
@@ -555,10 +594,15 @@ impl Derive {
         };
         let since = news.since.unwrap_or(at).unix.0.to_string();
         let again = at.unix.0.to_string();
+        let flaps = news.flaps.to_string();
         let mut id = subject;
         id.extend([since.as_str(), news.state]);
         if news.state == "repeated" || news.since.is_none() {
             id.push(&again);
+        }
+        // With the id of the first raise, one within the same second would be taken for its repeat.
+        if news.flaps > 0 {
+            id.push(&flaps);
         }
         let is_balance = alarm.alarm_type == BALANCE_ALARM;
         let account = record.text_of(Meaning::AccountId);
@@ -772,12 +816,12 @@ impl Derive {
         data.text("of", of);
         data.whole("number", whole(number));
         data.whole("calls", whole(cell.calls));
-        data.whole("answered", whole(cell.answered));
+        data.whole("answered", cell.answered().and_then(whole));
         data.text("asr_percent", cell.asr_percent().as_deref());
         data.whole("acd", cell.acd_secs().and_then(whole));
         data.whole("pdd_ms", cell.pdd_mean_ms().and_then(whole));
-        data.whole("bill_duration", Some(cell.bill_secs));
-        data.text("minutes", Some(&cell.minutes()));
+        data.whole("bill_duration", cell.answered().map(|_| cell.bill_secs));
+        data.text("minutes", cell.minutes().as_deref());
         data.text("cost", cell.cost());
         data.text("currency", self.maker.settings().currency.as_deref());
         let label = of.map(Box::from);
@@ -825,10 +869,26 @@ impl Derive {
             return;
         };
         // How long it had been silent at the start is only known by the wall clock; from then on
-        // a clock that is set must not make a silence.
-        let before = || (now.moment, now.wall.since(UnixMs(seen_at)));
-        let (since, silent_for) = *self.quiet.get_or_insert_with(before);
-        if sundry.silent || now.moment.since(since) + silent_for < after {
+        // a clock that is set must not make a silence. What is pushed while the agent is down reaches
+        // nobody, so that this is no silence either.
+        let is_pushed = self.recent.is_some();
+        let listened = Duration::from_millis(sundry.listened_ms.unwrap_or(0));
+        let before = match is_pushed {
+            true => (now.moment, listened),
+            false => (now.moment, now.wall.since(UnixMs(seen_at))),
+        };
+        let (since, silent_for) = *self.quiet.get_or_insert(before);
+        let silent_for = now.moment.since(since) + silent_for;
+        if sundry.silent {
+            return;
+        }
+        if silent_for < after {
+            if is_pushed && silent_for >= listened + LISTENED_PAUSE.max(after / 8) {
+                self.put_sundry(Sundry {
+                    listened_ms: u64::try_from(silent_for.as_millis()).ok(),
+                    ..sundry
+                });
+            }
             return;
         }
         told.push(self.silence(seen_at, None));

@@ -26,6 +26,10 @@ pub struct Standing {
     pub told_at: i64,
     /// Reports since the beginning that said nothing new.
     pub repeats: u64,
+    /// How often it was raised anew since it was raised first with this beginning: a line with bad
+    /// contacts comes and goes within one second of a log. Older releases counted none.
+    #[serde(default)]
+    pub flaps: u64,
 }
 
 /// What a report says.
@@ -57,6 +61,8 @@ pub struct Told {
     pub since: Option<Timestamp>,
     /// Reports since then that said nothing new.
     pub repeats: u64,
+    /// How often it was raised before with the same beginning.
+    pub flaps: u64,
 }
 
 /// Judges a report of the time `at`; `began` is when it says that the thing began. Gives what is
@@ -83,6 +89,7 @@ pub fn judge(
                 state: "repeated",
                 since: next.since.map(instant),
                 repeats: next.repeats,
+                flaps: next.flaps,
             };
             return (next, Some(told));
         }
@@ -103,16 +110,23 @@ pub fn judge(
         }
         (_, Report::Raised) => ("raised", Some(began.unwrap_or(at)), 0),
     };
+    let since_ms = since.map(|since| (since.unix.0, since.precision == Precision::Millis));
+    let same = known.filter(|known| since_ms.is_some() && known.since == since_ms);
+    // What is older than the end of it is a row that is read again: it keeps its id.
+    let anew = |known: &Standing| report == Report::Raised && known.told_at <= at.unix.0;
+    let flaps = same.map_or(0, |known| known.flaps + u64::from(anew(known)));
     let next = Standing {
         raised: report == Report::Raised,
-        since: since.map(|since| (since.unix.0, since.precision == Precision::Millis)),
+        since: since_ms,
         told_at: at.unix.0,
         repeats: if report == Report::Raised { repeats } else { 0 },
+        flaps,
     };
     let told = Told {
         state,
         since,
         repeats,
+        flaps,
     };
     (next, Some(told))
 }

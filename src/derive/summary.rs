@@ -55,8 +55,8 @@ impl By {
 /// One call, as far as it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted<'c> {
-    /// It was answered.
-    pub answered: bool,
+    /// Whether it was answered, where its row says.
+    pub answered: Option<bool>,
     /// Seconds billed; 0 where nothing says.
     pub bill_secs: i64,
     /// The post-dial delay in milliseconds, where it is told.
@@ -76,6 +76,10 @@ pub struct Cell {
     pub calls: u64,
     /// Those that were answered.
     pub answered: u64,
+    /// Those whose rows do not say; with one of them there, nothing is true of what is counted by it.
+    /// Older releases counted none.
+    #[serde(default)]
+    pub untold: u64,
     /// Seconds billed.
     pub bill_secs: i64,
     /// Sum of the post-dial delays, in ms, and how many there are.
@@ -100,6 +104,7 @@ impl Cell {
             of: of.to_owned(),
             calls: 0,
             answered: 0,
+            untold: 0,
             bill_secs: 0,
             pdd_ms: (0, 0),
             cost: Some("0".to_owned()),
@@ -119,7 +124,8 @@ impl Cell {
     /// Counts a call.
     pub fn count(&mut self, call: Counted<'_>) {
         self.calls += 1;
-        self.answered += u64::from(call.answered);
+        self.answered += u64::from(call.answered == Some(true));
+        self.untold += u64::from(call.answered.is_none());
         self.bill_secs = self.bill_secs.saturating_add(call.bill_secs.max(0));
         if let Some(pdd_ms) = call.pdd_ms {
             self.pdd_ms.0 = self.pdd_ms.0.saturating_add(pdd_ms);
@@ -133,15 +139,20 @@ impl Cell {
         }
     }
 
-    /// Answered calls of a hundred, with two digits; `None` without calls.
+    /// Answered calls; `None` where a row did not say.
+    pub fn answered(&self) -> Option<u64> {
+        (self.untold == 0).then_some(self.answered)
+    }
+
+    /// Answered calls of a hundred, with two digits; `None` without calls, or where a row did not say.
     pub fn asr_percent(&self) -> Option<String> {
-        let hundredths = rounded(self.answered.checked_mul(10_000)?, self.calls)?;
+        let hundredths = rounded(self.answered()?.checked_mul(10_000)?, self.calls)?;
         Some(format!("{}.{:02}", hundredths / 100, hundredths % 100))
     }
 
     /// Seconds billed per answered call, rounded.
     pub fn acd_secs(&self) -> Option<u64> {
-        rounded(u64::try_from(self.bill_secs).ok()?, self.answered)
+        rounded(u64::try_from(self.bill_secs).ok()?, self.answered()?)
     }
 
     /// The mean post-dial delay in ms, rounded.
@@ -149,11 +160,12 @@ impl Cell {
         rounded(u64::try_from(self.pdd_ms.0).ok()?, self.pdd_ms.1)
     }
 
-    /// Minutes billed, with two digits.
-    pub fn minutes(&self) -> String {
+    /// Minutes billed, with two digits; `None` where a row did not say.
+    pub fn minutes(&self) -> Option<String> {
+        self.answered()?;
         let secs = u64::try_from(self.bill_secs).unwrap_or(0);
         let hundredths = rounded(secs.saturating_mul(100), 60).unwrap_or(0);
-        format!("{}.{:02}", hundredths / 100, hundredths % 100)
+        Some(format!("{}.{:02}", hundredths / 100, hundredths % 100))
     }
 
     /// The fees; `None` where there are none, or they cannot be added.
@@ -186,7 +198,7 @@ mod tests {
     };
 
     const CALL: Counted<'static> = Counted {
-        answered: true,
+        answered: Some(true),
         bill_secs: 147,
         pdd_ms: Some(2_000),
         cost: Some("0.0368"),
@@ -196,7 +208,7 @@ mod tests {
     fn the_figures_are_exact() {
         let mut cell = Cell::new(UnixMs(0), "GW", &BY_GATEWAY);
         let failed = Counted {
-            answered: false,
+            answered: Some(false),
             bill_secs: 0,
             pdd_ms: None,
             cost: None,
@@ -221,8 +233,8 @@ mod tests {
             (Some(147), Some(1_501))
         );
         assert_eq!(
-            (cell.minutes().as_str(), cell.cost()),
-            ("4.90", Some("0.1368"))
+            (cell.minutes().as_deref(), cell.cost()),
+            (Some("4.90"), Some("0.1368"))
         );
     }
 
@@ -244,6 +256,17 @@ mod tests {
             None,
             "a sum without one of its parts is no sum"
         );
+        assert_eq!(cell.asr_percent().as_deref(), Some("100.00"));
+        cell.count(Counted {
+            answered: None,
+            ..CALL
+        });
+        assert_eq!(
+            (cell.answered(), cell.asr_percent()),
+            (None, None),
+            "a row that does not say whether its call was answered is no failed call"
+        );
+        assert_eq!((cell.acd_secs(), cell.minutes()), (None, None));
     }
 
     #[test]

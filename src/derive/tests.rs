@@ -23,6 +23,8 @@ struct Bench {
     fates: Vec<Fate>,
     /// Begins anew from what is stored after every row and every tick.
     forgetful: bool,
+    /// Its rows are pushed.
+    is_pushed: bool,
 }
 
 fn maker(calls: &CallSettings) -> Maker {
@@ -59,6 +61,7 @@ impl Bench {
             offset: 0,
             fates: Vec::new(),
             forgetful: true,
+            is_pushed: false,
         };
         bench.parser.set_circumstances(bench.now.wall, false);
         bench
@@ -82,7 +85,11 @@ impl Bench {
         if self.forgetful {
             let stored: Vec<_> = self.stored.clone().into_iter().collect();
             let maker = maker(&self.calls);
-            self.derive = Derive::new(self.settings.clone(), maker, &self.format, &stored);
+            let derive = Derive::new(self.settings.clone(), maker, &self.format, &stored);
+            self.derive = match self.is_pushed {
+                true => derive.expecting_repeats(&stored),
+                false => derive,
+            };
         }
     }
 
@@ -312,6 +319,79 @@ event = "log"
 match = '^\[(?<time>[^\]]+)\] VERBOSE\[\d+\]\[(?<call>[^\]]*)\]'
 event = "verbose"
 "#)
+}
+
+#[test]
+fn calls_in_free_text_are_calls_by_the_names_of_the_groups() {
+    let format = own(r#"
+reader = "pattern"
+[[pattern]]
+match = 'asterisk\[\d+\]: "(?<caller_id>[^"]*)","(?<called_id>[^"]*)","(?<start_time>[^"]*)","(?<answer_time>[^"]*)","(?<end_time>[^"]*)","(?<bill_duration>\d+)","(?<disconnect_reason>[^"]*)","(?<call_id>[^"]*)"'
+event = "cdr"
+"#);
+    let mut bench = Bench::new(format, Settings::default());
+    let rows = "\
+Apr 10 10:01:05 pbx asterisk[99]: \"1001\",\"442079460101\",\"2026-04-10 10:00:00\",\"2026-04-10 10:00:05\",\"2026-04-10 10:01:05\",\"60\",\"ANSWERED\",\"1775802495.1\"
+Apr 10 10:02:05 pbx asterisk[99]: \"1001\",\"442079460102\",\"2026-04-10 10:02:00\",\"\",\"2026-04-10 10:02:05\",\"0\",\"BUSY\",\"1775802595.3\"
+Apr 10 10:02:05 pbx asterisk[99]: Asterisk Ready.
+";
+    let events = bench.feed(rows.as_bytes());
+    let told: Vec<_> = events
+        .iter()
+        .map(data)
+        .map(|data| (data["called_id"].clone(), data["connected"].clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("442079460101".into(), true.into()),
+            ("442079460102".into(), false.into())
+        ]
+    );
+    assert_eq!(data(&events[0])["bill_duration"], 60);
+}
+
+#[test]
+fn what_comes_and_goes_within_a_second_is_told_with_ids_of_their_own() {
+    let mut bench = Bench::new(asterisk_full(), Settings::default());
+    let line = |second: u32, state: &str| {
+        format!(
+            "[Apr 10 14:40:0{second}] WARNING[1830] res_pjsip/pjsip_options.c: Contact uk-a/sip:x is now {state}.\n"
+        )
+    };
+    let mut log = String::new();
+    for _ in 0..3 {
+        log += &(line(0, "Unreachable") + &line(0, "Reachable"));
+    }
+    log += &(line(0, "Unreachable") + &line(1, "Reachable") + &line(1, "Unreachable"));
+    let events = bench.feed(log.as_bytes());
+    assert_eq!(events.len(), 9, "nothing is a repeat");
+    let ids: BTreeSet<_> = events.iter().map(|event| event.id.to_string()).collect();
+    assert_eq!(ids.len(), 9, "the last raise would be lost at the receiver");
+}
+
+#[test]
+fn the_documents_pattern_for_trunks_reads_what_asterisk_writes_at_verbosity_3() {
+    let document = include_str!("../../docs/asterisk.md");
+    let (_, pattern) = document.split_once("[[source.pattern]]").unwrap();
+    let (pattern, _) = pattern.split_once("```").unwrap();
+    let format = own(&format!("reader = \"pattern\"\n[[pattern]]\n{pattern}"));
+    let mut bench = Bench::new(format, Settings::default());
+    let rows = "\
+[Apr 10 14:31:40] VERBOSE[1830] res_pjsip/pjsip_options.c: Contact uk-a/sip:203.0.113.21:5060 is now Unreachable.  RTT: 0.000 msec
+[2026-04-10 14:32:40.123] VERBOSE[1830][C-00000001] res_pjsip/pjsip_options.c:  -- Contact uk-b/sip:b@203.0.113.22;transport=ws is now Unreachable.  RTT: 0.000 msec
+[2026-04-10 14:33:40] VERBOSE[1830] pjsip_options.c:862 sip_options_contact_status_notify_task: Contact uk-a/sip:203.0.113.21:5060 is now Reachable.  RTT: 12.345 msec
+";
+    let events = bench.feed(rows.as_bytes());
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+            let text = |key: &str| data[key].as_str().unwrap_or_default().to_owned();
+            format!("{} {}", text("object"), text("state"))
+        })
+        .collect();
+    assert_eq!(told, ["uk-a raised", "uk-b raised", "uk-a cleared"]);
 }
 
 #[test]
@@ -972,6 +1052,23 @@ fn figures_per_gateway_are_told_once_per_interval_of_the_calls_own_time() {
 }
 
 #[test]
+fn a_report_that_is_repeated_is_counted_once_also_after_a_restart() {
+    let mut bench = Bench::new(preset("vos3000-udp"), by_gateway(900));
+    bench.is_pushed = true;
+    bench.commit();
+    let report = fixture("vos3000/realtime-udp/datagrams.txt");
+    let first = bench.feed(&report);
+    let again = bench.feed(&report);
+    assert!(!first.is_empty() && again.is_empty(), "{}", again.len());
+    let summaries = bench.tick();
+    let calls: i64 = summaries
+        .iter()
+        .map(|event| data(event)["calls"].as_i64().unwrap())
+        .sum();
+    assert_eq!(calls, i64::try_from(first.len()).unwrap());
+}
+
+#[test]
 fn an_interval_is_told_when_it_is_over_and_its_last_calls_had_time_to_come() {
     let mut bench = Bench::new(balances("cdr").clone(), Settings::default());
     // A format of calls: the column of time marks the end.
@@ -1105,6 +1202,53 @@ fn a_silence_is_told_once_and_so_is_its_end_also_through_restarts() {
     let again = bench.tick();
     assert_eq!(again.len(), 1);
     assert_ne!(again[0].id, raised[0].id);
+}
+
+#[test]
+fn the_agents_own_absence_is_no_silence_of_what_is_pushed() {
+    let mut bench = Bench::new(preset("vos3000-udp"), silence(3_600));
+    bench.is_pushed = true;
+    bench.forgetful = false;
+    let restart = |bench: &mut Bench, away: u64| {
+        bench.forgetful = true;
+        bench.commit();
+        bench.forgetful = false;
+        bench.now.wall = bench.now.wall.after(Duration::from_secs(away));
+    };
+    restart(&mut bench, 0);
+    let listen = |bench: &mut Bench, minutes: u64| {
+        let mut told = Vec::new();
+        for _ in 0..minutes {
+            bench.advance(Duration::from_secs(60));
+            told.extend(bench.tick());
+        }
+        told.len()
+    };
+    assert_eq!(listen(&mut bench, 40), 0);
+    restart(&mut bench, 10 * 3_600);
+    assert_eq!(listen(&mut bench, 10), 0);
+    // What it listened for in vain before counts, but for what was not written down.
+    restart(&mut bench, 10 * 3_600);
+    assert_eq!(listen(&mut bench, 30), 1);
+}
+
+#[test]
+fn a_silence_that_was_told_ends_where_nobody_asks_for_silences_any_more() {
+    let mut bench = Bench::new(preset("vos3000-udp"), silence(60));
+    let mut told = bench.tick();
+    bench.advance(Duration::from_secs(120));
+    told.extend(bench.tick());
+    assert_eq!(told.len(), 1);
+    bench.settings.silent_after = None;
+    bench.commit();
+    bench.derive.rows_came(bench.now, &mut told);
+    bench.derive.rows_came(bench.now, &mut told);
+    assert_eq!(
+        told.iter()
+            .map(|event| data(event)["state"].to_string())
+            .collect::<Vec<_>>(),
+        ["\"raised\"", "\"cleared\""]
+    );
 }
 
 #[test]

@@ -17,12 +17,12 @@ pub const FIELDS: [Field; 25] = [
     Field::text("caller_id", "The caller's number."),
     Field::text("called_id", "The called number."),
     Field::time("start_time", "When the call was set up."),
-    Field::time("answer_time", "When it was answered; null when it was not."),
+    Field::time("answer_time", "When it was answered; null when it was not, or the row does not say."),
     Field::time("end_time", "When it ended."),
     Field::whole("duration", "Seconds from set-up to end, ringing included."),
     Field::whole(
         "bill_duration",
-        "Seconds billed; 0 when the call was not answered.",
+        "Seconds billed; 0 when the call was not answered, null when the row does not say.",
     ),
     Field::amount(
         "rate",
@@ -44,7 +44,11 @@ pub const FIELDS: [Field; 25] = [
     Field::text("caller_ip", "The caller's address."),
     Field::text("callee_ip", "The called side's address."),
     Field::whole("pdd_ms", "The post-dial delay in milliseconds."),
-    Field::truth("connected", "Whether the call was answered."),
+    Field::truth(
+        "connected",
+        "Whether the call was answered; null when no column of the row says.",
+    )
+    .or_null(),
     Field::columns(
         "extra",
         "Every further column of the switch's row, under its own name; only where the source has extra = true.",
@@ -67,9 +71,10 @@ pub struct Call<'r> {
     start: Option<Timestamp>,
     answer: Option<Timestamp>,
     end: Option<Timestamp>,
-    /// `None` where the row of an answered call does not say.
+    /// `None` where the row of a call that may have been answered does not say.
     bill_secs: Option<i64>,
-    connected: bool,
+    /// `None` where no column says whether a call was answered, or for how long.
+    connected: Option<bool>,
 }
 
 impl<'r> Call<'r> {
@@ -78,25 +83,30 @@ impl<'r> Call<'r> {
         let held = record.whole_of(Meaning::HoldDuration);
         let billed = record.whole_of(Meaning::BillDuration);
         let answered = record.time_of(Meaning::AnswerTime);
-        let has_answer = record.layout().column_of(Meaning::AnswerTime).is_some();
-        let connected = if has_answer {
-            answered.is_some()
+        let has = |meaning| record.layout().column_of(meaning).is_some();
+        let connected = if has(Meaning::AnswerTime) {
+            Some(answered.is_some())
+        } else if has(Meaning::HoldDuration) || has(Meaning::BillDuration) {
+            Some(held.or(billed).unwrap_or(0) > 0)
         } else {
-            held.or(billed).unwrap_or(0) > 0
+            None
         };
         let told_start = record.time_of(Meaning::StartTime);
         let (start, answer) = match (format.start_is, connected) {
-            (StartIs::Answer, true) => (
+            (StartIs::Answer, Some(true)) => (
                 told_start.map(|at| before(at, record.whole_of(Meaning::PddMs))),
                 answered.or(told_start),
             ),
-            (_, true) => (told_start, answered),
-            (_, false) => (told_start, None),
+            (_, Some(true)) => (told_start, answered),
+            (_, Some(false) | None) => (told_start, None),
         };
         // Some switches write the answer and the time since then instead of the end.
         let told_end = record.time_of(Meaning::EndTime);
         let end = told_end.or_else(|| Some(after(answered?, held?)));
-        let bill_secs = if connected { billed.or(held) } else { Some(0) };
+        let bill_secs = match connected {
+            Some(false) => Some(0),
+            Some(true) | None => billed.or(held),
+        };
         Call {
             record,
             settings,
@@ -116,8 +126,8 @@ impl<'r> Call<'r> {
         time.expect("a record says when it happened: its parser saw to it")
     }
 
-    /// It was answered.
-    pub fn is_connected(&self) -> bool {
+    /// Whether it was answered, where the row says.
+    pub fn is_connected(&self) -> Option<bool> {
         self.connected
     }
 
@@ -161,7 +171,7 @@ impl<'r> Call<'r> {
         data.text("caller_ip", self.text(Meaning::CallerIp));
         data.text("callee_ip", self.text(Meaning::CalleeIp));
         data.whole("pdd_ms", self.record.whole_of(Meaning::PddMs));
-        data.truth("connected", self.connected);
+        data.truth_or_null("connected", self.connected);
         if self.settings.extra {
             data.object("extra", extra(self.record));
         }

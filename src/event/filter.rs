@@ -16,11 +16,10 @@ pub struct Filter {
     written: String,
 }
 
-/// One test of a value; of several for one key, one has to hold.
+/// One test of a value; of several for one key, one has to hold, and each that excludes a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Test {
-    Truth(bool),
-    /// The same text, or number.
+    /// The same text, number or truth; without any text, that there is no value.
     Is(String),
     IsNot(String),
     BeginsWith(String),
@@ -44,7 +43,8 @@ const ORDERS: [(&str, Order); 4] = [
 
 impl Filter {
     /// Reads a table of conditions: a truth, a number, a text (`"x"`, `"x*"`, `"!=x"`, `">=1"`), or
-    /// a list of such of which one has to hold.
+    /// a list of such of which one has to hold. Of `"!=x"` in a list each has to: it names what is
+    /// not wanted.
     ///
     /// # Errors
     ///
@@ -91,7 +91,12 @@ impl Filter {
         };
         self.conditions.iter().all(|(key, tests)| {
             let value = find(&data, key);
-            tests.iter().any(|test| test.holds(value.as_ref()))
+            let value = value.as_deref();
+            let (excluding, others): (Vec<_>, Vec<_>) = tests
+                .iter()
+                .partition(|test| matches!(test, Test::IsNot(_)));
+            let is_one = others.is_empty() || others.iter().any(|test| test.holds(value));
+            is_one && excluding.iter().all(|test| test.holds(value))
         })
     }
 
@@ -124,21 +129,14 @@ fn flat(table: &toml::Table) -> Vec<(String, &toml::Value)> {
 
 type Object<'t> = BTreeMap<Cow<'t, str>, &'t RawValue>;
 
-/// A value in `data`; nothing stands for `null` and for a key that is not there.
-enum Found<'t> {
-    Truth(bool),
-    Text(Cow<'t, str>),
-}
-
-/// The value of `key`, which may be in an object: `extra.lastapp`.
-fn find<'t>(data: &Object<'t>, key: &str) -> Option<Found<'t>> {
+/// The value of `key`, which may be in an object: `extra.lastapp`. Nothing stands for `null` and for
+/// a key that is not there.
+fn find<'t>(data: &Object<'t>, key: &str) -> Option<Cow<'t, str>> {
     if let Some(value) = data.get(key) {
         return match value.get() {
             "null" => None,
-            "true" => Some(Found::Truth(true)),
-            "false" => Some(Found::Truth(false)),
-            text if text.starts_with('"') => serde_json::from_str(text).ok().map(Found::Text),
-            text => Some(Found::Text(Cow::Borrowed(text))),
+            text if text.starts_with('"') => serde_json::from_str(text).ok().map(Cow::Owned),
+            text => Some(Cow::Borrowed(text)),
         };
     }
     let (outer, inner) = key.split_once('.')?;
@@ -147,36 +145,42 @@ fn find<'t>(data: &Object<'t>, key: &str) -> Option<Found<'t>> {
 }
 
 impl Test {
-    fn holds(&self, found: Option<&Found<'_>>) -> bool {
-        match (self, found) {
-            (Test::Truth(wanted), Some(Found::Truth(truth))) => wanted == truth,
-            (Test::IsNot(text), Some(Found::Text(found))) => !is_same(text, found),
-            (Test::IsNot(_), None) => true,
-            (Test::Is(text), Some(Found::Text(found))) => is_same(text, found),
-            (Test::BeginsWith(text), Some(Found::Text(found))) => found.starts_with(text),
-            (Test::Compare(order, bound), Some(Found::Text(found))) => Amount::parse(found)
-                .is_some_and(|found| match order {
-                    Order::Less => found < *bound,
-                    Order::LessOrEqual => found <= *bound,
-                    Order::More => found > *bound,
-                    Order::MoreOrEqual => found >= *bound,
-                }),
-            _ => false,
+    fn holds(&self, found: Option<&str>) -> bool {
+        let compared = |text: &str| is_same(text, found.unwrap_or_default());
+        match self {
+            Test::Is(text) => compared(text),
+            Test::IsNot(text) => !compared(text),
+            Test::BeginsWith(text) => found.is_some_and(|found| found.starts_with(text)),
+            Test::Compare(order, bound) => {
+                found
+                    .and_then(Amount::parse)
+                    .is_some_and(|found| match order {
+                        Order::Less => found < *bound,
+                        Order::LessOrEqual => found <= *bound,
+                        Order::More => found > *bound,
+                        Order::MoreOrEqual => found >= *bound,
+                    })
+            }
         }
     }
 }
 
-/// The same text, or the same number: `0.10` is `0.1`.
+/// The same text, or the same number: `0.10` is `0.1`. What begins as no number is written, as
+/// telephone numbers and names do, is text: `0112` is not `112`, and neither is `+112`.
 fn is_same(wanted: &str, found: &str) -> bool {
-    wanted == found
-        || Amount::parse(wanted).is_some_and(|wanted| Some(wanted) == Amount::parse(found))
+    let number = |text: &str| {
+        let digits = text.trim_start_matches('-').as_bytes();
+        let is_plain = !matches!(digits, [b'+', ..] | [b'0', b'0'..=b'9', ..]);
+        Amount::parse(text).filter(|_| is_plain)
+    };
+    wanted == found || number(wanted).is_some_and(|wanted| Some(wanted) == number(found))
 }
 
 fn test(value: &toml::Value) -> Result<Test, String> {
     const LIKE: &str =
         "write true, a number, a text, \"!=text\", \"begin*\" or a comparison like \">=1\"";
     match value {
-        toml::Value::Boolean(truth) => Ok(Test::Truth(*truth)),
+        toml::Value::Boolean(truth) => Ok(Test::Is(truth.to_string())),
         toml::Value::Integer(number) => Ok(Test::Is(number.to_string())),
         toml::Value::String(text) => {
             if let Some(text) = text.strip_prefix("!=") {
@@ -189,7 +193,7 @@ fn test(value: &toml::Value) -> Result<Test, String> {
                 (Some((bound, order)), _) => Amount::parse(bound)
                     .map(|bound| Test::Compare(order, bound))
                     .ok_or_else(|| format!("{:?} is no number; {LIKE}", bound.trim())),
-                (None, Some("")) | (None, None) => Ok(Test::Is(text.clone())),
+                (None, None) => Ok(Test::Is(text.clone())),
                 (None, Some(beginning)) => Ok(Test::BeginsWith(beginning.to_owned())),
             }
         }
@@ -229,6 +233,42 @@ mod tests {
         check("connected = true\nduration = 1", false);
         check("extra.lastapp = \"Dial\"", true);
         check("\"extra.lastapp\" = \"Dial\"\n\"extra.a.b\" = 1", true);
+    }
+
+    #[test]
+    fn a_truth_may_be_written_as_text() {
+        check("connected = \"true\"", true);
+        check("connected = \"false\"", false);
+        check("connected = \"!=true\"", false);
+        check("connected = \"!=false\"", true);
+    }
+
+    #[test]
+    fn of_values_that_are_not_wanted_none_may_be_there() {
+        check("duration = [\"!=16\", \"!=17\"]", true);
+        check("duration = [\"!=16\", \"!=125\"]", false);
+        check("duration = [\"!=125\", \">1\"]", false);
+        check("duration = [\"!=16\", 1, 125]", true);
+        check("duration = [\"!=16\", 1, 2]", false);
+    }
+
+    #[test]
+    fn telephone_numbers_are_no_numbers() {
+        check("caller_id = \"012025550101\"", false);
+        check("caller_id = \"+12025550101\"", false);
+        check("caller_id = \"!=012025550101\"", true);
+        assert!(is_same("-0.50", "-0.5") && is_same("0", "0.0") && is_same("1E2", "100"));
+        assert!(!is_same("0112", "112") && !is_same("112", "+112") && is_same("0112", "0112"));
+    }
+
+    #[test]
+    fn whether_there_is_a_value_can_be_asked() {
+        check("codec = \"\"", true);
+        check("codec = \"!=\"", false);
+        check("codec = \"*\"", false);
+        check("caller_id = \"\"", false);
+        check("caller_id = \"!=\"", true);
+        check("caller_id = \"*\"", true);
     }
 
     #[test]

@@ -66,6 +66,12 @@ impl Object {
         self.put(key, &value);
     }
 
+    /// Adds true, false or `null`.
+    pub fn truth_or_null(&mut self, key: &str, value: Option<bool>) {
+        self.expect(key, value.is_none(), |holds| holds == Holds::Truth);
+        self.put(key, &value);
+    }
+
     /// Adds a list of texts.
     pub fn texts(&mut self, key: &str, values: &[String]) {
         self.expect(key, false, |holds| holds == Holds::Texts);

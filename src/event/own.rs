@@ -109,7 +109,10 @@ pub const SUMMARY: [Field; 15] = [
     Field::text("of", "The gateway or account; null for calls without one."),
     Field::whole("number", "Counts the source's summaries."),
     Field::whole("calls", "Calls that ended in the interval."),
-    Field::whole("answered", "Of these, how many were answered."),
+    Field::whole(
+        "answered",
+        "Of these, how many were answered; null when a row did not say, and so all that is made of it.",
+    ),
     Field::amount("asr_percent", "Answered calls per hundred calls."),
     Field::whole("acd", "Mean seconds of an answered call."),
     Field::whole("pdd_ms", "Mean post-dial delay in milliseconds."),

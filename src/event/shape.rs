@@ -106,6 +106,14 @@ impl Field {
         }
     }
 
+    /// The same, or `null`.
+    pub const fn or_null(self) -> Field {
+        Field {
+            is_nullable: true,
+            ..self
+        }
+    }
+
     /// The same, where the key itself may be missing.
     pub const fn optional(self) -> Field {
         Field {

@@ -221,6 +221,55 @@ fn bytes_that_are_no_text_come_along_exactly_as_the_last_key() {
 }
 
 #[test]
+fn a_dialog_of_kamailio_that_failed_is_told_by_its_timestamp() {
+    let row = |times: &str| {
+        let row = format!(
+            "Nov 26 10:00:00 sbc kamailio[1]: NOTICE: acc [acc_cdr.c:371]: log_write_cdr(): {times}; call_id=B; src_user=1001; dst_user=442079460102; timestamp=1795687290\n"
+        );
+        let format = presets::find("kamailio-acc").unwrap();
+        let event = event(format, CallSettings::default(), row.as_bytes());
+        let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+        (
+            event.time.to_string(),
+            data["connected"].clone(),
+            data["end_time"].clone(),
+        )
+    };
+    let failed = row("start_time=; end_time=; duration=");
+    assert_eq!(
+        failed,
+        (
+            "2026-11-26T10:01:30Z".into(),
+            false.into(),
+            serde_json::Value::Null
+        )
+    );
+    let (time, connected, _) =
+        row("start_time=1795687200.224; end_time=1795687260.900; duration=60.676");
+    assert_eq!(
+        (time.as_str(), connected),
+        ("2026-11-26T10:01:00.900Z", true.into())
+    );
+}
+
+#[test]
+fn whether_a_call_was_answered_is_unknown_where_no_column_says_and_never_guessed() {
+    let connected = |columns: &str, row: &str| {
+        let format = own("cdr", "[]", &format!("{TIME}, {columns}"));
+        let event = event(format, CallSettings::default(), row.as_bytes());
+        let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+        (data["connected"].as_bool(), data["bill_duration"].as_i64())
+    };
+    let length = r#"{ name = "d", type = "seconds", as = "duration" }"#;
+    assert_eq!(connected(length, "1775802495|60\n"), (None, None));
+    let billed = r#"{ name = "d", type = "seconds", as = "bill_duration" }"#;
+    assert_eq!(connected(billed, "1775802495|60\n"), (Some(true), Some(60)));
+    assert_eq!(connected(billed, "1775802495|\n"), (Some(false), Some(0)));
+    let answer = r#"{ name = "a", type = "time", as = "answer_time" }"#;
+    assert_eq!(connected(answer, "1775802495|0\n"), (Some(false), Some(0)));
+}
+
+#[test]
 fn extra_holds_every_column_without_a_meaning_under_its_name() {
     let columns = "{ name = \"who\", as = \"caller_id\" }, { name = \"n\", type = \"integer\" }, { name = \"fee\", type = \"money\" }, \
                    { name = \"when\", type = \"time\" }, { name = \"none\", type = \"seconds\" }, { name = \"t\" }";
@@ -235,7 +284,7 @@ fn extra_holds_every_column_without_a_meaning_under_its_name() {
     );
     assert!(
         data(&event).ends_with(
-            r#","connected":false,"extra":{"n":-7,"fee":"0.10","when":"2026-04-10T06:28:15.123Z","none":null,"t":"x"}}"#
+            r#","connected":null,"extra":{"n":-7,"fee":"0.10","when":"2026-04-10T06:28:15.123Z","none":null,"t":"x"}}"#
         ),
         "{}",
         data(&event)

@@ -73,13 +73,22 @@ const TEXT_BYTES_MAX: usize = 1_024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// The alarms that stand now.
-    Alarms(Vec<Alarm>),
+    Alarms(Alarms),
     /// An account's balance after a change that was no call.
     Money(Money),
     /// A call went into another state.
     Call(CallState),
     /// A telephone came or went.
     Phone(Phone),
+}
+
+/// A list of alarms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alarms {
+    /// Those that stand.
+    pub standing: Vec<Alarm>,
+    /// Those that cannot be read, as they were written, and why. The others are told in spite of them.
+    pub odd: Vec<(String, PushError)>,
 }
 
 /// One alarm that stands.
@@ -194,7 +203,8 @@ impl std::error::Error for PushError {}
 ///
 /// # Errors
 ///
-/// What keeps it from being read; nothing of it is told then.
+/// What keeps it from being read; nothing of it is told then. Of a list, an alarm that cannot be read
+/// is [odd](Alarms::odd) for itself.
 pub fn read(page: &str, body: &[u8]) -> Result<Told, PushError> {
     let fields = Fields::of(body)?;
     match page {
@@ -209,7 +219,7 @@ pub fn read(page: &str, body: &[u8]) -> Result<Told, PushError> {
     }
 }
 
-fn alarms(fields: &Fields<'_>) -> Result<Vec<Alarm>, PushError> {
+fn alarms(fields: &Fields<'_>) -> Result<Alarms, PushError> {
     const LIST: &str = "infoAlarmCurrents";
     let list = fields.0.get(LIST).ok_or(PushError::Missing(LIST))?;
     let list: Vec<&RawValue> =
@@ -217,25 +227,32 @@ fn alarms(fields: &Fields<'_>) -> Result<Vec<Alarm>, PushError> {
     if list.len() > ALARMS_MAX {
         return Err(PushError::TooManyAlarms(list.len()));
     }
-    list.into_iter()
-        .map(|alarm| {
-            let fields = Fields::of(alarm.get().as_bytes())?;
-            let alarm = Alarm {
-                kind: fields.required("type")?,
-                name: fields.text("name")?.unwrap_or_default(),
-                start_ms: fields.millis("startTime")?,
-                level: fields.text("level")?,
-                value: fields.text("value")?,
-                upper: fields.text("upper")?,
-                lower: fields.text("lower")?,
-                memo: fields.text("memo")?,
-            };
-            match serde_json::to_vec(&alarm) {
-                Ok(kept) if kept.len() <= ALARM_BYTES_MAX => Ok(alarm),
-                _ => Err(PushError::Field(LIST, "a list with too long an alarm")),
-            }
-        })
-        .collect()
+    let mut alarms = Alarms::default();
+    for written in list {
+        match alarm(written.get()) {
+            Ok(alarm) => alarms.standing.push(alarm),
+            Err(error) => alarms.odd.push((written.get().to_owned(), error)),
+        }
+    }
+    Ok(alarms)
+}
+
+fn alarm(written: &str) -> Result<Alarm, PushError> {
+    let fields = Fields::of(written.as_bytes())?;
+    let alarm = Alarm {
+        kind: fields.required("type")?,
+        name: fields.text("name")?.unwrap_or_default(),
+        start_ms: fields.millis("startTime")?,
+        level: fields.text("level")?,
+        value: fields.text("value")?,
+        upper: fields.text("upper")?,
+        lower: fields.text("lower")?,
+        memo: fields.text("memo")?,
+    };
+    match serde_json::to_vec(&alarm) {
+        Ok(kept) if kept.len() <= ALARM_BYTES_MAX => Ok(alarm),
+        _ => Err(PushError::Field("the alarm", "too long")),
+    }
 }
 
 fn call(fields: &Fields<'_>) -> Result<CallState, PushError> {
@@ -614,6 +631,7 @@ mod tests {
         let Ok(Told::Alarms(alarms)) = read(ALARMS, &sample(ALARMS)) else {
             panic!("alarms");
         };
+        let alarms = alarms.standing;
         assert_eq!(alarms.len(), 3);
         let event = maker().alarm(&alarms[0], Edge::Raised, UnixMs(0));
         check(
@@ -638,6 +656,34 @@ mod tests {
         assert_eq!(error.to_string(), expected, "{page} {body}");
     }
 
+    /// How many alarms are read of a list, and why the others are not.
+    fn read_alarms(body: &str) -> (usize, Vec<String>) {
+        match read(ALARMS, body.as_bytes()) {
+            Ok(Told::Alarms(alarms)) => {
+                let odd = alarms.odd.iter().map(|(_, error)| error.to_string());
+                (alarms.standing.len(), odd.collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_alarm_that_cannot_be_read_hides_none_of_the_others() {
+        const GOOD: &str = "{\"type\":20003,\"name\":\"a\",\"startTime\":1}";
+        for (odd, why) in [
+            ("{\"type\":20003}", "startTime is missing"),
+            ("{\"type\":20003,\"startTime\":0}", "startTime is missing"),
+            ("7", "not a JSON object: data error at byte 1"),
+            (
+                "{\"type\":1,\"startTime\":1,\"level\":[1]}",
+                "level is neither text nor a number",
+            ),
+        ] {
+            let body = format!("{{\"infoAlarmCurrents\":[{odd},{GOOD}]}}");
+            assert_eq!(read_alarms(&body), (1, vec![why.to_owned()]), "{odd}");
+        }
+    }
+
     #[test]
     fn an_alarm_that_the_queue_could_not_remember_is_refused() {
         let list = |name: &str| {
@@ -648,13 +694,11 @@ mod tests {
         // Each of these is six bytes in JSON, and one in the text.
         let long = list(&"\\u0001".repeat(TEXT_BYTES_MAX));
         assert_eq!(
-            read(ALARMS, long.as_bytes()),
-            Err(PushError::Field(
-                "infoAlarmCurrents",
-                "a list with too long an alarm"
-            ))
+            read_alarms(&long),
+            (0, vec!["the alarm is too long".to_owned()])
         );
-        assert!(read(ALARMS, list(&"x".repeat(TEXT_BYTES_MAX)).as_bytes()).is_ok());
+        let short = list(&"x".repeat(TEXT_BYTES_MAX));
+        assert_eq!(read_alarms(&short), (1, Vec::new()));
     }
 
     #[test]
@@ -692,11 +736,6 @@ mod tests {
             ALARMS,
             "{\"infoAlarmCurrents\":null}",
             "infoAlarmCurrents is not a list",
-        );
-        check_error(
-            ALARMS,
-            "{\"infoAlarmCurrents\":[{\"type\":20003}]}",
-            "startTime is missing",
         );
         check_error(
             CALL,

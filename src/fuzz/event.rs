@@ -23,8 +23,8 @@ pub(super) fn push(data: &[u8]) {
     };
     match vos3000_push::read(page, body) {
         Ok(Told::Alarms(alarms)) => {
-            assert!(alarms.len() <= vos3000_push::ALARMS_MAX);
-            for alarm in &alarms {
+            assert!(alarms.standing.len() + alarms.odd.len() <= vos3000_push::ALARMS_MAX);
+            for alarm in &alarms.standing {
                 for edge in [Edge::Raised, Edge::Changed, Edge::Cleared] {
                     check_event(&maker.alarm(alarm, edge, UnixMs(1_775_835_000_000)));
                 }

@@ -193,6 +193,24 @@ impl Group {
     /// Adds what one row of `source` came to, and counts it. `place` says where a row that does
     /// not fit was found, `row` what its bytes were.
     pub(super) fn add(&mut self, source: &Arc<str>, place: &str, row: &[u8], came: Came) {
+        self.add_row(source, place, row, came, |row| {
+            (set_aside::row_text(row), None)
+        });
+    }
+
+    /// The same of a row whose bytes are nowhere else.
+    pub(super) fn add_pushed(&mut self, source: &Arc<str>, place: &str, row: &[u8], came: Came) {
+        self.add_row(source, place, row, came, set_aside::push_text);
+    }
+
+    fn add_row(
+        &mut self,
+        source: &Arc<str>,
+        place: &str,
+        row: &[u8],
+        came: Came,
+        text: impl Fn(&[u8]) -> (String, Option<String>),
+    ) {
         self.rows += 1;
         self.bytes += row.len();
         let came = match came.told.iter().all(queue::accepts) {
@@ -204,6 +222,7 @@ impl Group {
                 Fate::Misfit(reject) => reject.column.as_ref().map(|(column, _)| *column),
                 _ => None,
             };
+            let (text, base64) = text(row);
             self.set_aside.push(Entry {
                 source: source.to_string(),
                 file: place.to_string(),
@@ -211,7 +230,8 @@ impl Group {
                 offset: 0,
                 column,
                 reason,
-                row: set_aside::row_text(row),
+                row: text,
+                row_base64: base64,
             });
         }
         let told_bytes = came.told.iter().map(|event| event.data.len());

@@ -93,6 +93,7 @@ mod tests {
                     column: None,
                     reason: "20 fields, expected 18".into(),
                     row: String::new(),
+                    row_base64: None,
                 });
             }
             let counts = SourceCounts {

@@ -11,6 +11,7 @@
 mod again;
 mod ahead;
 mod alerts;
+mod continued;
 mod documents;
 mod forget;
 mod heartbeat;
@@ -58,6 +59,7 @@ use crate::source::{
 };
 use crate::tap::{self, Seen, Tap};
 use again::Again;
+use continued::Continued;
 use looks::Looks;
 use mailbox::Ask;
 use overflow::Overflow;
@@ -121,10 +123,6 @@ const OUTLIVED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Longest time between two passes where time alone may bring events.
 const TICK_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long a record that is whole waits for lines that continue it: whoever writes a stack trace
-/// writes it at once.
-const CONTINUATION_WAIT: Duration = Duration::from_secs(2);
 
 /// One source with everything that turns its bytes into events.
 #[derive(Debug)]
@@ -276,10 +274,8 @@ struct Following {
     seen: bool,
     /// Every complete row there is has been read.
     caught_up: bool,
-    /// A record that is whole as it stands waits for lines that may continue it, since then.
-    waiting_since: Option<(FileKey, Moment)>,
-    /// It has waited long enough.
-    waited_enough: bool,
+    /// Records that are whole as they stand and wait for lines that may continue them.
+    continued: Continued,
     report: Report,
 }
 
@@ -292,8 +288,7 @@ impl Following {
             // Taken for known when that cannot be read: nothing is passed over then.
             seen: is_known(queue, &feed.name).unwrap_or(true),
             caught_up: false,
-            waiting_since: None,
-            waited_enough: false,
+            continued: Continued::default(),
             report: Report::new(&feed.name),
             feed,
         }
@@ -907,7 +902,7 @@ impl Ingest {
         let now = self.clock.now();
         let due = |following: &Following| {
             let look = following.look_at.since(now);
-            if following.waiting_since.is_some() || following.feed.derive.needs_ticks() {
+            if !following.continued.is_empty() || following.feed.derive.needs_ticks() {
                 look.min(TICK_PAUSE)
             } else {
                 look
@@ -1006,6 +1001,7 @@ impl Group {
             column: None,
             reason,
             row: String::new(),
+            row_base64: None,
         });
         let batch = self.batch(&following.feed.name);
         batch.counts.rows += 1;
@@ -1014,14 +1010,14 @@ impl Group {
     }
 
     fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk, now: Now) {
+        if following.goes_back_before(chunk.file) {
+            return;
+        }
         let Following { feed, report, .. } = following;
         let (mut at, mut lines) = (0, 0);
         let (mut counts, mut events) = (SourceCounts::default(), Vec::new());
-        let waited = following
-            .waiting_since
-            .is_some_and(|(file, _)| file == chunk.file);
-        feed.parser
-            .set_circumstances(now.wall, waited && following.waited_enough);
+        let is_over = following.continued.is_over(chunk.file);
+        feed.parser.set_circumstances(now.wall, is_over);
         let saved = Arc::clone(&self.saved);
         while !self.is_full() && at < chunk.bytes.len() {
             let before = events.len();
@@ -1105,22 +1101,31 @@ impl Following {
             return;
         }
         let waits = at < chunk.bytes.len();
-        self.waited_enough = false;
-        self.waiting_since = match self.waiting_since {
-            _ if !waits => None,
-            Some((file, since)) if file == chunk.file && at == 0 => Some((file, since)),
-            _ => Some((chunk.file, now)),
-        };
+        self.continued.note(chunk.file, waits, at > 0, now);
     }
 
-    /// Has a record that has waited enough handed out again.
-    fn wait_no_longer(&mut self, now: Now) {
-        if let Some((file, since)) = self.waiting_since
-            && now.moment.since(since) >= CONTINUATION_WAIT
-        {
-            self.waited_enough = true;
-            self.feed.source.hand_out_again(file);
+    /// Whether records of files that made way for a newer one have waited for more until lines of
+    /// `newer` came: they are handed out now, and those lines again behind them.
+    fn goes_back_before(&mut self, newer: FileKey) -> bool {
+        let source = &mut self.feed.source;
+        let ended = self
+            .continued
+            .end_before(newer, |file| source.has_made_way(file));
+        if ended.is_empty() {
+            return false;
         }
+        source.consumed(newer, 0, 0);
+        for file in ended.into_iter().chain([newer]) {
+            source.hand_out_again(file);
+        }
+        true
+    }
+
+    /// Has records that have waited enough handed out again.
+    fn wait_no_longer(&mut self, now: Now) {
+        let source = &mut self.feed.source;
+        self.continued
+            .end(now.moment, |file| source.hand_out_again(file));
     }
 }
 
@@ -1218,6 +1223,7 @@ fn entry(
         column: reject.column.as_ref().map(|(column, _)| *column),
         reason: reject.to_string(),
         row: set_aside::row_text(row),
+        row_base64: None,
     }
 }
 

@@ -3,40 +3,45 @@
 //! **Crash argument.** A push is answered *kept* in [`Intake::committed`], which ingest calls after
 //! the commit that holds its events returned, and nowhere else. A crash before the commit leaves
 //! neither event nor answer: the sender, if it repeats, tells it again. A crash between commit and
-//! answer leaves an event that the sender does not know of: its repeat has the same id, or is
-//! known and counted as repeated. A commit that fails answers busy at once, while its group is
+//! answer leaves an event that the sender does not know of: its repeat is known and counted as
+//! repeated, for what was told lately is committed with it ([`derive::recent`](crate::derive::recent)). A commit that fails answers busy at once, while its group is
 //! kept and tried again: also that ends in an event at most twice, with one id.
 //!
 //! **What does not fit** is set aside, durably, and then answered as if it did: the one answer
 //! that the manual documents is `retCode` 0, what a switch does on another is not known, and to
 //! have it repeat for ever what will never fit helps nobody. Nothing is lost by that: the row is
-//! in `set-aside.jsonl` with its peer and reason.
+//! in `set-aside.jsonl` with its peer and reason, byte by byte as far as it is no longer than
+//! [`PUSH_BYTES_MAX`](super::set_aside::PUSH_BYTES_MAX).
 
 mod alarms;
 mod lately;
-mod recent;
 
-use super::Group;
 use super::intake::{At, Came, Intake, due_with};
 use super::report::Report;
+use super::{GROUP_ROWS_MAX, Group};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now, Observation};
-use crate::event::Origin;
-use crate::event::vos3000_push::{self, Alarm, Edge, PushMaker, Told};
+use crate::event::vos3000_push::{self, Alarm, Alarms, Edge, PushMaker, Told};
+use crate::event::{Event, Origin};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
+use crate::parser::encoding::Decoder;
 use crate::parser::{DocumentStep, Format, Parser, Record, Step};
 use crate::queue::{Queue, QueueError};
 use crate::timestamp::Timestamp;
 use alarms::Standing;
 use lately::Lately;
-use recent::Recent;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest time between two lines about pushes not taken. The first is said at once.
 const REFUSALS_PAUSE: Duration = Duration::from_secs(600);
+
+/// Most lines of one push that are set aside one by one, as many as a group of rows has: a body has room
+/// for more than a hundred thousand lines. What comes behind them is one more.
+const MISFITS_MAX: usize = GROUP_ROWS_MAX;
 
 /// Time between two calls when nothing is pushed: for what is said in the log.
 const IDLE_PAUSE: Duration = Duration::from_secs(5);
@@ -54,10 +59,11 @@ pub struct Pushed {
     reading: Reader,
     derive: Derive,
     report: Report,
-    recent: Recent,
     refusals: Refusals,
     refusals_told_at: Option<Moment>,
     reserved: Reserved,
+    /// Whose push came first, and whether it was said that another's came.
+    peer: Option<(IpAddr, bool)>,
     /// What was added to the group that is not yet durable: at most its number of rows.
     owed: Vec<(Answer, Option<Vec<u8>>)>,
 }
@@ -65,8 +71,8 @@ pub struct Pushed {
 /// How pushes are understood.
 #[derive(Debug)]
 pub enum Reading {
-    /// As VOS3000's pages.
-    Pages(PushMaker),
+    /// As VOS3000's pages, whose text is in an encoding.
+    Pages(PushMaker, Decoder),
     /// As rows of a format; a body may hold several lines.
     ///
     /// What reads them: lines, or a document for each body.
@@ -107,6 +113,7 @@ impl Reserved {
 #[derive(Debug)]
 struct Pages {
     maker: PushMaker,
+    decoder: Decoder,
     standing: Standing,
     lately: Lately,
 }
@@ -132,9 +139,11 @@ impl Pushed {
         derive: Derive,
         queue: &Queue,
     ) -> Result<Pushed, QueueError> {
+        let stored = queue.states(&Derive::prefix(&name))?;
         let reading = match reading {
-            Reading::Pages(maker) => Reader::Pages(Box::new(Pages {
+            Reading::Pages(maker, decoder) => Reader::Pages(Box::new(Pages {
                 maker,
+                decoder,
                 standing: Standing::load(&name, queue)?,
                 lately: Lately::load(&name, queue)?,
             })),
@@ -148,11 +157,11 @@ impl Pushed {
             name,
             gate,
             reading,
-            derive,
-            recent: Recent::default(),
+            derive: derive.expecting_repeats(&stored),
             refusals: Refusals::default(),
             refusals_told_at: None,
             reserved: Reserved::default(),
+            peer: None,
             owed: Vec::new(),
         })
     }
@@ -190,6 +199,18 @@ impl Pushed {
         }
     }
 
+    /// Says once that a push came from another machine than the first: two lists of alarms clear each
+    /// other's, and numbers of calls are those of one switch.
+    fn mind_the_peer(&mut self, peer: IpAddr) {
+        let (first, is_told) = self.peer.get_or_insert((peer, false));
+        if *first != peer && !std::mem::replace(is_told, true) {
+            log::warn!(
+                "pushes of two machines come to one source source={} first={first} another={peer}",
+                self.name
+            );
+        }
+    }
+
     /// Says how many pushes were not taken, if there are more than were said.
     fn say_refusals(&mut self) -> bool {
         let refusals = self.gate.refusals();
@@ -215,6 +236,7 @@ impl Intake for Pushed {
                 self.gate.refused(Refusal::Full);
                 continue;
             }
+            self.mind_the_peer(push.peer.ip().to_canonical());
             let place = match push.page.as_str() {
                 "" => format!("push from {}", push.peer),
                 page => format!("{page} from {}", push.peer),
@@ -225,8 +247,8 @@ impl Intake for Pushed {
                 push: &push,
                 now: at.machine(),
                 derive: &mut self.derive,
-                recent: &mut self.recent,
                 group,
+                odd: None,
             };
             let taken = self.reading.read(hands);
             if let Some(reason) = taken.misfit {
@@ -291,32 +313,31 @@ struct Hands<'a> {
     push: &'a Push,
     now: Now,
     derive: &'a mut Derive,
-    recent: &'a mut Recent,
     group: &'a mut Group,
+    /// Why a part of the push does not fit.
+    odd: Option<String>,
 }
 
 impl Hands<'_> {
-    /// What a record of the push tells, but for what was told a moment ago.
+    /// What a record of the push tells.
     fn record(&mut self, record: &Record<'_>, format: &Format, origin: Origin<'_>) -> Came {
         let mut told = Vec::new();
         let fate = self
             .derive
             .take(record, format, origin, self.now, &mut told);
-        let came = Came {
+        Came {
             fate,
             told,
             reason: None,
-        };
-        self.news(came)
+        }
     }
 
-    /// What of it was not told a moment ago.
-    fn news(&mut self, mut came: Came) -> Came {
-        came.told.retain(|event| self.recent.is_new(event.id));
-        if came.fate == Fate::Told && came.told.is_empty() {
-            came.fate = Fate::Repeated;
+    /// The event, where it was not told a moment ago.
+    fn news(&mut self, event: Event) -> Came {
+        match self.derive.is_repeat(event.id) {
+            true => Came::of(Fate::Repeated),
+            false => Came::told(vec![event]),
         }
-        came
     }
 
     /// Adds a row of the push.
@@ -326,7 +347,7 @@ impl Hands<'_> {
         if !awake.is_empty() {
             self.group.tell(self.source, awake);
         }
-        self.group.add(self.source, self.place, row, came);
+        self.group.add_pushed(self.source, self.place, row, came);
     }
 }
 
@@ -339,14 +360,11 @@ impl Reader {
                 "a datagram of {} bytes is longer than {DATAGRAM_BYTES_MAX}",
                 push.bytes
             )),
-            Self::Pages(pages) => match vos3000_push::read(&push.page, &push.body) {
-                Ok(told) => pages.tell(told, &mut hands),
-                Err(error) => Came::misfit(error.to_string()),
-            },
+            Self::Pages(pages) => pages.read(&mut hands),
             Self::Rows(rows) if rows.format.reader.is_document() => rows.document(&mut hands),
             Self::Rows(rows) => return rows.lines(hands),
         };
-        let misfit = came.why_not();
+        let misfit = came.why_not().or(hands.odd.take());
         hands.add(&push.body, came);
         Taken {
             misfit,
@@ -356,11 +374,31 @@ impl Reader {
 }
 
 impl Pages {
+    /// What a push comes to.
+    fn read(&mut self, hands: &mut Hands<'_>) -> Came {
+        let push = hands.push;
+        let body = push.body.strip_prefix(b"\xEF\xBB\xBF");
+        let (body, is_flawed) = self.decoder.decode(body.unwrap_or(&push.body));
+        if is_flawed {
+            return Came::misfit(format!("no text in {}", self.decoder.name()));
+        }
+        match vos3000_push::read(&push.page, body.as_bytes()) {
+            Ok(told) => self.tell(told, hands),
+            Err(error) => Came::misfit(error.to_string()),
+        }
+    }
+
     /// What a page is told as; what has to be remembered of it goes with the group.
     fn tell(&mut self, page: Told, hands: &mut Hands<'_>) -> Came {
         let arrived = hands.push.arrived;
         match page {
-            Told::Alarms(alarms) => {
+            Told::Alarms(Alarms { standing, odd }) => {
+                let alarms = standing;
+                for (written, error) in odd {
+                    let why = error.to_string();
+                    hands.odd.get_or_insert_with(|| why.clone());
+                    hands.add(written.as_bytes(), Came::misfit(why));
+                }
                 let mut told = Vec::new();
                 let balances: Vec<Alarm> = alarms
                     .iter()
@@ -414,10 +452,10 @@ impl Pages {
                 Came::told(told)
             }
             Told::Call(call) => match call.word() {
-                Some(word) => hands.news(Came::told(vec![self.maker.call(&call, word)])),
+                Some(word) => hands.news(self.maker.call(&call, word)),
                 None => Came::of(Fate::Filtered),
             },
-            Told::Phone(phone) => hands.news(Came::told(vec![self.maker.phone(&phone)])),
+            Told::Phone(phone) => hands.news(self.maker.phone(&phone)),
         }
     }
 }
@@ -460,8 +498,14 @@ impl Rows {
         // its own is known by what came with it.
         let first_row: [u8; 32] = Sha256::digest(body).into();
         let (mut at, mut rows, mut taken) = (0, 0, Taken::default());
+        let mut misfits = 0;
         while at < body.len() {
             let rest = body.get(at..).unwrap_or_default();
+            if misfits == MISFITS_MAX {
+                let what = "the lines before it do not fit either, all of the rest is left";
+                hands.add(rest, Came::misfit(what.to_string()));
+                break;
+            }
             let (came, bytes) = match self.parser.next(rest, false, true) {
                 Step::Skipped { bytes, .. } => {
                     at += bytes.max(1);
@@ -485,7 +529,9 @@ impl Rows {
                 // Nothing follows what was pushed.
                 Step::More => (Came::misfit("it breaks off".to_string()), rest.len()),
             };
-            taken.misfit = taken.misfit.or_else(|| came.why_not());
+            let misfit = came.why_not();
+            misfits += usize::from(misfit.is_some());
+            taken.misfit = taken.misfit.or(misfit);
             hands.add(rest.get(..bytes).unwrap_or_default(), came);
             (at, rows) = (at + bytes.max(1), rows + 1);
         }

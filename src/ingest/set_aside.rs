@@ -10,6 +10,8 @@
 //! are committed. A crash between the two sets the same rows aside again, at the same place: an
 //! entry may be there twice, but no row is ever passed over without one.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -23,6 +25,10 @@ pub const SET_ASIDE_BYTES_MAX: u64 = 4 << 20;
 
 /// Most bytes of a row that are kept: the widest row known is 1.1 KiB.
 pub const ROW_BYTES_MAX: usize = 4 << 10;
+
+/// Most bytes that are kept of what was pushed, for it is nowhere else: a document of a call takes some
+/// 20 KiB.
+pub const PUSH_BYTES_MAX: usize = 64 << 10;
 
 /// One row that did not fit, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,8 +45,12 @@ pub struct Entry {
     pub column: Option<usize>,
     /// What did not fit.
     pub reason: String,
-    /// The row's first [`ROW_BYTES_MAX`] bytes, with U+FFFD where they are not UTF-8.
+    /// The row's first [`ROW_BYTES_MAX`] bytes, or [`PUSH_BYTES_MAX`], with U+FFFD where they are not
+    /// UTF-8.
     pub row: String,
+    /// The same bytes in Base64, of what was pushed and is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_base64: Option<String>,
 }
 
 /// The file of rows set aside. It is opened by its path for every group, so that it may be removed
@@ -75,17 +85,29 @@ impl SetAside {
     ///
     /// # Errors
     ///
-    /// When they could not be written or synced: the rows must then not be counted as read. None
-    /// of them is left in the file, as far as the system lets it be mended.
+    /// When they could not be written or synced: the rows must then not be counted as read. No half
+    /// line of them is left in the file, as far as the system lets it be mended.
     pub fn add(&self, entries: &[Entry]) -> io::Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
         let mut text = Vec::new();
         for entry in entries {
+            let before = text.len();
             serde_json::to_writer(&mut text, entry)?;
             text.push(b'\n');
+            // A byte that is no character of a line takes six in JSON: a group may be more than a file.
+            if before > 0 && text.len() as u64 > self.bytes_max {
+                let last = text.split_off(before);
+                self.write(&text)?;
+                text = last;
+            }
         }
+        self.write(&text)
+    }
+
+    /// Adds lines that are no more than a file may have, but for a single one.
+    fn write(&self, text: &[u8]) -> io::Result<()> {
         let mut file = append(&self.path)?;
         let mut before = file.metadata()?.len();
         if before > 0 && before.saturating_add(text.len() as u64) > self.bytes_max {
@@ -93,7 +115,7 @@ impl SetAside {
             file = append(&self.path)?;
             before = 0;
         }
-        let written = file.write_all(&text).and_then(|()| file.sync_data());
+        let written = file.write_all(text).and_then(|()| file.sync_data());
         if written.is_err() {
             // Half a line would spoil the file; the rows come again with the next try.
             let _cut = file.set_len(before);
@@ -112,8 +134,18 @@ impl SetAside {
 
 /// The first [`ROW_BYTES_MAX`] bytes of `row`, as text.
 pub fn row_text(row: &[u8]) -> String {
-    let kept = row.get(..ROW_BYTES_MAX).unwrap_or(row);
-    String::from_utf8_lossy(kept)
+    text(row.get(..ROW_BYTES_MAX).unwrap_or(row))
+}
+
+/// What is kept of a push: its text, and its bytes in Base64 where they are no text.
+pub fn push_text(push: &[u8]) -> (String, Option<String>) {
+    let kept = push.get(..PUSH_BYTES_MAX).unwrap_or(push);
+    let is_text = std::str::from_utf8(kept).is_ok();
+    (text(kept), (!is_text).then(|| STANDARD.encode(kept)))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes)
         .trim_end_matches(['\r', '\n'])
         .to_string()
 }
@@ -149,6 +181,7 @@ mod tests {
             column: Some(5),
             reason: "11 fields, expected 18".to_string(),
             row: row_text(row.as_bytes()),
+            row_base64: None,
         }
     }
 
@@ -173,6 +206,10 @@ mod tests {
         for _ in 0..64 {
             aside.add(&group).unwrap();
         }
+        // Six times as long in JSON, so that one group is more than both files.
+        aside
+            .add(&vec![entry(&"\u{1}".repeat(ROW_BYTES_MAX)); 512])
+            .unwrap();
         let mut total = 0;
         for found in fs::read_dir(dir.path()).unwrap() {
             let size = found.unwrap().metadata().unwrap().len();
@@ -180,6 +217,18 @@ mod tests {
             total += size;
         }
         assert!(total > SET_ASIDE_BYTES_MAX, "{total}");
+    }
+
+    #[test]
+    fn what_is_nowhere_else_is_kept_byte_by_byte() {
+        assert_eq!(push_text(b"{}\n"), ("{}".to_owned(), None));
+        let (text, base64) = push_text(b"{\"a\":\"\xCD\xF8\"}");
+        assert_eq!(text, "{\"a\":\"\u{FFFD}\u{FFFD}\"}");
+        assert_eq!(base64.as_deref(), Some("eyJhIjoizfgifQ=="));
+        assert_eq!(
+            push_text(&[b'x'; 2 * PUSH_BYTES_MAX]).0.len(),
+            PUSH_BYTES_MAX
+        );
     }
 
     #[test]

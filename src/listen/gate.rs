@@ -28,6 +28,8 @@ pub enum Refusal {
     Long,
     /// The request did not come to its end in time, or was none.
     Slow,
+    /// The system had no room for it until it was read.
+    Lost,
 }
 
 /// How many pushes were not taken, since the start.
@@ -45,12 +47,14 @@ pub struct Refusals {
     pub long: u64,
     /// For [`Refusal::Slow`].
     pub slow: u64,
+    /// For [`Refusal::Lost`].
+    pub lost: u64,
 }
 
 impl Refusals {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.full + self.rate + self.peer + self.page + self.long + self.slow
+        self.full + self.rate + self.peer + self.page + self.long + self.slow + self.lost
     }
 }
 
@@ -58,8 +62,8 @@ impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "full={} rate={} peer={} page={} long={} slow={}",
-            self.full, self.rate, self.peer, self.page, self.long, self.slow
+            "full={} rate={} peer={} page={} long={} slow={} lost={}",
+            self.full, self.rate, self.peer, self.page, self.long, self.slow, self.lost
         )
     }
 }
@@ -81,14 +85,14 @@ struct Waiting {
 }
 
 impl Gate {
-    /// A gate that is closed until something is [taken](Gate::take) through it; rings `bell` for
-    /// whoever takes.
+    /// An open gate, which rings `bell` for whoever takes: what comes before ingest is there waits for
+    /// it, as what comes later does, and is answered no earlier than it is durable.
     pub fn new(bell: Bell) -> Gate {
         Gate {
             waiting: Arc::new(Mutex::new(Waiting {
                 pushes: VecDeque::new(),
                 bytes: 0,
-                open: false,
+                open: true,
                 refusals: Refusals::default(),
                 taken: 0,
             })),
@@ -139,6 +143,11 @@ impl Gate {
 
     /// Counts a push that was not even offered.
     pub fn refused(&self, why: Refusal) {
+        self.refused_many(why, 1);
+    }
+
+    /// Counts `many` pushes that were not even offered.
+    pub fn refused_many(&self, why: Refusal, many: u64) {
         let mut waiting = self.locked();
         let counts = &mut waiting.refusals;
         let count = match why {
@@ -148,8 +157,9 @@ impl Gate {
             Refusal::Page => &mut counts.page,
             Refusal::Long => &mut counts.long,
             Refusal::Slow => &mut counts.slow,
+            Refusal::Lost => &mut counts.lost,
         };
-        *count += 1;
+        *count += many;
     }
 
     /// How many pushes were not taken, since the start.
@@ -185,22 +195,17 @@ mod tests {
         }
     }
 
-    fn open() -> Gate {
-        let gate = Gate::new(Bell::default());
-        assert!(gate.take().is_none());
-        gate
-    }
-
     #[test]
-    fn nothing_is_taken_before_ingest_is_there_nor_after_it_paused() {
+    fn what_comes_before_ingest_is_there_waits_and_after_it_paused_nothing_does() {
         let gate = Gate::new(Bell::default());
         gate.offer(push(1));
-        assert!(gate.take().is_none());
+        assert!(gate.is_open() && gate.take().is_some());
         gate.offer(push(1));
         gate.offer(push(1));
         gate.close();
+        gate.offer(push(1));
         assert!(!gate.is_open());
-        assert!(gate.take().is_none());
+        assert!(gate.take().is_none(), "which opens it");
         assert_eq!(gate.refusals().full, 3);
         gate.offer(push(1));
         assert!(gate.take().is_some());
@@ -208,7 +213,7 @@ mod tests {
 
     #[test]
     fn no_more_pushes_wait_than_the_bound_says() {
-        let gate = open();
+        let gate = Gate::new(Bell::default());
         for _ in 0..PUSHES_WAITING_MAX + 7 {
             gate.offer(push(1));
         }
@@ -219,7 +224,7 @@ mod tests {
 
     #[test]
     fn no_more_bytes_wait_than_the_bound_says() {
-        let gate = open();
+        let gate = Gate::new(Bell::default());
         for _ in 0..6 {
             gate.offer(push(BYTES_WAITING_MAX / 4));
         }

@@ -4,9 +4,14 @@ use super::bucket::Bucket;
 use super::gate::{Gate, Refusal};
 use super::{Answer, Owed, Push, Settings};
 use crate::clock::Clock;
-use nix::sys::socket::{setsockopt, sockopt};
-use std::io;
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
+};
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::task::yield_now;
 
@@ -36,22 +41,29 @@ pub(super) async fn listen(
     socket.set_nonblocking(true)?;
     // A smaller buffer only loses more in a flood.
     let _smaller = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BYTES);
+    // Without it what the system drops is only not counted.
+    let _uncounted = setsockopt(&socket, sockopt::RxqOvfl, &1);
     let owing = Arc::new(socket.try_clone()?);
     let socket = UdpSocket::from_std(socket)?;
     *failing = false;
     log::info!("listening source={source} udp={}", socket.local_addr()?);
     let mut bucket = Bucket::full(settings.rate_max, clock.now());
     let mut buffer = vec![0; UDP_BYTES_MAX];
+    let mut lost_before = 0;
     loop {
         socket.readable().await?;
         for _ in 0..DATAGRAMS_PER_TURN {
-            let (bytes, peer) = match socket.try_recv_from(&mut buffer) {
+            let (bytes, peer, lost) = match receive(&socket, &mut buffer) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // An answer that met no listener comes back as an error of the next read.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(error) => return Err(error),
             };
+            if let Some(lost) = lost {
+                let more = lost.wrapping_sub(std::mem::replace(&mut lost_before, lost));
+                gate.refused_many(Refusal::Lost, u64::from(more));
+            }
             if !settings
                 .allow
                 .iter()
@@ -76,4 +88,31 @@ pub(super) async fn listen(
         }
         yield_now().await;
     }
+}
+
+/// The next datagram: how much of `buffer` it takes, who sent it, and, once there are any, how many
+/// the system has dropped since the socket was opened, which wraps around.
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, Option<u32>)> {
+    let mut space = nix::cmsg_space!(u32);
+    socket.try_io(Interest::READABLE, || {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let received = recvmsg::<SockaddrStorage>(
+            socket.as_raw_fd(),
+            &mut parts,
+            Some(&mut space),
+            MsgFlags::empty(),
+        )?;
+        let peer = received.address.and_then(|peer| {
+            let v4 = peer.as_sockaddr_in();
+            let v4 = v4.map(|peer| SocketAddr::V4(SocketAddrV4::from(*peer)));
+            let v6 = peer.as_sockaddr_in6();
+            v4.or(v6.map(|peer| SocketAddr::V6(SocketAddrV6::from(*peer))))
+        });
+        let lost = received.cmsgs()?.find_map(|message| match message {
+            ControlMessageOwned::RxqOvfl(lost) => Some(lost),
+            _ => None,
+        });
+        let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
+        Ok((received.bytes, peer, lost))
+    })
 }

@@ -102,6 +102,63 @@ impl Splitter {
         self.split_lenient(text, fields, |_| true) == Split::Whole
     }
 
+    /// Splits `text` leniently: as a row with a quote before and behind each value, else as one with
+    /// some values in quotes and some without.
+    fn split_lenient(
+        &self,
+        text: &str,
+        fields: &mut Fields,
+        fits: impl Fn(usize) -> bool,
+    ) -> Split {
+        let all = self.split_all_quoted(text, fields, &fits);
+        if all == Split::Whole || !self.split_some_quoted(text, fields) {
+            return all;
+        }
+        // Behind a last delimiter a value may go on in the next line.
+        match all {
+            _ if fits(fields.count()) => Split::Whole,
+            Split::Open if text.ends_with(char::from(self.dialect.delimiter)) => Split::Open,
+            _ => Split::Torn(Problem::QuoteInside),
+        }
+    }
+
+    /// Splits `text`, a row with values in quotes, which may hold quotes as they are, and values without
+    /// quotes around or in them; false where it is none such. A value in quotes ends with the first
+    /// quote that a delimiter follows: MySQL's tools export like that.
+    fn split_some_quoted(&self, text: &str, fields: &mut Fields) -> bool {
+        let Some(quote) = self.dialect.quote.map(char::from) else {
+            return false;
+        };
+        let delimiter = char::from(self.dialect.delimiter);
+        let between = format!("{quote}{delimiter}");
+        let (mut rest, mut plain) = (text, 0);
+        fields.clear();
+        loop {
+            let (value, behind) = if let Some(inside) = rest.strip_prefix(quote) {
+                match (inside.split_once(&between), inside.strip_suffix(quote)) {
+                    (Some((value, behind)), _) => (value, Some(behind)),
+                    (None, Some(value)) => (value, None),
+                    (None, None) => return false,
+                }
+            } else {
+                plain += 1;
+                let (value, behind) = match rest.split_once(delimiter) {
+                    Some((value, behind)) => (value, Some(behind)),
+                    None => (rest, None),
+                };
+                if value.contains(quote) {
+                    return false;
+                }
+                (value, behind)
+            };
+            fields.push(value);
+            match behind {
+                Some(behind) => rest = behind,
+                None => return plain > 0,
+            }
+        }
+    }
+
     /// Splits `text`, a row whose values are quoted but stand there as they are, with quotes inside
     /// them: between quote, delimiter and quote, as the switch wrote them. `fits` says whether a row
     /// can have so many fields.
@@ -109,7 +166,7 @@ impl Splitter {
     /// FreeSWITCH's built-in template has a blank before its last opening quote: there a delimiter
     /// with a blank behind it counts too, in the last place only. Whatever could be read in two
     /// ways is not read.
-    fn split_lenient(
+    fn split_all_quoted(
         &self,
         text: &str,
         fields: &mut Fields,
@@ -422,6 +479,40 @@ mod tests {
                 Split::Open,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn values_with_and_without_quotes_are_read_leniently_where_the_count_fits() {
+        let lenient = Dialect {
+            lenient: true,
+            ..CSV
+        };
+        let split = |text: &str| {
+            let mut fields = Fields::default();
+            let splitter = Splitter::new(lenient);
+            let split = splitter.split_lenient(text, &mut fields, |count| count == 4);
+            let fields = (0..fields.count()).map(|index| fields.get(index).to_string());
+            (split, fields.collect::<Vec<_>>().join("|"))
+        };
+        let torn = Split::Torn(Problem::QuoteInside);
+        for (text, expected) in [
+            ("1,\"\"Al\" <1>\",x,\"a,b\"", "1|\"Al\" <1>|x|a,b"),
+            ("\"\"\" <1>\",,\"\",2", "\"\" <1>|||2"),
+            ("\"a\"b\",\"c\",\"d\",", "a\"b|c|d|"),
+        ] {
+            assert_eq!(split(text), (Split::Whole, expected.to_string()), "{text}");
+        }
+        for text in [
+            "1,\"a\"b\",\"c\"",
+            "1,\"a\"b\",\"c\",\"d\",5",
+            "1,a\"b,\"c\",d",
+            "\"a\"b\",\"c\",\"d\",5,6",
+        ] {
+            assert_eq!(split(text).0, torn, "{text}");
+        }
+        for text in ["\"a\"b\",\"c", "\"a\"b\",1,\"c", "\"say \"hi\","] {
+            assert_eq!(split(text).0, Split::Open, "{text}");
         }
     }
 

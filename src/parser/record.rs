@@ -590,12 +590,16 @@ fn length(text: &str) -> Option<i64> {
     (number <= INTEGER_MAX).then_some(number)
 }
 
-/// A length of time in whole seconds, in digits or as a clock shows it: `147`, `147.6`, `0:02:27`.
+/// A length of time in whole seconds, in digits or as a clock shows it: `147`, `147.6`, `0:02:27`, and
+/// as the reports of Elastix and Issabel do: `147s (2m 27s)`.
 ///
 /// Two numbers with a colon could be minutes and seconds or hours and minutes, and are neither.
 pub(super) fn seconds(text: &str) -> Option<i64> {
     let Some((hours, rest)) = text.split_once(':') else {
-        return length(text);
+        let told = text
+            .split_once('s')
+            .filter(|(_, rest)| rest.is_empty() || (rest.starts_with(" (") && rest.ends_with(')')));
+        return length(told.map_or(text, |(told, _)| told));
     };
     let (minutes, seconds) = rest.split_once(':')?;
     let below_60 = |part: &str| {
@@ -619,6 +623,8 @@ mod tests {
         assert_eq!(seconds("0:02:27"), Some(147));
         assert_eq!(seconds("00:02:27.900"), Some(147));
         assert_eq!(seconds("100:00:00"), Some(360_000));
+        assert_eq!(seconds("147s (2m 27s)"), Some(147));
+        assert_eq!(seconds("34s"), Some(34));
         for text in [
             "2:27",
             "00:60:00",
@@ -633,6 +639,10 @@ mod tests {
             "99999:00:00",
             "0:02:27:00",
             "0:02:27 ",
+            "s",
+            "2m 27s",
+            "34seconds",
+            "147s (",
         ] {
             assert_eq!(seconds(text), None, "{text}");
         }

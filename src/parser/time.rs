@@ -252,7 +252,10 @@ fn in_words(text: &str) -> Option<String> {
             // The century of telephone bills.
             (Some(number), 2) if year.is_none() => year = Some(2_000 + number),
             (Some(_), _) => return None,
-            _ if word.contains(':') && clock.is_none() => clock = Some(word),
+            // Cisco's clocks say so where nothing sets them: `*08:01:05.123`, or `.08:01:05.123`.
+            _ if word.contains(':') && clock.is_none() => {
+                clock = Some(word.trim_start_matches(['*', '.']));
+            }
             _ if matches!(word, "UTC" | "GMT" | "Z") && offset.is_empty() => offset = "Z",
             _ if word.starts_with(['+', '-']) && offset.is_empty() => offset = word,
             _ if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => half = word,
@@ -545,6 +548,8 @@ mod tests {
             "Fri Apr 10 10:01:05 +0200 2026",
             "08:01:05 UTC Friday April 10 2026",
             "2026-Apr-10 08:01:05 GMT",
+            "*08:01:05 UTC Fri Apr 10 2026",
+            ".08:01:05 UTC Fri Apr 10 2026",
         ] {
             check(text, "UTC", "2026-04-10T08:01:05Z");
         }

@@ -16,6 +16,7 @@ use super::identity::{self, FirstRow, HeaderTest, Likeness};
 use super::known::{CopyOf, Known, Mark, Marks, Owed, Presence, Standing};
 use super::read::READ_BYTES_USUAL;
 use super::tail::{Content, TailError};
+use super::trimmed::{self, Trimmed};
 use super::{Change, FileKey, FilePosition, Gap, GapCause, HEAD_BYTES_MAX, Source, SourceError};
 use super::{Rotated, TAIL_BYTES_MAX, rotated, start};
 use crate::clock::UnixMs;
@@ -145,6 +146,8 @@ struct Heir {
     length: Option<u64>,
     /// Earlier files of the same name that it holds as well and that cannot be read any more.
     elders: Vec<Of>,
+    /// What was taken from the front of that is not in it.
+    trimmed: Option<Trimmed>,
 }
 
 impl Source {
@@ -358,6 +361,7 @@ impl Source {
                     .filter(|elder| !elder.is_alive && *elder.path == *path)
                     .map(|elder| elder.of)
                     .collect(),
+                trimmed: None,
             };
             return Ok(Verdict::Heir(Box::new(heir)));
         }
@@ -381,6 +385,7 @@ impl Source {
                 length: compared.length,
                 parent: parent.clone(),
                 elders: Vec::new(),
+                trimmed: None,
             })));
         }
         let shorter = related.into_iter().rev().find_map(|parent| {
@@ -394,9 +399,52 @@ impl Source {
                 length: compared.length,
                 parent,
                 elders: Vec::new(),
+                trimmed: None,
             })),
-            None => Verdict::New(Some(head)),
+            None => match self.judge_trimmed(key, parents)? {
+                Some(verdict) => verdict,
+                None => Verdict::New(Some(head)),
+            },
         })
+    }
+
+    /// What a file is that has the name of one that is gone, and holds what was read last of that at
+    /// another place; `None` when there is none.
+    fn judge_trimmed(
+        &mut self,
+        key: FileKey,
+        parents: &HashMap<Head, Vec<Parent>>,
+    ) -> Result<Option<Verdict>, TailError> {
+        let known = self.files.get(&key);
+        let Some(known) = known.filter(|known| known.packed_bytes.is_none() && !known.is_rotated)
+        else {
+            return Ok(None);
+        };
+        let path = Arc::clone(&known.path);
+        let has_name = |parent: &&Parent| {
+            let is_it = parent.of == Of::File(key) || parent.is_named;
+            !is_it && parent.path.as_os_str() == path.as_os_str()
+        };
+        let before: Vec<&Parent> = parents.values().flatten().filter(has_name).collect();
+        let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
+        let found = self.tails.with_content(key, &path, |content| {
+            let before = before.iter().map(|it| (&it.position, &it.marks));
+            trimmed::find(content, &before.collect::<Vec<_>>(), is_header, line_max)
+        })?;
+        let Some((parent, trimmed)) = found.and_then(|(at, it)| Some((*before.get(at)?, it)))
+        else {
+            return Ok(None);
+        };
+        if self.has_unread(parent) {
+            return Ok(Some(Verdict::Wait));
+        }
+        Ok(Some(Verdict::Heir(Box::new(Heir {
+            mark: trimmed.mark(&parent.position),
+            length: Some(trimmed.length_before),
+            parent: parent.clone(),
+            elders: Vec::new(),
+            trimmed: Some(trimmed),
+        }))))
     }
 
     fn has_unread(&self, parent: &Parent) -> bool {
@@ -407,50 +455,67 @@ impl Source {
     }
 
     /// Has files that were cut off and then written again as they were, as `ed` saves one, go on
-    /// where they were: their last life is not over. Only while they wait for a copy of it; later
-    /// they are read from their start, with the same ids.
+    /// where they were, and files from whose front rows were taken: their last life is not over. Only
+    /// while they wait for a copy of it; later they are read from their start.
     pub(super) fn take_back_lives(&mut self) -> Result<(), SourceError> {
-        for at in (0..self.pasts.len()).rev() {
-            let Some(past) = self.pasts.get(at).filter(|past| past.is_awaited) else {
+        let due: Vec<usize> = (0..self.pasts.len())
+            .filter(|&at| self.may_be_taken_back(at))
+            .collect();
+        let earlier = self.earlier_at(&due);
+        for at in due.into_iter().rev() {
+            let Some((past, known)) = self.pasts.get(at).and_then(|past| {
+                let known = self.files.get(&past.position.key)?;
+                Some((past, known))
+            }) else {
                 continue;
             };
             let (key, position) = (past.position.key, &past.position);
-            let is_next = |known: &&Known| {
-                // A generation is compared with all it may be, with this life too.
-                let is_plain = known.packed_bytes.is_none() && !known.is_rotated;
-                // It may be shorter than it was only once whoever writes it has had time to.
-                let least = match self.looks < past.look + LOOKS_FOR_COPY {
-                    true => past.size,
-                    false => position.offset,
-                };
-                let can_be = known.is_held && known.is_here() && known.size >= least;
-                let is_it = known.position.life == position.life.saturating_add(1);
-                is_plain && can_be && is_it && known.position.offset == 0
-            };
-            let Some(known) = self.files.get(&key).filter(is_next) else {
-                continue;
-            };
-            if position.head_bytes == 0 {
-                continue;
-            }
             let path = Arc::clone(&known.path);
-            let likeness = self
-                .tails
-                .with_content(key, &path, |content| identity::compare(content, position));
-            match likeness {
-                Ok(Likeness::Same) => {}
+            let own = Of::Past(key, position.life);
+            let others = earlier.get(&path).into_iter().flatten();
+            let others = others.filter(|other| other.of != own);
+            let before = std::iter::once((position, &past.marks));
+            let before = before.chain(others.map(|other| (&other.position, &other.marks)));
+            let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
+            let found = self.tails.with_content(key, &path, |content| {
+                if identity::compare(content, position)? == Likeness::Same {
+                    return Ok(Some((0, None)));
+                }
+                let before: Vec<_> = before.collect();
+                let found = trimmed::find(content, &before, is_header, line_max)?;
+                Ok(found.map(|(of, trimmed)| (of, Some(trimmed))))
+            });
+            // It may be shorter than it was only once whoever writes it has had time to.
+            let is_whole = known.size >= past.size || self.looks >= past.look + LOOKS_FOR_COPY;
+            let length = known.size;
+            let trimmed = match found {
+                Ok(Some((0, None))) if !is_whole => continue,
+                Ok(Some((0, trimmed))) => trimmed,
+                // It is another file under a used inode, and one that had its name was read further.
+                Ok(Some(_)) => {
+                    let known = self.files.get_mut(&key).into_iter();
+                    known.for_each(|known| known.raise(Standing::Stranger));
+                    let past = self.pasts.get_mut(at).into_iter();
+                    past.for_each(|past| past.lost = Lost::Nothing);
+                    continue;
+                }
                 Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
                 // Whoever reads it will find out what is wrong with it.
-                Ok(_) | Err(TailError::Moved | TailError::Unreadable(_)) => continue,
+                Ok(None) | Err(TailError::Moved | TailError::Unreadable(_)) => continue,
+            };
+            let mut past = self.pasts.swap_remove(at);
+            let length = trimmed.as_ref().map_or(length, |it| it.length_before);
+            self.untold
+                .changes
+                .extend(past.lost_beside_copy(Some(length)));
+            if let Some(trimmed) = trimmed {
+                trimmed.move_position(&mut past.position);
+                past.marks.clear();
             }
-            let past = self.pasts.swap_remove(at);
             self.distrust(key);
             self.supersede(key);
             let (from, offset) = (Arc::clone(&past.path), past.position.offset);
             if let Some(known) = self.files.get_mut(&key) {
-                self.untold
-                    .changes
-                    .extend(past.lost_beside_copy(Some(known.size)));
                 known.take_back(past);
             }
             self.untold
@@ -458,6 +523,47 @@ impl Source {
                 .push(Change::Continued { from, path, offset });
         }
         Ok(())
+    }
+
+    /// Whether the file of the past with that number may hold it, or what is left of it, again.
+    fn may_be_taken_back(&self, at: usize) -> bool {
+        let past = self.pasts.get(at).filter(|past| past.is_awaited);
+        let past = past.filter(|past| past.position.head_bytes > 0);
+        past.is_some_and(|past| {
+            let known = self.files.get(&past.position.key);
+            known.is_some_and(|known| {
+                // A generation is compared with all it may be, with this life too.
+                let is_plain = known.packed_bytes.is_none() && !known.is_rotated;
+                let can_be = known.is_held && known.is_here() && known.size > 0;
+                let is_it = known.position.life == past.position.life.saturating_add(1);
+                is_plain && can_be && is_it && known.position.offset == 0
+            })
+        })
+    }
+
+    /// The files and lives that had the names of those of the pasts with these numbers, and have them no more.
+    fn earlier_at(&self, due: &[usize]) -> HashMap<Arc<Path>, Vec<Parent>> {
+        let mut earlier: HashMap<Arc<Path>, Vec<Parent>> = HashMap::new();
+        for past in due.iter().filter_map(|&at| self.pasts.get(at)) {
+            if let Some(known) = self.files.get(&past.position.key) {
+                earlier.entry(Arc::clone(&known.path)).or_default();
+            }
+        }
+        if earlier.is_empty() {
+            return earlier;
+        }
+        for known in self.files.values() {
+            let is_named = known.presence == Presence::Listed;
+            if let Some(earlier) = earlier.get_mut(&known.path).filter(|_| !is_named) {
+                earlier.push(Parent::of(known));
+            }
+        }
+        for past in &self.pasts {
+            if let Some(earlier) = earlier.get_mut(&past.path) {
+                earlier.push(Parent::of_past(past));
+            }
+        }
+        earlier
     }
 
     /// What a file is whose end stands at the same place in `parent`, which is there to be read;
@@ -522,6 +628,9 @@ impl Source {
             finished: None,
             ..parent.position.clone()
         };
+        if let Some(trimmed) = &heir.trimmed {
+            trimmed.move_position(&mut known.position);
+        }
         known.first = None;
         known.rewind();
         known.standing = Standing::Sure;
@@ -611,6 +720,7 @@ impl Source {
             }
             self.distrust(of);
             self.supersede(of);
+            self.tails.set_packed(of, false);
             self.untold.forgotten.push(of);
         }
     }

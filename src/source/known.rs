@@ -405,19 +405,27 @@ impl Known {
         });
     }
 
+    /// Whether it has not changed since it was last seen.
+    pub fn is_as_found(&self, found: &Found) -> bool {
+        let size = self.packed_bytes.unwrap_or(self.size);
+        (found.size, found.modified_ns) == (size, self.modified_ns)
+    }
+
     /// Takes in what a look found. A new path by itself says nothing.
     pub fn listed(&mut self, found: Found, look: u64, now: UnixMs) {
         self.came = Came::Stayed;
         if *self.path != *found.path {
-            self.position.path = found.path.display().to_string();
-            self.came = Came::Renamed {
-                from: std::mem::replace(&mut self.path, found.path.as_path().into()),
-            };
+            let from = std::mem::replace(&mut self.path, found.path.as_path().into());
+            let shown = found.path.display().to_string();
+            // What is remembered of a path is only what of it is text.
+            if self.position.path != shown {
+                self.position.path = shown;
+                self.came = Came::Renamed { from };
+            }
         }
         if matches!(self.presence, Presence::Gone { .. }) {
             // Nothing was done to it while its directory was away.
-            let is_as_it_was = (found.size, found.modified_ns) == (self.size, self.modified_ns);
-            if is_as_it_was && !found.is_packed {
+            if self.is_as_found(&found) && !found.is_packed {
                 self.owed = None;
             }
             // Nothing says that it is the file it was, and a copy of that is none of this one.
@@ -687,8 +695,9 @@ impl Known {
     /// Whether it was found under another name that says that it is packed, or no more: then it is
     /// another file under a used inode, whatever it holds.
     pub fn is_of_another_kind(&self) -> bool {
+        let was_packed = |from| rotated::is_packed(from) || self.position.finished.is_some();
         let from = self.came.from();
-        from.is_some_and(|from| rotated::is_packed(from) != self.packed_bytes.is_some())
+        from.is_some_and(|from| was_packed(from) != self.packed_bytes.is_some())
     }
 
     /// Forgets what copies of it would be known by beside its position.

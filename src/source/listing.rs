@@ -2,6 +2,7 @@
 
 use super::hidden::Hidden;
 use super::rotated;
+use super::walk::{Walk, text_of};
 use super::{FileKey, Settings, Skip, SourceError};
 use glob::{MatchOptions, Pattern, PatternError};
 use nix::errno::Errno;
@@ -50,7 +51,7 @@ pub struct Found {
     pub modified_ns: i64,
     /// It has the name of a rotated generation: it may be a copy of another file.
     pub is_rotated: bool,
-    /// Its name ends in `.gz`.
+    /// Its name ends in `.gz`, or it is a generation that has been looked into.
     pub is_packed: bool,
 }
 
@@ -133,9 +134,10 @@ impl Wanted {
 
     /// Whether `name` is wanted, and then whether as a rotated generation.
     fn wants(&self, name: &Path) -> Option<bool> {
+        let name = text_of(name);
         let is_in = |patterns: &[Pattern]| {
             let mut patterns = patterns.iter();
-            patterns.any(|pattern| pattern.matches_path_with(name, options()))
+            patterns.any(|pattern| pattern.matches_with(&name, options()))
         };
         match is_in(&self.rotated) {
             true => Some(true),
@@ -154,13 +156,12 @@ struct Pass {
 impl Pass {
     /// Adds what `glob`, whose directories have wildcards too, names.
     fn walk(&mut self, glob: &str, is_rotated: bool) -> Result<(), SourceError> {
-        let paths = glob::glob_with(glob, options()).map_err(|error| bad_glob(glob, &error))?;
-        for path in paths {
+        for path in Walk::new(glob).map_err(|error| bad_glob(glob, &error))? {
             match path {
                 Ok(path) => self.add(path, is_rotated),
                 // Told with the files themselves.
                 Err(_) if is_rotated => {}
-                Err(error) => self.listing.miss(error.path().to_owned(), error.into()),
+                Err((path, error)) => self.listing.miss(path, error),
             }
         }
         if !is_rotated {
@@ -318,8 +319,8 @@ pub fn has_wildcard(component: &Component<'_>) -> bool {
 fn skip_by_name(path: &Path, excluded: &[Pattern], is_rotated: bool) -> Option<Skip> {
     let name = path.file_name()?;
     let is_excluded = |pattern: &Pattern| match pattern.as_str().contains('/') {
-        true => pattern.matches_path(path),
-        false => pattern.matches_path(Path::new(name)),
+        true => pattern.matches(&text_of(path)),
+        false => pattern.matches(&text_of(Path::new(name))),
     };
     let bytes = name.as_encoded_bytes();
     if excluded.iter().any(is_excluded) {

@@ -8,7 +8,7 @@ use super::identity::{self, Likeness};
 use super::kin::{self, Lost, Past};
 use super::known::{Came, Known, Mark, Owed, Presence, Standing};
 use super::listing::{self, FILES_FOLLOWED_MAX, Found, Listing};
-use super::tail::TailError;
+use super::tail::{self, TailError};
 use super::{Change, FileKey, FilePosition, Gap, GapCause, Looked};
 use super::{Rewrite, Source, SourceError, Start, TAIL_BYTES_MAX, start};
 use crate::clock::UnixMs;
@@ -182,8 +182,12 @@ impl Source {
     }
 
     /// Takes in what was found; returns its key if it is new.
-    fn meet(&mut self, found: Found) -> Option<FileKey> {
+    fn meet(&mut self, mut found: Found) -> Option<FileKey> {
         let (key, look, now) = (found.key, self.looks, self.looked_at);
+        if found.is_rotated && !found.is_packed {
+            found.is_packed = self.is_packed_inside(&found)?;
+        }
+        self.tails.set_packed(key, found.is_packed);
         match self.files.get_mut(&key) {
             Some(known) => {
                 if known.presence == Presence::Unlisted {
@@ -219,6 +223,18 @@ impl Source {
                 self.files.insert(key, known);
                 Some(key)
             }
+        }
+    }
+
+    /// Whether a generation is packed although its name does not say so, as svlogd leaves what went through
+    /// its processor. It is looked into once, and again when it has changed; `None` where no descriptor
+    /// is left for that.
+    fn is_packed_inside(&self, found: &Found) -> Option<bool> {
+        let known = self.files.get(&found.key);
+        let known = known.filter(|known| known.is_here() && !known.told_unreadable);
+        match known.filter(|known| known.is_as_found(found)) {
+            Some(known) => Some(known.packed_bytes.is_some()),
+            None => tail::begins_packed(&found.path).ok(),
         }
     }
 
@@ -797,6 +813,7 @@ impl Source {
             let is_over = self.looked_at.since(since) >= GONE_KEPT.0 && looks >= GONE_KEPT.1;
             if at < excess || is_over {
                 self.files.remove(&key);
+                self.tails.set_packed(key, false);
                 self.untold.forgotten.push(key);
             }
         }

@@ -17,6 +17,8 @@
 //! of a file has another inode. When it has the name of a rotated generation it is known by its
 //! content and read on from where the file was read to; otherwise its rows are handed out again,
 //! at the same offsets after the same first row, so that their events have the same ids.
+//! A file from whose front rows were taken is known by the bytes before its position, which stand
+//! elsewhere now; one of more than 16 MiB, or of the same rows over and over, is read from its start.
 
 mod change;
 #[cfg(any(test, fuzzing))]
@@ -39,6 +41,8 @@ mod rotated;
 mod start;
 mod status;
 mod tail;
+mod trimmed;
+mod walk;
 mod watch;
 mod window;
 
@@ -301,13 +305,23 @@ impl Source {
         known.kept()
     }
 
-    /// Has the next read hand out again what nothing was consumed of, as if the file were longer.
-    pub fn hand_out_again(&mut self, file: FileKey) {
-        if let Some(known) = self.files.get_mut(&file) {
-            known.stuck = None;
-            known.end_seen = known.position.offset;
-        }
+    /// Whether the file has made way for a newer one: it has the name of a rotated generation, or none
+    /// any more.
+    pub fn has_made_way(&self, file: FileKey) -> bool {
+        let known = self.files.get(&file);
+        known.is_some_and(|known| known.is_rotated || known.presence == Presence::Unlisted)
+    }
+
+    /// Has the next read hand out again what nothing was consumed of, as if the file were longer;
+    /// false where there is no such file.
+    pub fn hand_out_again(&mut self, file: FileKey) -> bool {
+        let Some(known) = self.files.get_mut(&file) else {
+            return false;
+        };
+        known.stuck = None;
+        known.end_seen = known.position.offset;
         self.enqueue(file);
+        true
     }
 
     /// Whether the source may count as seen from now on: false until [`Settings::start`] has been

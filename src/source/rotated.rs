@@ -3,6 +3,7 @@
 //! What is found there may be a file that was followed under another name, which its inode says,
 //! or a copy of one, packed or not, which its content says. The names only say where to look.
 
+use super::walk::text_of;
 use glob::Pattern;
 use std::path::Path;
 
@@ -69,7 +70,7 @@ pub fn is_generation(path: &Path, of: &Path, are_elsewhere: bool) -> bool {
     }
     let is_named_so = |pattern: String| {
         let pattern = Pattern::new(&pattern);
-        pattern.is_ok_and(|pattern| pattern.matches_path(&Path::new("/").join(name)))
+        pattern.is_ok_and(|pattern| pattern.matches(&text_of(&Path::new("/").join(name))))
     };
     let of_name = Pattern::escape(&of_name.to_string_lossy());
     name == of.file_name().unwrap_or_default()

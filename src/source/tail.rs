@@ -3,10 +3,9 @@
 use super::FileKey;
 use super::gunzip::{Ending, Gunzip};
 use super::listing::{key_of, modified_ns_of};
-use super::rotated;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -39,22 +38,18 @@ pub enum TailError {
 }
 
 impl Tail {
-    /// Opens the file at `path` if it is still the one known as `key`. Never waits, whatever the
-    /// path leads to by now.
+    /// Opens the file at `path`, the text of which `is_packed` or not, if it is still the one known as
+    /// `key`. Never waits, whatever the path leads to by now.
     ///
     /// # Errors
     ///
     /// See [`TailError`].
-    pub fn open(path: &Path, key: FileKey) -> Result<Tail, TailError> {
-        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits())
-            .open(path)?;
+    pub fn open(path: &Path, key: FileKey, is_packed: bool) -> Result<Tail, TailError> {
+        let file = open_to_read(path)?;
         if key_of(&file.metadata()?) == key {
             Ok(Tail {
                 file: Arc::new(file),
-                is_packed: rotated::is_packed(path),
+                is_packed,
                 used: 0,
                 unlisted: false,
                 is_needed: false,
@@ -72,6 +67,30 @@ impl Tail {
     pub fn size_and_modified_ns(&self) -> io::Result<(u64, i64)> {
         let meta = self.file.metadata()?;
         Ok((meta.len(), modified_ns_of(&meta)))
+    }
+}
+
+/// Never waits, whatever the path leads to by now.
+fn open_to_read(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits()).open(path)
+}
+
+/// Whether the file at `path` begins as what gzip has packed does (RFC 1952, 2.3.1: two bytes for the
+/// format, one for the method). No text begins so: the second is no character in any encoding that a
+/// row has. One that cannot be read does not; nor does one that is empty.
+///
+/// # Errors
+///
+/// [`TailError::Exhausted`] alone.
+pub fn begins_packed(path: &Path) -> Result<bool, TailError> {
+    let mut start = [0; 3];
+    let file = open_to_read(path).and_then(|file| file.read_exact_at(&mut start, 0));
+    match file.map_err(TailError::from) {
+        Err(TailError::Exhausted(error)) => Err(TailError::Exhausted(error)),
+        Err(TailError::Moved | TailError::Unreadable(_)) => Ok(false),
+        Ok(()) => Ok(start == [0x1f, 0x8b, 8]),
     }
 }
 
@@ -184,6 +203,8 @@ impl From<io::Error> for TailError {
 #[derive(Debug)]
 pub struct Tails {
     open: HashMap<FileKey, Tail>,
+    /// The files whose text is packed, open or not.
+    packed: HashSet<FileKey>,
     /// The packed file that was read last, and what unpacks it: one at a time, for it takes some
     /// 250 KiB.
     unpacking: Option<(FileKey, Gunzip)>,
@@ -198,10 +219,22 @@ impl Tails {
     pub fn new(most: usize) -> Tails {
         Tails {
             open: HashMap::new(),
+            packed: HashSet::new(),
             unpacking: None,
             most: most.max(1),
             uses: 0,
             opens: 0,
+        }
+    }
+
+    /// Notes whether the text of the file known as `key` is packed.
+    pub fn set_packed(&mut self, key: FileKey, is_packed: bool) {
+        match is_packed {
+            true => self.packed.insert(key),
+            false => self.packed.remove(&key),
+        };
+        if let Some(tail) = self.open.get_mut(&key) {
+            tail.is_packed = is_packed;
         }
     }
 
@@ -216,7 +249,7 @@ impl Tails {
         if !self.open.contains_key(&key) {
             self.make_room();
             self.opens += 1;
-            let tail = Tail::open(path, key)?;
+            let tail = Tail::open(path, key, self.packed.contains(&key))?;
             self.open.insert(key, tail);
         }
         self.uses += 1;
@@ -258,15 +291,16 @@ impl Tails {
         use_it: impl FnOnce(&mut Content<'_>) -> io::Result<T>,
     ) -> Result<T, TailError> {
         let others_have_names = self.open.values().any(|tail| !tail.unlisted);
-        let is_packed = rotated::is_packed(path) && (others_have_names || self.has_room());
-        if is_packed || self.open.contains_key(&key) {
+        let is_packed = self.packed.contains(&key);
+        let is_kept_open = is_packed && (others_have_names || self.has_room());
+        if is_kept_open || self.open.contains_key(&key) {
             return Ok(use_it(&mut self.content(key, path)?)?);
         }
         if others_have_names {
             self.make_room();
         }
         self.opens += 1;
-        let tail = Tail::open(path, key)?;
+        let tail = Tail::open(path, key, is_packed)?;
         if tail.is_packed {
             let mut gunzip = Gunzip::new(tail.file);
             return Ok(use_it(&mut Content::packed(&mut gunzip))?);
@@ -291,7 +325,7 @@ impl Tails {
             return Ok(look(&mut Content::plain(&tail.file))?);
         }
         self.opens += 1;
-        let tail = Tail::open(path, key)?;
+        let tail = Tail::open(path, key, false)?;
         Ok(look(&mut Content::plain(&tail.file))?)
     }
 
@@ -431,9 +465,15 @@ mod tests {
         let (path, key) = write(dir.path(), "a");
         let (other, _) = write(dir.path(), "b");
         fs::rename(&other, &path).unwrap();
-        assert!(matches!(Tail::open(&path, key), Err(TailError::Moved)));
+        assert!(matches!(
+            Tail::open(&path, key, false),
+            Err(TailError::Moved)
+        ));
         fs::remove_file(&path).unwrap();
-        assert!(matches!(Tail::open(&path, key), Err(TailError::Moved)));
+        assert!(matches!(
+            Tail::open(&path, key, false),
+            Err(TailError::Moved)
+        ));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! itself at the next poll.
 
 use super::listing;
+use super::walk::Walk;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::statfs;
@@ -246,9 +247,7 @@ fn directories_of(glob: &str) -> Vec<PathBuf> {
         let beginning: PathBuf = parents.iter().take(depth).collect();
         let pattern = format!("{}/", beginning.display());
         // A pattern that cannot be understood is the look's to report.
-        let paths = glob::glob_with(&pattern, listing::options())
-            .into_iter()
-            .flatten();
+        let paths = Walk::new(&pattern).into_iter().flatten();
         directories.extend(paths.flatten().take(WATCHES_MAX + 1));
     }
     directories

@@ -86,7 +86,7 @@ fn profiles() -> String {
 
 fn names() -> String {
     let cases = [
-        ("cdr", "answered", r#"{"connected":true}"#),
+        ("cdr", "answered, or not said", r#"{"connected":true}"#),
         ("cdr", "not answered", r#"{"connected":false}"#),
         ("call", "ringing", ""),
         ("call", "answered", ""),

@@ -281,6 +281,76 @@ fn check_shows_an_alarm_as_it_would_be_told() {
 }
 
 #[test]
+fn a_record_that_may_be_continued_is_told_although_other_files_of_the_source_go_on() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Vos3000, &[], 0);
+    let arrivals = receiver.arrivals();
+    configure(
+        &bench,
+        "format = \"pattern\"\n[[source.pattern]]\nmatch = '^(?<time>\\S+ \\S+) ERROR (?<what>.*)$'\nevent = \"log\"\n\
+         continues = '^\\s'\nfields = { message = \"$text\" }",
+        &receiver.url(),
+    );
+    let _agent = bench.agent();
+    let is_read = |line: &str| {
+        let config = bench.path("switchhook.toml").display().to_string();
+        let shown = text(&run(&["sources", "--json", "--config", &config]).stdout);
+        shown.contains(line)
+    };
+    write(&bench, "2026-04-10 14:38:11,700 ERROR first\n");
+    wait_until("the waiting record", || is_read("switch.log"));
+    // Rotated while its last record waits, and another file that is whole.
+    fs::rename(bench.path("cdr/switch.log"), bench.path("cdr/before.log")).unwrap();
+    write(&bench, "2026-04-10 14:38:12,000 ERROR second\n");
+    wait_until("both files", || {
+        is_read("switch.log") && is_read("before.log")
+    });
+    fs::write(
+        bench.path("cdr/other.log"),
+        "2026-04-10 14:38:13,700 INFO x\n",
+    )
+    .unwrap();
+    wait_until("the third file", || is_read("other.log"));
+    let mut messages: Vec<_> = (0..2)
+        .map(|_| next(&arrivals)["data"]["message"].to_string())
+        .collect();
+    messages.sort();
+    assert!(
+        messages[0].contains("first") && messages[1].contains("second"),
+        "{messages:?}"
+    );
+}
+
+#[test]
+fn what_a_generation_says_last_is_told_before_what_the_next_one_says() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Vos3000, &[], 0);
+    let arrivals = receiver.arrivals();
+    configure(
+        &bench,
+        "format = \"pattern\"\n[[source.pattern]]\nmatch = '^(?<time>\\S+ \\S+) (?<name>\\S+) (?<state>down|up)$'\nevent = \"alarm\"\n\
+         continues = '^\\s'\nfields = { alarm_type = \"trunk\", object = \"$name\" }\nstate = { down = \"raised\", up = \"cleared\" }",
+        &receiver.url(),
+    );
+    let _agent = bench.agent();
+    write(
+        &bench,
+        "2026-04-10 14:38:10 a down\n2026-04-10 14:38:11 b down\n",
+    );
+    assert_eq!(brief(&next(&arrivals)), "alarm raised a");
+    fs::rename(bench.path("cdr/switch.log"), bench.path("cdr/switch.log.1")).unwrap();
+    write(
+        &bench,
+        "2026-04-10 14:38:12 b up\n2026-04-10 14:38:13 b down\n",
+    );
+    let told: Vec<_> = (0..3).map(|_| brief(&next(&arrivals))).collect();
+    assert_eq!(
+        told,
+        ["alarm raised b", "alarm cleared b", "alarm raised b"]
+    );
+}
+
+#[test]
 fn a_stack_trace_is_told_soon_although_more_of_it_might_come() {
     let bench = Bench::new();
     let receiver = receiver(Profile::Vos3000, &[], 0);

@@ -13,7 +13,7 @@ use switchhook::control::protocol::Request;
 use switchhook::receiver::{Profile, Receiver};
 
 /// Files of a switch, where the documents say they are, and what stands there instead.
-const STAND_INS: [(&str, &str); 11] = [
+const STAND_INS: [(&str, &str); 13] = [
     (
         "/home/kunshi/mbx3000/cdr/2026041014.txt",
         "vos3000/softswitch-pipe",
@@ -29,6 +29,14 @@ const STAND_INS: [(&str, &str); 11] = [
     (
         "/var/log/asterisk/cdr-custom/Master.csv",
         "asterisk/cdr-custom",
+    ),
+    (
+        "/var/log/asterisk/cdr-custom/cdr_master.csv",
+        "asterisk/cdr-custom",
+    ),
+    (
+        "/var/log/asterisk/cel-custom/Master.csv",
+        "asterisk/cel/Master.csv",
     ),
     ("/var/log/asterisk/queue_log", "asterisk/logs/queue_log"),
     ("/var/log/asterisk/full", "asterisk/logs/full"),
@@ -611,6 +619,39 @@ fn the_keys_at_a_glance_are_all_there_are() {
     assert!(keys.len() > 100, "{} keys", keys.len());
     let missing: Vec<_> = keys.iter().filter(|key| !words.contains(*key)).collect();
     assert!(missing.is_empty(), "docs/keys.md does not name {missing:?}");
+}
+
+#[test]
+fn freeswitch_is_told_to_write_its_documents_where_the_agent_looks() {
+    let (_, text) = documents()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("docs/freeswitch.md"))
+        .unwrap();
+    let value = |start: &str| {
+        let (_, rest) = text.split_once(start).unwrap();
+        rest.split('"').next().unwrap().to_string()
+    };
+    // mod_json_cdr appends nothing to an absolute path.
+    assert_eq!(
+        value("name=\"log-dir\" value=\""),
+        value("\ndirectory = \"")
+    );
+}
+
+#[test]
+fn kamailio_is_told_to_log_both_kinds_of_lines_where_syslog_sorts_them() {
+    let (_, text) = documents()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("docs/kamailio.md"))
+        .unwrap();
+    let block = |holds: &str| {
+        let mut blocks = text.split("```");
+        blocks.find(|block| block.contains(holds)).unwrap()
+    };
+    // Lines of dialogs are not logged by log_facility.
+    assert!(block("\"cdr_enable\"").contains("\"cdr_facility\", \"LOG_LOCAL3\""));
+    assert!(block("\"log_flag\"").contains("\"log_facility\", \"LOG_LOCAL3\""));
+    assert!(block("acc.log\n& stop").contains("local3.*"));
 }
 
 #[test]

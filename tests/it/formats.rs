@@ -441,3 +441,30 @@ fn a_preset_with_layouts_for_several_kinds_can_be_pasted_whole() {
         check_pasted(&format!("to paste and adjust\n{table}"), rows);
     }
 }
+
+#[test]
+fn try_says_where_nothing_tells_whether_calls_were_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("export.csv");
+    let rows = "Date,Source,Destination,Status\n2026-04-10 10:00:00,1001,442079460101,ok\n2026-04-10 10:02:00,1001,442079460102,ok\n";
+    fs::write(&path, rows).unwrap();
+    let output = attempt(&path, &[]);
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(printed.contains("no column is known to say whether a call was answered"));
+    assert!(printed.contains("\"connected\":null"), "{printed}");
+    check_pasted(&printed, 2);
+}
+
+#[test]
+fn try_says_what_to_export_instead_of_a_dump_of_sql() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dump.sql");
+    let dump =
+        "-- MySQL dump 10.13\n--\nINSERT INTO `cdr` VALUES ('2026-04-10 10:00:00','1001');\n";
+    fs::write(&path, dump).unwrap();
+    let output = attempt(&path, &[]);
+    assert_eq!(output.status.code(), Some(65));
+    let printed = text(&output.stderr);
+    assert!(printed.contains("mysql --batch"), "{printed}");
+}

@@ -491,6 +491,102 @@ fn what_was_acknowledged_survives_kills_and_what_was_not_is_told_once_with_one_i
     assert!(ledger.balances());
 }
 
+#[test]
+fn a_call_that_is_reported_again_is_counted_once_in_its_summary_also_after_a_kill() {
+    let live = Live::new(|port, _| {
+        format!(
+            "udp = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-udp\"\nsummary = {{ every = \"1s\", wait = \"0s\" }}"
+        )
+    });
+    let arrivals = live.receiver.arrivals();
+    let to: SocketAddr = ([127, 0, 0, 1], live.port).into();
+    let sender = Sender::new("127.0.0.1:0", to);
+    let agent = live.bench.agent();
+    live.connect();
+    for _ in 0..3 {
+        sender.send_until_acknowledged(7);
+    }
+    agent.kill();
+    let agent = live.bench.agent();
+    for _ in 0..3 {
+        sender.send_until_acknowledged(7);
+    }
+    sender.send_until_acknowledged(8);
+    let mut calls = BTreeMap::new();
+    wait_until("both calls in summaries", || {
+        for arrival in arrivals.try_iter() {
+            let body: serde_json::Value = serde_json::from_slice(&arrival.body).unwrap();
+            let number = body["data"]["number"].to_string();
+            calls.insert(number, body["data"]["calls"].as_u64().unwrap_or(0));
+        }
+        calls.values().sum::<u64>() >= 2
+    });
+    assert_eq!(agent.stop(), 0);
+    assert_eq!(calls.values().sum::<u64>(), 2, "{calls:?}");
+}
+
+#[test]
+fn one_odd_alarm_hides_no_other_and_what_is_no_text_is_kept_byte_by_byte() {
+    let live = Live::push();
+    let arrivals = live.receiver.arrivals();
+    let agent = live.bench.agent();
+    live.connect();
+    let list = "{\"infoAlarmCurrents\":[{\"type\":20005,\"name\":\"/\",\"startTime\":0},{\"type\":20003,\"name\":\"cpu\",\"startTime\":1775803105456}]}";
+    check_kept(&live.post("AlarmCurrentReport", list));
+    let page = b"POST /PhoneOnline HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 11\r\n\r\n{\"a\":\"\xCD\xF8\"}\n";
+    check_kept(&ask(live.port, page));
+    // Another machine's list clears what the first one told: that is said.
+    let mut other = connect_from([127, 0, 0, 2], live.port);
+    let page = "POST /AlarmCurrentReport HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 24\r\n\r\n{\"infoAlarmCurrents\":[]}";
+    other.write_all(page.as_bytes()).unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).unwrap();
+    check_kept(&answer);
+    live.expect(2);
+    assert_eq!(agent.stop(), 0);
+    let told = arrived(&arrivals);
+    assert!(told.iter().all(|told| told.contains("\"cpu\"")), "{told:?}");
+    let aside = fs::read_to_string(live.bench.path("state/set-aside.jsonl")).unwrap();
+    assert!(
+        aside.contains("startTime is missing") && aside.contains("20005"),
+        "{aside}"
+    );
+    assert!(
+        aside.contains("\"row_base64\":\"eyJhIjoizfgifQo=\""),
+        "{aside}"
+    );
+    let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
+    assert!(
+        log.contains("SH360") && log.contains("another=127.0.0.2"),
+        "{log}"
+    );
+}
+
+#[test]
+fn pages_are_read_in_the_encoding_that_is_configured() {
+    let live = Live::new(|port, _| {
+        format!(
+            "http = {{ listen = \"127.0.0.1:{port}\" }}\nformat = \"vos3000-push\"\nencoding = \"gbk\""
+        )
+    });
+    let arrivals = live.receiver.arrivals();
+    let agent = live.bench.agent();
+    live.connect();
+    let body = b"{\"account\":\"\xCD\xF8\xB9\xD8\",\"money\":1}";
+    let head = format!(
+        "POST /CustomerMoneyChange HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    check_kept(&ask(live.port, &[head.as_bytes(), body].concat()));
+    live.expect(1);
+    assert_eq!(agent.stop(), 0);
+    let told = arrived(&arrivals);
+    assert!(
+        told.len() == 1 && told[0].contains("\u{7f51}\u{5173}"),
+        "{told:?}"
+    );
+}
+
 /// Most memory the process has had, in KiB.
 fn peak_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -507,6 +603,41 @@ fn dropped_by_the_system(port: u16) -> u64 {
     let own = format!(":{port:04X} ");
     let line = table.lines().find(|line| line.contains(&own)).unwrap();
     line.split_whitespace().last().unwrap().parse().unwrap()
+}
+
+#[test]
+fn datagrams_that_the_system_drops_while_nobody_reads_are_counted() {
+    let live = Live::udp();
+    let agent = live.bench.agent();
+    live.connect();
+    let to: SocketAddr = ([127, 0, 0, 1], live.port).into();
+    let sender = Sender::new("127.0.0.1:0", to);
+    sender.send_until_acknowledged(1);
+    let signal = |name: &str| {
+        let pid = agent.pid().to_string();
+        let done = std::process::Command::new("kill")
+            .args([name, &pid])
+            .status();
+        assert!(done.unwrap().success());
+    };
+    signal("-STOP");
+    for flowno in 2..=20_000 {
+        sender.0.send_to(row(flowno).as_bytes(), to).unwrap();
+    }
+    signal("-CONT");
+    sender.send_until_acknowledged(30_000);
+    let dropped = dropped_by_the_system(live.port);
+    assert!(dropped > 1_000, "{dropped}");
+    let config = live.bench.path("switchhook.toml").display().to_string();
+    let shown = text(&run(&["status", "--json", "--config", &config]).stdout);
+    assert_eq!(agent.stop(), 0);
+    let status: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        status["sources"][0]["pushes"]["refused_lost"], dropped,
+        "{shown}"
+    );
+    let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
+    assert!(log.contains(&format!(" lost={dropped}")), "{log}");
 }
 
 #[test]

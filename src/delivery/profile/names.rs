@@ -21,8 +21,8 @@ pub(super) enum Guide {
 enum Case {
     /// All that no row above is about.
     Any,
-    /// Calls that were connected.
-    Connected,
+    /// Calls that were not connected.
+    Failed,
     /// Those with this `state`.
     State(&'static str),
 }
@@ -30,12 +30,8 @@ enum Case {
 /// Our type of event; which of them; what the guides, in the order of [`Guide`], call it: nothing
 /// where they have no name for it. The first row that fits counts.
 const NAMES: [(&str, Case, [&str; 3]); 16] = [
-    (
-        CALL,
-        Case::Connected,
-        ["call.completed", "Hangup", "call_hangup"],
-    ),
-    (CALL, Case::Any, ["call.failed", "Hangup", "call_hangup"]),
+    (CALL, Case::Failed, ["call.failed", "Hangup", "call_hangup"]),
+    (CALL, Case::Any, ["call.completed", "Hangup", "call_hangup"]),
     (
         "call",
         Case::State("ringing"),
@@ -114,10 +110,10 @@ const ACCOUNT: (&str, &str) = ("account", "account_updated");
 impl Guide {
     /// What it calls an event of `kind` with `data`.
     pub(super) fn name<'n>(self, kind: &'n str, data: &Members<'_>) -> &'n str {
-        self.of(kind, is_connected(data), &state(data))
+        self.of(kind, has_failed(data), &state(data))
     }
 
-    fn of<'n>(self, kind: &'n str, is_connected: bool, state: &str) -> &'n str {
+    fn of<'n>(self, kind: &'n str, has_failed: bool, state: &str) -> &'n str {
         if kind == ACCOUNT.0 && self == Guide::Voipbin {
             return ACCOUNT.1;
         }
@@ -125,7 +121,7 @@ impl Guide {
             *known == kind
                 && match case {
                     Case::Any => true,
-                    Case::Connected => is_connected,
+                    Case::Failed => has_failed,
                     Case::State(known) => *known == state,
                 }
         });
@@ -150,8 +146,8 @@ impl Guide {
         };
         let mut names = Vec::new();
         for state in states {
-            for is_connected in [true, false] {
-                let name = self.of(kind, is_connected, state);
+            for has_failed in [false, true] {
+                let name = self.of(kind, has_failed, state);
                 if !names.contains(&name) {
                     names.push(name);
                 }
@@ -167,16 +163,13 @@ pub(super) const CALL_STATUSES: [&str; 2] = ["completed", "failed"];
 /// What the Vobiz guides call the end of this call.
 pub(super) fn call_status(data: &Members<'_>) -> &'static str {
     let [completed, failed] = CALL_STATUSES;
-    if is_connected(data) {
-        completed
-    } else {
-        failed
-    }
+    if has_failed(data) { failed } else { completed }
 }
 
-/// Whether a call was connected, as its row told.
-pub(super) fn is_connected(data: &Members<'_>) -> bool {
-    data.raw("connected") == "true"
+/// Whether a call was not connected, as its row told; a call whose row does not say has ended, and
+/// nothing says that it failed.
+fn has_failed(data: &Members<'_>) -> bool {
+    data.raw("connected") == "false"
 }
 
 fn state(data: &Members<'_>) -> String {
@@ -212,6 +205,11 @@ mod tests {
             "cdr",
             "{\"connected\":false}",
             ["call.failed", "Hangup", "call_hangup"],
+        );
+        check(
+            "cdr",
+            "{\"connected\":null}",
+            ["call.completed", "Hangup", "call_hangup"],
         );
         check(
             "call",

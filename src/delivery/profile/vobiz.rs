@@ -45,7 +45,7 @@ pub(super) const LAYOUT: &[Member] = &[
         When::Call,
         "status",
         Value::CallStatus,
-        "completed when the call was answered, else failed.",
+        "failed when the call was not answered, else completed.",
     ),
     when(When::Call, "duration", Value::Data("duration"), ""),
     when(

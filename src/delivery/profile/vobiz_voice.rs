@@ -32,7 +32,7 @@ pub(super) const LAYOUT: &[Member] = &[
         When::Call,
         "CallStatus",
         Value::CallStatus,
-        "completed when the call was answered, else failed.",
+        "failed when the call was not answered, else completed.",
     ),
     when(When::Call, "Duration", Value::Data("duration"), ""),
     when(When::Call, "BillDuration", Value::Data("bill_duration"), ""),

@@ -18,6 +18,9 @@ use std::collections::HashSet;
 /// anything may, as of tenants, and a wrong key loses calls.
 const KEY_ROWS_MIN: usize = 5;
 
+/// Fewest digits of an extension.
+const EXTENSION_DIGITS_MIN: usize = 3;
+
 /// Values that are kept of each column, to be shown.
 const SHOWN_MAX: usize = 3;
 
@@ -170,7 +173,8 @@ fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     };
     let differs = (0..first.len()).any(|index| {
         let below = Looks::of(rows.iter().map(|row| field(row, index)), dates);
-        !matches!(below, Looks::Text | Looks::Empty)
+        let is_clock = |text: &str| is_day(text, dates) || is_hour(text);
+        !matches!(below, Looks::Text | Looks::Empty) || all_filled(rows, index, is_clock)
     });
     let filled = first.iter().filter(|text| !text.trim().is_empty()).count();
     if !first.iter().all(plain) || !differs || filled * 2 <= first.len() {
@@ -304,8 +308,9 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
         days_and_hours(&mut guesses, &shape.rows, dates);
         ids_not_times(&mut guesses, &shape.rows);
         uuids_are_ids(&mut guesses, &shape.rows);
+        by_asterisks_order(&mut guesses, &shape.rows);
         by_values(&mut guesses, &shape.rows, dates, zone);
-        tell_answered(&mut guesses);
+        tell_answered(&mut guesses, &shape.rows);
     }
     guesses
 }
@@ -327,17 +332,31 @@ fn unique(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
 
 /// Takes a meaning from all columns but the likeliest that has it, and from those whose values are
 /// not of its type or no ids of calls. Of several the one whose times carry a zone is likelier, then the one whose name
-/// is surer, then the first.
+/// is surer, then the first; of names of parties, those with numbers below them are.
 fn once_each(guesses: &mut [Guess], rows: &[Vec<String>]) {
+    let is_party = |guess: &Guess| {
+        matches!(
+            guess.meaning,
+            Some(Meaning::CallerId | Meaning::CalledId | Meaning::DialledId)
+        )
+    };
     let suits = |guess: &Guess, index: usize| {
         let kind = guess.meaning.and_then(kind_of);
         let names = guess.meaning != Some(Meaning::CallId) || has_ids(rows, index);
-        names && kind.is_none_or(|kind| kind == guess.kind)
+        let calls = !is_party(guess) || has_parties(rows, index);
+        names && calls && kind.is_none_or(|kind| kind == guess.kind)
     };
     let mut order: Vec<usize> = (0..guesses.len()).collect();
     order.sort_by_key(|index| {
         let guess = guesses.get(*index);
-        guess.map(|guess| (guess.looks == Looks::Time { local: true }, guess.doubt))
+        guess.map(|guess| {
+            let is_number = matches!(guess.looks, Looks::Number | Looks::Small);
+            (
+                guess.looks == Looks::Time { local: true },
+                is_party(guess) && !is_number,
+                guess.doubt,
+            )
+        })
     });
     let mut meant = HashSet::new();
     for index in order {
@@ -353,6 +372,19 @@ fn once_each(guesses: &mut [Guess], rows: &[Vec<String>]) {
             guess.kind = Kind::Text;
         }
     }
+}
+
+/// Whether the column at `index` may tell who calls or is called: a name of several words without a
+/// digit is that of a country or a route.
+fn has_parties(rows: &[Vec<String>], index: usize) -> bool {
+    let is_party = |text: &&str| {
+        text.bytes().any(|byte| byte.is_ascii_digit()) || !text.contains(char::is_whitespace)
+    };
+    let mut filled = rows
+        .iter()
+        .map(|row| field(row, index).trim())
+        .filter(|text| !text.is_empty());
+    filled.all(|text| is_party(&text))
 }
 
 /// The first column of UUIDs that differ names the calls, where none does by its name.
@@ -378,40 +410,59 @@ fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
 }
 
 /// The first column of days and the first of hours tell together when a call began, where no column
-/// tells that alone.
+/// tells that alone; further ones behind them when it ended.
 fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
     let is_timed = |guess: &Guess| matches!(guess.looks, Looks::Time { .. });
     if guesses.iter().any(is_timed) {
         return;
     }
-    let free = |index: usize| {
-        guesses
-            .get(index)
-            .is_some_and(|guess| guess.meaning.is_none())
-    };
+    let count = guesses.len();
     let all = |index: usize, is: &dyn Fn(&str) -> bool| {
         !rows.is_empty() && rows.iter().all(|row| is(field(row, index).trim()))
     };
-    let columns = 0..guesses.len();
-    let day = columns
-        .clone()
-        .find(|index| all(*index, &|text| is_day(text, dates)));
+    let day_from =
+        |from: usize| (from..count).find(|index| all(*index, &|text| is_day(text, dates)));
+    let first_hour = |guesses: &[Guess], mut places: std::ops::Range<usize>| {
+        let is_free = |index: usize| {
+            guesses
+                .get(index)
+                .is_some_and(|guess| guess.meaning.is_none())
+        };
+        places.find(|index| is_free(*index) && all(*index, &is_hour))
+    };
+    let tell = |guesses: &mut [Guess], day: usize, hour: usize, meaning: Meaning| {
+        let date = guesses.get(day).map(|guess| guess.name.clone());
+        if let Some(guess) = guesses.get_mut(hour) {
+            (guess.meaning, guess.kind) = (Some(meaning), Kind::Time);
+            guess.looks = Looks::Time { local: true };
+            guess.date = date;
+        }
+    };
+    let Some(day) = day_from(0) else {
+        return;
+    };
     // Behind the day comes the hour; what comes later may be a length of time.
-    let hour = columns
-        .cycle()
-        .skip(day.map_or(0, |day| day + 1))
-        .take(guesses.len());
-    let hour = hour
-        .into_iter()
-        .find(|index| free(*index) && all(*index, &is_hour));
-    let date = day
-        .and_then(|day| guesses.get(day))
-        .map(|guess| guess.name.clone());
-    if let (Some(date), Some(guess)) = (date, hour.and_then(|hour| guesses.get_mut(hour))) {
-        (guess.meaning, guess.kind) = (Some(Meaning::StartTime), Kind::Time);
-        guess.looks = Looks::Time { local: true };
-        guess.date = Some(date);
+    let behind = first_hour(guesses, day + 1..count);
+    let Some(hour) = behind.or_else(|| first_hour(guesses, 0..day)) else {
+        return;
+    };
+    tell(guesses, day, hour, Meaning::StartTime);
+    let ended = day_from(day.max(hour) + 1);
+    let hour = ended.and_then(|day| first_hour(guesses, day + 1..count));
+    if let (Some(day), Some(hour)) = (ended, hour) {
+        tell(guesses, day, hour, Meaning::EndTime);
     }
+}
+
+/// Whether `text` is an id as Asterisk gives them: seconds, a point and a count, perhaps behind the
+/// system's name. A call that is dialled on has several rows with one.
+fn is_asterisks_id(text: &str) -> bool {
+    let parts = text.rsplit('-').next().and_then(|id| id.split_once('.'));
+    parts.is_some_and(|(secs, count)| {
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        secs.len() >= 9 && digits(secs) && digits(count)
+    })
 }
 
 /// Asterisk's call ids are seconds, a point and a count: beside dates they are no times.
@@ -420,14 +471,6 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
     if !guesses.iter().any(is_date) {
         return;
     }
-    let is_counted = |text: &str| {
-        let parts = text.rsplit('-').next().and_then(|id| id.split_once('.'));
-        parts.is_some_and(|(secs, count)| {
-            let digits =
-                |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            secs.len() >= 9 && digits(secs) && digits(count)
-        })
-    };
     let mut known = guesses
         .iter()
         .any(|guess| guess.meaning == Some(Meaning::CallId));
@@ -437,7 +480,7 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
             .map(|row| field(row, index).trim())
             .filter(|text| !text.is_empty())
             .peekable();
-        if guess.meaning.is_some() || filled.peek().is_none() || !filled.all(is_counted) {
+        if guess.meaning.is_some() || filled.peek().is_none() || !filled.all(is_asterisks_id) {
             continue;
         }
         (guess.looks, guess.kind) = (Looks::Text, Kind::Text);
@@ -451,6 +494,79 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
 /// Whether `text` is a word by which Asterisk says how a call went.
 fn is_disposition(text: &str) -> bool {
     ["ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"].contains(&text)
+}
+
+/// Whether the column at `index` holds such words alone.
+fn tells_how(rows: &[Vec<String>], index: usize) -> bool {
+    all_filled(rows, index, is_disposition)
+}
+
+/// Whether something is in the column at `index`, and `is` true of all of it.
+fn all_filled(rows: &[Vec<String>], index: usize, is: impl Fn(&str) -> bool) -> bool {
+    let mut filled = rows
+        .iter()
+        .map(|row| field(row, index).trim())
+        .filter(|text| !text.is_empty())
+        .peekable();
+    filled.peek().is_some() && filled.all(is)
+}
+
+/// The columns of Asterisk's table `cdr`, in whatever a database exports: its modules name them in one
+/// order, in which the numbers stand before the first channel and the lengths before the disposition.
+fn by_asterisks_order(guesses: &mut [Guess], rows: &[Vec<String>]) {
+    let is_channel = |text: &str| {
+        let technology = text
+            .split_once('/')
+            .map_or("", |(technology, _)| technology);
+        technology.starts_with(|first: char| first.is_ascii_alphabetic())
+            && technology.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let is_clid = |text: &str| text.ends_with('>') && text.contains('<');
+    let columns = || 0..guesses.len();
+    let how = columns().find(|index| tells_how(rows, *index));
+    let channel = columns().find(|index| all_filled(rows, *index, is_channel));
+    let (Some(how), Some(channel)) = (how, channel.filter(|channel| Some(*channel) < how)) else {
+        return;
+    };
+    let back = |from: usize, by: usize| from.checked_sub(by);
+    let clid = |by| back(channel, by).is_some_and(|index| all_filled(rows, index, is_clid));
+    let (caller, called) = match (clid(4), clid(1)) {
+        (true, _) => (back(channel, 3), back(channel, 2)),
+        (false, true) => (back(channel, 4), back(channel, 3)),
+        (false, false) => (None, None),
+    };
+    let length = |index: Option<usize>, row: &[String]| seconds(field(row, index?).trim());
+    let (whole, billed) = (back(how, 2), back(how, 1));
+    let are_lengths = rows.iter().all(|row| {
+        let (whole, billed) = (length(whole, row), length(billed, row));
+        whole
+            .zip(billed)
+            .is_some_and(|(whole, billed)| whole >= billed)
+    });
+    let lengths = [
+        (whole, Meaning::Duration, Kind::Seconds),
+        (billed, Meaning::BillDuration, Kind::Seconds),
+    ];
+    let told = [
+        (caller, Meaning::CallerId, Kind::Text),
+        (called, Meaning::CalledId, Kind::Text),
+        (Some(how), Meaning::DisconnectReason, Kind::Text),
+    ];
+    let lengths = lengths.into_iter().filter(|_| are_lengths);
+    for (index, meaning, kind) in told.into_iter().chain(lengths) {
+        give(guesses, index, meaning, kind);
+    }
+}
+
+/// Gives `meaning` to the column at `index`, where neither has the other yet.
+fn give(guesses: &mut [Guess], index: Option<usize>, meaning: Meaning, kind: Kind) {
+    let has = guesses.iter().any(|guess| guess.meaning == Some(meaning));
+    let free = index
+        .and_then(|index| guesses.get_mut(index))
+        .filter(|guess| !has && guess.meaning.is_none());
+    if let Some(guess) = free {
+        (guess.meaning, guess.kind) = (Some(meaning), kind);
+    }
 }
 
 /// What the values themselves tell: the order of the times, lengths of time that are differences of
@@ -468,27 +584,18 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             })
         })
         .collect();
-    let give = |guesses: &mut [Guess], index: usize, meaning: Meaning, kind: Kind| {
-        let has = guesses.iter().any(|guess| guess.meaning == Some(meaning));
-        if let Some(guess) = guesses
-            .get_mut(index)
-            .filter(|guess| !has && guess.meaning.is_none())
-        {
-            (guess.meaning, guess.kind) = (Some(meaning), kind);
-        }
-    };
     let timed = [Meaning::StartTime, Meaning::EndTime];
     if timed
         .iter()
         .all(|meaning| meant(guesses, *meaning).is_none())
     {
         if let Some(first) = times.first() {
-            give(guesses, *first, Meaning::StartTime, Kind::Time);
+            give(guesses, Some(*first), Meaning::StartTime, Kind::Time);
         }
         if let [_, between @ .., last] = times.as_slice() {
-            give(guesses, *last, Meaning::EndTime, Kind::Time);
+            give(guesses, Some(*last), Meaning::EndTime, Kind::Time);
             if let [answer] = between {
-                give(guesses, *answer, Meaning::AnswerTime, Kind::Time);
+                give(guesses, Some(*answer), Meaning::AnswerTime, Kind::Time);
             }
         }
     }
@@ -524,16 +631,37 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             near * 10 >= pairs.len() * 9 && pairs.iter().any(|(_, told)| *told > 1)
         };
         if is_small && answer.is_some() && spans(answer) {
-            give(guesses, index, Meaning::BillDuration, Kind::Seconds);
+            give(guesses, Some(index), Meaning::BillDuration, Kind::Seconds);
         } else if is_small && spans(start) {
             // Without a time of answer, a length of time is what tells that a call was answered.
-            let meaning = if answer.is_some() {
+            let meaning = if answer.is_some() || has_ringing(rows, index) {
                 Meaning::Duration
             } else {
                 Meaning::HoldDuration
             };
-            give(guesses, index, meaning, Kind::Seconds);
+            give(guesses, Some(index), meaning, Kind::Seconds);
         }
+    }
+    // A length as a clock shows it, the only one, is that of the call: nothing else is told so alone.
+    let lengths: Vec<usize> = (0..guesses.len())
+        .filter(|index| {
+            let is_length = |guess: &Guess| guess.looks == Looks::Length && guess.meaning.is_none();
+            guesses.get(*index).is_some_and(is_length)
+        })
+        .collect();
+    let is_told = [
+        Meaning::Duration,
+        Meaning::HoldDuration,
+        Meaning::BillDuration,
+    ]
+    .iter()
+    .any(|meaning| meant(guesses, *meaning).is_some());
+    if let ([only], false) = (lengths.as_slice(), is_told) {
+        let meaning = match has_ringing(rows, *only) {
+            true => Meaning::Duration,
+            false => Meaning::HoldDuration,
+        };
+        give(guesses, Some(*only), meaning, Kind::Seconds);
     }
     let numbers = |guesses: &[Guess]| -> Vec<usize> {
         let is_number = |index: &usize| {
@@ -541,11 +669,38 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
                 .get(*index)
                 .is_some_and(|guess| guess.looks == Looks::Number && guess.meaning.is_none())
         };
-        (0..guesses.len()).filter(is_number).collect()
+        let all: Vec<usize> = (0..guesses.len()).filter(is_number).collect();
+        // The switch's own number, or a trunk's, is in every row.
+        let mut others = all.clone();
+        others.retain(|index| {
+            let first = rows.first().map(|row| field(row, *index));
+            rows.iter().any(|row| Some(field(row, *index)) != first)
+        });
+        let wanted = match meant(guesses, Meaning::CallerId) {
+            None => 2,
+            Some(_) => 1,
+        };
+        if others.len() < wanted { all } else { others }
     };
-    if let Some(first) = numbers(guesses).first() {
-        give(guesses, *first, Meaning::CallerId, Kind::Text);
-    }
+    let found = numbers(guesses);
+    let is_extension = |index: usize| {
+        let free = guesses
+            .get(index)
+            .is_some_and(|guess| guess.meaning.is_none());
+        free && all_filled(rows, index, |text| {
+            text.len() >= EXTENSION_DIGITS_MIN && text.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let (caller, called) = match found.as_slice() {
+        // Beside the one number of the world stands an extension.
+        [only] if only.checked_sub(1).is_some_and(is_extension) => {
+            (only.checked_sub(1), Some(*only))
+        }
+        [only] if is_extension(only + 1) => (Some(*only), Some(only + 1)),
+        found => (found.first().copied(), None),
+    };
+    give(guesses, caller, Meaning::CallerId, Kind::Text);
+    give(guesses, called, Meaning::CalledId, Kind::Text);
     // Switches tell the caller's number in several forms before they come to the called one.
     let caller = meant(guesses, Meaning::CallerId);
     let differs = |index: &usize| {
@@ -555,23 +710,16 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         rows.iter().filter(same).count() * 2 < rows.len()
     };
     if let Some(next) = numbers(guesses).into_iter().find(differs) {
-        give(guesses, next, Meaning::CalledId, Kind::Text);
+        give(guesses, Some(next), Meaning::CalledId, Kind::Text);
     }
-    let tells_how = |index: &usize| {
-        let mut filled = rows
-            .iter()
-            .map(|row| field(row, *index).trim())
-            .filter(|text| !text.is_empty())
-            .peekable();
-        filled.peek().is_some() && filled.all(is_disposition)
-    };
-    if let Some(index) = (0..guesses.len()).find(tells_how) {
-        give(guesses, index, Meaning::DisconnectReason, Kind::Text);
+    if let Some(index) = (0..guesses.len()).find(|index| tells_how(rows, *index)) {
+        give(guesses, Some(index), Meaning::DisconnectReason, Kind::Text);
     }
 }
 
-/// Where a length of time is all there is, it is what tells that a call was answered.
-fn tell_answered(guesses: &mut [Guess]) {
+/// Where a length of time is all there is, it is what tells that a call was answered; unless calls
+/// that were not have one.
+fn tell_answered(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let telling = [
         Meaning::AnswerTime,
         Meaning::BillDuration,
@@ -585,12 +733,43 @@ fn tell_answered(guesses: &mut [Guess]) {
     if guesses.iter().any(told) {
         return;
     }
-    let length = guesses
-        .iter_mut()
-        .find(|guess| guess.meaning == Some(Meaning::Duration));
-    if let Some(length) = length {
+    let mut lengths = guesses.iter_mut().enumerate();
+    let length = lengths.find(|(_, guess)| guess.meaning == Some(Meaning::Duration));
+    if let Some((index, length)) = length
+        && !has_ringing(rows, index)
+    {
         length.meaning = Some(Meaning::HoldDuration);
     }
+}
+
+/// Whether the lengths of time at `index` count the ringing too: a call that failed has one.
+fn has_ringing(rows: &[Vec<String>], index: usize) -> bool {
+    const FAILURES: [&str; 15] = [
+        "BUSY",
+        "USER BUSY",
+        "NO ANSWER",
+        "NOANSWER",
+        "NOT ANSWERED",
+        "UNANSWERED",
+        "NO USER RESPONSE",
+        "FAILED",
+        "CONGESTION",
+        "CANCEL",
+        "CANCELED",
+        "CANCELLED",
+        "ORIGINATOR CANCEL",
+        "CALL REJECTED",
+        "MISSED",
+    ];
+    let is_failure = |text: &String| {
+        let word = text.trim().replace(['_', '-'], " ");
+        FAILURES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(&word))
+    };
+    rows.iter().any(|row| {
+        seconds(field(row, index).trim()).is_some_and(|secs| secs > 0) && row.iter().any(is_failure)
+    })
 }
 
 fn put_together(
@@ -645,12 +824,17 @@ fn put_together(
             let text = field(row, index).trim();
             !text.is_empty() && text != "0" && seen.insert(text.to_string())
         };
-        if shape.rows.iter().all(own) {
-            table.id_keys = guesses
-                .get(index)
-                .map(|guess| vec![guess.name.clone()])
-                .into_iter()
-                .collect();
+        let name = |index: usize| guesses.get(index).map(|guess| guess.name.clone());
+        let is_asterisks = all_filled(&shape.rows, index, is_asterisks_id);
+        // With it, and not alone, Asterisk's ids are of one row each.
+        let sequence = guesses
+            .iter()
+            .position(|guess| guess.name.eq_ignore_ascii_case("sequence"));
+        if is_asterisks {
+            let key = sequence.and_then(|sequence| Some(vec![name(index)?, name(sequence)?]));
+            table.id_keys = key.into_iter().collect();
+        } else if shape.rows.iter().all(own) {
+            table.id_keys = name(index).map(|name| vec![name]).into_iter().collect();
         }
     }
     if shape.rows.len() < KEY_ROWS_MIN {

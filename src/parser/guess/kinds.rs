@@ -37,7 +37,8 @@ impl Looks {
     /// Dates with the year behind are those of `dates`.
     pub(super) fn of<'v>(values: impl Iterator<Item = &'v str>, dates: Dates) -> Looks {
         let mut seen: Option<Looks> = None;
-        for value in values.map(str::trim).filter(|value| !value.is_empty()) {
+        let told = |value: &&str| !value.is_empty() && !is_zero_date(value);
+        for value in values.map(str::trim).filter(told) {
             let one = look(value, dates);
             seen = Some(match seen {
                 None => one,
@@ -101,6 +102,12 @@ impl Looks {
     }
 }
 
+/// Whether `value` is a date of zeros, which databases keep where there is none.
+fn is_zero_date(value: &str) -> bool {
+    const ZERO: &[u8] = b"0000-00-00 00:00:00";
+    value.len() >= 10 && ZERO.starts_with(value.as_bytes())
+}
+
 fn look(value: &str, dates: Dates) -> Looks {
     let utc = TimeZone::UTC;
     if let Ok(Some(told)) = time::read_dated(value, dates, Some(&utc))
@@ -142,6 +149,7 @@ fn look(value: &str, dates: Dates) -> Looks {
 const NAMES: &[(&str, Meaning)] = &[
     ("uniqueid", Meaning::CallId),
     ("callid", Meaning::CallId),
+    ("callsid", Meaning::CallId),
     ("calluuid", Meaning::CallId),
     ("cdruuid", Meaning::CallId),
     ("uuid", Meaning::CallId),
@@ -170,6 +178,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("sourceip", Meaning::CallerIp),
     ("srcip", Meaning::CallerIp),
     ("calleeip", Meaning::CalleeIp),
+    ("主叫ip", Meaning::CallerIp),
+    ("被叫ip", Meaning::CalleeIp),
     ("destinationip", Meaning::CalleeIp),
     ("destip", Meaning::CalleeIp),
     ("dstip", Meaning::CalleeIp),
@@ -180,6 +190,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("connectat", Meaning::AnswerTime),
     ("应答时间", Meaning::AnswerTime),
     ("billsec", Meaning::BillDuration),
+    ("feeduration", Meaning::BillDuration),
     ("billduration", Meaning::BillDuration),
     ("billedduration", Meaning::BillDuration),
     ("billedsec", Meaning::BillDuration),
@@ -188,6 +199,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("计费时长", Meaning::BillDuration),
     ("holdtime", Meaning::HoldDuration),
     ("talktime", Meaning::HoldDuration),
+    ("talking", Meaning::HoldDuration),
     ("conversation", Meaning::HoldDuration),
     ("通话时长", Meaning::HoldDuration),
     ("talkduration", Meaning::HoldDuration),
@@ -202,6 +214,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("enddirection", Meaning::EndDirection),
     ("destcausevalue", Meaning::EndReason),
     ("status", Meaning::DisconnectReason),
+    ("result", Meaning::DisconnectReason),
+    ("reason", Meaning::DisconnectReason),
     ("starttime", Meaning::StartTime),
     ("startstamp", Meaning::StartTime),
     ("setuptime", Meaning::StartTime),
@@ -236,10 +250,12 @@ const NAMES: &[(&str, Meaning)] = &[
     ("fee", Meaning::Cost),
     ("charge", Meaning::Cost),
     ("amount", Meaning::Cost),
+    ("price", Meaning::Cost),
     ("费用", Meaning::Cost),
     ("rate", Meaning::Rate),
     ("费率", Meaning::Rate),
     ("currency", Meaning::Currency),
+    ("priceunit", Meaning::Currency),
     ("codec", Meaning::Codec),
     ("pdd", Meaning::PddMs),
     ("calleridnumber", Meaning::CallerId),
@@ -270,6 +286,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("calleee164", Meaning::CalledId),
     ("calledparty", Meaning::CalledId),
     ("dialednumber", Meaning::CalledId),
+    ("phonenumber", Meaning::CalledId),
     ("bnumber", Meaning::CalledId),
     ("dstuser", Meaning::CalledId),
     ("被叫号码", Meaning::CalledId),
@@ -287,8 +304,8 @@ const INSIDE_CHARS_MIN: usize = 5;
 
 /// How sure it is that a column's name means something: the less, the surer.
 ///
-/// In this order: the whole name is a word for it, the last part of a path is, or the word stands
-/// inside the name; then the place of the word in the list.
+/// In this order: the whole name is a word for it, the last part of a path is, the name ends with it, or
+/// the word stands inside the name; then the place of the word in the list.
 pub(super) type Doubt = (u8, usize);
 
 /// What a column called `name` may mean, where its values `look` like it, and how sure that is.
@@ -302,6 +319,10 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let (whole, last) = (bare(name), bare(name.rsplit('.').next().unwrap_or(name)));
     let is_inside =
         |word: &str| (word.len() >= INSIDE_CHARS_MIN || !word.is_ascii()) && whole.contains(word);
+    // The last word of a name says what it is: a `talk fee` is a fee, a `fee rate` a rate.
+    let end = bare(name.rsplit([' ', '_', '-', '.']).next().unwrap_or(name));
+    let is_at_end =
+        |word: &str| end == *word || (is_inside(word) && word.is_ascii() && whole.ends_with(word));
     // Whose number a column has is told by its name; who that is, is in another.
     let is_name = |meaning| {
         matches!(meaning, Meaning::CallerId | Meaning::CalledId) && whole.ends_with("name")
@@ -309,10 +330,31 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let position = |matches: &dyn Fn(&(&str, Meaning)) -> bool| NAMES.iter().position(matches);
     let found = position(&|(word, _)| whole == *word).map(|index| (0, index));
     let found = found.or_else(|| position(&|(word, _)| last == *word).map(|index| (1, index)));
+    let at_end = || position(&|(word, meaning)| is_at_end(word) && !is_name(*meaning));
     let inside = || position(&|(word, meaning)| is_inside(word) && !is_name(*meaning));
-    let doubt = found.or_else(|| inside().map(|index| (2, index)))?;
+    let found = found.or_else(|| at_end().map(|index| (2, index)));
+    let doubt = found.or_else(|| inside().map(|index| (3, index)))?;
     let (_, meaning) = *NAMES.get(doubt.1)?;
-    suits(meaning, looks).then_some((meaning, doubt))
+    let is_length = matches!(
+        meaning,
+        Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration
+    );
+    // Lengths are seconds; nothing reads them in another unit.
+    let other_unit = [
+        "ms",
+        "msec",
+        "msecs",
+        "millis",
+        "milliseconds",
+        "usec",
+        "min",
+        "mins",
+        "minutes",
+        "hours",
+    ];
+    let is_other =
+        is_length && (whole == "uduration" || other_unit.iter().any(|unit| whole.ends_with(unit)));
+    (suits(meaning, looks) && !is_other).then_some((meaning, doubt))
 }
 
 /// Whether values that `look` so can mean `meaning`.
@@ -365,6 +407,11 @@ mod tests {
         check(&["00:02:27", "0"], Looks::Length);
         check(&["14:28"], Looks::Text);
         check(&["192.0.2.1", "192.0.2.1:5060"], Looks::Address);
+        check(
+            &["2026-04-10 14:28:15", "0000-00-00 00:00:00"],
+            Looks::Time { local: true },
+        );
+        check(&["0000-00-00"], Looks::Empty);
         check(&["a", "1"], Looks::Text);
         check(&["", " "], Looks::Empty);
     }
@@ -386,5 +433,11 @@ mod tests {
         check("Caller Name", Looks::Text, None);
         check("Source Trunk", Looks::Text, Some(Meaning::GatewayId));
         check("tomato", Looks::Text, None);
+        check("Talk fee", Looks::Amount, Some(Meaning::Cost));
+        check("Sell Rate", Looks::Amount, Some(Meaning::Rate));
+        check("Fee duration", Looks::Small, Some(Meaning::BillDuration));
+        check("duration_ms", Looks::Small, None);
+        check("Duration (min)", Looks::Amount, None);
+        check("uduration", Looks::Number, None);
     }
 }

@@ -21,6 +21,9 @@ pub const ROWS_MAX: usize = 1_000;
 /// Most rows that may fail, in percent, for a format to count as the file's.
 const BAD_PERCENT_MAX: usize = 20;
 
+/// Fewest rows that fit for a single one that fails to count for little.
+const GOOD_MIN: usize = 3;
+
 /// What is known of the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
@@ -96,6 +99,11 @@ impl CallForms {
         is_twice.then_some(layout)
     }
 
+    /// Whether calls are told in lines that are joined.
+    pub fn are_joined(&self) -> bool {
+        self.begun || self.ended
+    }
+
     /// What is to be said where calls are told in both forms.
     pub fn warning(&self) -> Option<String> {
         self.twice().map(|layout| {
@@ -119,7 +127,9 @@ impl Fit {
     /// Whether the file can be taken for one of this format.
     pub fn fits(&self) -> bool {
         let Tally { good, bad, .. } = self.tally;
-        good > 0 && bad * 100 <= (good + bad) * BAD_PERCENT_MAX
+        // One torn row of four says little against the others.
+        let is_one_of_few = bad == 1 && good >= GOOD_MIN;
+        good > 0 && (is_one_of_few || bad * 100 <= (good + bad) * BAD_PERCENT_MAX)
     }
 }
 
@@ -277,7 +287,7 @@ fn typed(record: &Record<'_>) -> usize {
 }
 
 /// The encoding that `bytes` seem to be in, by its label: UTF-8, else GBK where all of them are, else
-/// Latin-1.
+/// Windows' Cyrillic or Latin-1.
 pub fn encoding(bytes: &[u8]) -> &'static str {
     // The last character may be cut off.
     let end = bytes.len() - bytes.len().min(4);
@@ -299,10 +309,17 @@ pub fn encoding(bytes: &[u8]) -> &'static str {
     let others = lines()
         .filter(|line| std::str::from_utf8(line).is_err())
         .count();
+    // Bytes beyond ASCII stand in pairs in Chinese, but for rare ones, in whole words in Cyrillic, and
+    // alone in languages with some accents: `ón` of `Duración` would be Chinese too.
+    let runs = bytes.split(|byte| byte.is_ascii()).map(<[u8]>::len);
+    let (beyond, runs) = runs
+        .filter(|length| *length > 0)
+        .fold((0, 0), |(all, runs), length| (all + length, runs + 1));
     match (utf8 >= others, lines().all(is_gbk)) {
         (true, _) => "utf-8",
-        (false, true) => "gbk",
-        (false, false) => "latin1",
+        (false, true) if beyond * 2 >= runs * 3 => "gbk",
+        (false, _) if beyond >= runs * 3 => "windows-1251",
+        (false, _) => "latin1",
     }
 }
 

@@ -178,7 +178,7 @@ fn columns_of_unknown_files_are_guessed_from_names_and_values() {
     );
     let pairs = rows(&|n| {
         format!(
-            "ts=2026-04-10T14:28:{n:02}Z caller=1202555010{n} callee=442 duration={n} note=\"no answer\"\n"
+            "ts=2026-04-10T14:28:{n:02}Z caller=1202555010{n} callee=442 duration={n} note=\"a remark\"\n"
         )
     });
     assert_eq!(
@@ -467,4 +467,155 @@ fn the_call_is_named_by_ids_that_differ_and_not_by_its_tenants() {
     let same = |n: u32| format!("7,12025550101,4420794601{n},2026-04-10 14:27:{n},{n}\n");
     let header = "session_id,caller,callee,start,billsec\n";
     assert_eq!(ids(&same, header, 20), pair("none", ""));
+}
+
+#[test]
+fn exports_of_asterisks_table_are_read_by_its_order() {
+    // As FreePBX's database holds them; no header.
+    let row = |n: u32, how: &str, secs: u32| {
+        format!(
+            "\"{n}/9/2017 16:33:01\",\"\"\"Test User\"\" <105>\",\"105\",\"*6{n}\",\"from-internal\",\"SIP/105-0000000{n}\",,\"Wait\",\"1\",\"2{n}\",\"{secs}\",\"{how}\",\"3\",,\"1504279981.{n}\",,,,\"105\",\"Test User\",,,,\"0\",\n"
+        )
+    };
+    let rows: String = (1..9)
+        .map(|n| match n % 3 {
+            0 => row(n, "NO ANSWER", 0),
+            _ => row(n, "ANSWERED", 10 + n),
+        })
+        .collect();
+    assert_eq!(
+        guessed(&rows),
+        (
+            "field1=start_time field3=caller_id field4=called_id field10=duration field11=bill_duration field12=disconnect_reason field15=call_id".to_string(),
+            8
+        )
+    );
+}
+
+#[test]
+fn an_export_without_doubled_quotes_is_read_with_them() {
+    // As MySQL's Workbench writes the same table.
+    let row = |n: u32| {
+        format!(
+            "{n},NULL,\"\"User {n}\" <111{n}>\",111{n},248436360{n},default,PJSIP/1115-0000000{n},PJSIP/out-1,Dial,\"PJSIP/1248@out,,XL(1:2)\",\"2018-11-29 20:19:3{n}\",37,3{n},ANSWERED,154354077{n}.0\n"
+        )
+    };
+    let header = "AcctId,tenant,clid,src,dst,dcontext,channel,dstchannel,lastapp,lastdata,calldate,duration,billsec,disposition,uniqueid\n";
+    let text = header.to_string() + &(1..9).map(row).collect::<String>();
+    assert_eq!(
+        guessed(&text),
+        (
+            "src=caller_id dst=called_id calldate=start_time duration=duration billsec=bill_duration disposition=disconnect_reason uniqueid=call_id".to_string(),
+            8
+        )
+    );
+}
+
+#[test]
+fn numbers_are_those_of_parties_and_no_country_or_switch_is_called() {
+    let row = |n: u32| {
+        format!(
+            "STOP,SBC1,0x000{n},28802860,10/04/2026,08:2{n}:15.2,1,10/04/2026,08:3{n}:15.2,16,1202555010{n},44207946010{n}\n"
+        )
+    };
+    let (words, _) = guessed(&(1..9).map(row).collect::<String>());
+    assert_eq!(
+        words,
+        "field6=start_time field9=end_time field11=caller_id field12=called_id"
+    );
+    let row = |n: u32| {
+        format!(
+            "2019-07-14 13:40:0{n},client,1202555010{n},44207946010{n},United Kingdom,0.02{n}\n"
+        )
+    };
+    let header = "Date,Caller,CLI,Phone Number,Destination,Sell\n".to_string();
+    let (words, _) = guessed(&(header + &(1..9).map(row).collect::<String>()));
+    assert_eq!(
+        words,
+        "Date=start_time CLI=caller_id Phone Number=called_id"
+    );
+}
+
+#[test]
+fn a_call_is_named_by_the_id_of_the_call_and_not_of_its_manager() {
+    let row =
+        |n: u32| format!("1,7,500{n},169390000{n},0000-00-00 00:00:00,700{n},800{n},00:00:1{n}\n");
+    let header = "cdrRecordType,globalCallID_callManagerId,globalCallID_callId,dateTimeOrigination,answer,callingPartyNumber,finalCalledPartyNumber,length\n";
+    let text = header.to_string() + &(1..9).map(row).collect::<String>();
+    let (words, rows) = guessed(&text);
+    assert_eq!(
+        words,
+        "globalCallID_callId=call_id dateTimeOrigination=start_time answer=answer_time callingPartyNumber=caller_id finalCalledPartyNumber=called_id length=hold_duration"
+    );
+    assert_eq!(rows, 8);
+}
+
+#[test]
+fn asterisks_ids_are_no_key_without_the_sequence_of_the_row() {
+    let keys = |header: &str, row: &dyn Fn(u32) -> String| {
+        let text = header.to_string() + &(1..9).map(row).collect::<String>();
+        let guessed = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+        guessed.table.id_keys
+    };
+    let alone = keys("calldate,src,dst,uniqueid\n", &|n| {
+        format!("2026-04-10 14:28:1{n},10{n},20{n},1775802495.{n}\n")
+    });
+    assert!(
+        alone.is_empty(),
+        "a second leg would be taken for a repeat: {alone:?}"
+    );
+    let both = keys("calldate,src,dst,uniqueid,sequence\n", &|n| {
+        format!("2026-04-10 14:28:1{n},10{n},20{n},pbx-1775802495.{n},{n}\n")
+    });
+    assert_eq!(both, [["uniqueid", "sequence"]]);
+}
+
+#[test]
+fn a_length_that_failed_calls_have_too_does_not_say_that_they_were_answered() {
+    let guess_of = |busy: u32| {
+        let row = |n: u32| {
+            let (cause, secs) = match n % 2 {
+                0 => ("USER_BUSY", busy),
+                _ => ("NORMAL_CLEARING", 60 + n),
+            };
+            format!("5f6a{n},100{n},1202555010{n},2026-04-10 10:0{n}:00,{secs},{cause}\n")
+        };
+        let header = "uuid,caller_id_number,destination_number,start_stamp,duration,hangup_cause\n";
+        guessed(&(header.to_string() + &(1..9).map(row).collect::<String>())).0
+    };
+    assert!(guess_of(0).contains("duration=hold_duration"));
+    // As FusionPBX exports them: with the ringing.
+    assert!(guess_of(15).contains("duration=duration"));
+}
+
+#[test]
+fn an_extension_beside_the_one_number_is_the_other_party() {
+    let out = |n: u32| format!("2026-04-10T10:0{n}:00Z;100{n};44207946010{n};EUR\n");
+    let (words, _) = guessed(&(1..9).map(out).collect::<String>());
+    assert_eq!(words, "field1=start_time field2=caller_id field3=called_id");
+    let into = |n: u32| format!("2026-04-10T10:0{n}:00Z;44207946010{n};100{n};EUR\n");
+    let (words, _) = guessed(&(1..9).map(into).collect::<String>());
+    assert_eq!(words, "field1=start_time field2=caller_id field3=called_id");
+}
+
+#[test]
+fn names_are_seen_above_days_and_hours_too() {
+    let row = |n: u32| {
+        format!("04/1{n}/2026,10:0{n}:00 AM,(202) 555-010{n},+44 20 7946 010{n},1:05,$0.0{n}\n")
+    };
+    let header = "Date,Time,Caller Number,Called Number,Duration,Call Cost\n";
+    let text = header.to_string() + &(1..9).map(row).collect::<String>();
+    let (words, rows) = guessed(&text);
+    assert_eq!(
+        words,
+        "Time=start_time Caller Number=caller_id Called Number=called_id"
+    );
+    assert_eq!(rows, 8);
+}
+
+#[test]
+fn cyrillic_is_told_from_latin_by_its_words() {
+    let cyrillic = b"\xC4\xE0\xF2\xE0;\xCD\xEE\xEC\xE5\xF0 \xC0\n10.04.2026;7495\n";
+    assert_eq!(encoding(cyrillic), "windows-1251");
+    assert_eq!(encoding(b"Fecha;Duraci\xF3n;A\xF1o\n"), "latin1");
 }

@@ -41,6 +41,7 @@ mod places;
 mod rotation;
 mod starting;
 mod strangers;
+mod trimmed;
 
 use super::*;
 use crate::clock::{Clock, Moment, SystemClock};

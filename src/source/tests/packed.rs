@@ -307,3 +307,74 @@ fn a_packed_file_that_is_not_whole_yet_is_no_shortened_file_under_the_inode_it_h
     fs::write(scene.path("cdr.txt.1.gz"), &packed).unwrap();
     assert_eq!(scene.follow(), [""; 0]);
 }
+
+#[test]
+fn a_generation_that_is_packed_without_a_name_that_says_so_is_read_on() {
+    // As svlogd does: `current` becomes @….u, its processor packs that into @….t, which is renamed @….s.
+    for restarted in [false, true] {
+        let mut scene = Scene::with(|settings| {
+            let directory = settings.files[0].trim_end_matches("*.txt*").to_owned();
+            settings.files = vec![format!("{directory}current")];
+            settings.rotated = Rotated::Given(vec![format!("{directory}@*")]);
+        });
+        let mut expected = 0;
+        let mut seen = Vec::new();
+        for n in 0..6 {
+            scene.append("current", format!("{n}|1\n{n}|2\n"));
+            seen.extend(scene.follow());
+            // What comes now is read in the packed one only.
+            scene.append("current", format!("{n}|3\n{n}|4\n"));
+            expected += 4;
+            scene.rename("current", "@x.u");
+            let text = fs::read(scene.path("@x.u")).unwrap();
+            let packed = gzipped(&text);
+            let (start, rest) = packed.split_at(n);
+            scene.append("@x.t", start);
+            if n % 2 == 1 {
+                // It is empty, or a byte or two of it are there, when it is first seen.
+                scene.close_all();
+                scene.look();
+                scene.close_all();
+            }
+            scene.append("@x.t", rest);
+            scene.rename("@x.t", &format!("@{n}.s"));
+            scene.close_all();
+            scene.remove("@x.u");
+            if restarted {
+                scene.restart();
+            }
+            for _ in 0..3 {
+                seen.extend(scene.follow());
+                scene.wait(6);
+            }
+        }
+        for _ in 0..4 {
+            seen.extend(scene.follow());
+            scene.wait(6);
+        }
+        assert_eq!(seen.len(), expected, "restarted: {restarted}: {seen:#?}");
+        let told = scene.changes();
+        let gap = told.iter().find(|change| change.starts_with("gap"));
+        assert_eq!(gap, None, "restarted: {restarted}: {told:#?}");
+    }
+}
+
+#[test]
+fn a_generation_without_an_ending_is_looked_into_once_and_again_when_it_has_changed() {
+    let mut scene = Scene::new();
+    fs::write(scene.path("cdr.txt.1"), gzipped(b"0|1\n0|2\n")).unwrap();
+    scene.append("cdr.txt", "1|1\n");
+    scene.age("cdr.txt.1", 60);
+    assert_eq!(
+        scene.follow(),
+        ["cdr.txt.1: 0|1", "cdr.txt.1: 0|2", "cdr.txt: 1|1"]
+    );
+    // Another file under the same inode is what it is itself.
+    fs::write(scene.path("cdr.txt.1"), "2|1\n").unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        seen.extend(scene.follow());
+        scene.wait(5);
+    }
+    assert_eq!(seen, ["cdr.txt.1: 2|1"]);
+}

@@ -221,3 +221,54 @@ fn files_that_come_and_go_for_months_leave_no_state() {
         assert!(scene.source.pasts.len() <= FILES);
     }
 }
+
+#[test]
+fn a_file_whose_name_is_no_text_is_followed_through_a_start_a_rotation_and_a_cut() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    for glob in ["d1/*.txt", "d*/*.txt", "**/*.txt"] {
+        let mut scene = Scene::new();
+        scene.settings.files = vec![format!("{}/{glob}", scene.dir.path().display())];
+        scene.settings.exclude = vec!["*old*".to_owned()];
+        scene.source = Source::open(scene.settings.clone(), is_header(), Vec::new(), false);
+        fs::create_dir(scene.path("d1")).unwrap();
+        let directory = scene.path("d1");
+        // "Test" in GBK.
+        let at = |ending: &str| {
+            let name = [b"\xb2\xe2\xca\xd4", ending.as_bytes()].concat();
+            directory.join(OsStr::from_bytes(&name))
+        };
+        let (file, generation) = (at(".txt"), at(".txt.1"));
+        fs::write(at("old.txt"), "left out\n").unwrap();
+        fs::write(&file, "1|1\n").unwrap();
+        assert_eq!(
+            scene.follow(),
+            ["\u{fffd}\u{fffd}\u{fffd}\u{fffd}.txt: 1|1"]
+        );
+        scene.changes();
+        fs::write(&file, "1|1\n1|2\n").unwrap();
+        scene.restart();
+        assert_eq!(
+            scene.follow(),
+            ["\u{fffd}\u{fffd}\u{fffd}\u{fffd}.txt: 1|2"]
+        );
+        let told = scene.changes();
+        let renamed = told.iter().find(|change| change.starts_with("vanished"));
+        assert_eq!(renamed, None, "{glob}: {told:?}");
+        fs::rename(&file, &generation).unwrap();
+        fs::write(&file, "2|1\n").unwrap();
+        assert_eq!(
+            scene.follow(),
+            ["\u{fffd}\u{fffd}\u{fffd}\u{fffd}.txt: 2|1"]
+        );
+        fs::copy(&file, at(".txt.2")).unwrap();
+        fs::write(&file, "").unwrap();
+        scene.restart();
+        for _ in 0..5 {
+            assert_eq!(scene.follow(), [""; 0]);
+        }
+        let told = scene.changes();
+        let gap = told.iter().find(|change| change.starts_with("gap"));
+        assert_eq!(gap, None, "{glob}: {told:?}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Files from whose front rows are taken.
+
+use super::*;
+
+fn rows(range: std::ops::Range<usize>) -> String {
+    let row = |n| format!("{n}|a row of the day that is so wide\n");
+    range.map(row).collect()
+}
+
+/// The rows, of 50 and more, as they are read.
+fn as_read(range: std::ops::Range<usize>) -> Vec<String> {
+    let rows = rows(range);
+    rows.lines().map(|row| format!("cdr.txt: {row}")).collect()
+}
+
+/// How a program puts the text in the place of what was there.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// `cat t > cdr.txt`.
+    SameFile,
+    /// `mv t cdr.txt`.
+    AnotherFile,
+}
+
+const EITHER: [How; 2] = [How::SameFile, How::AnotherFile];
+
+fn replace(scene: &Scene, how: How, text: &str) {
+    match how {
+        How::SameFile => scene.rewrite("cdr.txt", text),
+        How::AnotherFile => {
+            scene.rewrite("t", text);
+            scene.rename("t", "cdr.txt");
+        }
+    }
+}
+
+/// Follows for a minute; returns what was read and whether a gap was told.
+fn follow_long(scene: &mut Scene) -> (Vec<String>, Vec<String>) {
+    let mut seen = Vec::new();
+    for _ in 0..12 {
+        seen.extend(scene.follow());
+        scene.wait(5);
+    }
+    let mut told = scene.changes();
+    told.retain(|change| change.starts_with("gap"));
+    (seen, told)
+}
+
+#[test]
+fn a_file_from_whose_front_rows_are_taken_is_read_on_where_it_was() {
+    for how in EITHER {
+        for restarted in [false, true] {
+            for (header, more) in [
+                ("", 0),
+                ("", 7),
+                ("caller|callee\n", 0),
+                ("caller|callee\n", 7),
+            ] {
+                let mut scene = Scene::new();
+                scene.append("cdr.txt", header.to_owned() + &rows(0..300));
+                assert_eq!(scene.follow().len(), 300 + usize::from(!header.is_empty()));
+                scene.wait(5);
+                scene.follow();
+                if restarted {
+                    scene.restart();
+                }
+                // Some rows come before it, and are seen nowhere else.
+                replace(&scene, how, &(header.to_owned() + &rows(250..300 + more)));
+                let (seen, told) = follow_long(&mut scene);
+                let case = format!("{how:?}, restarted: {restarted}, {header:?}, {more}");
+                assert_eq!(seen, as_read(300..300 + more), "{case}");
+                // What was written and cut off unseen while the agent was not running nobody knows.
+                assert!(told.is_empty(), "{case}: {told:?}");
+                scene.append("cdr.txt", rows(307..309));
+                assert_eq!(scene.follow(), as_read(307..309), "{case}");
+                scene.restart();
+                assert_eq!(scene.follow(), [""; 0], "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_trimmed_again_and_again_gives_every_row_once() {
+    for how in EITHER {
+        let mut scene = Scene::new();
+        let (mut from, mut upto, mut seen) = (0, 0, Vec::new());
+        for round in 0..40 {
+            let more = [1, 30, 90, 4][round % 4];
+            scene.append("cdr.txt", rows(upto..upto + more));
+            upto += more;
+            if round % 3 == 0 {
+                seen.extend(scene.follow());
+            }
+            if round % 3 != 1 {
+                from = from.max(upto.saturating_sub(150));
+                replace(&scene, how, &rows(from..upto));
+            }
+            if round % 5 == 4 {
+                scene.restart();
+            }
+            let before = seen.len();
+            seen.extend(scene.follow());
+            let told = scene.changes();
+            let is_right = as_read(0..upto).starts_with(&seen);
+            assert!(
+                is_right,
+                "{how:?}, round {round}, {from}..{upto}: {:?} after {before}; {told:#?}",
+                seen.get(before)
+            );
+            scene.now = scene.now.after(Duration::from_millis(300));
+        }
+        seen.extend(follow_long(&mut scene).0);
+        assert!(
+            seen == as_read(0..upto),
+            "{how:?}: {} of {upto}",
+            seen.len()
+        );
+    }
+}
+
+#[test]
+fn a_row_corrected_in_the_front_has_no_row_read_again() {
+    for how in EITHER {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..100));
+        scene.follow();
+        replace(&scene, how, &rows(0..103).replacen("0|a row", "0|a cow", 1));
+        assert_eq!(follow_long(&mut scene).0, as_read(100..103), "{how:?}");
+    }
+}
+
+#[test]
+fn a_file_of_the_same_rows_over_and_over_is_read_from_its_start_when_it_is_another_one() {
+    for how in EITHER {
+        for restarted in [false, true] {
+            let mut scene = Scene::new();
+            scene.append("cdr.txt", "beat\n".repeat(400));
+            scene.follow();
+            if restarted {
+                scene.restart();
+            }
+            replace(&scene, how, &("up\n".to_owned() + &"beat\n".repeat(200)));
+            let (seen, _) = follow_long(&mut scene);
+            assert_eq!(seen.len(), 201, "{how:?}, restarted: {restarted}");
+        }
+    }
+}
+
+#[test]
+fn a_file_in_whose_middle_rows_were_changed_is_read_from_its_start() {
+    let mut scene = Scene::new();
+    for n in 0..30 {
+        scene.append("cdr.txt", rows(n * 10..n * 10 + 10));
+        scene.follow();
+    }
+    let changed = rows(100..300).replace("|a row", "|no row");
+    let text = changed[..changed.len() / 2].to_owned() + &rows(200..300);
+    replace(&scene, How::SameFile, &text);
+    assert_eq!(follow_long(&mut scene).0.len(), text.lines().count());
+}
