@@ -38,7 +38,7 @@ struct Taken {
     path: PathBuf,
     /// Its complete lines that are nowhere else, each with whether it has to be told if it is lost.
     lines: Vec<(String, bool)>,
-    /// What was there behind them and is nowhere else.
+    /// What was there behind them.
     partial_bytes: u64,
     /// Bytes of it that were seen.
     seen_bytes: u64,
@@ -116,10 +116,16 @@ impl Losses {
                 taken.partial_bytes
             );
             for (line, has_to_be_told) in taken.lines {
-                if consumed.contains_key(&line) || !self.lost.insert(line.clone()) {
+                let bytes = line.len() as u64 + 1;
+                if consumed.contains_key(&line) {
+                    // It was about to be read once more.
+                    let is_repeated = self.repeatable.contains(&line);
+                    most += if is_repeated { bytes } else { 0 };
                     continue;
                 }
-                let bytes = line.len() as u64 + 1;
+                if !self.lost.insert(line.clone()) {
+                    continue;
+                }
                 most += bytes;
                 least += if has_to_be_told { bytes } else { 0 };
                 let _noted = write!(
@@ -230,10 +236,8 @@ impl History {
             };
             let is_seen = whole.is_some_and(|line| number_of(line) <= losses.seen.max(kept));
             taken.seen_bytes += if is_seen { line.len() as u64 } else { 0 };
-            if elsewhere.contains(line) {
-                continue;
-            }
             match whole {
+                Some(_) if elsewhere.contains(line) => {}
                 Some(line) => taken.lines.push((line.to_owned(), is_seen)),
                 None => taken.partial_bytes = line.len() as u64,
             }
