@@ -91,8 +91,10 @@ impl Source {
         let position = &mut known.position;
         position.first_row = first_row;
         (position.head_bytes, position.head) = head;
+        // The one of its last life says what that has lost, which has not been told.
+        let life = position.life;
         let mut untold = self.untold.positions.iter_mut();
-        if let Some(untold) = untold.rfind(|untold| untold.key == key) {
+        if let Some(untold) = untold.rfind(|untold| (untold.key, untold.life) == (key, life)) {
             *untold = known.kept();
         }
         Ok(())

@@ -348,6 +348,8 @@ impl Known {
             self.position.unread_bytes = 0;
         } else if self.standing <= Standing::Grown {
             self.position.unread_bytes = self.unread_beyond_hole();
+        } else if let (Standing::Doubtful, Some(before)) = (self.standing, self.unread_before) {
+            self.position.unread_bytes = before;
         }
         self.position.clone()
     }

@@ -681,3 +681,24 @@ fn a_loss_is_told_before_the_inode_of_the_lost_file_goes_on_as_a_copy_of_another
     let lost = rows(59..69).len();
     assert_eq!(gaps(&mut scene), [format!("gap cdr.txt deleted {lost}")]);
 }
+
+#[test]
+fn a_restart_while_the_next_life_of_a_renamed_file_waits_does_not_keep_a_loss_from_being_told() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3));
+    assert_eq!(scene.follow().len(), 3);
+    scene.append("cdr.txt", rows(3..9));
+    scene.look();
+    scene.rewrite("cdr.txt", &row(100));
+    scene.rename("cdr.txt", "cdr.txt.1");
+    scene.append("cdr.txt", "");
+    scene.look();
+    scene.restart();
+    settle(&mut scene);
+    let lost = rows(3..9).len();
+    let told = gaps(&mut scene);
+    assert!(
+        told.len() == 1 && told[0].ends_with(&format!(" {lost}")),
+        "{told:?}"
+    );
+}
