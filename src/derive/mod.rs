@@ -41,6 +41,7 @@ use join::{Held, Kind};
 use recent::Recent;
 use serde::{Deserialize, Serialize};
 use standing::{Report, Standing};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 pub use summary::start_of as interval;
 use summary::{By, Cell, Counted, SummarySettings};
@@ -61,8 +62,10 @@ const EVENTS_PER_TICK_MAX: usize = 256;
 /// Shortest time between two looks for what is due: each goes through all that is held.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often it is written down for how long the agent has listened in vain.
-const LISTENED_PAUSE: Duration = Duration::from_secs(60);
+/// How often it is written down for how long the agent has listened in vain: an eighth of the time after
+/// which that is told, within these. A machine that is booted every day must not begin anew each time.
+const LISTENED_PAUSES: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(3_600);
 
 /// Longest key of a report, in bytes for each of its fields, as far as it is remembered.
 const NAME_BYTES_MAX: usize = 256;
@@ -883,7 +886,8 @@ impl Derive {
             return;
         }
         if silent_for < after {
-            if is_pushed && silent_for >= listened + LISTENED_PAUSE.max(after / 8) {
+            let pause = (after / 8).clamp(*LISTENED_PAUSES.start(), *LISTENED_PAUSES.end());
+            if is_pushed && silent_for >= listened + pause {
                 self.put_sundry(Sundry {
                     listened_ms: u64::try_from(silent_for.as_millis()).ok(),
                     ..sundry

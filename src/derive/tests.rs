@@ -751,6 +751,19 @@ fn exports_of_payments_and_accounts_are_told_with_the_columns_of_their_presets()
 }
 
 /// Lines of db_flatstore.
+#[test]
+fn an_export_without_a_time_is_not_said_to_be_a_call() {
+    let mut bench = Bench::new(preset("account-export"), Settings::default());
+    let events = bench.feed(b"A5,x,prepaid,changed,5,,\n");
+    let [Fate::Misfit(reject)] = &bench.fates[..] else {
+        panic!("{:?}", bench.fates);
+    };
+    assert_eq!(
+        (events.len(), reject.to_string().as_str()),
+        (0, "there is no time")
+    );
+}
+
 fn flatstore() -> Format {
     own(r#"
 reader = "delimited"
@@ -1230,6 +1243,23 @@ fn the_agents_own_absence_is_no_silence_of_what_is_pushed() {
     // What it listened for in vain before counts, but for what was not written down.
     restart(&mut bench, 10 * 3_600);
     assert_eq!(listen(&mut bench, 30), 1);
+}
+
+#[test]
+fn a_machine_that_is_booted_every_day_tells_a_silence_of_a_month() {
+    let mut bench = Bench::new(preset("vos3000-udp"), silence(30 * 86_400));
+    bench.is_pushed = true;
+    let mut told = Vec::new();
+    for _ in 0..32 {
+        bench.forgetful = true;
+        bench.commit();
+        bench.forgetful = false;
+        for _ in 0..24 {
+            bench.advance(Duration::from_secs(3_600));
+            told.extend(bench.tick());
+        }
+    }
+    assert_eq!(told.len(), 1);
 }
 
 #[test]

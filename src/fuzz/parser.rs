@@ -7,7 +7,7 @@ use crate::parser::format::FormatTable;
 use crate::parser::guess::{self, Sample};
 use crate::parser::reader::Reader;
 use crate::parser::{DocumentStep, Format, Header, Parser, Record, Settings, Step};
-use crate::parser::{presets, template, time as times};
+use crate::parser::{mapping, presets, template, time as times};
 use jiff::tz::TimeZone;
 use std::sync::LazyLock;
 
@@ -87,11 +87,14 @@ pub(super) fn guessed(data: &[u8]) {
     }
 }
 
-/// Times of rows, and templates of FreeSWITCH: texts of a line. A time that is told is read again as
-/// the same instant.
+/// Times of rows, and templates of FreeSWITCH and mappings of Asterisk: texts of a line or some. A time
+/// that is told is read again as the same instant.
 pub(super) fn time(data: &[u8]) {
     static PRESET: LazyLock<Format> =
         LazyLock::new(|| presets::find(template::PRESET).expect("there is one"));
+    static MAPPED: LazyLock<[Format; 2]> = LazyLock::new(|| {
+        [mapping::PRESET, mapping::EVENTS].map(|name| presets::find(name).expect("there is one"))
+    });
     static BERLIN: LazyLock<TimeZone> =
         LazyLock::new(|| TimeZone::get("Europe/Berlin").expect("it is built in"));
     let Ok(text) = std::str::from_utf8(data) else {
@@ -107,6 +110,9 @@ pub(super) fn time(data: &[u8]) {
         }
     }
     let _ = template::format(&PRESET, text);
+    for preset in &*MAPPED {
+        let _ = mapping::format(preset, text);
+    }
 }
 
 fn by_preset(data: &[u8], wanted: impl Fn(&Reader) -> bool) {

@@ -45,7 +45,7 @@ pub struct Entry {
     pub column: Option<usize>,
     /// What did not fit.
     pub reason: String,
-    /// The row's first [`ROW_BYTES_MAX`] bytes, or [`PUSH_BYTES_MAX`], with U+FFFD where they are not
+    /// The row's first [`ROW_BYTES_MAX`] bytes, of a push its first 64 KiB, with U+FFFD where they are not
     /// UTF-8.
     pub row: String,
     /// The same bytes in Base64, of what was pushed and is not UTF-8.

@@ -1,6 +1,6 @@
 //! Record: one row, split into fields and checked against its layout.
 
-use super::format::{Column, Format, Kind, Layout, Meaning};
+use super::format::{CALL, Column, Format, Kind, Layout, Meaning};
 use super::reject::{Problem, Reject, shown};
 use super::time;
 use crate::clock::UnixMs;
@@ -309,7 +309,10 @@ impl Scratch {
         if layout.timed_by().iter().any(|meaning| has(*meaning)) {
             return Ok(());
         }
-        Err(Reject::row(Problem::MissingTime))
+        Err(Reject::row(match &*layout.event {
+            CALL => Problem::MissingTime,
+            _ => Problem::Missing("time"),
+        }))
     }
 
     /// Chooses among the two readings of each time of the call that the clock showed twice, as summer

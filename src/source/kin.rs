@@ -807,7 +807,9 @@ impl Source {
             let is_over = |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since);
             let is_new = |owed: &Owed| owed.look == look && !owed.was_open;
             new.extend(known.owed.filter(is_new).map(|_| *key));
-            let owed = known.owed.take_if(|owed| is_over(owed));
+            // It is back, and may be what it was, but could not be opened yet: that is found out first.
+            let may_be_it = known.is_here() && known.standing == Standing::Doubtful;
+            let owed = known.owed.take_if(|owed| !may_be_it && is_over(owed));
             let is_it = !is_read_whole(&known.position, &known.path, known.size);
             due.extend(owed.filter(|_| is_it).map(|owed| (*key, owed)));
         }

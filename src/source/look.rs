@@ -200,7 +200,9 @@ impl Source {
                     self.untold.changes.push(Change::Appeared { path });
                 }
                 let was_renamed = matches!(known.came, Came::Renamed { .. });
-                let is_it = was_renamed && !known.is_of_another_kind();
+                // One in doubt may be another file: it is written down once it is recognised.
+                let is_sure = known.standing <= Standing::Grown;
+                let is_it = was_renamed && is_sure && !known.is_of_another_kind();
                 if is_it && known.is_rotated && !was_rotated && known.position.offset > 0 {
                     // Another file under its inode and its old name would pass for this one cut off.
                     let position = known.kept();
@@ -722,6 +724,10 @@ impl Source {
                 0 => begun,
                 _ => Standing::Sure,
             };
+            let was_renamed = matches!(known.came, Came::Renamed { .. });
+            if was_renamed && known.is_rotated && known.position.offset > 0 {
+                self.untold.positions.push(known.kept());
+            }
             // Of one of which nothing was read nothing says that it is not another one.
             if known.position.offset == 0 && known.came != Came::Stayed {
                 self.reborn.push(key);
@@ -962,6 +968,8 @@ fn begin_new_life(
         position: known.position.clone(),
         path: was_at,
         size: known.size_before,
+        // Nobody cuts off a generation: it is another one under its inode and its name. Nor is one cut off
+        // whose inode another has: into one that is removed and not open nobody writes.
         unseen_bytes: match std::mem::take(&mut known.unseen_before) {
             _ if known.is_rotated || came != Came::Stayed => 0,
             unseen_bytes => unseen_bytes,

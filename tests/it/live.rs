@@ -557,7 +557,7 @@ fn one_odd_alarm_hides_no_other_and_what_is_no_text_is_kept_byte_by_byte() {
     );
     let log = fs::read_to_string(live.bench.path("agent.log")).unwrap();
     assert!(
-        log.contains("SH360") && log.contains("another=127.0.0.2"),
+        log.contains("SH328") && log.contains("another=127.0.0.2"),
         "{log}"
     );
 }

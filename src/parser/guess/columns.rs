@@ -610,25 +610,25 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         meant(guesses, Meaning::AnswerTime),
         meant(guesses, Meaning::EndTime),
     );
+    // Rows whose length at `index` is the time from the one at `from` to the end, and all that tell both.
+    let near = |index: usize, from: Option<usize>| {
+        let spans = rows.iter().filter_map(|row| {
+            let told = seconds(field(row, index).trim())?;
+            Some((at(row, end)? - at(row, from)?, told))
+        });
+        let spans: Vec<(i64, i64)> = spans.collect();
+        let near = spans.iter().filter(|(span, told)| (span - told).abs() <= 1);
+        (near.count(), spans.len())
+    };
     for index in 0..guesses.len() {
         let is_small = guesses.get(index).is_some_and(|guess| {
             matches!(guess.looks, Looks::Small | Looks::Length) && guess.meaning.is_none()
         });
+        let is_long =
+            |row: &Vec<String>| seconds(field(row, index).trim()).is_some_and(|secs| secs > 1);
         let spans = |from: Option<usize>| {
-            let pairs: Vec<(i64, i64)> = rows
-                .iter()
-                .filter_map(|row| {
-                    Some((
-                        at(row, end)? - at(row, from)?,
-                        seconds(field(row, index).trim())?,
-                    ))
-                })
-                .collect();
-            let near = pairs
-                .iter()
-                .filter(|(span, told)| (span - told).abs() <= 1)
-                .count();
-            near * 10 >= pairs.len() * 9 && pairs.iter().any(|(_, told)| *told > 1)
+            let (near, all) = near(index, from);
+            near * 10 >= all * 9 && all > 0 && rows.iter().any(is_long)
         };
         if is_small && answer.is_some() && spans(answer) {
             give(guesses, Some(index), Meaning::BillDuration, Kind::Seconds);
@@ -640,6 +640,21 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
                 Meaning::HoldDuration
             };
             give(guesses, Some(index), meaning, Kind::Seconds);
+        }
+    }
+    // Whatever it is called, a length from the answer on is the time connected, as Cisco's is.
+    let is_billed = [Meaning::HoldDuration, Meaning::BillDuration]
+        .iter()
+        .any(|meaning| meant(guesses, *meaning).is_some());
+    if let Some(length) =
+        meant(guesses, Meaning::Duration).filter(|_| !is_billed && answer.is_some())
+    {
+        let ((connected, all), (whole, _)) = (near(length, answer), near(length, start));
+        if connected > whole
+            && connected * 2 > all
+            && let Some(guess) = guesses.get_mut(length)
+        {
+            guess.meaning = Some(Meaning::HoldDuration);
         }
     }
     // A length as a clock shows it, the only one, is that of the call: nothing else is told so alone.
@@ -829,7 +844,8 @@ fn put_together(
         // With it, and not alone, Asterisk's ids are of one row each.
         let sequence = guesses
             .iter()
-            .position(|guess| guess.name.eq_ignore_ascii_case("sequence"));
+            .position(|guess| guess.name.eq_ignore_ascii_case("sequence"))
+            .filter(|sequence| *sequence != index);
         if is_asterisks {
             let key = sequence.and_then(|sequence| Some(vec![name(index)?, name(sequence)?]));
             table.id_keys = key.into_iter().collect();

@@ -352,9 +352,17 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
         "minutes",
         "hours",
     ];
-    let is_other =
-        is_length && (whole == "uduration" || other_unit.iter().any(|unit| whole.ends_with(unit)));
-    (suits(meaning, looks) && !is_other).then_some((meaning, doubt))
+    let is_other = is_length
+        && (whole == "uduration"
+            || whole.ends_with("id")
+            || other_unit.iter().any(|unit| whole.ends_with(unit)));
+    // A number under a name that is only like one for it is some other state: callSecuredStatus.
+    let is_state = meaning == Meaning::DisconnectReason
+        && matches!(looks, Looks::Small | Looks::Signed)
+        && doubt.0 >= 2
+        && !whole.contains("cause");
+    let is_known = suits(meaning, looks) && !is_other && !is_state;
+    is_known.then_some((meaning, doubt))
 }
 
 /// Whether values that `look` so can mean `meaning`.
@@ -379,6 +387,7 @@ fn suits(meaning: Meaning, looks: Looks) -> bool {
         Meaning::CallerId | Meaning::CalledId => {
             !matches!(looks, Looks::Time { .. } | Looks::Address)
         }
+        Meaning::Codec => matches!(looks, Looks::Text | Looks::Empty),
         _ => !matches!(looks, Looks::Time { .. } | Looks::Amount),
     }
 }
@@ -437,6 +446,14 @@ mod tests {
         check("Sell Rate", Looks::Amount, Some(Meaning::Rate));
         check("Fee duration", Looks::Small, Some(Meaning::BillDuration));
         check("duration_ms", Looks::Small, None);
+        check("destConversationId", Looks::Small, None);
+        check("callSecuredStatus", Looks::Small, None);
+        check(
+            "releaseCause",
+            Looks::Small,
+            Some(Meaning::DisconnectReason),
+        );
+        check("origVideoCap_Codec", Looks::Small, None);
         check("Duration (min)", Looks::Amount, None);
         check("uduration", Looks::Number, None);
     }

@@ -619,3 +619,23 @@ fn cyrillic_is_told_from_latin_by_its_words() {
     assert_eq!(encoding(cyrillic), "windows-1251");
     assert_eq!(encoding(b"Fecha;Duraci\xF3n;A\xF1o\n"), "latin1");
 }
+
+#[test]
+fn what_is_called_the_duration_is_the_time_connected_where_the_times_say_so() {
+    let row = |n: i64| {
+        let setup = 1_587_324_100 + n * 100;
+        let (answer, end, secs) = match n % 3 {
+            0 => (0, setup + 20, 0),
+            _ => (setup + 5, setup + 65 + n, 60 + n),
+        };
+        format!("{setup},+1555123456{n},+1555987654{n},{answer},{end},{secs},0,0,c{n}\n")
+    };
+    let header = "dateTimeOrigination,callingPartyNumber,finalCalledPartyNumber,dateTimeConnect,dateTimeDisconnect,duration,destConversationId,callSecuredStatus,pkid\n";
+    let text = header.to_string() + &(1..9).map(row).collect::<String>();
+    let (words, _) = guessed(&text);
+    assert!(words.contains("duration=hold_duration"), "{words}");
+    assert!(
+        !words.contains("destConversationId=") && !words.contains("Status="),
+        "{words}"
+    );
+}

@@ -689,6 +689,8 @@ fn a_restart_while_the_next_life_of_a_renamed_file_waits_does_not_keep_a_loss_fr
     assert_eq!(scene.follow().len(), 3);
     scene.append("cdr.txt", rows(3..9));
     scene.look();
+    scene.wait(5);
+    scene.look();
     scene.rewrite("cdr.txt", &row(100));
     scene.rename("cdr.txt", "cdr.txt.1");
     scene.append("cdr.txt", "");
@@ -701,4 +703,56 @@ fn a_restart_while_the_next_life_of_a_renamed_file_waits_does_not_keep_a_loss_fr
         told.len() == 1 && told[0].ends_with(&format!(" {lost}")),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_packed_generation_whose_inode_is_used_again_leaves_no_rows_that_nobody_saw() {
+    let mut scene = Scene::new();
+    for n in 0..40 {
+        scene.append("cdr.txt", format!("{n}|a row of the day that is so wide\n"));
+        scene.follow();
+        scene.now = scene.now.after(Duration::from_millis(100));
+    }
+    scene.rename("cdr.txt", "cdr.txt.1");
+    scene.append("cdr.txt.1", "half ");
+    scene.follow();
+    let text = fs::read_to_string(scene.path("cdr.txt.1")).unwrap() + "and whole\n";
+    fs::write(scene.path("cdr.txt.2.gz"), gzipped(text.as_bytes())).unwrap();
+    scene.rewrite("cdr.txt.1", "2|new\n");
+    scene.rename("cdr.txt.1", "cdr.txt");
+    let mut seen = Vec::new();
+    for _ in 0..12 {
+        scene.wait(1);
+        seen.extend(scene.follow());
+    }
+    seen.sort();
+    assert_eq!(seen, ["cdr.txt.2.gz: half and whole", "cdr.txt: 2|new"]);
+    let told = scene.changes();
+    let gap = told.iter().find(|change| change.starts_with("gap"));
+    assert_eq!(gap, None, "{told:#?}");
+}
+
+#[test]
+fn a_file_that_is_back_and_cannot_be_opened_yet_is_not_told_as_lost() {
+    let mut scene = Scene::new();
+    scene.set_mode("", 0o755);
+    scene.append("cdr.txt", "1|1\n");
+    scene.follow();
+    scene.append("cdr.txt", "1|2\n");
+    scene.look();
+    scene.close_all();
+    scene.append("other.txt", "2|1\n");
+    scene.rename("cdr.txt", "away");
+    scene.follow();
+    scene.rename("away", "cdr.txt.1");
+    scene.set_mode("cdr.txt.1", 0);
+    for _ in 0..10 {
+        assert_eq!(scene.follow_as_nobody(), [""; 0]);
+        scene.wait(6);
+    }
+    scene.set_mode("cdr.txt.1", 0o644);
+    assert_eq!(scene.follow_as_nobody(), ["cdr.txt.1: 1|2"]);
+    let told = scene.changes();
+    let gap = told.iter().find(|change| change.starts_with("gap"));
+    assert_eq!(gap, None, "{told:#?}");
 }

@@ -483,3 +483,29 @@ fn a_copy_under_the_inode_of_an_earlier_version_goes_on_where_the_last_one_was_r
         assert_eq!(lines, [""; 0], "restarted: {restarted}, {name}");
     }
 }
+
+#[test]
+fn a_file_under_the_inode_of_a_generation_is_not_written_down_as_that_before_it_is_recognised() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..5));
+    scene.follow();
+    scene.rename("cdr.txt", "cdr.txt.1");
+    scene.append("cdr.txt", rows(10..11));
+    scene.follow();
+    // While the agent is down the inode is used again, by a file that is a generation by now.
+    scene.rewrite("cdr.txt.1", &rows(20..30));
+    scene.rename("cdr.txt.1", "cdr.txt.7");
+    scene.restart();
+    scene.look();
+    // It is killed before it has read anything.
+    scene.restart();
+    let mut seen = Vec::new();
+    for _ in 0..12 {
+        seen.extend(scene.follow());
+        scene.wait(5);
+    }
+    assert_eq!(seen.len(), 10, "{seen:#?}");
+    let told = scene.changes();
+    let gap = told.iter().find(|change| change.starts_with("gap"));
+    assert_eq!(gap, None, "{told:#?}");
+}
