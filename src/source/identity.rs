@@ -49,14 +49,24 @@ pub fn compare<F: Read + Seek>(file: &mut F, position: &FilePosition) -> io::Res
     compare_tail(file, position)
 }
 
-/// Compares only the bytes before the position: the cheap check before each read of a file that
-/// has grown.
+/// Compares only the bytes before the position, or its head where there are none: the cheap check
+/// before each read of a file that has grown.
 ///
 /// # Errors
 ///
 /// When the file cannot be read; nothing is known about it then.
 pub fn compare_tail<F: Read + Seek>(file: &mut F, position: &FilePosition) -> io::Result<Likeness> {
     let count = u64::from(position.tail_bytes);
+    if count == 0 && position.head_bytes > 0 {
+        let head = bytes_at(file, 0, position.head_bytes)?;
+        return Ok(if (head.len() as u64) < position.head_bytes {
+            Likeness::Shorter
+        } else if short_hash(&head) != position.head {
+            Likeness::OtherHead
+        } else {
+            Likeness::Same
+        });
+    }
     let tail = bytes_at(file, position.offset.saturating_sub(count), count)?;
     Ok(if (tail.len() as u64) < count {
         Likeness::Shorter

@@ -12,9 +12,8 @@
 
 use super::change::mean_line_bytes;
 use super::gunzip::Ending;
-use super::identity::{self, HeaderTest, Likeness};
+use super::identity::{self, FirstRow, HeaderTest, Likeness};
 use super::known::{CopyOf, Known, Mark, Marks, Owed, Presence, Standing};
-use super::look::Replaced;
 use super::read::READ_BYTES_USUAL;
 use super::tail::{Content, TailError};
 use super::trimmed::{self, Trimmed};
@@ -22,6 +21,7 @@ use super::{Change, FileKey, FilePosition, Gap, GapCause, HEAD_BYTES_MAX, Source
 use super::{Rotated, TAIL_BYTES_MAX, rotated, start};
 use crate::clock::UnixMs;
 use memchr::memrchr;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -59,6 +59,10 @@ const COPY_AWAITED: Duration = Duration::from_secs(15);
 /// Most files at whose head is looked because nothing of them has been read, at each look with
 /// strangers: beyond it a copy of one of them is read beside it, with the same ids.
 const UNREAD_HEADS_MAX: usize = 1_000;
+
+/// Most files that are compared before something is told as lost: one copy, and what else has its
+/// name by chance.
+const KIN_COMPARED_MAX: usize = 64;
 
 /// A life of a file that is over.
 #[derive(Debug)]
@@ -99,7 +103,7 @@ pub enum Lost {
 }
 
 /// By what a file is found: its head.
-type Head = (u64, u64);
+pub type Head = (u64, u64);
 
 /// A file, or a life of one, that others may be copies of.
 #[derive(Debug, Clone)]
@@ -222,8 +226,10 @@ impl Source {
         };
         let path = Arc::clone(&known.path);
         let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
-        self.tails
-            .with_content(key, &path, |content| head_of(content, is_header, line_max))
+        let head = self
+            .tails
+            .with_content(key, &path, |content| head_of(content, is_header, line_max))?;
+        Ok(head.map(|(head, _)| head))
     }
 
     fn settle_stranger(
@@ -485,7 +491,11 @@ impl Source {
                 let found = trimmed::find(content, &before, is_header, line_max)?;
                 Ok(found.map(|(of, trimmed)| (of, Some(trimmed))))
             });
+            // It may be shorter than it was only once whoever writes it has had time to.
+            let is_whole = known.size >= past.size || self.looks >= past.look + LOOKS_FOR_COPY;
+            let length = known.size;
             let trimmed = match found {
+                Ok(Some((0, None))) if !is_whole => continue,
                 Ok(Some((0, trimmed))) => trimmed,
                 // It is another file under a used inode, and one that had its name was read further.
                 Ok(Some(_)) => {
@@ -500,9 +510,11 @@ impl Source {
                 Ok(None) | Err(TailError::Moved | TailError::Unreadable(_)) => continue,
             };
             let mut past = self.pasts.swap_remove(at);
+            let length = trimmed.as_ref().map_or(length, |it| it.length_before);
+            self.untold
+                .changes
+                .extend(past.lost_beside_copy(Some(length)));
             if let Some(trimmed) = trimmed {
-                let lost = past.lost_beside_copy(Some(trimmed.length_before));
-                self.untold.changes.extend(lost);
                 trimmed.move_position(&mut past.position);
                 past.marks.clear();
             }
@@ -522,7 +534,7 @@ impl Source {
     /// Whether the file of the past with that number may hold it, or what is left of it, again.
     fn may_be_taken_back(&self, at: usize) -> bool {
         let past = self.pasts.get(at).filter(|past| past.is_awaited);
-        let past = past.filter(|past| past.position.first_row.is_some());
+        let past = past.filter(|past| past.position.head_bytes > 0);
         past.is_some_and(|past| {
             let known = self.files.get(&past.position.key);
             known.is_some_and(|known| {
@@ -606,6 +618,7 @@ impl Source {
     /// Has the file known as `key` go on where `parent` was read to.
     fn inherit(&mut self, key: FileKey, heir: &Heir) {
         let Heir { parent, mark, .. } = heir;
+        self.tell_last_life(key, parent.of);
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
@@ -637,15 +650,7 @@ impl Source {
             offset: mark.offset,
         });
         match parent.of {
-            Of::Past(of, life) => {
-                let is_it = |past: &Past| (past.position.key, past.position.life) == (of, life);
-                if let Some(at) = self.pasts.iter().position(is_it) {
-                    let past = self.pasts.swap_remove(at);
-                    self.untold
-                        .changes
-                        .extend(past.lost_beside_copy(heir.length));
-                }
-            }
+            Of::Past(..) => self.leave_to(parent.of, key, heir.length),
             // An editor's file has taken its name; it is read to its own end.
             Of::File(_) if parent.is_alive && parent.path == path => {}
             Of::File(of) if parent.is_alive => self.save_in_heir(of, heir.length),
@@ -654,8 +659,14 @@ impl Source {
         if parent.path == path {
             // Of others that had the name between the two, and perhaps this inode, nothing was read;
             // the last has it all.
+            let head = |position: &FilePosition| (position.head_bytes, position.head);
+            let own = head(&parent.position);
             let is_between = |known: &&mut Known| {
-                known.path == path && (known.position.offset == 0 || known.position.key == key)
+                let position = &known.position;
+                let can_be = position.first_row.is_none() || head(position) == own;
+                let is_in_it = heir.length.is_none_or(|length| length >= known.size);
+                let was_between = position.offset == 0 && can_be && is_in_it;
+                known.path == path && (position.key == key || was_between)
             };
             let between = self.files.values_mut().filter(is_between);
             between.for_each(|known| known.owed = None);
@@ -682,11 +693,20 @@ impl Source {
         }
     }
 
-    /// Forgets a file that is gone, and what was lost with it: the one known as `heir`, `length`
+    /// Forgets a file that is gone, or a life, and what was lost with it: the one known as `heir`, `length`
     /// bytes long, holds it. Where that is shorter, it waits for what is missing.
     fn leave_to(&mut self, elder: Of, heir: FileKey, length: Option<u64>) {
-        let Of::File(of) = elder else {
-            return;
+        let of = match elder {
+            Of::File(of) => of,
+            Of::Past(of, life) => {
+                let is_it = |past: &Past| (past.position.key, past.position.life) == (of, life);
+                if let Some(at) = self.pasts.iter().position(is_it) {
+                    let past = self.pasts.swap_remove(at);
+                    let lost = past.lost_beside_copy(length);
+                    self.untold.changes.extend(lost);
+                }
+                return;
+            }
         };
         if let Some(gone) = self.files.get_mut(&of)
             && let Some(owed) = &mut gone.owed
@@ -746,6 +766,7 @@ impl Source {
         let is_read_whole = |position: &FilePosition, path: &Path, size: u64| {
             let mut beginnings = rotated::beginnings(path);
             position.offset == 0
+                && position.head_bytes == 0
                 && beginnings.any(|beginning| {
                     let mut named_so = named_from(&newcomers, &beginning);
                     named_so.any(|newcomer| newcomer.may_be(path, size, is_elsewhere))
@@ -755,69 +776,174 @@ impl Source {
         let heirs = owed.filter_map(|owed| owed.goes_on_in);
         let size_of = |heir| Some((heir, self.files.get(&heir)?.size));
         let heirs: HashMap<FileKey, u64> = heirs.filter_map(size_of).collect();
-        let is_owed = |known: &Known| known.owed.is_some_and(|owed| owed.was_down);
-        let replacing = match self.files.values().any(is_owed) {
-            true => self.replacing(),
-            false => HashMap::new(),
-        };
-        let is_replaced = |position: &FilePosition, path: &Arc<Path>, size: u64| {
-            let by = replacing.get(&Replaced::at(path, position));
-            let by = by.filter(|_| position.first_row.is_some());
-            by.is_some_and(|&(offset, own)| offset >= position.offset && own >= size)
-        };
         let is_waited_for = self.files.values().any(Known::may_be_a_copy);
         let is_clear = found_any && !is_waited_for;
         let is_due = |since: UnixMs| is_clear || now.since(since) >= COPY_AWAITED;
-        for past in self.pasts.iter_mut().filter(|past| past.is_awaited) {
-            if look < past.look + LOOKS_FOR_COPY || !is_due(past.since) {
+        for at in 0..self.pasts.len() {
+            let Some(past) = self.pasts.get_mut(at).filter(|past| past.is_awaited) else {
+                continue;
+            };
+            let (is_over, size) = (look >= past.look + LOOKS_FOR_COPY, past.size);
+            if !is_over || !is_due(past.since) {
+                // What is there now may be gone as well by then.
+                let is_new = past.look == look && matches!(past.lost, Lost::Seen(_));
+                let (position, path) = (past.position.clone(), Arc::clone(&past.path));
+                if is_new && self.length_of_kin(&position, &path) >= Some(size) {
+                    let past = self.pasts.get_mut(at);
+                    past.into_iter().for_each(|past| past.lost = Lost::Nothing);
+                }
                 continue;
             }
             past.is_awaited = false;
-            let bytes = match std::mem::replace(&mut past.lost, Lost::Nothing) {
-                Lost::Nothing => continue,
-                _ if is_read_whole(&past.position, &past.path, past.size) => continue,
-                Lost::Seen(bytes) => Some(bytes),
-                Lost::Unknown => None,
-            };
-            self.untold.changes.push(past.gap(bytes));
+            if past.lost == Lost::Nothing || is_read_whole(&past.position, &past.path, past.size) {
+                past.lost = Lost::Nothing;
+                continue;
+            }
+            self.tell_past(at);
         }
         let awaited = self.pasts.iter().filter(|past| past.is_awaited);
         let awaited: HashSet<FileKey> = awaited.map(|past| past.position.key).collect();
+        let mut due = Vec::new();
+        let mut new = Vec::new();
         for (key, known) in &mut self.files {
             if known.is_held && !awaited.contains(key) {
                 known.is_held = false;
                 self.untold.positions.push(known.kept());
             }
             let is_over = |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since);
+            let is_new = |owed: &Owed| owed.look == look && !owed.was_open;
+            new.extend(known.owed.filter(is_new).map(|_| *key));
             // It is back, and may be what it was, but could not be opened yet: that is found out first.
             let may_be_it = known.is_here() && known.standing == Standing::Doubtful;
-            let due = known.owed.take_if(|owed| !may_be_it && is_over(owed));
-            if let Some(Owed {
-                bytes,
-                cause,
-                was_down,
-                goes_on_in,
-                ..
-            }) = due
-                && !is_read_whole(&known.position, &known.path, known.size)
-                && !(was_down && is_replaced(&known.position, &known.path, known.size))
+            let owed = known.owed.take_if(|owed| !may_be_it && is_over(owed));
+            let is_it = !is_read_whole(&known.position, &known.path, known.size);
+            due.extend(owed.filter(|_| is_it).map(|owed| (*key, owed)));
+        }
+        for key in new {
+            let Some(known) = self.files.get(&key) else {
+                continue;
+            };
+            let (position, path, size) =
+                (known.position.clone(), Arc::clone(&known.path), known.size);
+            if self.length_of_kin(&position, &path) >= Some(size)
+                && let Some(known) = self.files.get_mut(&key)
             {
-                let heir = goes_on_in.and_then(|heir| heirs.get(&heir));
-                let from = heir.map_or(0, |&size| size.max(known.position.offset));
-                let bytes = bytes.min(known.size.saturating_sub(from));
-                if bytes == 0 {
-                    continue;
-                }
+                known.owed = None;
+            }
+        }
+        for (key, owed) in due {
+            let Some(known) = self.files.get(&key) else {
+                continue;
+            };
+            let (position, path, size) =
+                (known.position.clone(), Arc::clone(&known.path), known.size);
+            let heir = owed.goes_on_in.and_then(|heir| heirs.get(&heir).copied());
+            // What was open has been compared byte by byte.
+            let kin = match owed.was_open {
+                true => None,
+                false => self.length_of_kin(&position, &path),
+            };
+            let from = heir
+                .max(kin)
+                .map_or(0, |length| length.max(position.offset));
+            let bytes = owed.bytes.min(size.saturating_sub(from));
+            if bytes > 0 {
                 self.untold.changes.push(Change::Gap(Gap {
-                    path: Arc::clone(&known.path),
-                    position: known.position.clone(),
-                    cause,
+                    path,
+                    position,
+                    cause: owed.cause,
                     bytes: Some(bytes),
                     unseen_bytes: 0,
                 }));
             }
         }
         self.newcomers = newcomers;
+    }
+
+    /// Tells what was lost with the past at that place.
+    fn tell_past(&mut self, at: usize) {
+        let Some(past) = self.pasts.get(at) else {
+            return;
+        };
+        let (position, path) = (past.position.clone(), Arc::clone(&past.path));
+        let length = self.length_of_kin(&position, &path);
+        if let Some(past) = self.pasts.get_mut(at) {
+            let gap = match length {
+                Some(_) => past.lost_beside_copy(length),
+                None => past.gap(),
+            };
+            past.lost = Lost::Nothing;
+            self.untold.changes.extend(gap);
+        }
+    }
+
+    /// The file known as `key` is about to go on where `parent` was read to, which the queue is told:
+    /// what was lost with its own last life is told with it, for the queue knows nothing of that then.
+    fn tell_last_life(&mut self, key: FileKey, parent: Of) {
+        for at in 0..self.pasts.len() {
+            let Some(past) = self.pasts.get_mut(at) else {
+                continue;
+            };
+            let is_parent = parent == Of::Past(key, past.position.life);
+            if past.position.key == key && past.is_awaited && !is_parent {
+                past.is_awaited = false;
+                self.tell_past(at);
+            }
+        }
+    }
+
+    /// How long the file is that holds what was read of one that is over and was at `path`, and goes on
+    /// behind it: the longest of its kin. `None` where there is none.
+    fn length_of_kin(&mut self, position: &FilePosition, path: &Path) -> Option<u64> {
+        let mut longest = None;
+        for (key, path) in self.kin_of(position, path) {
+            let length = self.tails.with_content(key, &path, |content| {
+                let likeness = identity::compare(content, position)?;
+                if content.ending().is_some() {
+                    io::copy(content, &mut io::sink())?;
+                }
+                let length = content.seek(SeekFrom::End(0))?;
+                Ok((likeness == Likeness::Same).then_some(length))
+            });
+            longest = longest.max(length.unwrap_or(None));
+        }
+        longest
+    }
+
+    /// The files that may hold what another one held that was at `path`: those that have its name, and
+    /// rotated generations, that begin as it does, as far as that is known.
+    pub(super) fn kin_of(&self, position: &FilePosition, path: &Path) -> Vec<(FileKey, Arc<Path>)> {
+        if position.head_bytes == 0 {
+            return Vec::new();
+        }
+        let is_elsewhere = matches!(self.settings.rotated, Rotated::Given(_));
+        let begins_so = |known: &Known| {
+            let own = &known.position;
+            (own.head_bytes, own.head) == (position.head_bytes, position.head)
+        };
+        let can_be = |known: &&Known| {
+            let own = &known.position;
+            let is_other = (own.key, own.life) != (position.key, position.life);
+            let is_unknown = known.standing > Standing::Grown
+                || own.first_row.is_none()
+                || position.first_row.is_none();
+            let is_empty = known.size == 0 && known.packed_bytes.is_none();
+            known.presence == Presence::Listed
+                && is_other
+                && !is_empty
+                && (is_unknown || begins_so(known))
+                && (known.is_rotated || *known.path == *path)
+        };
+        let mut kin: Vec<&Known> = self.files.values().filter(can_be).collect();
+        kin.sort_unstable_by_key(|known| {
+            let is_old = known.standing <= Standing::Grown && !begins_so(known);
+            let is_related = rotated::is_generation(&known.path, path, is_elsewhere);
+            let place = (*known.path != *path, !is_related, is_old);
+            (place, Reverse(known.modified_ns))
+        });
+        let kin = kin.into_iter().take(KIN_COMPARED_MAX);
+        kin.map(|known| (known.position.key, Arc::clone(&known.path)))
+            .collect()
     }
 
     /// Whether the next look is worth having soon: what the last one found can be understood only
@@ -873,14 +999,20 @@ fn named_from<'a>(
 }
 
 impl Past {
-    fn gap(&self, bytes: Option<u64>) -> Change {
-        Change::Gap(Gap {
+    /// What was lost with it, if there is no copy.
+    fn gap(&self) -> Option<Change> {
+        let bytes = match self.lost {
+            Lost::Nothing => return None,
+            Lost::Seen(bytes) => Some(bytes),
+            Lost::Unknown => None,
+        };
+        Some(Change::Gap(Gap {
             path: Arc::clone(&self.path),
             position: self.position.clone(),
             cause: self.cause,
             bytes,
             unseen_bytes: self.unseen_bytes,
-        })
+        }))
     }
 
     /// What was written after a copy of `length` bytes was made, not read, and cut off with the
@@ -1091,12 +1223,30 @@ pub fn holds(content: &mut Content<'_>, mark: Mark) -> io::Result<bool> {
     Ok(tail.len() as u64 == count && (count == 0 || identity::short_hash(&tail) == mark.tail))
 }
 
-/// The head of `content` through its first row; `None` when that is not there or is too far in.
-fn head_of(
+/// What a file without a complete row is known by: all that is in it, up to [`HEAD_BYTES_MAX`] bytes.
+/// `None` for an empty one, and where there is room that a writer has made ahead: it will be other
+/// bytes.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn half_head_of(content: &mut Content<'_>) -> io::Result<Option<Head>> {
+    let head = identity::bytes_at(content, 0, HEAD_BYTES_MAX)?;
+    let is_written = !head.is_empty() && !head.contains(&0);
+    Ok(is_written.then(|| (head.len() as u64, identity::short_hash(&head))))
+}
+
+/// The head of `content` through its first row, and that; `None` when it is not there or is too far
+/// in.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn head_of(
     content: &mut Content<'_>,
     is_header: &HeaderTest,
     line_max: usize,
-) -> io::Result<Option<Head>> {
+) -> io::Result<Option<(Head, FirstRow)>> {
     content.seek(SeekFrom::Start(0))?;
     let most = HEAD_BYTES_MAX + line_max as u64;
     let first = start::first_row(
@@ -1109,5 +1259,5 @@ fn head_of(
     };
     let head_bytes = row.end.min(HEAD_BYTES_MAX);
     let head = identity::bytes_at(content, 0, head_bytes)?;
-    Ok(Some((head_bytes, identity::short_hash(&head))))
+    Ok(Some(((head_bytes, identity::short_hash(&head)), row)))
 }

@@ -33,6 +33,8 @@ pub struct Known {
     pub read_beyond_look: bool,
     /// Bytes that were there and unread before it last changed; `None` when that is not known.
     pub unread_before: Option<u64>,
+    /// It was found to be another one by reading, and no look has seen how it changed.
+    pub is_new_doubt: bool,
     /// When it was last seen changed; by the clock of the looks.
     pub changed_at: UnixMs,
     /// Where it is.
@@ -107,9 +109,8 @@ pub struct Owed {
     pub since: UnixMs,
     /// Why it was lost.
     pub cause: GapCause,
-    /// It was lost while the agent was not running: it was never there to be compared with what has
-    /// its name now.
-    pub was_down: bool,
+    /// It could be compared with what had taken its name when it was lost.
+    pub was_open: bool,
     /// The file that goes on where this one was read to, but was shorter when it was found.
     pub goes_on_in: Option<FileKey>,
 }
@@ -302,6 +303,7 @@ impl Known {
             modified_ns: 0,
             read_beyond_look: false,
             unread_before: None,
+            is_new_doubt: false,
             changed_at: UnixMs::default(),
             presence: Presence::Remembered,
             listed_in: 0,
@@ -340,10 +342,15 @@ impl Known {
 
     /// The position to be kept by the queue, with what was seen behind it and is nowhere else.
     pub fn kept(&mut self) -> FilePosition {
-        self.position.unread_bytes = match self.saved_up_to >= self.size {
-            true => 0,
-            false => self.unread_beyond_hole(),
-        };
+        // While it may be another file than it was, its length says nothing of what was there.
+        let is_saved = self.saved_up_to > 0 && self.saved_up_to >= self.size;
+        if is_saved {
+            self.position.unread_bytes = 0;
+        } else if self.standing <= Standing::Grown {
+            self.position.unread_bytes = self.unread_beyond_hole();
+        } else if let (Standing::Doubtful, Some(before)) = (self.standing, self.unread_before) {
+            self.position.unread_bytes = before;
+        }
         self.position.clone()
     }
 
@@ -419,6 +426,10 @@ impl Known {
             }
         }
         if matches!(self.presence, Presence::Gone { .. }) {
+            // Nothing was done to it while its directory was away.
+            if self.is_as_found(&found) && !found.is_packed {
+                self.owed = None;
+            }
             // Nothing says that it is the file it was, and a copy of that is none of this one.
             if self.position.offset == 0 {
                 self.position.life = self.position.life.saturating_add(1);
@@ -454,6 +465,10 @@ impl Known {
         if self.is_finished() && self.standing <= Standing::Doubtful {
             self.standing = Standing::Sure;
             self.is_exhausted = true;
+            self.owed = None;
+        } else if self.standing == Standing::Stranger && self.position.head_bytes > 0 {
+            // What it is known by says first whether it is what it was.
+            self.standing = Standing::Doubtful;
         } else {
             self.raise(Standing::Doubtful);
         }
@@ -482,7 +497,9 @@ impl Known {
         self.copy_of = None;
         // What is in doubt already was another file, or another life, then: what was there before
         // is what it was when the doubt began.
+        let is_new_doubt = std::mem::take(&mut self.is_new_doubt);
         let is_in_doubt = self.standing == Standing::Doubtful && self.unread_before.is_some();
+        let is_in_doubt = is_in_doubt && !is_new_doubt;
         if !is_in_doubt {
             self.unread_before = Some(self.unread_bytes());
             self.unseen_before = self.growth.unseen(size, now);
@@ -516,6 +533,17 @@ impl Known {
             self.size = end;
             self.read_beyond_look = true;
         }
+    }
+
+    /// Takes in that reading found other bytes in it than were there: what it had was lost since the
+    /// last look.
+    pub fn doubt_when_read(&mut self) {
+        if self.standing != Standing::Doubtful {
+            self.unread_before = Some(self.unread_bytes());
+            self.size_before = self.size;
+            self.is_new_doubt = true;
+        }
+        self.raise(Standing::Doubtful);
     }
 
     /// Demands at least `standing`'s check before the next read.

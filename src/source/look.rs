@@ -10,7 +10,7 @@ use super::known::{Came, Known, Mark, Owed, Presence, Standing};
 use super::listing::{self, FILES_FOLLOWED_MAX, Found, Listing};
 use super::tail::{self, TailError};
 use super::{Change, FileKey, FilePosition, Gap, GapCause, Looked};
-use super::{Rewrite, Source, SourceError, Start, start};
+use super::{Rewrite, Source, SourceError, Start, TAIL_BYTES_MAX, start};
 use crate::clock::UnixMs;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -422,40 +422,41 @@ impl Source {
     }
 
     /// Whether what was not read of the file, the start of a row most likely, stands at the same
-    /// place in the one that has its name now.
+    /// place in the one that has its name now, or in what gzip made of it.
     fn is_in_successor(&mut self, key: FileKey) -> bool {
         let Some(known) = self.files.get(&key) else {
             return false;
         };
         let (from, count) = (known.position.offset, known.unread_bytes());
-        let is_it = |(other, successor): &(&FileKey, &Known)| {
-            successor.presence == Presence::Listed
-                && successor.size >= known.size
-                && **other != key
-                && successor.path == known.path
-        };
-        let successor = self.files.iter().find(is_it).map(|(other, _)| *other);
-        let Some(successor) = successor.filter(|_| count <= self.settings.line_max as u64) else {
+        if count > self.settings.line_max as u64 {
             return false;
-        };
+        }
         let path = Arc::clone(&known.path);
-        let mut unread = |key| {
-            let bytes = self.tails.with_content(key, &path, |content| {
-                identity::bytes_at(content, from, count)
+        let kin = self.kin_of(&known.position.clone(), &path);
+        // Half a row is short: what stands before it has to be the same too.
+        let before = from.min(u64::from(TAIL_BYTES_MAX));
+        let mut unread = |key, path: &Path| {
+            let bytes = self.tails.with_content(key, path, |content| {
+                identity::bytes_at(content, from - before, before + count)
             });
-            bytes.ok().filter(|bytes| bytes.len() as u64 == count)
+            bytes
+                .ok()
+                .filter(|bytes| bytes.len() as u64 == before + count)
         };
+        if kin.is_empty() {
+            return false;
+        }
         // The one without a name is read only while it is open.
-        let own = unread(key);
-        own.is_some() && own == unread(successor)
+        let own = unread(key, &path);
+        own.is_some() && kin.iter().any(|(key, path)| unread(*key, path) == own)
     }
 
     /// The file cannot be read any more.
     fn lose(&mut self, key: FileKey, cause: GapCause) {
         let has_unread = |known: &Known| known.is_here() && known.unread_bytes() > 0;
-        let is_saved = self.files.get(&key).is_some_and(has_unread)
-            && self.tails.open_tail(key).is_some()
-            && self.is_in_successor(key);
+        let was_open = self.tails.open_tail(key).is_some();
+        let is_saved =
+            self.files.get(&key).is_some_and(has_unread) && was_open && self.is_in_successor(key);
         self.tails.close(key);
         self.distrust(key);
         let Some(known) = self.files.get_mut(&key) else {
@@ -474,7 +475,7 @@ impl Source {
             look: self.looks,
             since: self.looked_at,
             cause,
-            was_down: known.presence == Presence::Remembered,
+            was_open,
             goes_on_in: None,
         });
         self.untold.changes.push(Change::Vanished {
@@ -564,18 +565,6 @@ impl Source {
         replaced
     }
 
-    /// How far the files that have a name were read, and how long they are, by that and their head:
-    /// what is unread of one before them with both is in them if they were read as far and are as long.
-    pub(super) fn replacing(&self) -> HashMap<Replaced, (u64, u64)> {
-        let is_named = |known: &&Known| {
-            known.presence == Presence::Listed && known.position.first_row.is_some()
-        };
-        let named = self.files.values().filter(is_named);
-        named
-            .map(|known| (Replaced::of(known), (known.position.offset, known.size)))
-            .collect()
-    }
-
     /// A file that is replaced by longer copies of itself comes to have an inode again that an
     /// earlier copy had, and so does a generation that is made by copying, whatever the name was of
     /// what it was made of. What is remembered of that holds; but a later one was read further, or
@@ -596,7 +585,7 @@ impl Source {
             .filter_map(|name| replaced.get(name))
             .find(|other| {
                 let there = other.mark.offset;
-                other.of != key && (there > own || (other.has_more && there == own))
+                other.of != key && there > 0 && (there > own || (other.has_more && there == own))
             });
         let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
         let Some(further) = further.filter(|_| is_plain && known.standing == Standing::Sure) else {
@@ -627,7 +616,7 @@ impl Source {
         }
     }
 
-    fn settle(&mut self, key: FileKey) -> Result<(), TailError> {
+    pub(super) fn settle(&mut self, key: FileKey) -> Result<(), TailError> {
         let standing = self.files.get(&key).map(|known| known.standing);
         if standing == Some(Standing::Grown) && self.has_only_grown(key)? {
             return Ok(());
@@ -706,7 +695,7 @@ impl Source {
         } else {
             Standing::Sure
         };
-        if known.position.offset == 0 && known.is_rotated {
+        if known.position.offset == 0 && known.position.head_bytes == 0 && known.is_rotated {
             known.rewind();
             known.standing = begun;
             return Ok(());
@@ -721,6 +710,7 @@ impl Source {
             };
             Ok((likeness, kept))
         })?;
+        let is_cut = likeness == Likeness::Same;
         let likeness = match likeness {
             // What is in it was read from another file, perhaps further: its copy is what it is.
             Likeness::Same if is_of_another_kind => Likeness::OtherHead,
@@ -730,7 +720,10 @@ impl Source {
         if likeness == Likeness::Same {
             known.owed = None;
             known.rewind();
-            known.standing = Standing::Sure;
+            known.standing = match known.position.offset {
+                0 => begun,
+                _ => Standing::Sure,
+            };
             let was_renamed = matches!(known.came, Came::Renamed { .. });
             if was_renamed && known.is_rotated && known.position.offset > 0 {
                 self.untold.positions.push(known.kept());
@@ -740,6 +733,11 @@ impl Source {
                 self.reborn.push(key);
             }
             return Ok(());
+        }
+        // Of one of which nothing was read, and that has another beginning now, nothing is left.
+        if known.position.offset == 0 && known.position.head_bytes > 0 && !is_cut {
+            let kept = Some(known.position.unread_bytes).filter(|&bytes| bytes > 0);
+            known.unread_before = known.unread_before.or(kept);
         }
         let has_moved = known.came != Came::Stayed;
         let past = match kept {
@@ -804,32 +802,6 @@ impl Source {
         }
     }
 
-    /// Opens the oldest files with something to read while there is room, so that they can be
-    /// read to their end even if they are removed meanwhile.
-    fn hold_unread(&mut self) -> Result<(), SourceError> {
-        let held = self.files.iter().filter(|(_, known)| known.is_held);
-        let held = held.map(|(key, _)| *key);
-        let unread = self.unread.iter().map(|age| age.key);
-        let keys: Vec<FileKey> = held
-            .chain(unread)
-            .take(self.settings.open_files_max)
-            .collect();
-        for key in keys {
-            let Some(known) = self.files.get(&key) else {
-                continue;
-            };
-            if self.tails.open_tail(key).is_some() || !self.tails.has_room() {
-                continue;
-            }
-            match self.tails.tail(key, &Arc::clone(&known.path)) {
-                Ok(_) | Err(TailError::Moved) => {}
-                Err(TailError::Unreadable(error)) => self.park(key, error),
-                Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
-            }
-        }
-        Ok(())
-    }
-
     /// Forgets vanished files after [`GONE_KEPT`], and earlier, those gone for longest first, when
     /// there are more than [`FILES_REMEMBERED_MAX`].
     fn forget_gone(&mut self) {
@@ -871,6 +843,7 @@ impl Source {
         for known in self.files.values_mut() {
             if known.is_kept_as_owed() {
                 known.size = known.position.offset;
+                known.position.unread_bytes = 0;
                 self.untold.positions.push(known.kept());
                 continue;
             }
@@ -923,10 +896,6 @@ pub(super) struct Replaced {
 }
 
 impl Replaced {
-    fn of(known: &Known) -> Replaced {
-        Replaced::at(&known.path, &known.position)
-    }
-
     /// One that was at `path`.
     pub(super) fn at(path: &Arc<Path>, position: &FilePosition) -> Replaced {
         Replaced {
@@ -991,8 +960,9 @@ fn begin_new_life(
         (Some(bytes @ 1..), _) => Lost::Seen(bytes),
         // All that was seen had been read; what came after the last look nobody saw.
         (Some(0), Came::Stayed) if was_written => Lost::Seen(0),
-        (None, Came::Stayed) => Lost::Unknown,
-        (Some(0) | None, _) => Lost::Nothing,
+        // Nobody cuts off a generation: it is another one under its inode and its name.
+        (None, Came::Stayed) if !known.is_rotated => Lost::Unknown,
+        _ => Lost::Nothing,
     };
     let past = Past {
         position: known.position.clone(),

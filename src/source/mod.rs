@@ -27,6 +27,7 @@ pub mod fuzz;
 mod growth;
 mod gunzip;
 mod hidden;
+mod hold;
 mod identity;
 mod kin;
 mod known;

@@ -28,10 +28,10 @@ pub struct FilePosition {
     pub lines: Option<u64>,
     /// SHA-256 of the first line that is neither blank nor a header nor longer than a line may
     /// be, without its line end, a UTF-8 byte order mark and leading NUL bytes; `None` until that
-    /// line has been consumed.
+    /// line has been consumed, or looked at while the file waited to be read.
     pub first_row: Option<[u8; 32]>,
     /// Offset just after the first row, at most [`HEAD_BYTES_MAX`]: the part of the file `head`
-    /// was taken over.
+    /// was taken over. Where only half a row is there, all of that.
     pub head_bytes: u64,
     /// First 8 bytes of the SHA-256 of the file's first `head_bytes` bytes; zero while there are none.
     pub head: u64,

@@ -110,7 +110,7 @@ impl Source {
         let is_shown = self.window.still_shows(key, &mut content)?;
         if is_plain && (is_other || (!is_shown && known.standing != Standing::Grown)) {
             // Another life. The next look finds out more, and what was lost of this one.
-            known.raise(Standing::Doubtful);
+            known.doubt_when_read();
             self.window.forget_file(key);
             return Ok(None);
         }

@@ -308,6 +308,27 @@ impl Tails {
         Ok(use_it(&mut Content::plain(&tail.file))?)
     }
 
+    /// Has `look` look into the file known as `key`, which is not packed. Where it is not open it is
+    /// only for that: for a moment there is one descriptor too many, rather than closing a file that
+    /// was opened to be read.
+    ///
+    /// # Errors
+    ///
+    /// See [`TailError`]; also when `look` fails.
+    pub fn peek<T>(
+        &mut self,
+        key: FileKey,
+        path: &Path,
+        look: impl FnOnce(&mut Content<'_>) -> io::Result<T>,
+    ) -> Result<T, TailError> {
+        if let Some(tail) = self.open.get(&key) {
+            return Ok(look(&mut Content::plain(&tail.file))?);
+        }
+        self.opens += 1;
+        let tail = Tail::open(path, key, false)?;
+        Ok(look(&mut Content::plain(&tail.file))?)
+    }
+
     /// The file known as `key` if it is open.
     pub fn open_tail(&self, key: FileKey) -> Option<&Tail> {
         self.open.get(&key)

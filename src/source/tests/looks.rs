@@ -13,7 +13,8 @@ fn two_thousand_quiet_files_cost_no_opens() {
     }
     assert_eq!(scene.follow().len(), 2_000);
     let opens = scene.source.opens();
-    assert_eq!(opens, 2_000, "each is opened once to be read");
+    let peeked = u64::try_from(hold::PEEKED_MAX).unwrap();
+    assert_eq!(opens, 2_000 + peeked, "each is opened once to be read");
     for _ in 0..3 {
         scene.wait(60);
         assert_eq!(scene.follow(), [""; 0]);

@@ -63,6 +63,8 @@ struct Scene {
     lines: Vec<String>,
     /// The changes told, in short.
     changes: Vec<String>,
+    /// The gaps among them.
+    gaps: Vec<Gap>,
     /// What the queue knows.
     positions: HashMap<FileKey, FilePosition>,
 }
@@ -93,6 +95,7 @@ impl Scene {
             now: SystemClock::new().wall(),
             lines: Vec::new(),
             changes: Vec::new(),
+            gaps: Vec::new(),
             positions: HashMap::new(),
         }
     }
@@ -179,6 +182,11 @@ impl Scene {
     fn look(&mut self) -> Looked {
         let looked = self.source.look(self.now).unwrap();
         self.changes.extend(looked.changes.iter().map(short));
+        let gaps = looked.changes.iter().filter_map(|change| match change {
+            Change::Gap(gap) => Some(gap.clone()),
+            _ => None,
+        });
+        self.gaps.extend(gaps);
         for position in &looked.positions {
             self.positions.insert(position.key, position.clone());
         }
