@@ -6,7 +6,7 @@
 
 use super::known::{Known, Standing};
 use super::tail::{Content, TailError};
-use super::{FileKey, Source, SourceError, kin};
+use super::{FileKey, Source, SourceError, compared};
 use std::io;
 use std::sync::Arc;
 
@@ -79,10 +79,10 @@ impl Source {
         let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
         let is_begun = known.position.head_bytes > 0;
         let head_of = |content: &mut Content<'_>| -> io::Result<_> {
-            match kin::head_of(content, is_header, line_max)? {
+            match compared::head_of(content, is_header, line_max)? {
                 Some((head, row)) => Ok(Some((head, Some(row.hash)))),
                 None if is_begun => Ok(None),
-                None => Ok(kin::half_head_of(content)?.map(|head| (head, None))),
+                None => Ok(compared::half_head_of(content)?.map(|head| (head, None))),
             }
         };
         let Some((head, first_row)) = self.tails.peek(key, &known.path, head_of)? else {

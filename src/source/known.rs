@@ -2,10 +2,10 @@
 
 use super::growth::Growth;
 use super::identity::FirstRow;
-use super::kin::Past;
 use super::listing::Found;
 use super::look::QUIET_KEPT_OPEN;
 use super::order::Age;
+use super::past::Past;
 use super::{FileKey, FilePosition, Finished, GapCause, TAIL_BYTES_MAX, identity, rotated};
 use crate::clock::{Moment, UnixMs};
 use std::path::Path;

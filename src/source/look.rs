@@ -3,11 +3,12 @@
 //! A look costs one pass over the directories and one `stat` for each path. Only files that are
 //! new to this run, or changed in a way that growing does not explain, are opened for it.
 
+use super::compared;
 use super::hidden::Hidden;
 use super::identity::{self, Likeness};
-use super::kin::{self, Lost, Past};
 use super::known::{Came, Known, Mark, Owed, Presence, Standing};
 use super::listing::{self, FILES_FOLLOWED_MAX, Found, Listing};
+use super::past::{Lost, Past};
 use super::tail::{self, TailError};
 use super::{Change, FileKey, FilePosition, Gap, GapCause, Looked};
 use super::{Rewrite, Source, SourceError, Start, TAIL_BYTES_MAX, start};
@@ -594,7 +595,7 @@ impl Source {
         let path = Arc::clone(&known.path);
         let holds = self
             .tails
-            .with_content(key, &path, |content| kin::holds(content, further.mark));
+            .with_content(key, &path, |content| compared::holds(content, further.mark));
         if holds.is_ok_and(|holds| holds) {
             let path = std::mem::take(&mut known.position.path);
             known.position = FilePosition::start_of(key, path, known.position.life);
@@ -705,7 +706,7 @@ impl Source {
         let (likeness, kept) = self.tails.with_content(key, &path, |content| {
             let likeness = identity::compare(content, &known.position)?;
             let kept = match likeness {
-                Likeness::Shorter if !is_of_another_kind => kin::what_is_kept(content, known)?,
+                Likeness::Shorter if !is_of_another_kind => compared::what_is_kept(content, known)?,
                 _ => None,
             };
             Ok((likeness, kept))

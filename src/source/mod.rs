@@ -21,6 +21,7 @@
 //! elsewhere now; one of more than 16 MiB, or of the same rows over and over, is read from its start.
 
 mod change;
+mod compared;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -34,7 +35,9 @@ mod known;
 mod lines;
 pub mod listing;
 mod look;
+mod losses;
 mod order;
+mod past;
 mod position;
 mod read;
 mod rotated;
@@ -61,9 +64,10 @@ pub use watch::{Changed, WATCHES_MAX, Watch, WatchProblem};
 
 use crate::clock::UnixMs;
 use hidden::Hidden;
-use kin::{Newcomer, Past};
 use known::{Known, Presence};
+use losses::Newcomer;
 use order::Age;
+use past::Past;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;

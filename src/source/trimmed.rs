@@ -174,7 +174,7 @@ fn marks_hold(content: &mut Content<'_>, marks: &Marks, taken: u64) -> io::Resul
         let Some(offset) = there else {
             continue;
         };
-        if !super::kin::holds(content, Mark { offset, ..*mark })? {
+        if !super::compared::holds(content, Mark { offset, ..*mark })? {
             return Ok(false);
         }
     }

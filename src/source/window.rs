@@ -1,6 +1,6 @@
 //! Window: the one buffer a source reads with, over a stretch of one file.
 
-use super::kin::RECENT_BYTES_MAX;
+use super::compared::RECENT_BYTES_MAX;
 use super::position::TAIL_BYTES_MAX;
 use super::tail::Content;
 use super::{FileKey, identity};
