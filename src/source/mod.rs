@@ -22,6 +22,7 @@
 
 mod change;
 mod compared;
+mod doubts;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;

@@ -1,0 +1,432 @@
+//! Doubts: whether a file is what it was, and where to start in one that was there before the agent.
+
+use super::identity::{self, Likeness};
+use super::known::{Came, Known, Mark, Presence, Standing};
+use super::past::{Lost, Past};
+use super::tail::TailError;
+use super::{Change, FileKey, FilePosition, Gap, GapCause, Looked, compared};
+use super::{Rewrite, Source, SourceError, Start, start};
+use crate::clock::UnixMs;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time between two tries of a file that could not be read.
+const UNREADABLE_RETRY: Duration = Duration::from_secs(5);
+
+/// How long before its truncation a file must have grown for it to be likely that rows were
+/// written and cut off between two looks, with nothing of them seen.
+const WRITTEN_LATELY: Duration = Duration::from_secs(2);
+
+impl Source {
+    /// Compares the files that may not be what they were, and finds where to start in those that
+    /// are there at the first look of all.
+    pub(super) fn settle_doubts(&mut self) -> Result<(), SourceError> {
+        let now = self.looked_at;
+        let mut doubtful = Vec::new();
+        for (key, known) in &mut self.files {
+            let is_due = |parked: UnixMs| now < parked || now.since(parked) >= UNREADABLE_RETRY;
+            known.parked_at = known.parked_at.filter(|parked| !is_due(*parked));
+            if known.is_here() && known.parked_at.is_none() {
+                let is_open = || self.tails.open_tail(*key).is_some();
+                match known.standing {
+                    Standing::Doubtful | Standing::Unplaced => doubtful.push(*key),
+                    // One that is not open is compared when it is opened to be read.
+                    Standing::Grown if is_open() => doubtful.push(*key),
+                    Standing::Grown | Standing::Sure | Standing::Stranger => {}
+                }
+            }
+        }
+        let replaced = self.replaced(&doubtful);
+        for key in doubtful {
+            match self.settle(key) {
+                Ok(()) => {
+                    self.prefer_further(key, &replaced);
+                    self.tell_read(key);
+                }
+                Err(TailError::Moved) => {}
+                Err(TailError::Unreadable(error)) => {
+                    self.keep_unplaced(key);
+                    self.park(key, error);
+                }
+                Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// How far the files were read, by the names and the head they had, and by the head alone; of those
+    /// with the same the one read furthest. Only when there is a doubtful file, which may have taken
+    /// such a name.
+    fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Further> {
+        let mut replaced = HashMap::new();
+        if doubtful.is_empty() {
+            return replaced;
+        }
+        for known in self.files.values() {
+            if known.position.first_row.is_some() {
+                let own = Further {
+                    of: known.position.key,
+                    mark: Mark::of(&known.position),
+                    is_named: known.presence == Presence::Listed,
+                    has_more: known.may_have_rows(),
+                };
+                let names = known.came.from().into_iter().chain([&known.path]);
+                let names = names.map(|name| Replaced::at(name, &known.position));
+                for name in names.chain([Replaced::anywhere(&known.position)]) {
+                    let furthest = replaced.entry(name).or_insert(own);
+                    if furthest.rank() < own.rank() {
+                        *furthest = own;
+                    }
+                }
+            }
+        }
+        replaced
+    }
+
+    /// A file that is replaced by longer copies of itself comes to have an inode again that an
+    /// earlier copy had, and so does a generation that is made by copying, whatever the name was of
+    /// what it was made of. What is remembered of that holds; but a later one was read further, or
+    /// is about to be, and this one is compared with it.
+    fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Further>) {
+        let Some(known) = self.files.get_mut(&key) else {
+            return;
+        };
+        let own = known.position.offset;
+        let named = |name| Replaced::at(name, &known.position);
+        let mut names = vec![named(&known.path)];
+        if known.is_rotated {
+            names.extend(known.came.from().map(named));
+            names.push(Replaced::anywhere(&known.position));
+        }
+        let further = names
+            .iter()
+            .filter_map(|name| replaced.get(name))
+            .find(|other| {
+                let there = other.mark.offset;
+                other.of != key && there > 0 && (there > own || (other.has_more && there == own))
+            });
+        let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
+        let Some(further) = further.filter(|_| is_plain && known.standing == Standing::Sure) else {
+            return;
+        };
+        let path = Arc::clone(&known.path);
+        let holds = self
+            .tails
+            .with_content(key, &path, |content| compared::holds(content, further.mark));
+        if holds.is_ok_and(|holds| holds) {
+            let path = std::mem::take(&mut known.position.path);
+            known.position = FilePosition::start_of(key, path, known.position.life);
+            known.forget_copies();
+            known.rewind();
+            known.standing = Standing::Stranger;
+            self.distrust(key);
+        }
+    }
+
+    /// Has the queue remember that it is still to be found where to start in the file, if it is:
+    /// after a restart the file would be read from its beginning otherwise.
+    fn keep_unplaced(&mut self, key: FileKey) {
+        if let Some(known) = self.files.get_mut(&key)
+            && known.standing == Standing::Unplaced
+            && known.position.lines.take().is_some()
+        {
+            self.untold.positions.push(known.kept());
+        }
+    }
+
+    pub(super) fn settle(&mut self, key: FileKey) -> Result<(), TailError> {
+        let standing = self.files.get(&key).map(|known| known.standing);
+        if standing == Some(Standing::Grown) && self.has_only_grown(key)? {
+            return Ok(());
+        }
+        self.distrust(key);
+        match standing {
+            Some(Standing::Unplaced) => self.place(key),
+            _ => self.recognise(key),
+        }
+    }
+
+    /// Whether a file that has grown is still the one it was, and no more is to be found out.
+    fn has_only_grown(&mut self, key: FileKey) -> Result<bool, TailError> {
+        let Some(known) = self.files.get_mut(&key) else {
+            return Ok(true);
+        };
+        let window = &self.window;
+        let path = Arc::clone(&known.path);
+        let (likeness, is_shown) = self.tails.with_content(key, &path, |content| {
+            let likeness = identity::compare_tail(content, &known.position)?;
+            Ok((likeness, window.still_shows(key, content)?))
+        })?;
+        if likeness != Likeness::Same {
+            return Ok(false);
+        }
+        if !is_shown {
+            known.rewind();
+            self.window.forget_file(key);
+        }
+        known.standing = Standing::Sure;
+        Ok(true)
+    }
+
+    /// Finds where to start in a file that was there at the first look of all.
+    fn place(&mut self, key: FileKey) -> Result<(), TailError> {
+        let Some(known) = self.files.get_mut(&key) else {
+            return Ok(());
+        };
+        let is_wanted_whole = match self.settings.start {
+            Start::Now => false,
+            Start::Beginning => true,
+            Start::At(instant) => known.modified_ns / 1_000_000 >= instant.0,
+        };
+        if is_wanted_whole {
+            known.standing = match known.is_rotated {
+                true => Standing::Stranger,
+                false => Standing::Sure,
+            };
+            known.position.lines = Some(0);
+            return Ok(());
+        }
+        if known.packed_bytes.is_some() {
+            // Nothing is added to it any more.
+            known.position.lines = Some(0);
+            known.finish();
+        } else {
+            let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
+            let path = Arc::clone(&known.path);
+            known.position = self.tails.with_content(key, &path, |content| {
+                start::after_last_line(content, &known.position, is_header, line_max)
+            })?;
+            known.rewind();
+        }
+        known.standing = Standing::Sure;
+        self.untold.positions.push(known.kept());
+        Ok(())
+    }
+
+    /// Finds out whether a file is what it was.
+    fn recognise(&mut self, key: FileKey) -> Result<(), TailError> {
+        let Some(known) = self.files.get_mut(&key) else {
+            return Ok(());
+        };
+        let begun = if known.is_rotated {
+            Standing::Stranger
+        } else {
+            Standing::Sure
+        };
+        if known.position.offset == 0 && known.position.head_bytes == 0 && known.is_rotated {
+            known.rewind();
+            known.standing = begun;
+            return Ok(());
+        }
+        let path = Arc::clone(&known.path);
+        let is_of_another_kind = known.is_of_another_kind();
+        let (likeness, kept) = self.tails.with_content(key, &path, |content| {
+            let likeness = identity::compare(content, &known.position)?;
+            let kept = match likeness {
+                Likeness::Shorter if !is_of_another_kind => compared::what_is_kept(content, known)?,
+                _ => None,
+            };
+            Ok((likeness, kept))
+        })?;
+        let is_cut = likeness == Likeness::Same;
+        let likeness = match likeness {
+            // What is in it was read from another file, perhaps further: its copy is what it is.
+            Likeness::Same if is_of_another_kind => Likeness::OtherHead,
+            Likeness::Same if known.was_cut_unread() => Likeness::Shorter,
+            likeness => likeness,
+        };
+        if likeness == Likeness::Same {
+            known.owed = None;
+            known.rewind();
+            known.standing = match known.position.offset {
+                0 => begun,
+                _ => Standing::Sure,
+            };
+            let was_renamed = matches!(known.came, Came::Renamed { .. });
+            if was_renamed && known.is_rotated && known.position.offset > 0 {
+                self.untold.positions.push(known.kept());
+            }
+            // Of one of which nothing was read nothing says that it is not another one.
+            if known.position.offset == 0 && known.came != Came::Stayed {
+                self.reborn.push(key);
+            }
+            return Ok(());
+        }
+        // Of one of which nothing was read, and that has another beginning now, nothing is left.
+        if known.position.offset == 0 && known.position.head_bytes > 0 && !is_cut {
+            let kept = Some(known.position.unread_bytes).filter(|&bytes| bytes > 0);
+            known.unread_before = known.unread_before.or(kept);
+        }
+        let has_moved = known.came != Came::Stayed;
+        let past = match kept {
+            Some(mark) => {
+                known.standing = Standing::Sure;
+                shorten(known, mark, &mut self.untold);
+                None
+            }
+            None => {
+                known.standing = begun;
+                let past = begin_new_life(known, likeness, &mut self.untold, self.looked_at);
+                if past.is_none() {
+                    self.untold.positions.push(known.kept());
+                }
+                if has_moved {
+                    self.reborn.push(key);
+                }
+                past
+            }
+        };
+        if let Some(mut past) = past {
+            past.look = self.looks;
+            self.end_life(past);
+        }
+        Ok(())
+    }
+}
+
+/// How far a file was read.
+#[derive(Debug, Clone, Copy)]
+struct Further {
+    of: FileKey,
+    mark: Mark,
+    /// A name leads to it.
+    is_named: bool,
+    /// There may be rows beyond the mark.
+    has_more: bool,
+}
+
+impl Further {
+    /// What makes another one matter more: also a name that it has lost, for the file that is compared
+    /// with it has it.
+    fn rank(&self) -> (u64, bool, bool) {
+        (self.mark.offset, !self.is_named, self.has_more)
+    }
+}
+
+/// By what a file is known that another has replaced: its name and its head.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Replaced {
+    /// None where any name will do.
+    path: Option<Arc<Path>>,
+    head_bytes: u64,
+    head: u64,
+}
+
+impl Replaced {
+    /// One that was at `path`.
+    fn at(path: &Arc<Path>, position: &FilePosition) -> Replaced {
+        Replaced {
+            path: Some(Arc::clone(path)),
+            ..Replaced::anywhere(position)
+        }
+    }
+
+    /// One of any name.
+    fn anywhere(position: &FilePosition) -> Replaced {
+        Replaced {
+            path: None,
+            head_bytes: position.head_bytes,
+            head: position.head,
+        }
+    }
+}
+
+/// Rows that had been read were taken off the end of the file; it goes on from what is left.
+fn shorten(known: &mut Known, mark: Mark, untold: &mut Looked) {
+    let path = Arc::clone(&known.path);
+    let unread_bytes = known.unread_before.unwrap_or(0);
+    if unread_bytes > 0 {
+        untold.changes.push(Change::Gap(Gap {
+            path: Arc::clone(&path),
+            position: known.position.clone(),
+            cause: GapCause::Truncated,
+            bytes: Some(unread_bytes),
+            unseen_bytes: 0,
+        }));
+    }
+    untold.changes.push(Change::Rewritten {
+        path,
+        how: Rewrite::Shortened,
+        unread_bytes,
+    });
+    known.shorten(mark);
+    untold.positions.push(known.kept());
+}
+
+/// The file is not what it was: reads it from its start from now on. Returns the life that is
+/// over, if a copy of it could be known or something of it is lost.
+///
+/// One that has another path than at the last look is another file under a used inode; one that
+/// kept its path was written anew.
+fn begin_new_life(
+    known: &mut Known,
+    likeness: Likeness,
+    untold: &mut Looked,
+    now: UnixMs,
+) -> Option<Past> {
+    let path = Arc::clone(&known.path);
+    let owed = known.owed.take();
+    let came = std::mem::replace(&mut known.came, Came::Stayed);
+    let was_at = match &came {
+        Came::Renamed { from } | Came::Back { from } => Arc::clone(from),
+        Came::Stayed => Arc::clone(&path),
+    };
+    let was_written = now.since(known.changed_before) <= WRITTEN_LATELY;
+    let lost = match (known.unread_before, &came) {
+        (_, Came::Back { .. }) => owed.map_or(Lost::Nothing, |owed| Lost::Seen(owed.bytes)),
+        (Some(bytes @ 1..), _) => Lost::Seen(bytes),
+        // All that was seen had been read; what came after the last look nobody saw.
+        (Some(0), Came::Stayed) if was_written => Lost::Seen(0),
+        // Nobody cuts off a generation: it is another one under its inode and its name.
+        (None, Came::Stayed) if !known.is_rotated => Lost::Unknown,
+        _ => Lost::Nothing,
+    };
+    let past = Past {
+        position: known.position.clone(),
+        path: was_at,
+        size: known.size_before,
+        // Nobody cuts off a generation: it is another one under its inode and its name. Nor is one cut off
+        // whose inode another has: into one that is removed and not open nobody writes.
+        unseen_bytes: match std::mem::take(&mut known.unseen_before) {
+            _ if known.is_rotated || came != Came::Stayed => 0,
+            unseen_bytes => unseen_bytes,
+        },
+        marks: std::mem::take(&mut known.marks),
+        recent: std::mem::take(&mut known.recent),
+        since: now,
+        look: 0,
+        is_awaited: true,
+        lost,
+        cause: match came {
+            Came::Stayed => GapCause::Truncated,
+            Came::Renamed { .. } | Came::Back { .. } => GapCause::Deleted,
+        },
+    };
+    match came {
+        Came::Back { .. } => {}
+        Came::Renamed { from } => {
+            untold.changes.push(Change::Vanished {
+                path: from,
+                unread_bytes: known.unread_before,
+            });
+            untold.changes.push(Change::Appeared { path });
+        }
+        Came::Stayed => {
+            let how = match likeness {
+                Likeness::OtherHead => Rewrite::OtherHead,
+                Likeness::OtherTail => Rewrite::OtherTail,
+                Likeness::Shorter | Likeness::Same => Rewrite::Truncated,
+            };
+            untold.changes.push(Change::Rewritten {
+                path,
+                how,
+                unread_bytes: known.unread_before.unwrap_or(0),
+            });
+        }
+    }
+    known.begin_new_life();
+    let can_be_known = past.position.first_row.is_some();
+    (can_be_known || past.lost != Lost::Nothing).then_some(past)
+}
