@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::sync::mpsc;
 use std::time::Duration;
-use switchhook::receiver::{Arrival, Profile};
+use switchhook::receiver::{Arrival, Profile, Receiver};
 
 /// Appends to a log that the agent follows.
 fn write(bench: &Bench, text: &str) {
@@ -28,6 +28,19 @@ fn configure(bench: &Bench, keys: &str, url: &str) {
         bench.dir.path().display()
     );
     fs::write(bench.path("switchhook.toml"), config).unwrap();
+}
+
+/// Stack traces: lines that begin with a space belong to the one before them.
+const TRACES: &str = "format = \"pattern\"\n[[source.pattern]]\nmatch = '^(?<time>\\S+ \\S+) ERROR (?<what>.*)$'\nevent = \"log\"\n\
+     continues = '^\\s'\nfields = { message = \"$text\" }";
+
+/// A source of `keys` and a receiver of everything.
+fn set_up(keys: &str) -> (Bench, Receiver, mpsc::Receiver<Arrival>) {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Vos3000, &[], 0);
+    let arrivals = receiver.arrivals();
+    configure(&bench, keys, &receiver.url());
+    (bench, receiver, arrivals)
 }
 
 /// The next event's body.
@@ -282,15 +295,7 @@ fn check_shows_an_alarm_as_it_would_be_told() {
 
 #[test]
 fn a_record_that_may_be_continued_is_told_although_other_files_of_the_source_go_on() {
-    let bench = Bench::new();
-    let receiver = receiver(Profile::Vos3000, &[], 0);
-    let arrivals = receiver.arrivals();
-    configure(
-        &bench,
-        "format = \"pattern\"\n[[source.pattern]]\nmatch = '^(?<time>\\S+ \\S+) ERROR (?<what>.*)$'\nevent = \"log\"\n\
-         continues = '^\\s'\nfields = { message = \"$text\" }",
-        &receiver.url(),
-    );
+    let (bench, _receiver, arrivals) = set_up(TRACES);
     let _agent = bench.agent();
     let is_read = |line: &str| {
         let config = bench.path("switchhook.toml").display().to_string();
@@ -323,14 +328,9 @@ fn a_record_that_may_be_continued_is_told_although_other_files_of_the_source_go_
 
 #[test]
 fn what_a_generation_says_last_is_told_before_what_the_next_one_says() {
-    let bench = Bench::new();
-    let receiver = receiver(Profile::Vos3000, &[], 0);
-    let arrivals = receiver.arrivals();
-    configure(
-        &bench,
+    let (bench, _receiver, arrivals) = set_up(
         "format = \"pattern\"\n[[source.pattern]]\nmatch = '^(?<time>\\S+ \\S+) (?<name>\\S+) (?<state>down|up)$'\nevent = \"alarm\"\n\
          continues = '^\\s'\nfields = { alarm_type = \"trunk\", object = \"$name\" }\nstate = { down = \"raised\", up = \"cleared\" }",
-        &receiver.url(),
     );
     let _agent = bench.agent();
     write(
@@ -352,15 +352,7 @@ fn what_a_generation_says_last_is_told_before_what_the_next_one_says() {
 
 #[test]
 fn a_stack_trace_is_told_soon_although_more_of_it_might_come() {
-    let bench = Bench::new();
-    let receiver = receiver(Profile::Vos3000, &[], 0);
-    let arrivals = receiver.arrivals();
-    configure(
-        &bench,
-        "format = \"pattern\"\n[[source.pattern]]\nmatch = '^(?<time>\\S+ \\S+) ERROR (?<what>.*)$'\nevent = \"log\"\n\
-         continues = '^\\s'\nfields = { message = \"$text\" }",
-        &receiver.url(),
-    );
+    let (bench, _receiver, arrivals) = set_up(TRACES);
     let _agent = bench.agent();
     write(
         &bench,
