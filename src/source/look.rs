@@ -179,11 +179,14 @@ impl Source {
             found.is_packed = self.is_packed_inside(&found)?;
         }
         self.tails.set_packed(key, found.is_packed);
+        let known = self.files.get(&key);
+        let was_unlisted = known.is_some_and(|known| known.presence == Presence::Unlisted);
+        if was_unlisted && !self.tails.set_unlisted(key, false) {
+            // It was closed to make room, and since then its inode was there for another file.
+            self.lose(key, GapCause::Deleted);
+        }
         match self.files.get_mut(&key) {
             Some(known) => {
-                if known.presence == Presence::Unlisted {
-                    self.tails.set_unlisted(key, false);
-                }
                 let was_rotated = known.is_rotated;
                 known.listed(found, look, now);
                 if matches!(known.came, Came::Back { .. }) {

@@ -509,3 +509,24 @@ fn a_file_under_the_inode_of_a_generation_is_not_written_down_as_that_before_it_
     let gap = told.iter().find(|change| change.starts_with("gap"));
     assert_eq!(gap, None, "{told:#?}");
 }
+
+#[test]
+fn a_copy_under_the_inode_of_one_that_was_closed_to_make_room_goes_on_where_the_last_one_was_read_to()
+ {
+    let mut scene = Scene::with(|settings| settings.open_files_max = 1);
+    scene.append("cdr.txt", rows(0..3));
+    scene.follow();
+    // Nothing names the first one any more, and the second takes its place among the open ones.
+    scene.rename("cdr.txt", "elsewhere");
+    scene.append("cdr.txt", rows(0..5));
+    assert_eq!(scene.follow().len(), 2);
+    // Before the next look its inode is there for a third.
+    scene.rewrite("elsewhere", &rows(0..8));
+    scene.rename("elsewhere", "cdr.txt");
+    let lines = scene.follow();
+    let expected: Vec<String> = rows(5..8)
+        .lines()
+        .map(|line| format!("cdr.txt: {line}"))
+        .collect();
+    assert_eq!(lines, expected);
+}
