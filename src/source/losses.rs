@@ -235,7 +235,7 @@ impl Source {
                 && (known.is_rotated || *known.path == *path)
         };
         let mut kin: Vec<&Known> = self.files.values().filter(can_be).collect();
-        kin.sort_unstable_by_key(|known| {
+        kin.sort_by_cached_key(|known| {
             let is_old = known.standing <= Standing::Grown && !begins_so(known);
             let is_related = rotated::is_generation(&known.path, path, is_elsewhere);
             let place = (*known.path != *path, !is_related, is_old);
