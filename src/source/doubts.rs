@@ -7,6 +7,7 @@ use super::tail::TailError;
 use super::{Change, FileKey, FilePosition, Gap, GapCause, Looked, compared};
 use super::{Rewrite, Source, SourceError, Start, start};
 use crate::clock::UnixMs;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,10 @@ const UNREADABLE_RETRY: Duration = Duration::from_secs(5);
 /// How long before its truncation a file must have grown for it to be likely that rows were
 /// written and cut off between two looks, with nothing of them seen.
 const WRITTEN_LATELY: Duration = Duration::from_secs(2);
+
+/// Most files of one name and one head with which one in doubt is compared, those read furthest: the
+/// versions that an editor leaves within an hour.
+const FURTHER_MAX: usize = 64;
 
 impl Source {
     /// Compares the files that may not be what they were, and finds where to start in those that
@@ -57,10 +62,10 @@ impl Source {
     }
 
     /// How far the files were read, by the names and the head they had, and by the head alone; of those
-    /// with the same the one read furthest. Only when there is a doubtful file, which may have taken
-    /// such a name.
-    fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Further> {
-        let mut replaced = HashMap::new();
+    /// with the same the ones read furthest, that one first. Only when there is a doubtful file, which
+    /// may have taken such a name.
+    fn replaced(&self, doubtful: &[FileKey]) -> HashMap<Replaced, Vec<Further>> {
+        let mut replaced: HashMap<Replaced, Vec<Further>> = HashMap::new();
         if doubtful.is_empty() {
             return replaced;
         }
@@ -75,12 +80,13 @@ impl Source {
                 let names = known.came.from().into_iter().chain([&known.path]);
                 let names = names.map(|name| Replaced::at(name, &known.position));
                 for name in names.chain([Replaced::anywhere(&known.position)]) {
-                    let furthest = replaced.entry(name).or_insert(own);
-                    if furthest.rank() < own.rank() {
-                        *furthest = own;
-                    }
+                    replaced.entry(name).or_default().push(own);
                 }
             }
+        }
+        for same in replaced.values_mut() {
+            same.sort_unstable_by_key(|further| Reverse(further.rank()));
+            same.truncate(FURTHER_MAX);
         }
         replaced
     }
@@ -89,7 +95,7 @@ impl Source {
     /// earlier copy had, and so does a generation that is made by copying, whatever the name was of
     /// what it was made of. What is remembered of that holds; but a later one was read further, or
     /// is about to be, and this one is compared with it.
-    fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Further>) {
+    fn prefer_further(&mut self, key: FileKey, replaced: &HashMap<Replaced, Vec<Further>>) {
         let Some(known) = self.files.get_mut(&key) else {
             return;
         };
@@ -100,21 +106,26 @@ impl Source {
             names.extend(known.came.from().map(named));
             names.push(Replaced::anywhere(&known.position));
         }
-        let further = names
-            .iter()
-            .filter_map(|name| replaced.get(name))
-            .find(|other| {
-                let there = other.mark.offset;
-                other.of != key && there > 0 && (there > own || (other.has_more && there == own))
-            });
-        let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
-        let Some(further) = further.filter(|_| is_plain && known.standing == Standing::Sure) else {
-            return;
+        let is_further = |other: &&Further| {
+            let there = other.mark.offset;
+            other.of != key && there > 0 && (there > own || (other.has_more && there == own))
         };
+        let further = names.iter().filter_map(|name| replaced.get(name)).flatten();
+        let further: Vec<Mark> = further.filter(is_further).map(|other| other.mark).collect();
+        let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
+        if further.is_empty() || !is_plain || known.standing != Standing::Sure {
+            return;
+        }
         let path = Arc::clone(&known.path);
-        let holds = self
-            .tails
-            .with_content(key, &path, |content| compared::holds(content, further.mark));
+        // The one read furthest may have been saved with other rows at its end; what came before it counts then.
+        let holds = self.tails.with_content(key, &path, |content| {
+            for mark in further {
+                if compared::holds(content, mark)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
         if holds.is_ok_and(|holds| holds) {
             let path = std::mem::take(&mut known.position.path);
             known.position = FilePosition::start_of(key, path, known.position.life);
