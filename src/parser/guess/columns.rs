@@ -377,14 +377,10 @@ fn once_each(guesses: &mut [Guess], rows: &[Vec<String>]) {
 /// Whether the column at `index` may tell who calls or is called: a name of several words without a
 /// digit is that of a country or a route.
 fn has_parties(rows: &[Vec<String>], index: usize) -> bool {
-    let is_party = |text: &&str| {
+    let is_party = |text: &str| {
         text.bytes().any(|byte| byte.is_ascii_digit()) || !text.contains(char::is_whitespace)
     };
-    let mut filled = rows
-        .iter()
-        .map(|row| field(row, index).trim())
-        .filter(|text| !text.is_empty());
-    filled.all(|text| is_party(&text))
+    filled(rows, index).all(is_party)
 }
 
 /// The first column of UUIDs that differ names the calls, where none does by its name.
@@ -475,12 +471,7 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
         .iter()
         .any(|guess| guess.meaning == Some(Meaning::CallId));
     for (index, guess) in guesses.iter_mut().enumerate() {
-        let mut filled = rows
-            .iter()
-            .map(|row| field(row, index).trim())
-            .filter(|text| !text.is_empty())
-            .peekable();
-        if guess.meaning.is_some() || filled.peek().is_none() || !filled.all(is_asterisks_id) {
+        if guess.meaning.is_some() || !all_filled(rows, index, is_asterisks_id) {
             continue;
         }
         (guess.looks, guess.kind) = (Looks::Text, Kind::Text);
@@ -503,12 +494,13 @@ fn tells_how(rows: &[Vec<String>], index: usize) -> bool {
 
 /// Whether something is in the column at `index`, and `is` true of all of it.
 fn all_filled(rows: &[Vec<String>], index: usize, is: impl Fn(&str) -> bool) -> bool {
-    let mut filled = rows
-        .iter()
-        .map(|row| field(row, index).trim())
-        .filter(|text| !text.is_empty())
-        .peekable();
-    filled.peek().is_some() && filled.all(is)
+    filled(rows, index).next().is_some() && filled(rows, index).all(is)
+}
+
+/// What is in the column at `index`, but for what is empty.
+fn filled(rows: &[Vec<String>], index: usize) -> impl Iterator<Item = &str> {
+    let texts = rows.iter().map(move |row| field(row, index).trim());
+    texts.filter(|text| !text.is_empty())
 }
 
 /// The columns of Asterisk's table `cdr`, in whatever a database exports: its modules name them in one
