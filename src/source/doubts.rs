@@ -100,17 +100,16 @@ impl Source {
             return;
         };
         let own = known.position.offset;
-        let named = |name| Replaced::at(name, &known.position);
-        let mut names = vec![named(&known.path)];
-        if known.is_rotated {
-            names.extend(known.came.from().map(named));
-            names.push(Replaced::anywhere(&known.position));
-        }
+        // A generation may be made of a file of any name.
+        let name = match known.is_rotated {
+            true => Replaced::anywhere(&known.position),
+            false => Replaced::at(&known.path, &known.position),
+        };
         let is_further = |other: &&Further| {
             let there = other.mark.offset;
             other.of != key && there > 0 && (there > own || (other.has_more && there == own))
         };
-        let further = names.iter().filter_map(|name| replaced.get(name)).flatten();
+        let further = replaced.get(&name).into_iter().flatten();
         let further: Vec<Mark> = further.filter(is_further).map(|other| other.mark).collect();
         let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
         if further.is_empty() || !is_plain || known.standing != Standing::Sure {
