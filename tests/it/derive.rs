@@ -19,12 +19,13 @@ fn write(bench: &Bench, text: &str) {
     log.write_all(text.as_bytes()).unwrap();
 }
 
-/// Writes a configuration with one source of `keys` and an endpoint for everything.
+/// Writes a configuration with one source of `keys` and an endpoint for everything, in the order it is
+/// told: two senders side by side would leave that to chance.
 fn configure(bench: &Bench, keys: &str, url: &str) {
     let config = format!(
         "node = \"vos-1\"\nstate_dir = \"state\"\ncontrol_socket = \"control.sock\"\n[log]\nto = \"stderr\"\n\n[[source]]\nname = \"log\"\n\
          files = [\"{}/cdr/*.log\"]\nstart = \"beginning\"\npoll = \"50ms\"\ntimezone = \"UTC\"\ncurrency = \"USD\"\n{keys}\n\n\
-         [[endpoint]]\nname = \"desk\"\nevents = [\"*\"]\nsecret_file = \"secret\"\nurl = \"{url}\"\nprofile = \"vos3000\"\n",
+         [[endpoint]]\nname = \"desk\"\nevents = [\"*\"]\nsecret_file = \"secret\"\nurl = \"{url}\"\nprofile = \"vos3000\"\norder = \"strict\"\n",
         bench.dir.path().display()
     );
     fs::write(bench.path("switchhook.toml"), config).unwrap();
