@@ -4,6 +4,7 @@
 //! what does not. Nothing of it is used to read rows that are delivered.
 
 pub mod columns;
+pub mod ids;
 mod kinds;
 mod shape;
 
