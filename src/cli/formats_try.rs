@@ -343,7 +343,9 @@ impl View<'_> {
         if let Some(what) = fit.tally.calls.warning() {
             screen::line(screen::styled(screen::WAIT, what));
         }
-        let says = self.columns_and_events(&fit.settings, format.local_times);
+        // A file of CEL has seconds, or dates where its configuration says so.
+        let local_times = format.local_times || guess::has_local_times(self.sample, &fit.settings);
+        let says = self.columns_and_events(&fit.settings, local_times);
         if fit.tally.calls.are_joined() {
             screen::line(
                 "# each line alone; the agent joins a call's beginning and end and tells it once: `switchhook check` shows it so",
@@ -358,7 +360,7 @@ impl View<'_> {
         self.source(
             name,
             &format.name,
-            format.local_times.then_some(says),
+            local_times.then_some(says),
             format.reader.is_document(),
         );
         if let Some(columns) = &fit.columns {

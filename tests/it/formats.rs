@@ -523,7 +523,8 @@ fn the_ids_of_asterisks_calls_say_what_its_clock_showed() {
         "{tried}"
     );
     assert!(
-        checked.contains(&format!("{wrong}timezone = \"Europe/Berlin\" has +02:00")),
+        checked.contains(&format!("{wrong}timezone = \"Europe/Berlin\" has +02:00"))
+            && checked.contains("the time zone seems to be another"),
         "{checked}"
     );
     for said in [
@@ -531,5 +532,22 @@ fn the_ids_of_asterisks_calls_say_what_its_clock_showed() {
         check_in("Asia/Tashkent"),
     ] {
         assert!(!said.contains("call ids say"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_of_cel_with_dates_is_proposed_with_a_zone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("Master.csv");
+    let row = |time: &str| {
+        format!(
+            "\"ANSWER\",\"{time}\",\"Ann\",\"101\",\"101\",\"\",\"\",\"102\",\"internal\",\"PJSIP/101-1\",\"Dial\",\"x\",\"3\",\"\",\"1795716010.1\",\"1795716010.1\",\"\",\"\",\"\"\n"
+        )
+    };
+    for (time, has_zone) in [("2026-11-26 18:00:10", true), ("1795716010.123456", false)] {
+        fs::write(&path, row(time).repeat(3)).unwrap();
+        let printed = text(&attempt(&path, &[]).stdout);
+        assert_eq!(printed.contains("\ntimezone = "), has_zone, "{printed}");
+        check_pasted(&printed, 3);
     }
 }

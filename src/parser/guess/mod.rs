@@ -189,6 +189,22 @@ pub fn by_format(
     }
 }
 
+/// Whether rows of `sample` read by `settings` hold times that need a zone.
+pub fn has_local_times(sample: Sample<'_>, settings: &Settings) -> bool {
+    let good = |timezone: Option<TimeZone>| {
+        let mut good = 0_usize;
+        let settings = Settings {
+            timezone,
+            ..settings.clone()
+        };
+        each_row(sample, settings, |row| {
+            good += usize::from(matches!(row, Row::Good { .. }));
+        });
+        good
+    };
+    good(None) < good(Some(TimeZone::UTC))
+}
+
 /// One row of a sample, and what came of it.
 #[derive(Debug)]
 pub enum Row<'a> {
