@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Bytes of the file that are read: a document whole, and thousands of rows.
@@ -179,6 +179,11 @@ fn read(path: &Path) -> Result<(Vec<u8>, bool), String> {
         Ok(is_file)
     });
     match opened {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(format!(
+                "{shown} cannot be read: {error}; run this as root, or as a user in the file's group"
+            ));
+        }
         Err(error) => return Err(format!("{shown} cannot be read: {error}")),
         Ok(false) => return Err(format!("{shown} is no file; name one file")),
         Ok(true) => {}

@@ -551,3 +551,37 @@ fn a_file_of_cel_with_dates_is_proposed_with_a_zone() {
         check_pasted(&printed, 3);
     }
 }
+
+#[test]
+fn check_says_what_is_there_where_no_file_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("Master.csv");
+    fs::write(&path, "a,b\n").unwrap();
+    let base = dir.path().display().to_string();
+    let check = |files: &str| {
+        let config = dir.path().join("switchhook.toml");
+        let written = format!(
+            "state_dir = \"{base}/state\"\n[[source]]\nname = \"cdr\"\nformat = \"asterisk-cdr\"\nfiles = [\"{files}\"]\nstart = \"now\"\ntimezone = \"UTC\"\n[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"cdr\"]\nsignature = \"none\"\n"
+        );
+        fs::write(&config, written).unwrap();
+        let output = run(&["check", "--config", config.to_str().unwrap()]);
+        (output.status.code(), text(&output.stdout))
+    };
+    let here = format!("in {base}: Master.csv, switchhook.toml\n");
+    let cases = [
+        (format!("{base}/Mater.csv"), 0, &*here),
+        (format!("{base}/*.txt"), 0, &*here),
+        (
+            format!("{base}/logs/Master.csv"),
+            0,
+            "logs does not exist\n",
+        ),
+        (base.clone(), 65, "is a directory; write files = "),
+        (format!("{base}/"), 65, &*here),
+    ];
+    for (files, expected, said) in cases {
+        let (code, out) = check(&files);
+        assert_eq!(code, Some(expected), "{files}: {out}");
+        assert!(out.contains(said), "{files}: {said:?} is not in\n{out}");
+    }
+}

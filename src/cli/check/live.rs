@@ -97,8 +97,7 @@ fn document(found: &Found, count: usize, source: &SourceConfig, config: &Config)
     let bytes = match fs::read(&found.path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let what =
-                format!("cannot be read: {error}; the agent's user must be in the file's group");
+            let what = format!("cannot be read: {}", super::told(&error));
             screen::line(screen::styled(screen::BAD, what));
             return Sample::Unreadable;
         }
