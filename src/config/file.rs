@@ -446,9 +446,19 @@ impl Loaded {
     pub fn parse(path: &Path, text: &str, problems: &mut Problems) -> Option<Loaded> {
         let lines = LineIndex::new(text);
         let (table, errors) = DeTable::parse_recoverable(text);
+        let mut unquoted = BTreeSet::new();
         for error in &errors {
             let line = error.span().map(|span| lines.line(span.start));
-            problems.add(path, line, "", error.message());
+            let quoted = line.and_then(|line| quoted(text.lines().nth(line.checked_sub(1)?)?));
+            match (quoted, line) {
+                // One mistake makes several errors.
+                (Some(quoted), Some(line)) if unquoted.insert(line) => {
+                    let what = format!("a text stands in quotes; write {quoted}");
+                    problems.add(path, Some(line), "", what);
+                }
+                (Some(_), _) => {}
+                (None, line) => problems.add(path, line, "", error.message()),
+            }
         }
         if !errors.is_empty() {
             return None;
@@ -492,6 +502,32 @@ impl Loaded {
     pub fn line(&self, byte: usize) -> usize {
         self.lines.line(byte)
     }
+}
+
+/// The `line` as it would be with its text in quotes, where that is what it lacks.
+fn quoted(line: &str) -> Option<String> {
+    const LISTS: [&str; 2] = ["files", "events"];
+    let (key, value) = line.split_once('=')?;
+    let (key, value) = (key.trim(), value.split(" #").next()?.trim());
+    let is_key = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    let is_text = !value.is_empty()
+        && !value.contains(['"', '\''])
+        && !value.starts_with(['[', '{'])
+        && DeTable::parse(&format!("value = {value}")).is_err();
+    if key.is_empty() || !key.chars().all(is_key) || !is_text {
+        return None;
+    }
+    // What has a dollar sign is a template, in which quotes would be doubled.
+    let quote = if value.contains(['$', '\\']) {
+        '\''
+    } else {
+        '"'
+    };
+    let text = format!("{quote}{value}{quote}");
+    Some(match LISTS.contains(&key) {
+        true => format!("{key} = [{text}]"),
+        false => format!("{key} = {text}"),
+    })
 }
 
 /// Where each line of a text begins.
