@@ -446,19 +446,23 @@ impl Loaded {
     pub fn parse(path: &Path, text: &str, problems: &mut Problems) -> Option<Loaded> {
         let lines = LineIndex::new(text);
         let (table, errors) = DeTable::parse_recoverable(text);
-        let mut unquoted = BTreeSet::new();
+        let mut told = BTreeSet::new();
         for error in &errors {
             let line = error.span().map(|span| lines.line(span.start));
-            let quoted = line.and_then(|line| quoted(text.lines().nth(line.checked_sub(1)?)?));
-            match (quoted, line) {
-                // One mistake makes several errors.
-                (Some(quoted), Some(line)) if unquoted.insert(line) => {
-                    let what = format!("a text stands in quotes; write {quoted}");
-                    problems.add(path, Some(line), "", what);
-                }
-                (Some(_), _) => {}
-                (None, line) => problems.add(path, line, "", error.message()),
+            // One mistake in a line makes several errors.
+            if line.is_some_and(|line| !told.insert(line)) {
+                continue;
             }
+            let written = line.and_then(|line| text.lines().nth(line.checked_sub(1)?));
+            let what = match written.map(|written| (quoted(written), written.contains('{'))) {
+                Some((Some(quoted), _)) => format!("a text stands in quotes; write {quoted}"),
+                Some((None, true)) => format!(
+                    "{}; values stand in quotes, and names with other letters than A-Z, 0-9, - and _ too: write like {{ \"gateway 1\" = \"CLIENT001\" }}",
+                    error.message()
+                ),
+                _ => error.message().to_string(),
+            };
+            problems.add(path, line, "", what);
         }
         if !errors.is_empty() {
             return None;

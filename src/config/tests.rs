@@ -785,6 +785,12 @@ fn a_text_whose_quotes_were_forgotten_is_shown_with_them() {
         &["2: a text stands in quotes"],
     );
     check("[[source]]\nname = \"a\" \"b\"\n", &["2: unexpected"]);
+    for accounts in ["GW 1 = \"A\"", "GW-1 = A", "网关 = \"A\""] {
+        check(
+            &format!("[[source]]\naccounts = {{ {accounts} }}\n"),
+            &["names with other letters than A-Z, 0-9, - and _ too"],
+        );
+    }
 }
 
 #[test]
@@ -814,4 +820,16 @@ fn a_template_without_a_time_is_said_to_be_part_of_one() {
         );
         check(&format!("{own}\n{ENDPOINT}"), &[&expected]);
     }
+}
+
+#[test]
+fn a_name_with_dots_is_said_to_need_quotes() {
+    let own = SOURCE.replace(
+        "start = \"now\"",
+        "start = \"now\"\naccounts = { 192.0.2.1 = \"A\" }",
+    );
+    check(
+        &format!("{own}\n{ENDPOINT}"),
+        &["accounts: the name 192.0.2.1, which needs quotes for its dots, does not belong here"],
+    );
 }
