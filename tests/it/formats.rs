@@ -558,15 +558,17 @@ fn check_says_what_is_there_where_no_file_is() {
     let path = dir.path().join("Master.csv");
     fs::write(&path, "a,b\n").unwrap();
     let base = dir.path().display().to_string();
-    let check = |files: &str| {
+    let check_of = |what: &str| {
         let config = dir.path().join("switchhook.toml");
         let written = format!(
-            "state_dir = \"{base}/state\"\n[[source]]\nname = \"cdr\"\nformat = \"asterisk-cdr\"\nfiles = [\"{files}\"]\nstart = \"now\"\ntimezone = \"UTC\"\n[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"cdr\"]\nsignature = \"none\"\n"
+            "state_dir = \"{base}/state\"\n[[source]]\nname = \"cdr\"\n{what}\nstart = \"now\"\ntimezone = \"UTC\"\n[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"cdr\"]\nsignature = \"none\"\n"
         );
         fs::write(&config, written).unwrap();
         let output = run(&["check", "--config", config.to_str().unwrap()]);
         (output.status.code(), text(&output.stdout))
     };
+    let check =
+        |files: &str| check_of(&format!("format = \"asterisk-cdr\"\nfiles = [\"{files}\"]"));
     let here = format!("in {base}: Master.csv, switchhook.toml\n");
     let cases = [
         (format!("{base}/Mater.csv"), 0, &*here),
@@ -584,4 +586,13 @@ fn check_says_what_is_there_where_no_file_is() {
         assert_eq!(code, Some(expected), "{files}: {out}");
         assert!(out.contains(said), "{files}: {said:?} is not in\n{out}");
     }
+    // The documents of another format.
+    let (code, out) = check_of(&format!(
+        "format = \"freeswitch-xml\"\ndirectory = \"{base}\""
+    ));
+    assert_eq!(code, Some(0), "{out}");
+    assert!(
+        out.contains(&format!("is in {base} now; it waits for one; {here}")),
+        "{out}"
+    );
 }
