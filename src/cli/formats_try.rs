@@ -253,7 +253,7 @@ impl View<'_> {
         }
         head(format_args!("no preset fits {}", self.path.display()));
         self.near(&fits);
-        let guessed = match self.is_one_json() {
+        let guessed = match self.is_one_json() || self.list_inside().is_some() {
             true => None,
             false => guess::guess(self.sample, &self.zone),
         };
@@ -277,12 +277,16 @@ impl View<'_> {
         matches!(bytes.first(), Some(b'{' | b'[')) && whole && !is_line
     }
 
+    /// Where the calls of a page are, see [`list_inside`].
+    fn list_inside(&self) -> Option<String> {
+        list_inside(&serde_json::from_slice(self.sample.bytes).ok()?)
+    }
+
     /// What to do with a file in which nothing comes apart.
     fn without_columns(&self) -> Cow<'static, str> {
         let first = self.sample.bytes.trim_ascii_start().first();
         let first = first.filter(|first| **first == b'<' || self.is_one_json());
-        let whole = serde_json::from_slice(self.sample.bytes).ok();
-        if let Some(list) = whole.as_ref().and_then(list_inside) {
+        if let Some(list) = self.list_inside() {
             return format!(
                 "its calls are in a list inside; have each in a line of its own, for format = \"json-lines\": jq -c '{list}' FILE > rows"
             )

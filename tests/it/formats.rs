@@ -277,7 +277,12 @@ fn try_says_why_nothing_fits_and_exits_with_65() {
         .take(3)
         .map(|line| format!("{line}\n"))
         .collect();
-    let cases: [(Vec<u8>, &str); 11] = [
+    let cases: [(Vec<u8>, &str); 12] = [
+        (
+            b"{\"end\":1,\"calls\":[{\"sid\":\"CA1\",\"start\":\"2026-04-10 10:00:00\"}]}\n"
+                .to_vec(),
+            "jq -c '.calls[]'",
+        ),
         (
             b"[{\"retCode\":0,\"infoCdrs\":[{\"flowNo\":\"1\"},{\"flowNo\":\"2\"}]}]".to_vec(),
             "jq -c '.[].infoCdrs[]'",

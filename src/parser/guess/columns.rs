@@ -77,6 +77,7 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
     let nothing = take_nothing(&mut shape);
     let (dates, doubtful_dates) = dates(&shape);
     let named = shape.names.is_some() || take_header(&mut shape, dates);
+    drop_totals(&mut shape, dates);
     let has_header = named && !shape.reader.has_names();
     let like = if named {
         None
@@ -222,6 +223,24 @@ fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     }
     shape.names = Some(shape.rows.remove(0));
     true
+}
+
+/// Takes the last row for one of totals, and drops it, where it has text in the first column in which
+/// all others have times.
+fn drop_totals(shape: &mut Shape, dates: Dates) {
+    const OTHERS_MIN: usize = 3;
+    let Some((last, others)) = shape.rows.split_last() else {
+        return;
+    };
+    let is_timed = |index: &usize| all_filled(others, *index, |text| is_time(text, dates));
+    let first = (0..last.len()).find(is_timed);
+    let is_text = |index: usize| {
+        let text = field(last, index).trim();
+        text.starts_with(char::is_alphabetic) && !is_time(text, dates)
+    };
+    if others.len() >= OTHERS_MIN && first.is_some_and(is_text) {
+        shape.rows.pop();
+    }
 }
 
 fn field(row: &[String], index: usize) -> &str {
@@ -608,6 +627,19 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             })
         })
         .collect();
+    let at = |row: &[String], index: Option<usize>| {
+        let told = time::read_dated(field(row, index?), dates, Some(zone))
+            .ok()
+            .flatten()?;
+        Some(told.at.unix.unix_secs())
+    };
+    let is_local = |index: &usize| {
+        let guess = guesses.get(*index);
+        guess.is_some_and(|guess| guess.looks == Looks::Time { local: true })
+    };
+    // What is told by a zone and what is told by none cannot be set in order.
+    let alike = times.iter().all(is_local) || !times.iter().any(is_local);
+    let times = in_order(times, alike, rows, |row, index| at(row, Some(index)));
     let timed = [Meaning::StartTime, Meaning::EndTime];
     if timed
         .iter()
@@ -623,12 +655,6 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             }
         }
     }
-    let at = |row: &[String], index: Option<usize>| {
-        let told = time::read_dated(field(row, index?), dates, Some(zone))
-            .ok()
-            .flatten()?;
-        Some(told.at.unix.unix_secs())
-    };
     let (start, answer, end) = (
         meant(guesses, Meaning::StartTime),
         meant(guesses, Meaning::AnswerTime),
@@ -796,16 +822,76 @@ fn answers_of_failures(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let Some((answer, length)) = meant(Meaning::AnswerTime).zip(length) else {
         return;
     };
+    let reason = meant(Meaning::EndReason).or(meant(Meaning::DisconnectReason));
+    let is_refused = |row: &Vec<String>| {
+        let code = reason.and_then(|reason| field(row, reason).trim().parse::<u16>().ok());
+        code.is_some_and(|code| REFUSALS.contains(&code))
+    };
     let is_empty = |row: &Vec<String>| {
         !field(row, answer).trim().is_empty()
             && seconds(field(row, length).trim()) == Some(0)
-            && row.iter().any(|text| is_failure(text))
+            && (is_refused(row) || row.iter().any(|text| is_failure(text)))
     };
     if rows.iter().any(is_empty)
         && let Some(guess) = guesses.get_mut(answer)
     {
         (guess.meaning, guess.kind) = (None, Kind::Text);
     }
+}
+
+/// Columns of `times` without those that tell another one's moment once more, in the order of the
+/// moments where they can be compared; a record's own time may stand before its call's.
+fn in_order(
+    times: Vec<usize>,
+    can_compare: bool,
+    rows: &[Vec<String>],
+    at: impl Fn(&[String], usize) -> Option<i64>,
+) -> Vec<usize> {
+    /// Fewest rows in which two times are as far apart for both to be of one moment.
+    const SAME_MIN: usize = 3;
+    /// Offsets of zones are multiples of a quarter of an hour.
+    const QUARTER_SECS: i64 = 900;
+    let apart = |one: usize, other: usize| -> Vec<i64> {
+        let both = rows
+            .iter()
+            .filter_map(|row| Some(at(row, other)? - at(row, one)?));
+        both.collect()
+    };
+    let is_epoch = |index: usize| {
+        all_filled(rows, index, |text| {
+            text.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let mut kept: Vec<usize> = Vec::new();
+    for index in times {
+        let is_same = |known: &&usize| {
+            // In the same form it is another moment, as of a call that is answered at once.
+            if is_epoch(**known) == is_epoch(index) {
+                return false;
+            }
+            let apart = apart(**known, index);
+            let first = apart.first().copied().unwrap_or_default();
+            // Seconds are cut off from one and not from the other, and one may be without its zone.
+            let is_zone = (first + 1).rem_euclid(QUARTER_SECS) <= 2;
+            let near = |secs: &i64| is_zone && (secs - first).abs() <= 1;
+            apart.len() >= SAME_MIN && apart.len() == rows.len() && apart.iter().all(near)
+        };
+        if !kept.iter().any(|known| is_same(&known)) {
+            kept.push(index);
+        }
+    }
+    let whole: Vec<&Vec<String>> = rows
+        .iter()
+        .filter(|row| kept.iter().all(|index| at(row, *index).is_some()))
+        .collect();
+    if can_compare {
+        // The sum is compared, and empty sums leave all as they are.
+        kept.sort_by_key(|index| {
+            let all = whole.iter().filter_map(|row| at(row, *index));
+            all.fold(0_i64, i64::saturating_add)
+        });
+    }
+    kept
 }
 
 /// Whether the lengths of time at `index` count the ringing too: a call that failed has one.
@@ -843,13 +929,16 @@ fn is_failure(text: &str) -> bool {
     FAILURES.iter().any(known) || is_refusal(text)
 }
 
+/// The codes of SIP by which a call fails.
+const REFUSALS: std::ops::Range<u16> = 400..700;
+
 /// Whether `text` is a SIP reply by which a call failed, as `486 Busy Here`.
 fn is_refusal(text: &str) -> bool {
     let code = text.split_once(' ').filter(|(code, words)| {
         code.len() == 3 && words.starts_with(|first: char| first.is_ascii_alphabetic())
     });
     code.and_then(|(code, _)| code.parse::<u16>().ok())
-        .is_some_and(|code| (400..700).contains(&code))
+        .is_some_and(|code| REFUSALS.contains(&code))
 }
 
 fn put_together(

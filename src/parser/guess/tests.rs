@@ -772,3 +772,73 @@ fn years_of_two_digits_are_read_and_pointed_out_where_they_could_be_days() {
         assert!(found.local_times, "{date}");
     }
 }
+
+#[test]
+fn a_moment_told_twice_is_one_time_and_a_records_own_stands_where_it_belongs() {
+    let rows = |row: &dyn Fn(u32) -> String| -> String { (10..15).map(row).collect() };
+    // The same second, as a date and as a number.
+    let twice = rows(&|n| {
+        format!(
+            "2026-06-01 09:12:{n};17803051{};00:01:{n};15551230001;4420794600{n}\n",
+            n + 20
+        )
+    });
+    let words = guessed(&twice).0;
+    assert!(
+        words.contains("field1=start_time") && !words.contains("end_time"),
+        "{words}"
+    );
+    // The record was written when the call had ended.
+    let behind = rows(&|n| {
+        format!(
+            "17803052{},\"09:12:{n}.1 UTC Mon Jun 1 2026\",\"09:12:5{}.1 UTC Mon Jun 1 2026\",\"09:13:{}.1 UTC Mon Jun 1 2026\",1555123{n}01,4420794600{n}\n",
+            n + 10,
+            n % 10,
+            n + 30
+        )
+    });
+    let words = guessed(&behind).0;
+    assert!(
+        words.starts_with("field1=end_time field2=start_time field3=answer_time"),
+        "{words}"
+    );
+    // Calls that are answered at once keep both times.
+    let at_once = rows(&|n| {
+        format!("2026-06-01 09:12:{n},2026-06-01 09:12:{n},2026-06-01 09:13:{n},1555123{n}01,x\n")
+    });
+    let words = guessed(&at_once).0;
+    assert!(
+        words.starts_with("field1=start_time field2=answer_time field3=end_time"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_last_row_of_totals_does_not_hide_the_times_above_it() {
+    let row = |n: u32| format!("2026-09-22T22:01:{n},095160471{n},021112345{n},00:00:{n},0.00\n");
+    let text = "Call Time,From,To,Talking,Cost\n".to_string()
+        + &(10..15).map(row).collect::<String>()
+        + "Totals,,,00:01:00,0.00\n";
+    let guessed = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    let format = Format::from_table(&guessed.table).unwrap();
+    let fit = by_format(
+        sample(text.as_bytes(), "x"),
+        format,
+        None,
+        guessed.header,
+        &TimeZone::UTC,
+    );
+    assert_eq!((fit.tally.good, fit.tally.bad, fit.fits()), (5, 1, true));
+}
+
+#[test]
+fn a_code_of_sip_says_that_a_time_of_answer_is_none() {
+    let header = "Caller,Callee,Connect Time,Setup Time,Billed Duration,Result\n";
+    let row = |secs: u32, code: u32| {
+        format!("15551230001,442079460000,2026-06-01 09:12:40,2026-06-01 09:12:33,{secs},{code}\n")
+    };
+    let refused = guessed(&(header.to_string() + &row(60, 200) + &row(0, 486))).0;
+    assert!(!refused.contains("answer_time"), "{refused}");
+    let good = guessed(&(header.to_string() + &row(60, 200) + &row(0, 200))).0;
+    assert!(good.contains("Connect Time=answer_time"), "{good}");
+}
