@@ -277,7 +277,14 @@ fn try_says_why_nothing_fits_and_exits_with_65() {
         .take(3)
         .map(|line| format!("{line}\n"))
         .collect();
-    let cases: [(Vec<u8>, &str); 12] = [
+    let cases: [(Vec<u8>, &str); 19] = [
+        (b"BZh91AY&SY".to_vec(), "bzip2 -dc"),
+        (b"\xFD7zXZ\0\0\x04".to_vec(), "xz -dc"),
+        (b"PK\x03\x04\x14\0,\n,\n".to_vec(), "saved as CSV"),
+        (b"SQLite format 3\0,a,b\n".to_vec(), "sqlite3 -header -csv"),
+        (b"<HTML><body>\n".to_vec(), "is HTML"),
+        (b"\x01\x02\x03,\x01\n,\x04\x05".to_vec(), "is no text"),
+        (b"a,b,c\rd,e,f\r".to_vec(), "tr '\\r' '\\n'"),
         (
             b"{\"end\":1,\"calls\":[{\"sid\":\"CA1\",\"start\":\"2026-04-10 10:00:00\"}]}\n"
                 .to_vec(),
