@@ -397,6 +397,39 @@ fn a_directory_that_is_mounted_later_than_another_has_lost_nothing_for_an_hour()
 }
 
 #[test]
+fn a_generation_is_known_although_the_directory_it_came_from_may_only_be_mounted_later() {
+    for comes_back in [false, true] {
+        let mut scene = Scene::with(|settings| {
+            let directory = settings.files[0].trim_end_matches("*.txt*").to_owned();
+            settings.files = vec![format!("{directory}day/*.txt")];
+            settings.rotated = Rotated::Given(vec![format!("{directory}kept/*")]);
+        });
+        ["day", "kept"].map(|name| fs::create_dir(scene.path(name)).unwrap());
+        scene.append("day/cdr.txt", rows(0..400));
+        scene.look_well();
+        let chunk = scene.read_lines();
+        scene.consume(&chunk);
+        let before = std::mem::take(&mut scene.lines).len();
+        assert!(before > 0 && before < 400);
+        scene.close_all();
+        // While the agent is down, packed into another directory; nothing is left in the first one.
+        scene.append("kept/cdr.txt.1", rows(0..400));
+        scene.gzip("kept/cdr.txt.1");
+        scene.rename("day/cdr.txt", "elsewhere");
+        scene.restart();
+        assert_eq!(settle(&mut scene).len(), 400 - before);
+        if comes_back {
+            scene.rename("elsewhere", "day/cdr.txt");
+        }
+        scene.wait(4_000);
+        let again = settle(&mut scene).len();
+        // Only from where it had been read to.
+        assert_eq!(again, if comes_back { 400 - before } else { 0 });
+        assert_eq!(gaps(&mut scene), [""; 0]);
+    }
+}
+
+#[test]
 fn thousands_of_files_copied_and_cut_off_before_they_were_read_cost_a_look_no_more_than_others() {
     const FILES: usize = 1_500;
     let mut scene = Scene::new();
