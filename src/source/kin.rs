@@ -177,6 +177,8 @@ impl Source {
                     parents.retain(|other| other.of != parent.of);
                     parents.retain(|other| !heir.elders.contains(&other.of));
                 }
+                let newcomer = Newcomer::of(known, self.looks);
+                self.newcomers.push(newcomer);
                 self.inherit(key, &heir);
                 for elder in &heir.elders {
                     self.leave_to(*elder, key, heir.length);

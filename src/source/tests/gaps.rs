@@ -789,3 +789,38 @@ fn a_file_that_is_back_and_cannot_be_opened_yet_is_not_told_as_lost() {
     let gap = told.iter().find(|change| change.starts_with("gap"));
     assert_eq!(gap, None, "{told:#?}");
 }
+
+#[test]
+fn rows_of_a_new_life_that_were_seen_before_it_was_known_for_one_are_not_told_as_lost() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3));
+    assert_eq!(scene.follow().len(), 3);
+    scene.copytruncate("cdr.txt", "cdr.txt.1", "");
+    scene.append("cdr.txt", rows(100..110));
+    scene.source.glance(scene.now);
+    scene.append("cdr.txt", rows(110..111));
+    assert_eq!(settle(&mut scene).len(), 11);
+    assert_eq!(gaps(&mut scene), ["gap cdr.txt truncated 0"; 0]);
+}
+
+#[test]
+fn a_copy_that_was_packed_before_it_could_be_opened_is_not_told_as_lost_beside_what_goes_on() {
+    let mut scene = Scene::new();
+    scene.set_mode("", 0o777);
+    scene.append("cdr.txt", rows(0..3));
+    scene.set_mode("cdr.txt", 0o644);
+    assert_eq!(scene.follow_as_nobody().len(), 3);
+    scene.append("cdr.txt.1", rows(0..3));
+    scene.set_mode("cdr.txt.1", 0);
+    assert_eq!(scene.follow_as_nobody(), [""; 0]);
+    scene.gzip("cdr.txt.1");
+    scene.set_mode("cdr.txt.1.gz", 0o644);
+    scene.rewrite("cdr.txt", "");
+    let mut lines = Vec::new();
+    for _ in 0..8 {
+        scene.wait(5);
+        lines.extend(scene.follow_as_nobody());
+    }
+    assert_eq!(lines, [""; 0]);
+    assert_eq!(gaps(&mut scene), [""; 0]);
+}
