@@ -325,6 +325,14 @@ impl Derive {
         });
     }
 
+    /// Takes in that whatever the source brought since it was looked last for what is due was turned away:
+    /// that is no silence of its.
+    pub fn was_deaf(&mut self, now: Moment) {
+        if let (Some((since, silent_for)), Some(swept)) = (self.quiet, self.swept_at) {
+            self.quiet = Some((now, silent_for + swept.since(since)));
+        }
+    }
+
     /// Takes a row: adds what it tells to `told` and says what became of it.
     pub fn take(
         &mut self,
