@@ -714,6 +714,43 @@ fn an_alarm_that_ended_above_a_configured_threshold_recovers_it() {
 }
 
 #[test]
+fn an_alarm_about_a_balance_that_is_no_amount_is_below_the_switchs_bound() {
+    let rows = "2026-04-10 10:00:00|20007|2|A|15元||20|raise\n\
+                2026-04-10 11:00:00|20007|2|A|30元||20|clear\n\
+                2026-04-10 12:00:00|20007|2|B|15元||20元|raise\n";
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    let told = bench.feed(rows.as_bytes());
+    let of_a = ["low_balance A 20", "alarm raised A", "recovered A 20"];
+    assert_eq!(states(&told)[..3], of_a);
+    assert_eq!(data(&told[0])["current_balance"], Json::Null);
+    assert_eq!(states(&told)[3..], ["alarm cleared A", "alarm raised B"]);
+
+    // Of a lower one nothing is said, neither that it was crossed nor that it is recovered from.
+    let mut bench = Bench::new(preset("vos3000-alarm"), thresholds(&["50", "20", "10"]));
+    let rows = "2026-04-10 09:00:00|20007|2|A|9||50|raise\n\
+                2026-04-10 10:00:00|20007|2|A|-||20|raise\n\
+                2026-04-10 10:00:00|20007|2|C|-||20|raise\n";
+    let kinds: Vec<_> = states(&bench.feed(rows.as_bytes()))
+        .into_iter()
+        .filter(|it| !it.starts_with("alarm"))
+        .collect();
+    let expected = ["low_balance A 50", "low_balance A 20", "low_balance A 10"];
+    let of_c = ["low_balance C 50", "low_balance C 20"];
+    assert_eq!(kinds, [&expected[..], &of_c[..]].concat());
+}
+
+#[test]
+fn a_balance_that_is_what_floating_point_leaves_over_is_told() {
+    for kind in ["balance_alert", "account"] {
+        let mut bench = Bench::new(balances(kind), thresholds(&["5"]));
+        let events = bench.feed(b"2026-04-10 01:00:00,A,-2.7755575615628914E-17,0\n");
+        assert_eq!(states(&events)[..1], ["low_balance A 5"]);
+        let told = &data(&events[0])["current_balance"];
+        assert_eq!(told, "-2.7755575615628914E-17", "as it was written");
+    }
+}
+
+#[test]
 fn payments_and_accounts_are_events_and_tell_balances_beside() {
     for kind in ["payment", "account"] {
         let mut bench = Bench::new(balances(kind), thresholds(&["20"]));
