@@ -493,9 +493,16 @@ impl Derive {
         if balance.and_then(Amount::parse_cut).is_none() {
             return missing("balance that is an amount");
         }
-        match self.observe_row(record, at, told) {
-            0 => Fate::Repeated,
-            _ => Fate::Told,
+        let mut alerts = Vec::new();
+        if self.observe_row(record, at, &mut alerts) == 0 {
+            return Fate::Repeated;
+        }
+        let is_wanted = |alert: &Event| self.settings.keep.wants(&alert.data);
+        let before = told.len();
+        told.extend(alerts.into_iter().filter(is_wanted));
+        match told.len() > before {
+            true => Fate::Told,
+            false => Fate::Filtered,
         }
     }
 

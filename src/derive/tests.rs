@@ -751,6 +751,19 @@ fn a_balance_that_is_what_floating_point_leaves_over_is_told() {
 }
 
 #[test]
+fn of_rows_that_tell_balances_alone_those_are_told_that_are_wanted() {
+    let mut settings = thresholds(&["20"]);
+    let keep = "account_id = \"!=B*\"\nalert_type = \"low_balance\"";
+    settings.keep = Filter::from_table(&keep.parse().unwrap()).unwrap();
+    let mut bench = Bench::new(balances("balance_alert"), settings);
+    let rows =
+        "2026-04-10 01:00:00,A,5,0\n2026-04-10 01:00:00,B1,5,0\n2026-04-10 02:00:00,A,70,0\n";
+    let events = bench.feed(rows.as_bytes());
+    assert_eq!(states(&events), ["low_balance A 20"]);
+    assert_eq!(bench.fates, [Fate::Told, Fate::Filtered, Fate::Filtered]);
+}
+
+#[test]
 fn payments_and_accounts_are_events_and_tell_balances_beside() {
     for kind in ["payment", "account"] {
         let mut bench = Bench::new(balances(kind), thresholds(&["20"]));
