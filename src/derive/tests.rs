@@ -542,6 +542,28 @@ fields = { message = "$text", line = "$line", origin = "database" }
 }
 
 #[test]
+fn lines_that_continue_a_record_are_text_as_its_first_line_is() {
+    let format = own(r#"
+reader = "pattern"
+[[pattern]]
+match = '^(?<time>\S+ \S+) ERROR (?<what>.*)$'
+event = "log"
+continues = '^at '
+fields = { message = "$text" }
+"#);
+    let mut bench = Bench::new(format, Settings::default());
+    let row =
+        b"2026-04-10 14:00:00 ERROR x\n\x1b[31mat a\x1b[0m\nat \xff\n2026-04-10 14:00:01 ERROR y\n";
+    let events = bench.feed(row);
+    assert_eq!(
+        data(&events[0])["message"],
+        "2026-04-10 14:00:00 ERROR x\nat a\nat \u{fffd}"
+    );
+    assert!(data(&events[0])["raw_base64"].is_string());
+    assert!(data(&events[1]).get("raw_base64").is_none());
+}
+
+#[test]
 fn a_record_waits_for_lines_that_continue_it_and_no_longer_than_it_is_told_to() {
     let format = own(r#"
 reader = "pattern"

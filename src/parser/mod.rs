@@ -283,7 +283,8 @@ impl Parser {
         let format = &self.settings.format;
         let zone = self.settings.timezone.as_ref();
         let first = line_end(bytes);
-        let (line, flawed) = text_of(bytes.get(..first).unwrap_or(bytes), &self.settings.decoder);
+        let (line, mut flawed) =
+            text_of(bytes.get(..first).unwrap_or(bytes), &self.settings.decoder);
         let line = pattern::without_colours(&line);
         let found = format
             .patterns
@@ -302,11 +303,13 @@ impl Parser {
                 return Step::More;
             }
             let next = rest.get(..line_end(rest)).unwrap_or(rest);
-            let (more, _) = text_of(next, &self.settings.decoder);
+            let (more, is_flawed) = text_of(next, &self.settings.decoder);
+            let more = pattern::without_colours(&more);
             if next.is_empty() || patterns.continues(index, &more) != Some(true) {
                 break;
             }
             (taken, lines) = (taken + next.len(), lines + 1);
+            flawed |= is_flawed;
             let text = text.to_mut();
             text.push('\n');
             text.push_str(&more);
