@@ -327,6 +327,7 @@ impl Parser {
             text: &text,
             reference: self.reference,
             zone,
+            dates: format.dates,
         };
         patterns.fill(index, &written, layout, fields);
         match self.scratch.judge_as(format, index, zone) {

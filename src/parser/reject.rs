@@ -46,6 +46,8 @@ pub enum Problem {
     NotDuration(String),
     /// The value, shortened and masked, is not a time.
     NotTime(String),
+    /// The value, shortened and masked, names a zone by letters that are not the source's.
+    OtherZone(String),
     /// The value is a local time, and the source has no time zone.
     NoTimeZone,
     /// There is neither a beginning nor an end: nothing says when it happened.
@@ -82,6 +84,7 @@ impl Reject {
         let problem = match problem {
             TimeProblem::Shape => Problem::NotTime(shown(value)),
             TimeProblem::NoZone => Problem::NoTimeZone,
+            TimeProblem::OtherZone => Problem::OtherZone(shown(value)),
         };
         Reject {
             column: Some((index + 1, name.to_owned())),
@@ -121,6 +124,10 @@ impl fmt::Display for Problem {
             Self::NotMoney(value) => write!(f, "{value:?} is not an amount"),
             Self::NotDuration(value) => write!(f, "{value:?} is not a length of time"),
             Self::NotTime(value) => write!(f, "{value:?} is not a time"),
+            Self::OtherZone(value) => write!(
+                f,
+                "{value:?} names another time zone than that of the source then"
+            ),
             Self::NoTimeZone => f.write_str("a local time, but the source has no timezone"),
             Self::MissingTime => f.write_str("neither a beginning nor an end of the call"),
             Self::NotState(value) => write!(
