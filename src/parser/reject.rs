@@ -32,6 +32,8 @@ pub enum Problem {
         /// The layouts' names.
         names: Vec<String>,
     },
+    /// The name of the format's column of this number, from 1, stands above another one.
+    Elsewhere(usize),
     /// Every field is empty.
     Empty,
     /// A quote is opened and never closed.
@@ -117,6 +119,10 @@ impl fmt::Display for Problem {
                     "{found} fields fit more than one layout; write columns = {names}"
                 )
             }
+            Self::Elsewhere(column) => write!(
+                f,
+                "the format has that name as field {column}: the rows below are read by their places, and wrongly; write them in the format's order, or columns in theirs"
+            ),
             Self::Empty => f.write_str("every field is empty"),
             Self::QuoteNotClosed => f.write_str("a quote is opened and not closed"),
             Self::QuoteInside => f.write_str("a quote stands inside a field without being doubled"),
