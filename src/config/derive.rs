@@ -194,6 +194,7 @@ fn thresholds(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_
             }
             account => match steps(value) {
                 Ok(steps) if account == "*" => thresholds.all = steps,
+                Ok(_) if account.ends_with('*') => place.problem("thresholds", &table.thresholds, format!("{account}: names of accounts are compared whole; write each of them, and \"*\" for all others")),
                 Ok(steps) => drop(thresholds.by_account.insert(account.to_owned(), steps)),
                 Err(what) => place.problem("thresholds", &table.thresholds, format!("{account}: {what}")),
             },

@@ -332,6 +332,11 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
         .flatten()
         .map(str::to_owned)
         .collect();
+    if groups.is_empty() {
+        let what = "it has no named groups, and so tells nothing; write like '^(?<time>\\S+ \\S+) (?<message>.*)'";
+        problem("match", what.to_string());
+        return Err(problems);
+    }
     let mut written = wanted(table, &groups);
     let fixed_state = match &table.state {
         Some(StateTable::Always(word)) => {
