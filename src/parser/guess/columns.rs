@@ -111,7 +111,10 @@ fn dates(shape: &Shape) -> (Dates, bool) {
     let reads = |dates| {
         texts()
             .filter(|text| {
-                let told = |dates| is_time(text, dates) || is_day(text, dates);
+                // Of two digits each could be the year's.
+                let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
+                let has_year = numbers.any(|number| number.len() == 4);
+                let told = |dates| has_year && (is_time(text, dates) || is_day(text, dates));
                 told(dates) && !told(Dates::YearFirst)
             })
             .count()
@@ -134,7 +137,8 @@ fn dates(shape: &Shape) -> (Dates, bool) {
 
 /// Whether `text` tells an instant.
 fn is_time(text: &str, dates: Dates) -> bool {
-    time::read_dated(text, dates, Some(&TimeZone::UTC)).is_ok_and(|told| told.is_some())
+    let told = time::read_dated(text, dates, Some(&TimeZone::UTC));
+    matches!(told, Ok(Some(_)) | Err(time::TimeProblem::OtherZone))
 }
 
 /// Whether `text` is a day without an hour.

@@ -109,8 +109,11 @@ fn is_zero_date(value: &str) -> bool {
 }
 
 fn look(value: &str, dates: Dates) -> Looks {
-    let utc = TimeZone::UTC;
-    if let Ok(Some(told)) = time::read_dated(value, dates, Some(&utc))
+    let told = time::read_dated(value, dates, Some(&TimeZone::UTC));
+    if told == Err(time::TimeProblem::OtherZone) {
+        return Looks::Time { local: true };
+    }
+    if let Ok(Some(told)) = told
         && SECONDS.contains(&told.at.unix.unix_secs())
     {
         let local = time::read_dated(value, dates, None) == Err(time::TimeProblem::NoZone);
