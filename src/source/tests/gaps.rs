@@ -404,7 +404,9 @@ fn a_generation_is_known_although_the_directory_it_came_from_may_only_be_mounted
             settings.files = vec![format!("{directory}day/*.txt")];
             settings.rotated = Rotated::Given(vec![format!("{directory}kept/*")]);
         });
-        ["day", "kept"].map(|name| fs::create_dir(scene.path(name)).unwrap());
+        for name in ["day", "kept"] {
+            fs::create_dir(scene.path(name)).unwrap();
+        }
         scene.append("day/cdr.txt", rows(0..400));
         scene.look_well();
         let chunk = scene.read_lines();
