@@ -183,6 +183,9 @@ pub struct Derive {
     sundry: Table<Sundry>,
     /// What was told a moment ago, where it may be repeated.
     recent: Option<Recent>,
+    /// Calls of several lines that failed a moment ago: each of their branches has a line, and the whole
+    /// may have one more.
+    failed: Recent,
     /// What reads told calls, where lines are joined.
     joined: Option<(Format, Parser)>,
     /// How long the source had been silent, and since when that is true.
@@ -221,10 +224,12 @@ impl Derive {
                 !it.raised
             }),
             accounts: Table::load(name("balance"), ACCOUNTS_MAX, stored),
-            held: Table::load(name("join"), join::HELD_MAX, stored),
+            // A call that is up stays, however many lines come that end none.
+            held: Table::load_ranked(name("join"), join::HELD_MAX, stored, |it: &Held| it.bye),
             cells: Table::load(name("cell"), CELLS_MAX, stored),
             sundry: Table::load(name("source"), 1, stored),
             recent: None,
+            failed: Recent::load(&name("failed/"), stored),
             joined,
             settings,
             maker,
@@ -271,6 +276,7 @@ impl Derive {
         self.held.take_changes(changes);
         self.cells.take_changes(changes);
         self.sundry.take_changes(changes);
+        self.failed.take_changes(changes);
         if let Some(recent) = &mut self.recent {
             recent.take_changes(changes);
         }
@@ -317,6 +323,14 @@ impl Derive {
             listened_ms: None,
             ..sundry
         });
+    }
+
+    /// Takes in that whatever the source brought since it was looked last for what is due was turned away:
+    /// that is no silence of its.
+    pub fn was_deaf(&mut self, now: Moment) {
+        if let (Some((since, silent_for)), Some(swept)) = (self.quiet, self.swept_at) {
+            self.quiet = Some((now, silent_for + swept.since(since)));
+        }
     }
 
     /// Takes a row: adds what it tells to `told` and says what became of it.
@@ -396,27 +410,23 @@ impl Derive {
         };
         let steps = if is_own { &own } else { configured };
         let at = seen.at.unix;
-        let balance = seen.balance.and_then(Amount::parse);
+        let balance = seen.balance.and_then(Amount::parse_cut);
         // What stands in the line of an alarm that ended may be the balance at its beginning.
-        let is_below = |balance: &Amount| bound.is_some_and(|bound| *balance < bound);
-        let balance = balance.filter(|balance| !(seen.ended && is_below(balance)));
-        let (next, alerts) = match (balance, known) {
-            (_, Some(known)) if seen.ended && is_own => {
-                let is_recovered =
-                    |own: &balance::Threshold| bound.is_none_or(|it| own.amount <= it);
-                balance::recover(known, steps, is_recovered, at, *repeat_every)
-            }
-            (Some(balance), known) => {
-                balance::judge(known, steps, balance, at, rearm, *repeat_every)
-            }
-            (None, Some(known)) if seen.ended => {
-                let is_recovered = |step: &balance::Threshold| {
-                    bound.is_some_and(|it| rearm.above(step.amount) <= it)
-                };
-                balance::recover(known, steps, is_recovered, at, *repeat_every)
-            }
-            (None, _) => return 0,
+        let is_under = |balance: &Amount| bound.is_some_and(|bound| *balance < bound);
+        let balance = balance.filter(|balance| !(seen.ended && is_under(balance)));
+        let is_below = |step: &balance::Threshold| match balance {
+            _ if seen.ended && is_own => bound
+                .is_none_or(|bound| step.amount <= bound)
+                .then_some(false),
+            Some(balance) => rearm.is_below(step.amount, balance),
+            // All that is known is on which side of the switch's bound it is.
+            None if seen.ended => (rearm.above(step.amount) <= bound?).then_some(false),
+            None => (step.amount >= bound?).then_some(true),
         };
+        if balance.or(bound).is_none() && !(seen.ended && is_own) {
+            return 0;
+        }
+        let (next, alerts) = balance::judge(known, steps, is_below, at, *repeat_every);
         let currency = self.maker.settings().currency.as_deref();
         for alert in &alerts {
             let alert = BalanceAlert {
@@ -494,12 +504,19 @@ impl Derive {
         if record.text_of(Meaning::AccountId).is_none() {
             return missing("account");
         }
-        if balance.and_then(Amount::parse).is_none() {
+        if balance.and_then(Amount::parse_cut).is_none() {
             return missing("balance that is an amount");
         }
-        match self.observe_row(record, at, told) {
-            0 => Fate::Repeated,
-            _ => Fate::Told,
+        let mut alerts = Vec::new();
+        if self.observe_row(record, at, &mut alerts) == 0 {
+            return Fate::Repeated;
+        }
+        let is_wanted = |alert: &Event| self.settings.keep.wants(&alert.data);
+        let before = told.len();
+        told.extend(alerts.into_iter().filter(is_wanted));
+        match told.len() > before {
+            true => Fate::Told,
+            false => Fate::Filtered,
         }
     }
 
@@ -631,9 +648,13 @@ impl Derive {
         let key = join::key(record);
         match join::kind(record) {
             Kind::Other => Fate::Filtered,
-            Kind::Failed => match join::failed(record) {
-                Some(row) => self.tell_joined(&row, told),
-                None => Fate::Misfit(Reject::row(Problem::MissingTime)),
+            Kind::Failed => match (join::failed(record), key) {
+                (None, _) => Fate::Misfit(Reject::row(Problem::MissingTime)),
+                // One side wanted to change a call that is up, and the other did not: told, it would have
+                // the id of the call.
+                (_, Some(key)) if self.held.get(key).is_some() => Fate::Repeated,
+                (_, Some(key)) if !self.failed.is_new(key) => Fate::Repeated,
+                (Some(row), _) => self.tell_joined(&row, told),
             },
             Kind::Whole => {
                 if let Some(key) = key {
@@ -649,22 +670,30 @@ impl Derive {
                     return Fate::Misfit(Reject::row(Problem::Missing("call id")));
                 };
                 match self.held.get(key) {
-                    Some(held) if held.bye != bye => {
+                    Some(held) if held.bye != bye && !held.told => {
                         let held = self.held.remove(key);
                         let (invite, bye) = if bye {
                             (held, Some(line))
                         } else {
                             (Some(line), held)
                         };
-                        match invite {
+                        let fate = match invite {
                             Some(invite) => self.tell_joined(&invite.told(bye.as_ref()), told),
                             None => Fate::Repeated,
+                        };
+                        if let Some(mut bye) = bye.filter(|_| join::names_one_call(record)) {
+                            bye.told = true;
+                            self.held.put(key, bye, read_at);
                         }
+                        fate
                     }
                     // A call renegotiated, or a line written twice.
                     Some(_) => Fate::Repeated,
                     None => {
-                        self.make_room(told);
+                        // A BYE that finds no room is the first that goes.
+                        if !bye {
+                            self.make_room(told);
+                        }
                         if !self.held.put(key, line, read_at) {
                             return Fate::Misfit(Reject::row(Problem::TooLong));
                         }

@@ -136,6 +136,18 @@ impl Bench {
         told
     }
 
+    /// How many lines are held, and marks of calls told.
+    fn held(&self) -> usize {
+        let names = self.stored.keys();
+        names.filter(|name| name.contains("/join/")).count()
+    }
+
+    /// How many of them are calls without an end.
+    fn calls_up(&self) -> usize {
+        let held = self.derive.held.entries();
+        held.filter(|(_, held)| !held.bye).count()
+    }
+
     fn tick(&mut self) -> Vec<Event> {
         let mut told = Vec::new();
         self.derive.tick(self.now, true, &mut told);
@@ -542,6 +554,28 @@ fields = { message = "$text", line = "$line", origin = "database" }
 }
 
 #[test]
+fn lines_that_continue_a_record_are_text_as_its_first_line_is() {
+    let format = own(r#"
+reader = "pattern"
+[[pattern]]
+match = '^(?<time>\S+ \S+) ERROR (?<what>.*)$'
+event = "log"
+continues = '^at '
+fields = { message = "$text" }
+"#);
+    let mut bench = Bench::new(format, Settings::default());
+    let row =
+        b"2026-04-10 14:00:00 ERROR x\n\x1b[31mat a\x1b[0m\nat \xff\n2026-04-10 14:00:01 ERROR y\n";
+    let events = bench.feed(row);
+    assert_eq!(
+        data(&events[0])["message"],
+        "2026-04-10 14:00:00 ERROR x\nat a\nat \u{fffd}"
+    );
+    assert!(data(&events[0])["raw_base64"].is_string());
+    assert!(data(&events[1]).get("raw_base64").is_none());
+}
+
+#[test]
 fn a_record_waits_for_lines_that_continue_it_and_no_longer_than_it_is_told_to() {
     let format = own(r#"
 reader = "pattern"
@@ -714,6 +748,56 @@ fn an_alarm_that_ended_above_a_configured_threshold_recovers_it() {
 }
 
 #[test]
+fn an_alarm_about_a_balance_that_is_no_amount_is_below_the_switchs_bound() {
+    let rows = "2026-04-10 10:00:00|20007|2|A|15元||20|raise\n\
+                2026-04-10 11:00:00|20007|2|A|30元||20|clear\n\
+                2026-04-10 12:00:00|20007|2|B|15元||20元|raise\n";
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    let told = bench.feed(rows.as_bytes());
+    let of_a = ["low_balance A 20", "alarm raised A", "recovered A 20"];
+    assert_eq!(states(&told)[..3], of_a);
+    assert_eq!(data(&told[0])["current_balance"], Json::Null);
+    assert_eq!(states(&told)[3..], ["alarm cleared A", "alarm raised B"]);
+
+    // Of a lower one nothing is said, neither that it was crossed nor that it is recovered from.
+    let mut bench = Bench::new(preset("vos3000-alarm"), thresholds(&["50", "20", "10"]));
+    let rows = "2026-04-10 09:00:00|20007|2|A|9||50|raise\n\
+                2026-04-10 10:00:00|20007|2|A|-||20|raise\n\
+                2026-04-10 10:00:00|20007|2|C|-||20|raise\n";
+    let kinds: Vec<_> = states(&bench.feed(rows.as_bytes()))
+        .into_iter()
+        .filter(|it| !it.starts_with("alarm"))
+        .collect();
+    let expected = ["low_balance A 50", "low_balance A 20", "low_balance A 10"];
+    let of_c = ["low_balance C 50", "low_balance C 20"];
+    assert_eq!(kinds, [&expected[..], &of_c[..]].concat());
+}
+
+#[test]
+fn a_balance_that_is_what_floating_point_leaves_over_is_told() {
+    for kind in ["balance_alert", "account"] {
+        let mut bench = Bench::new(balances(kind), thresholds(&["5"]));
+        let events = bench.feed(b"2026-04-10 01:00:00,A,-2.7755575615628914E-17,0\n");
+        assert_eq!(states(&events)[..1], ["low_balance A 5"]);
+        let told = &data(&events[0])["current_balance"];
+        assert_eq!(told, "-2.7755575615628914E-17", "as it was written");
+    }
+}
+
+#[test]
+fn of_rows_that_tell_balances_alone_those_are_told_that_are_wanted() {
+    let mut settings = thresholds(&["20"]);
+    let keep = "account_id = \"!=B*\"\nalert_type = \"low_balance\"";
+    settings.keep = Filter::from_table(&keep.parse().unwrap()).unwrap();
+    let mut bench = Bench::new(balances("balance_alert"), settings);
+    let rows =
+        "2026-04-10 01:00:00,A,5,0\n2026-04-10 01:00:00,B1,5,0\n2026-04-10 02:00:00,A,70,0\n";
+    let events = bench.feed(rows.as_bytes());
+    assert_eq!(states(&events), ["low_balance A 20"]);
+    assert_eq!(bench.fates, [Fate::Told, Fate::Filtered, Fate::Filtered]);
+}
+
+#[test]
 fn payments_and_accounts_are_events_and_tell_balances_beside() {
     for kind in ["payment", "account"] {
         let mut bench = Bench::new(balances(kind), thresholds(&["20"]));
@@ -814,11 +898,7 @@ fn an_invite_and_its_bye_are_one_call() {
         (&failed["duration"], &failed["answer_time"]),
         (&0.into(), &Json::Null)
     );
-    assert!(
-        bench.stored.is_empty(),
-        "nothing is held any more: {:?}",
-        bench.stored
-    );
+    assert_eq!(bench.calls_up(), 0);
 }
 
 /// `call_id connected end_reason bill_duration` of each call.
@@ -868,8 +948,9 @@ fn the_lines_of_kamailio_and_opensips_are_calls() {
             "77aa@192.0.2.11 false 487 0"
         ]
     );
-    assert!(
-        bench.stored.is_empty(),
+    assert_eq!(
+        bench.calls_up(),
+        0,
         "`call ended` told the call that was held"
     );
     let mut bench = Bench::new(preset("acc-flatstore"), Settings::default());
@@ -907,6 +988,7 @@ fn the_order_of_lines_and_the_side_that_hung_up_do_not_matter() {
         "OPTIONS|a|b|c1|200|OK|1775802600|1|2\n",
         BYE,
         BYE,
+        &INVITE.replace("498", "644"),
     ]);
     assert_eq!(one, in_order);
     assert_eq!(
@@ -917,9 +999,67 @@ fn the_order_of_lines_and_the_side_that_hung_up_do_not_matter() {
             Fate::Repeated,
             Fate::Filtered,
             Fate::Told,
-            Fate::Filtered
+            Fate::Repeated,
+            Fate::Repeated
         ]
     );
+}
+
+#[test]
+fn a_call_is_told_once_however_often_one_side_wanted_to_change_it_in_vain() {
+    let refused = |from: &str| format!("INVITE|{from}|c1|491|Request Pending|1775802600|1|2\n");
+    let mut bench = Bench::new(flatstore(), Settings::default());
+    for (line, told) in [
+        (INVITE, 0),
+        (&refused("a|b"), 0),
+        (&refused("b|a"), 0),
+        (BYE, 1),
+        // What the BYE cut short ends after it.
+        (&refused("b|a").replace("491", "408"), 0),
+        // Another call of the same id: the other side's proxy tried somewhere else.
+        (&refused("a|z"), 1),
+    ] {
+        let events = bench.feed(line.as_bytes());
+        assert_eq!(events.len(), told, "{line}");
+    }
+    bench.advance(join::BYE_WAITS);
+    assert_eq!((bench.tick(), bench.held()), (Vec::new(), 0));
+}
+
+#[test]
+fn a_call_that_failed_is_told_once_whatever_lines_its_branches_have() {
+    let mut bench = Bench::new(preset("kamailio-acc"), by_gateway(900));
+    let line = |text: &str, tag: &str, code: u16| {
+        format!(
+            "Apr 10 14:31:22 sbc1 kamailio[1]: ACC: {text}: timestamp=1775802682;method=INVITE;from_tag=a;to_tag={tag};call_id=c1;code={code};reason=No\n"
+        )
+    };
+    let lines = [
+        line("call missed", "", 408),
+        line("call missed", "", 480),
+        line("transaction answered", "", 480),
+        line("transaction answered", "b", 200),
+    ];
+    let events = bench.feed(lines.concat().as_bytes());
+    assert_eq!(calls(&events), ["c1 false 408 0"]);
+    let expected = [Fate::Told, Fate::Repeated, Fate::Repeated, Fate::Joined];
+    assert_eq!(bench.fates, expected);
+    let cells = bench.derive.cells.entries();
+    let counted: u64 = cells.map(|(_, cell)| cell.calls).sum();
+    assert_eq!(counted, 1);
+}
+
+#[test]
+fn a_flood_of_byes_that_end_nothing_ends_no_call() {
+    let mut bench = Bench::new(flatstore(), Settings::default());
+    bench.forgetful = false;
+    bench.feed(INVITE.as_bytes());
+    let bye = |number: usize| BYE.replace("c1", &format!("x{number}"));
+    let flood: String = (0..join::HELD_MAX + 100).map(bye).collect();
+    assert_eq!(bench.feed(flood.as_bytes()), []);
+    assert_eq!(bench.held(), join::HELD_MAX);
+    let events = bench.feed(BYE.as_bytes());
+    assert_eq!(calls(&events), ["c1 true 200 147"]);
 }
 
 #[test]
@@ -960,8 +1100,7 @@ fn a_call_whose_bye_is_lost_is_told_without_an_end_and_marked() {
         "a BYE that comes after all is counted"
     );
     bench.advance(join::BYE_WAITS);
-    assert_eq!(bench.tick(), []);
-    assert!(bench.stored.is_empty());
+    assert_eq!((bench.tick(), bench.held()), (Vec::new(), 0));
 }
 
 #[test]
@@ -982,7 +1121,7 @@ fn a_clock_that_is_set_ends_no_call_and_keeps_none_for_ever() {
         bench.forgetful = false;
     };
     restart(&mut bench);
-    bench.feed(INVITE.as_bytes());
+    bench.feed(INVITE.replace("c1", "c2").as_bytes());
     restart(&mut bench);
     bench.now.wall = UnixMs(0);
     assert_eq!(bench.tick(), []);

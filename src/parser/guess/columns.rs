@@ -175,7 +175,8 @@ fn dates_by_ids(shape: &Shape) -> Option<Dates> {
 
 /// Whether `text` tells an instant.
 fn is_time(text: &str, dates: Dates) -> bool {
-    time::read_dated(text, dates, Some(&TimeZone::UTC)).is_ok_and(|told| told.is_some())
+    let told = time::read_dated(text, dates, Some(&TimeZone::UTC));
+    matches!(told, Ok(Some(_)) | Err(time::TimeProblem::OtherZone))
 }
 
 /// Whether `text` is a day without an hour.

@@ -113,13 +113,16 @@ fn is_zero_date(value: &str) -> bool {
 }
 
 fn look(value: &str, dates: Dates) -> Looks {
-    let utc = TimeZone::UTC;
+    let told = time::read_dated(value, dates, Some(&TimeZone::UTC));
+    if told == Err(time::TimeProblem::OtherZone) {
+        return Looks::Time { local: true };
+    }
     let is_ten_digits = value.len() == 10 && value.bytes().all(|byte| byte.is_ascii_digit());
     let seconds_end = match is_ten_digits {
         true => NUMBERS_FROM,
         false => SECONDS.end,
     };
-    if let Ok(Some(told)) = time::read_dated(value, dates, Some(&utc))
+    if let Ok(Some(told)) = told
         && (SECONDS.start..seconds_end).contains(&told.at.unix.unix_secs())
     {
         let local = time::read_dated(value, dates, None) == Err(time::TimeProblem::NoZone);
