@@ -249,7 +249,7 @@ fn field(row: &[String], index: usize) -> &str {
 }
 
 /// Fewest typed values in common with a layout, over all rows, and of one row on average.
-const TYPED_MIN: usize = 5;
+const TYPED_MIN: usize = 4;
 
 /// The preset's layout with the most columns that `rows` are like: all its columns behind at most two
 /// others, or its first columns, where everything typed fits in nearly every row.
@@ -292,7 +292,10 @@ fn like(rows: &[Vec<String>], dates: Dates, zone: &TimeZone) -> Option<Like> {
                     .iter()
                     .take(common)
                     .position(|column| column.meaning == Some(Meaning::CallId));
-                let named = named.is_none_or(|index| has_ids(rows, before + index));
+                let is_native = ids::native(&format.name);
+                let is_native = |index| is_native.is_none_or(|is| all_filled(rows, index, is));
+                let named = named
+                    .is_none_or(|index| has_ids(rows, before + index) && is_native(before + index));
                 if nearly_all && timed && named && filled >= TYPED_MIN * rows.len() && is_best {
                     let like = Like {
                         format: format.name.clone(),
@@ -446,19 +449,15 @@ fn has_parties(rows: &[Vec<String>], index: usize) -> bool {
 
 /// The first column of UUIDs that differ names the calls, where none does by its name.
 fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
-    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
-    let is_uuid = |text: &str| {
-        text.split('-').map(str::len).eq(GROUPS)
-            && text
-                .bytes()
-                .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
-    };
     let known = |guess: &Guess| guess.meaning == Some(Meaning::CallId);
     if guesses.iter().any(known) {
         return;
     }
     let found = guesses.iter_mut().enumerate().find(|(index, guess)| {
-        let all_uuids = || rows.iter().all(|row| is_uuid(field(row, *index).trim()));
+        let all_uuids = || {
+            rows.iter()
+                .all(|row| ids::is_uuid(field(row, *index).trim()))
+        };
         guess.meaning.is_none() && all_uuids() && has_ids(rows, *index)
     });
     if let Some((_, guess)) = found {
@@ -532,9 +531,29 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
     }
 }
 
-/// Whether `text` is a word by which Asterisk says how a call went.
+/// Whether `text` is a word by which Asterisk or FreeSWITCH say how a call went.
 fn is_disposition(text: &str) -> bool {
-    ["ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"].contains(&text)
+    const WORDS: [&str; 18] = [
+        "ANSWERED",
+        "NO ANSWER",
+        "BUSY",
+        "FAILED",
+        "CONGESTION",
+        "NORMAL_CLEARING",
+        "NORMAL_UNSPECIFIED",
+        "NORMAL_TEMPORARY_FAILURE",
+        "USER_BUSY",
+        "NO_ANSWER",
+        "NO_USER_RESPONSE",
+        "ORIGINATOR_CANCEL",
+        "CALL_REJECTED",
+        "UNALLOCATED_NUMBER",
+        "RECOVERY_ON_TIMER_EXPIRE",
+        "USER_NOT_REGISTERED",
+        "DESTINATION_OUT_OF_ORDER",
+        "INCOMPATIBLE_DESTINATION",
+    ];
+    WORDS.contains(&text)
 }
 
 /// Whether the column at `index` holds such words alone.
@@ -646,9 +665,18 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         .iter()
         .all(|meaning| meant(guesses, *meaning).is_none())
     {
-        if let Some(first) = times.first() {
-            give(guesses, Some(*first), Meaning::StartTime, Kind::Time);
-        }
+        // A call that nobody answered has begun all the same: what it lacks is the answer.
+        let lacks = |index: usize, other: usize| {
+            let is_lacking = |row: &&Vec<String>| {
+                at(row, Some(index)).is_none() && at(row, Some(other)).is_some()
+            };
+            rows.iter().any(|row| is_lacking(&row))
+        };
+        let first = match times.as_slice() {
+            [first, last] if lacks(*first, *last) => Meaning::AnswerTime,
+            _ => Meaning::StartTime,
+        };
+        give(guesses, times.first().copied(), first, Kind::Time);
         if let [_, between @ .., last] = times.as_slice() {
             give(guesses, Some(*last), Meaning::EndTime, Kind::Time);
             if let [answer] = between {

@@ -842,3 +842,53 @@ fn a_code_of_sip_says_that_a_time_of_answer_is_none() {
     let good = guessed(&(header.to_string() + &row(60, 200) + &row(0, 200))).0;
     assert!(good.contains("Connect Time=answer_time"), "{good}");
 }
+
+#[test]
+fn rows_of_freeswitch_are_known_by_their_ids_and_their_order() {
+    let id = |n: u32| format!("5f6a1c3e-0001-4f11-9a01-0000000000{n}");
+    // Its template "asterisk" has the columns of Asterisk's own file.
+    let row = |n: u32| {
+        format!(
+            "\"acc\",\"1001\",\"442079460{n}\",\"default\",\"1001\",\"sofia/a\",\"sofia/b\",\"bridge\",\"x\",\"2026-06-01 09:10:{n}\",\"2026-06-01 09:10:{n}\",\"2026-06-01 09:11:{n}\",\"60\",\"60\",\"NORMAL_CLEARING\",\"3\",\"{}\",\"\"\n",
+            id(n)
+        )
+    };
+    let rows: String = (10..16).map(row).collect();
+    let best = by_presets(sample(rows.as_bytes(), "x"), &TimeZone::UTC).remove(0);
+    assert_eq!(best.settings.format.name, "freeswitch-csv");
+    // The one for Snom's telephones has a blank in the middle and more columns behind; calls that
+    // nobody answered lack a time.
+    let row = |n: u32| {
+        let answer = ["", "2026-06-01 09:10:30"][n as usize % 2];
+        format!(
+            "\"Ann\",\"1001\",\"442079460{n}\",\"default\",\"2026-06-01 09:10:{n}\",\"{answer}\",\"2026-06-01 09:11:{n}\",\"60\",\"0\",\"USER_BUSY\",\"{}\",\"\", \"acc\",\"PCMU\",\"PCMU\",\"snom360\",\"\",\"PS=1,OS=2\",\"\",\"\"\n",
+            id(n)
+        )
+    };
+    let rows: String = (10..16).map(row).collect();
+    let guessed = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    let like = guessed.like.expect("a layout");
+    assert_eq!(
+        (&*like.format, guessed.columns.len()),
+        ("freeswitch-csv", 20)
+    );
+    assert_eq!(guessed.table.layout[0].columns[12].name, "accountcode");
+}
+
+#[test]
+fn the_first_of_two_times_is_the_answer_where_some_calls_lack_it() {
+    let row = |n: u32, answer: &str| {
+        format!(
+            "a-{n},442079460{n},{answer},2026-06-01 09:11:{n},{}\n",
+            if answer.is_empty() { 0 } else { 41 }
+        )
+    };
+    let text: String = (10..14)
+        .map(|n| row(n, &format!("2026-06-01 09:10:{}", n + 19)))
+        .collect();
+    let words = guessed(&(text + &row(15, ""))).0;
+    assert!(
+        words.contains("field3=answer_time field4=end_time field5=bill_duration"),
+        "{words}"
+    );
+}
