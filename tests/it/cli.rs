@@ -225,8 +225,17 @@ fn a_new_secret_is_private_and_never_overwritten() {
         secret.len()
     );
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o007, 0);
-    assert_eq!(generate().status.code(), Some(64));
+    let again = generate();
+    assert_eq!(again.status.code(), Some(64));
+    assert!(text(&again.stderr).contains("never overwritten"));
     assert_eq!(fs::read_to_string(&path).unwrap(), secret);
+    let nowhere = bench.path("nowhere/new.secret");
+    let output = run(&["secret", "generate", "--output", nowhere.to_str().unwrap()]);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("mkdir -p ") && !said.contains("overwritten"),
+        "{said}"
+    );
 }
 
 #[test]
