@@ -308,3 +308,22 @@ fn the_receiver_as_a_command_verifies_and_accounts() {
         "numbers are masked: {arrived}"
     );
 }
+
+#[test]
+fn what_keeps_the_agent_from_starting_is_on_the_screen_though_the_log_is_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().display().to_string();
+    fs::write(dir.path().join("taken"), "a file\n").unwrap();
+    let config = dir.path().join("switchhook.toml");
+    let written = format!(
+        "state_dir = \"{base}/taken/state\"\n[[source]]\nname = \"cdr\"\nformat = \"asterisk-cdr\"\nfiles = [\"{base}/*.csv\"]\nstart = \"now\"\ntimezone = \"UTC\"\n[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"cdr\"]\nsignature = \"none\"\n"
+    );
+    fs::write(&config, written).unwrap();
+    let output = run(&["run", "--config", config.to_str().unwrap()]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(74), "{said}");
+    assert!(
+        said.contains("cannot start: ") && said.contains("taken/state"),
+        "{said}"
+    );
+}
