@@ -398,11 +398,11 @@ impl Source {
             let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
             let rows_change = self.settings.rows_change;
             let found = self.tails.with_content(key, &path, |content| {
-                if identity::compare(content, position)? == Likeness::Same {
-                    return Ok(Some((0, None)));
-                }
                 if rows_change {
                     return Ok(None);
+                }
+                if identity::compare(content, position)? == Likeness::Same {
+                    return Ok(Some((0, None)));
                 }
                 let before: Vec<_> = before.collect();
                 let found = trimmed::find(content, &before, is_header, line_max)?;

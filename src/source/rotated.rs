@@ -51,9 +51,13 @@ pub fn beginnings(of: &Path) -> impl Iterator<Item = Vec<u8>> {
     let stem = stem_bytes.and_then(|bytes| name.get(..bytes));
     let stem = stem.filter(|stem| !stem.is_empty());
     let before_ending = move |separator| stem.map(|stem| [stem, separator].concat());
-    [Some(name.to_vec()), before_ending(b"-"), before_ending(b".")]
-        .into_iter()
-        .flatten()
+    [
+        Some(name.to_vec()),
+        before_ending(b"-"),
+        before_ending(b"."),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Whether `path` is that of a generation of the file that was at `of`, or the same. Where the
