@@ -267,6 +267,7 @@ impl Source {
             if known.position.offset == 0 && known.came != Came::Stayed {
                 self.reborn.push(key);
             }
+            self.await_last_life(key);
             return Ok(());
         }
         // Of one of which nothing was read, and that has another beginning now, nothing is left.
@@ -278,8 +279,21 @@ impl Source {
         let past = match kept {
             Some(mark) => {
                 known.standing = Standing::Sure;
+                let past = Past {
+                    position: known.position.clone(),
+                    path: Arc::clone(&known.path),
+                    size: known.size_before,
+                    unseen_bytes: 0,
+                    marks: std::mem::take(&mut known.marks),
+                    recent: std::mem::take(&mut known.recent),
+                    since: self.looked_at,
+                    look: 0,
+                    is_awaited: true,
+                    lost: Lost::Nothing,
+                    cause: GapCause::Truncated,
+                };
                 shorten(known, mark, &mut self.untold);
-                None
+                Some(past)
             }
             None => {
                 known.standing = begun;

@@ -515,8 +515,10 @@ impl Known {
             Some(grown) => self.growth.seen(grown, now),
             None => self.growth.begin_anew(now),
         }
-        // A generation of which nothing was read may be a copy that was made under its inode and name.
-        let may_be_another = self.is_rotated && self.position.offset == 0;
+        // A generation of which nothing was read may be a copy that was made under its inode and name, and a
+        // file that was cut off be written as it was.
+        let is_blank = self.position.life > 0 && self.position.first_row.is_none();
+        let may_be_another = self.position.offset == 0 && (self.is_rotated || is_blank);
         self.raise(if has_grown && has_stayed && !may_be_another {
             Standing::Grown
         } else {

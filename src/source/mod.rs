@@ -41,6 +41,7 @@ mod order;
 mod past;
 mod position;
 mod read;
+mod rewritten;
 mod rotated;
 mod start;
 mod status;
