@@ -440,7 +440,10 @@ fn source(
         last_row_at: last_row_at.map(time),
         silent_secs: silent.as_secs(),
         silent_after_secs: None,
-        trouble: standing.and_then(|standing| standing.trouble.clone()),
+        trouble: standing
+            .and_then(|standing| standing.trouble.clone())
+            .or_else(|| desk.cannot_listen(name))
+            .or_else(|| cannot_list(desk, name)),
         unreadable: standing.and_then(|standing| standing.unreadable.clone()),
         misfit: lately.and_then(Lately::misfit).map(str::to_string),
         pushes: desk
@@ -448,6 +451,14 @@ fn source(
             .find(|(own, _)| ***own == *name)
             .map(|(_, pushes)| pushes),
     }
+}
+
+/// Why the directory of the source called `name` cannot be listed, when that is so.
+fn cannot_list(desk: &Desk, name: &str) -> Option<String> {
+    let latest = desk.sources.latest().into_iter();
+    let mut folders = latest.filter_map(|source| source.folder);
+    let found = folders.find(|it| *it.source == *name)?;
+    found.folder.trouble.clone()
 }
 
 /// The endpoints of the configuration, then those that only the queue knows.

@@ -113,14 +113,13 @@ impl Crowd {
 
 type Reply = Response<Full<Bytes>>;
 
-/// Accepts connections until the system refuses; `failing` is cleared once it listens.
+/// Accepts connections until the system refuses; `gate` hears when it begins.
 pub(super) async fn listen(
     source: &str,
     settings: &Settings,
     pages: &Pages,
     gate: &Gate,
     clock: &Arc<dyn Clock>,
-    failing: &mut bool,
 ) -> io::Result<()> {
     let socket = match settings.listen {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -129,7 +128,7 @@ pub(super) async fn listen(
     socket.set_reuseaddr(true)?;
     socket.bind(settings.listen)?;
     let listener = socket.listen(BACKLOG)?;
-    *failing = false;
+    gate.listens();
     log::info!("listening source={source} http={}", listener.local_addr()?);
     let desk = Arc::new(Desk {
         gate: gate.clone(),

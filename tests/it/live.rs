@@ -1108,6 +1108,57 @@ fn what_was_pushed_and_what_was_refused_is_shown_by_status_and_sources() {
     assert_eq!(agent.stop(), 0);
 }
 
+/// What `status` says of the only source's trouble, and its exit code.
+fn trouble(live: &Live) -> (String, Option<i32>) {
+    let path = live.bench.path("switchhook.toml").display().to_string();
+    let output = run(&["status", "--json", "--config", &path]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let problems = status["problems"].to_string();
+    let trouble = status["sources"][0]["trouble"].as_str().unwrap_or("");
+    assert!(problems.contains(trouble), "{status}");
+    (trouble.to_owned(), output.status.code())
+}
+
+#[test]
+fn a_source_that_nobody_can_reach_is_no_healthy_one_until_it_can_be() {
+    for live in [Live::push(), Live::udp()] {
+        let tcp = TcpListener::bind(("127.0.0.1", live.port)).unwrap();
+        let udp = UdpSocket::bind(("127.0.0.1", live.port)).unwrap();
+        let agent = live.bench.agent();
+        let expected = format!("cannot listen on 127.0.0.1:{}: Address", live.port);
+        wait_until("the trouble to be shown", || {
+            let (told, code) = trouble(&live);
+            told.starts_with(&expected) && code == Some(69)
+        });
+        drop((tcp, udp));
+        wait_until("the trouble to be over", || {
+            trouble(&live) == (String::new(), Some(0))
+        });
+        assert_eq!(agent.stop(), 0);
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_shown_until_it_is() {
+    let live = documents("");
+    let cdr = live.bench.path("cdr");
+    fs::remove_dir(&cdr).unwrap();
+    let agent = live.bench.agent();
+    let expected = format!("{}: No such file", cdr.display());
+    wait_until("the trouble to be shown", || {
+        let (told, code) = trouble(&live);
+        told.starts_with(&expected) && code == Some(69)
+    });
+    fs::create_dir(&cdr).unwrap();
+    let (name, text) = document(1);
+    fs::write(cdr.join(name), text).unwrap();
+    live.expect(1);
+    wait_until("the trouble to be over", || {
+        trouble(&live) == (String::new(), Some(0))
+    });
+    assert_eq!(agent.stop(), 0);
+}
+
 #[test]
 fn a_directory_of_documents_is_listed_with_what_was_read_and_set_aside_in_it() {
     let live = documents("incomplete_max = \"300ms\"");
