@@ -406,6 +406,11 @@ impl Folder {
         self.listings > 0 && self.ready.is_empty() && !self.scan.is_under_way()
     }
 
+    /// Whether a file is known and not done with.
+    pub fn is_pending(&self, key: FileKey) -> bool {
+        self.known.contains(&key)
+    }
+
     /// How many files are known and not done with.
     pub fn pending(&self) -> usize {
         self.known.len()
