@@ -412,16 +412,18 @@ fn connections_that_are_left_open_behind_their_pushes_make_room_for_the_next() {
         check_kept(&String::from_utf8_lossy(&answer[..read]));
     };
     let count = 3 * switchhook::listen::CONNECTIONS_MAX;
-    let open: Vec<TcpStream> = (0..count)
+    let connect = || TcpStream::connect(("127.0.0.1", live.port)).unwrap();
+    let mut used = connect();
+    let _open: Vec<TcpStream> = (0..count)
         .map(|number| {
-            let mut stream = TcpStream::connect(("127.0.0.1", live.port)).unwrap();
-            push(&mut stream, number);
+            let mut stream = connect();
+            push(&mut stream, 2 * number);
+            // One that is used has not gone.
+            push(&mut used, 2 * number + 1);
             stream
         })
         .collect();
-    // The one that was used last has not gone.
-    push(&mut open.last().unwrap().try_clone().unwrap(), count);
-    live.expect(count as u64 + 1);
+    live.expect(2 * count as u64);
     assert_eq!(agent.stop(), 0);
 }
 
