@@ -137,7 +137,8 @@ fn line(file: &Value) -> String {
         line.push_str(&format!("  behind for {secs} s"));
     }
     if let Some(partial) = whole("partial_bytes") {
-        line.push_str(&format!("  partial line of {partial} bytes"));
+        let secs = whole("partial_secs").map_or_else(String::new, |secs| format!(" for {secs} s"));
+        line.push_str(&format!("  partial line of {partial} bytes{secs}"));
     }
     let (device, inode) = (whole("device").unwrap_or(0), whole("inode").unwrap_or(0));
     line.push_str(&format!("  inode {device}:{inode}"));
@@ -210,13 +211,18 @@ mod tests {
         let mut file = json!({
             "source": "cdr", "path": "/cdr/a.txt", "state": "followed", "device": 8, "inode": 7,
             "offset": 2_048, "size_bytes": 4_096, "unread_bytes": 2_048, "unread_rows": 6,
-            "behind_secs": 3, "partial_bytes": 12,
+            "behind_secs": 3, "partial_bytes": 12, "partial_secs": 90,
         });
         assert_eq!(
             line(&file),
-            "/cdr/a.txt  followed  2.0 KiB of 4.0 KiB  unread 2.0 KiB, 6 rows  behind for 3 s  partial line of 12 bytes  inode 8:7"
+            "/cdr/a.txt  followed  2.0 KiB of 4.0 KiB  unread 2.0 KiB, 6 rows  behind for 3 s  partial line of 12 bytes for 90 s  inode 8:7"
         );
-        for key in ["unread_rows", "behind_secs", "partial_bytes"] {
+        for key in [
+            "unread_rows",
+            "behind_secs",
+            "partial_bytes",
+            "partial_secs",
+        ] {
             file[key] = Value::Null;
         }
         file["unread_bytes"] = json!(0);

@@ -13,12 +13,13 @@ use crate::derive::summary::{BY, By, SummarySettings};
 use crate::event::amount::Amount;
 use crate::event::balance::BALANCE_ALERT;
 use crate::event::filter::Filter;
-use crate::event::{self, cdr, recording};
+use crate::event::shape::{self, Field, Holds};
+use crate::event::{self, balance, cdr, recording};
 use crate::parser::format::{ALARM, CALL, Format, FormatTable, PATTERN};
 use crate::parser::pattern::{self, PatternTable};
 use crate::parser::{Layout, Meaning};
 use crate::source::Start;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::Spanned;
@@ -104,18 +105,26 @@ fn keep(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>) -> 
     let Some(format) = format else {
         return filter;
     };
-    let mut known = keys_of(format);
+    let mut known: BTreeMap<String, Vec<Holds>> = BTreeMap::new();
+    for field in format.layouts.iter().flat_map(fields_of_layout) {
+        known.entry(field.key).or_default().push(field.holds);
+    }
     if table.recordings.is_some() {
-        known.extend(keys_of_recordings(table));
+        let keys = keys_of_recordings(table).into_iter();
+        known.extend(keys.map(|key| (key, Vec::new())));
+    }
+    let holds = |key: &str| known.get(key).map_or(&[][..], Vec::as_slice);
+    for what in filter.misfits(holds) {
+        place.problem("keep", &table.keep, what);
     }
     for key in filter.keys() {
         let is_extra = key
             .split_once('.')
             .is_some_and(|(outer, _)| outer == "extra");
-        if !known.contains(key) && !is_extra {
+        if !known.contains_key(key) && !is_extra {
             let what = format!(
                 "no event of this source has {key:?}; write one of {}",
-                listed(&known)
+                listed(known.keys())
             );
             place.problem("keep", &table.keep, what);
         }
@@ -134,43 +143,16 @@ fn keys_of_recordings(table: &SourceTable) -> Vec<String> {
     keys.into_iter().chain(names.map(str::to_owned)).collect()
 }
 
-/// The keys of the data of the events that rows of `format` make.
-fn keys_of(format: &Format) -> BTreeSet<String> {
-    format.layouts.iter().flat_map(keys_of_layout).collect()
-}
-
-/// The keys of the data of the events that rows of `layout` make.
-pub(super) fn keys_of_layout(layout: &Layout) -> BTreeSet<String> {
-    if &*layout.event == CALL {
-        return cdr::keys().map(str::to_owned).collect();
-    }
-    let mut keys = BTreeSet::new();
-    for column in &layout.columns {
-        let word = column
-            .meaning
-            .map_or(column.name.as_str(), |meaning| meaning.word());
-        keys.insert(word.to_owned());
-    }
-    if layout.state.is_some() {
-        keys.insert("state".to_owned());
-    }
-    if &*layout.event == ALARM {
-        let fixed = [
-            "alarm_type",
-            "alarm_name",
-            "level",
-            "object",
-            "value",
-            "upper",
-            "lower",
-            "message",
-        ];
-        keys.extend(fixed.map(str::to_owned));
-    }
-    if &*layout.event == ALARM || layout.pairing.is_some() {
-        keys.extend(["state", "started_at", "cleared_at", "repeats"].map(str::to_owned));
-    }
-    keys
+/// The members of the data of the events that rows of `layout` make, but for those that are not
+/// always there.
+pub(super) fn fields_of_layout(layout: &Layout) -> impl Iterator<Item = Field<String>> {
+    let owned = |fields: &[Field]| fields.iter().map(|field| field.owned()).collect();
+    let fields: Vec<_> = match shape::of_layout(layout, "") {
+        Some(shape) => shape.fields,
+        None if &*layout.event == CALL => owned(&cdr::FIELDS),
+        None => owned(&balance::FIELDS),
+    };
+    fields.into_iter().filter(|field| !field.is_optional)
 }
 
 fn thresholds(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_>) -> Thresholds {
@@ -212,6 +194,7 @@ fn thresholds(table: &SourceTable, format: Option<&Format>, place: &mut Place<'_
             }
             account => match steps(value) {
                 Ok(steps) if account == "*" => thresholds.all = steps,
+                Ok(_) if account.ends_with('*') => place.problem("thresholds", &table.thresholds, format!("{account}: names of accounts are compared whole; write each of them, and \"*\" for all others")),
                 Ok(steps) => drop(thresholds.by_account.insert(account.to_owned(), steps)),
                 Err(what) => place.problem("thresholds", &table.thresholds, format!("{account}: {what}")),
             },

@@ -1,7 +1,7 @@
 //! The keys that say which events an endpoint gets, and what it is told of them → [`Route`],
 //! [`Redaction`].
 
-use super::derive::keys_of_layout;
+use super::derive::fields_of_layout;
 use super::file::{EndpointTable, Loaded, SourceTable};
 use super::live::{self, Kind};
 use super::place::{Place, label, listed};
@@ -17,11 +17,13 @@ use crate::delivery::route::{
     Carried, Competitor, Level, MATCHES_MAX, MIRROR_MAX, Mirror, MirrorEnd, Mode, Route,
     RouteTable, Sample,
 };
-use crate::event::balance::BALANCE_ALERT;
+use crate::event::balance::{self, BALANCE_ALERT};
 use crate::event::filter::Filter;
+use crate::event::shape::{Field, Holds};
+use crate::event::{alert, own};
 use crate::parser::{Format, Meaning};
 use crate::timestamp::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -34,45 +36,6 @@ const FIELDS_MAX: usize = 64;
 
 /// Names nearer than this many changed letters are taken for slips.
 const NEAR: usize = 3;
-
-/// What the agent's own events hold, beside what rows tell.
-const OWN_FIELDS: [&str; 23] = [
-    "source",
-    "file",
-    "cause",
-    "offset",
-    "bytes",
-    "rows",
-    "from",
-    "to",
-    "by",
-    "of",
-    "number",
-    "calls",
-    "answered",
-    "asr_percent",
-    "acd",
-    "pdd_ms",
-    "bill_duration",
-    "minutes",
-    "cost",
-    "currency",
-    "state",
-    "silent",
-    "every",
-];
-
-/// What an alert about a balance holds.
-const BALANCE_FIELDS: [&str; 8] = [
-    "account_id",
-    "account_type",
-    "current_balance",
-    "currency",
-    "alert_threshold",
-    "alert_type",
-    "credit_limit",
-    "level",
-];
 
 impl Config {
     /// The table of who gets which event; `standing` says since when.
@@ -579,14 +542,18 @@ fn check_fields(
     };
     let is_known = |field: &str| {
         let outer = field.split_once('.').map_or(field, |(outer, _)| outer);
-        known.contains(outer) || known.contains(field)
+        known.contains_key(outer) || known.contains_key(field)
     };
     let unknown = |field: &str| {
-        let advice = advice(field, known.iter().map(String::as_str));
+        let advice = advice(field, known.keys().map(String::as_str));
         format!("no event of this endpoint has {field:?}; {advice}")
     };
     for field in endpoint.route.filter.keys().filter(|it| !is_known(it)) {
         place.problem("where", &table.conditions, unknown(field));
+    }
+    let holds = |field: &str| known.get(field).map_or(&[][..], Vec::as_slice);
+    for what in endpoint.route.filter.misfits(holds) {
+        place.problem("where", &table.conditions, what);
     }
     // A mirror's may be the other one's, and are checked there.
     for (key, written, fields) in [
@@ -615,9 +582,15 @@ fn advice<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> String {
     }
 }
 
-/// Every field that an event of these types may have; `None` where that is not known of one.
-fn fields_of(events: &EventFilter, sources: &[SourceConfig]) -> Option<BTreeSet<String>> {
-    let mut fields: BTreeSet<String> = ["extra"].map(str::to_owned).into();
+/// Every field that an event of these types may have, with what may stand there; `None` where that is
+/// not known of one.
+fn fields_of(
+    events: &EventFilter,
+    sources: &[SourceConfig],
+) -> Option<BTreeMap<String, Vec<Holds>>> {
+    let mut fields: BTreeMap<String, Vec<Holds>> = BTreeMap::new();
+    let mut add = |field: Field<String>| fields.entry(field.key).or_default().push(field.holds);
+    add(Field::columns("extra", "").owned());
     for source in sources {
         let format = &source.parser.format;
         let mut kinds = source.may_make().into_iter();
@@ -627,19 +600,17 @@ fn fields_of(events: &EventFilter, sources: &[SourceConfig]) -> Option<BTreeSet<
         }
         for layout in &format.layouts {
             if events.wants(&layout.event) {
-                fields.extend(keys_of_layout(layout));
+                fields_of_layout(layout).for_each(&mut add);
             }
         }
     }
-    if events.wants(BALANCE_ALERT) {
-        fields.extend(BALANCE_FIELDS.map(str::to_owned));
-    }
-    let wants_own = match events {
-        EventFilter::All => true,
-        EventFilter::Kinds(kinds) => kinds.iter().any(|kind| kind.starts_with("switchhook.")),
-    };
-    if wants_own {
-        fields.extend(OWN_FIELDS.map(str::to_owned));
+    let own = own::FIELDS.iter().chain(&alert::FIELDS).copied();
+    for (_, more) in [(BALANCE_ALERT, &balance::FIELDS[..])]
+        .into_iter()
+        .chain(own)
+        .filter(|(kind, _)| events.wants(kind))
+    {
+        more.iter().for_each(|field| add(field.owned()));
     }
     Some(fields)
 }

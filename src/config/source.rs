@@ -11,8 +11,8 @@ use super::value;
 use super::written::Key;
 use crate::event::CallSettings;
 use crate::parser::encoding::Decoder;
-use crate::parser::format::PATTERN;
-use crate::parser::{self, Format, Header, presets};
+use crate::parser::format::{CALL, PATTERN};
+use crate::parser::{self, Format, Header, Meaning, presets};
 use crate::source::{self, LINE_BYTES_MAX_DEFAULT, Rotated, Start, listing};
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -121,6 +121,9 @@ pub fn source(
     );
     let poll = place.duration("poll", &table.poll, POLL_DEFAULT, POLLS);
     let calls = calls(table, place);
+    if let Some(format) = &format {
+        check_calls(table, &calls, format, place);
+    }
     let derive = derive::settings(table, format.as_ref(), start, place);
     if let Some(format) = format
         .as_ref()
@@ -333,6 +336,43 @@ fn calls(table: &SourceTable, place: &mut Place<'_>) -> CallSettings {
         extra,
         reasons: numbered,
         accounts,
+    }
+}
+
+/// Keys about calls mean nothing where no row could be meant.
+fn check_calls(table: &SourceTable, calls: &CallSettings, format: &Format, place: &mut Place<'_>) {
+    let is_push = live::is_push(format);
+    let of_calls = || format.layouts.iter().filter(|it| &*it.event == CALL);
+    let tells = |meaning| of_calls().any(|it| it.column_of(meaning).is_some());
+    let in_file = |file: &Key<String>| file.is_some();
+    if !calls.reasons.is_empty() && !tells(Meaning::EndReason) {
+        let what = "no row of this source tells a call's end reason as a number; mark its column as = \"end_reason\" with type = \"integer\", or leave it out";
+        match in_file(&table.reasons_file) {
+            true => place.problem("reasons_file", &table.reasons_file, what),
+            false => place.problem("reasons", &table.reasons, what),
+        }
+    }
+    let mut accounts = |what: &str| match in_file(&table.accounts_file) {
+        true => place.problem("accounts_file", &table.accounts_file, what),
+        false => place.problem("accounts", &table.accounts, what),
+    };
+    if !calls.accounts.is_empty() && !is_push && !tells(Meaning::GatewayId) {
+        accounts(
+            "no row of this source tells a call's gateway; mark its column as = \"gateway_id\", or leave it out",
+        );
+    }
+    if calls.accounts.keys().any(|gateway| gateway.ends_with('*')) {
+        accounts("names of gateways are compared whole; write each of them, without an asterisk");
+    }
+    if calls.accounts.values().any(String::is_empty) {
+        accounts("a gateway has an account without a name; write like { GW-IN-1 = \"CLIENT001\" }");
+    }
+    if calls.extra && of_calls().next().is_none() {
+        place.problem(
+            "extra",
+            &table.extra,
+            "is for calls; what rows of this source say is told whole already, leave it out",
+        );
     }
 }
 

@@ -446,6 +446,60 @@ fn what_rows_mean_together_is_configured_per_source() {
 }
 
 #[test]
+fn what_would_never_be_asked_is_refused_with_what_to_write() {
+    for (keys, expected) in [
+        (
+            "format = \"vos3000-csv\"\nkeep = { duration = \"1m\" }",
+            "keep: duration: \"1m\" is never there; write like 5",
+        ),
+        (
+            "format = \"vos3000-csv\"\nkeep = { connected = \"yes\" }",
+            "keep: connected: \"yes\" is never there; write like true or false",
+        ),
+        (
+            "format = \"asterisk-queue-log\"\nreasons = { 16 = \"x\" }",
+            "reasons: no row of this source tells a call's end reason",
+        ),
+        (
+            "format = \"freeswitch-csv\"\naccounts = { A = \"x\" }",
+            "accounts: no row of this source tells a call's gateway",
+        ),
+        (
+            "format = \"vos3000-csv\"\naccounts = { \"GW-*\" = \"x\" }",
+            "accounts: names of gateways are compared whole",
+        ),
+        (
+            "format = \"vos3000-csv\"\naccounts = { GW = \"\" }",
+            "accounts: a gateway has an account without a name",
+        ),
+        (
+            "format = \"asterisk-queue-log\"\nextra = true",
+            "extra: is for calls",
+        ),
+        (
+            "format = \"account-export\"\nthresholds = { \"CLIENT*\" = [\"5\"] }",
+            "thresholds: CLIENT*: names of accounts are compared whole",
+        ),
+        (
+            "format = \"pattern\"\n[[source.pattern]]\nmatch = 'ERROR'\nevent = \"alarm\"",
+            "pattern 1: match: it has no named groups",
+        ),
+    ] {
+        check(&with(&format!("{keys}\n")), &[expected]);
+    }
+    let own = "format = \"delimited\"\ndelimiter = \",\"\nevent = \"balance_alert\"\nthresholds = { \"*\" = [\"5\"] }\n\
+               columns = [{ name = \"a\", as = \"account_id\" }, { name = \"b\", type = \"money\", as = \"current_balance\" }, { name = \"t\", type = \"time\", as = \"event_time\" }, { name = \"who\" }]\n";
+    load(&with(&format!(
+        "{own}keep = {{ alert_type = \"low_balance\" }}\n"
+    )))
+    .unwrap();
+    check(
+        &with(&format!("{own}keep = {{ who = \"me\" }}\n")),
+        &["keep: no event of this source has \"who\""],
+    );
+}
+
+#[test]
 fn what_cannot_be_meant_of_alarms_and_balances_is_named_with_what_to_write() {
     check(
         &with(

@@ -3,7 +3,7 @@
 
 use super::desk::{Desk, Replies, store};
 use super::protocol::{Code, Refusal, Reply};
-use crate::clock::UnixMs;
+use crate::clock::{Moment, UnixMs};
 use crate::ingest::{self, InFolder, SourceStatus};
 use crate::queue::SourceTotals;
 use crate::source::FileStatus;
@@ -20,7 +20,7 @@ pub(super) fn list(desk: &Desk, source: Option<&str>, replies: &Replies) -> Resu
         let message = format!("there is no source {name:?}; `switchhook status` lists them");
         return Err(Refusal::new(Code::Usage, message));
     }
-    let now = desk.clock.wall();
+    let (now, moment) = (desk.clock.wall(), desk.clock.now());
     let mut files = 0_u64;
     for (name, pushes) in desk.pushes() {
         if source.is_none_or(|source| *source == **name)
@@ -46,7 +46,7 @@ pub(super) fn list(desk: &Desk, source: Option<&str>, replies: &Replies) -> Resu
         }
         for file in standing.files.iter() {
             files += 1;
-            if !replies.send(Reply::Item(item(&standing, file, now))) {
+            if !replies.send(Reply::Item(item(&standing, file, now, moment))) {
                 return Ok(json!({ "files": files }));
             }
         }
@@ -54,7 +54,7 @@ pub(super) fn list(desk: &Desk, source: Option<&str>, replies: &Replies) -> Resu
     Ok(json!({ "files": files }))
 }
 
-fn item(standing: &SourceStatus, file: &FileStatus, now: UnixMs) -> Value {
+fn item(standing: &SourceStatus, file: &FileStatus, now: UnixMs, moment: Moment) -> Value {
     let behind = file.behind_since.map(|since| now.since(since));
     let behind = behind.filter(|_| file.unread_bytes > 0);
     json!({
@@ -71,6 +71,7 @@ fn item(standing: &SourceStatus, file: &FileStatus, now: UnixMs) -> Value {
         "unread_rows": file.unread_rows,
         "behind_secs": behind.map(|behind| behind.as_secs()),
         "partial_bytes": file.partial.map(|partial| partial.bytes),
+        "partial_secs": file.partial.map(|partial| moment.since(partial.since).as_secs()),
         "taken_at": Timestamp::from_millis(standing.taken_at.0).to_string(),
     })
 }

@@ -34,6 +34,14 @@ pub enum Rearm {
 }
 
 impl Rearm {
+    /// Whether `balance` is below `threshold`, or has recovered from it; nothing in between.
+    pub fn is_below(&self, threshold: Amount, balance: Amount) -> Option<bool> {
+        match balance < threshold {
+            true => Some(true),
+            false => (balance >= self.above(threshold)).then_some(false),
+        }
+    }
+
     /// The balance from which on one that fell below `threshold` has recovered.
     pub fn above(&self, threshold: Amount) -> Amount {
         let above = match self {
@@ -156,42 +164,13 @@ pub fn own(known: Option<&Account>, told: Option<Threshold>) -> Vec<Threshold> {
     own
 }
 
-/// Judges that the switch says, without telling the balance, that it is so high again at `at` that
-/// `is_recovered` holds for some of the account's `thresholds`, highest first.
-pub fn recover<'t>(
-    known: &Account,
-    thresholds: &'t [Threshold],
-    is_recovered: impl Fn(&Threshold) -> bool,
-    at: UnixMs,
-    repeat_every: Duration,
-) -> (Account, Vec<Alert<'t>>) {
-    let (mut next, mut alerts) = (known.clone(), Vec::new());
-    for (index, threshold) in thresholds.iter().enumerate() {
-        let mut steps = next.steps.iter_mut();
-        let step = steps.find(|step| step.is_of(threshold) && step.low);
-        if let Some(step) = step.filter(|_| is_recovered(threshold)) {
-            if step.told {
-                alerts.push(Alert {
-                    threshold,
-                    level: index + 1,
-                    low: false,
-                });
-            }
-            (step.low, step.told) = (false, false);
-        }
-    }
-    let is_due = |told_at: Option<i64>| told_at.is_none_or(|it| is_over(it, at, repeat_every));
-    next.steps.retain(|step| step.low || !is_due(step.told_at));
-    (next, alerts)
-}
-
-/// Judges a balance seen at `at` against the account's `thresholds`, highest first.
+/// Judges what is seen of an account's `thresholds`, highest first, at `at`: `is_below` says whether the
+/// balance is below one, or has recovered from it; nothing where neither is known.
 pub fn judge<'t>(
     known: Option<&Account>,
     thresholds: &'t [Threshold],
-    balance: Amount,
+    is_below: impl Fn(&Threshold) -> Option<bool>,
     at: UnixMs,
-    rearm: &Rearm,
     repeat_every: Duration,
 ) -> (Account, Vec<Alert<'t>>) {
     let (mut next, mut alerts) = (Account::default(), Vec::new());
@@ -205,7 +184,6 @@ pub fn judge<'t>(
             told_at: None,
         });
         step.at.clone_from(&threshold.text);
-        let recovered_from = rearm.above(threshold.amount);
         let is_due = step
             .told_at
             .is_none_or(|told_at| is_over(told_at, at, repeat_every));
@@ -216,17 +194,21 @@ pub fn judge<'t>(
                 low,
             })
         };
-        if balance < threshold.amount {
-            step.low = true;
-            if !step.told && is_due {
-                (step.told, step.told_at) = (true, Some(at.0));
-                tell(true);
+        match is_below(threshold) {
+            Some(true) => {
+                step.low = true;
+                if !step.told && is_due {
+                    (step.told, step.told_at) = (true, Some(at.0));
+                    tell(true);
+                }
             }
-        } else if step.low && balance >= recovered_from {
-            if step.told {
-                tell(false);
+            Some(false) if step.low => {
+                if step.told {
+                    tell(false);
+                }
+                (step.low, step.told) = (false, false);
             }
-            (step.low, step.told) = (false, false);
+            _ => {}
         }
         if step.low || !is_due || step.told_at == Some(at.0) {
             next.steps.push(step.clone());
@@ -255,12 +237,12 @@ mod tests {
             // Through what is on disk, as after a restart.
             let kept = known.map(|known| serde_json::to_string(&known).unwrap());
             let known_again = kept.map(|kept| serde_json::from_str::<Account>(&kept).unwrap());
+            let balance = Amount::parse(balance).unwrap();
             let (next, alerts) = judge(
                 known_again.as_ref(),
                 &thresholds,
-                Amount::parse(balance).unwrap(),
+                |it| Rearm::Share(1_000).is_below(it.amount, balance),
                 UnixMs(hour * HOUR_MS),
-                &Rearm::Share(1_000),
                 DAY,
             );
             let told_now: Vec<_> = alerts
@@ -340,8 +322,8 @@ mod tests {
         let at = |known: Option<&Account>, threshold: &str, hour: i64| {
             let thresholds = [Threshold::parse(threshold).unwrap()];
             let (balance, at) = (Amount::parse("19").unwrap(), UnixMs(hour * HOUR_MS));
-            let rearm = Rearm::Share(1_000);
-            let (next, alerts) = judge(known, &thresholds, balance, at, &rearm, DAY);
+            let is_below = |it: &Threshold| Rearm::Share(1_000).is_below(it.amount, balance);
+            let (next, alerts) = judge(known, &thresholds, is_below, at, DAY);
             (next, alerts.len())
         };
         let (first, told) = at(None, "20", 0);
@@ -366,7 +348,8 @@ mod tests {
         let at = |known: Option<&Account>, hour: i64, balance: &str| {
             let balance = Amount::parse(balance).unwrap();
             let at = UnixMs(hour * HOUR_MS);
-            judge(known, &thresholds, balance, at, &Rearm::Share(1_000), DAY).0
+            let is_below = |it: &Threshold| Rearm::Share(1_000).is_below(it.amount, balance);
+            judge(known, &thresholds, is_below, at, DAY).0
         };
         assert!(at(None, 0, "100").is_empty());
         let low = at(None, 0, "1");

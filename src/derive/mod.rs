@@ -410,27 +410,23 @@ impl Derive {
         };
         let steps = if is_own { &own } else { configured };
         let at = seen.at.unix;
-        let balance = seen.balance.and_then(Amount::parse);
+        let balance = seen.balance.and_then(Amount::parse_cut);
         // What stands in the line of an alarm that ended may be the balance at its beginning.
-        let is_below = |balance: &Amount| bound.is_some_and(|bound| *balance < bound);
-        let balance = balance.filter(|balance| !(seen.ended && is_below(balance)));
-        let (next, alerts) = match (balance, known) {
-            (_, Some(known)) if seen.ended && is_own => {
-                let is_recovered =
-                    |own: &balance::Threshold| bound.is_none_or(|it| own.amount <= it);
-                balance::recover(known, steps, is_recovered, at, *repeat_every)
-            }
-            (Some(balance), known) => {
-                balance::judge(known, steps, balance, at, rearm, *repeat_every)
-            }
-            (None, Some(known)) if seen.ended => {
-                let is_recovered = |step: &balance::Threshold| {
-                    bound.is_some_and(|it| rearm.above(step.amount) <= it)
-                };
-                balance::recover(known, steps, is_recovered, at, *repeat_every)
-            }
-            (None, _) => return 0,
+        let is_under = |balance: &Amount| bound.is_some_and(|bound| *balance < bound);
+        let balance = balance.filter(|balance| !(seen.ended && is_under(balance)));
+        let is_below = |step: &balance::Threshold| match balance {
+            _ if seen.ended && is_own => bound
+                .is_none_or(|bound| step.amount <= bound)
+                .then_some(false),
+            Some(balance) => rearm.is_below(step.amount, balance),
+            // All that is known is on which side of the switch's bound it is.
+            None if seen.ended => (rearm.above(step.amount) <= bound?).then_some(false),
+            None => (step.amount >= bound?).then_some(true),
         };
+        if balance.or(bound).is_none() && !(seen.ended && is_own) {
+            return 0;
+        }
+        let (next, alerts) = balance::judge(known, steps, is_below, at, *repeat_every);
         let currency = self.maker.settings().currency.as_deref();
         for alert in &alerts {
             let alert = BalanceAlert {
@@ -508,12 +504,19 @@ impl Derive {
         if record.text_of(Meaning::AccountId).is_none() {
             return missing("account");
         }
-        if balance.and_then(Amount::parse).is_none() {
+        if balance.and_then(Amount::parse_cut).is_none() {
             return missing("balance that is an amount");
         }
-        match self.observe_row(record, at, told) {
-            0 => Fate::Repeated,
-            _ => Fate::Told,
+        let mut alerts = Vec::new();
+        if self.observe_row(record, at, &mut alerts) == 0 {
+            return Fate::Repeated;
+        }
+        let is_wanted = |alert: &Event| self.settings.keep.wants(&alert.data);
+        let before = told.len();
+        told.extend(alerts.into_iter().filter(is_wanted));
+        match told.len() > before {
+            true => Fate::Told,
+            false => Fate::Filtered,
         }
     }
 

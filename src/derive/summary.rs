@@ -134,7 +134,7 @@ impl Cell {
         if let Some(cost) = call.cost {
             self.costs += 1;
             let sum = self.cost.as_deref().and_then(Amount::parse);
-            let more = sum.and_then(|sum| sum.plus(Amount::parse(cost)?));
+            let more = sum.and_then(|sum| sum.plus(Amount::parse_cut(cost)?));
             self.cost = more.map(|sum| sum.to_string());
         }
     }
@@ -236,6 +236,16 @@ mod tests {
             (cell.minutes().as_deref(), cell.cost()),
             (Some("4.90"), Some("0.1368"))
         );
+    }
+
+    #[test]
+    fn what_floating_point_leaves_over_spoils_no_sum() {
+        let mut cell = Cell::new(UnixMs(0), "", &BY_GATEWAY);
+        for cost in ["0.25", "1.3877787807814457E-25", "0.5"] {
+            let cost = Some(cost);
+            cell.count(Counted { cost, ..CALL });
+        }
+        assert_eq!(cell.cost(), Some("0.75"));
     }
 
     #[test]

@@ -554,6 +554,28 @@ fields = { message = "$text", line = "$line", origin = "database" }
 }
 
 #[test]
+fn lines_that_continue_a_record_are_text_as_its_first_line_is() {
+    let format = own(r#"
+reader = "pattern"
+[[pattern]]
+match = '^(?<time>\S+ \S+) ERROR (?<what>.*)$'
+event = "log"
+continues = '^at '
+fields = { message = "$text" }
+"#);
+    let mut bench = Bench::new(format, Settings::default());
+    let row =
+        b"2026-04-10 14:00:00 ERROR x\n\x1b[31mat a\x1b[0m\nat \xff\n2026-04-10 14:00:01 ERROR y\n";
+    let events = bench.feed(row);
+    assert_eq!(
+        data(&events[0])["message"],
+        "2026-04-10 14:00:00 ERROR x\nat a\nat \u{fffd}"
+    );
+    assert!(data(&events[0])["raw_base64"].is_string());
+    assert!(data(&events[1]).get("raw_base64").is_none());
+}
+
+#[test]
 fn a_record_waits_for_lines_that_continue_it_and_no_longer_than_it_is_told_to() {
     let format = own(r#"
 reader = "pattern"
@@ -723,6 +745,56 @@ fn an_alarm_that_ended_above_a_configured_threshold_recovers_it() {
             "alarm cleared A",
         ]
     );
+}
+
+#[test]
+fn an_alarm_about_a_balance_that_is_no_amount_is_below_the_switchs_bound() {
+    let rows = "2026-04-10 10:00:00|20007|2|A|15元||20|raise\n\
+                2026-04-10 11:00:00|20007|2|A|30元||20|clear\n\
+                2026-04-10 12:00:00|20007|2|B|15元||20元|raise\n";
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    let told = bench.feed(rows.as_bytes());
+    let of_a = ["low_balance A 20", "alarm raised A", "recovered A 20"];
+    assert_eq!(states(&told)[..3], of_a);
+    assert_eq!(data(&told[0])["current_balance"], Json::Null);
+    assert_eq!(states(&told)[3..], ["alarm cleared A", "alarm raised B"]);
+
+    // Of a lower one nothing is said, neither that it was crossed nor that it is recovered from.
+    let mut bench = Bench::new(preset("vos3000-alarm"), thresholds(&["50", "20", "10"]));
+    let rows = "2026-04-10 09:00:00|20007|2|A|9||50|raise\n\
+                2026-04-10 10:00:00|20007|2|A|-||20|raise\n\
+                2026-04-10 10:00:00|20007|2|C|-||20|raise\n";
+    let kinds: Vec<_> = states(&bench.feed(rows.as_bytes()))
+        .into_iter()
+        .filter(|it| !it.starts_with("alarm"))
+        .collect();
+    let expected = ["low_balance A 50", "low_balance A 20", "low_balance A 10"];
+    let of_c = ["low_balance C 50", "low_balance C 20"];
+    assert_eq!(kinds, [&expected[..], &of_c[..]].concat());
+}
+
+#[test]
+fn a_balance_that_is_what_floating_point_leaves_over_is_told() {
+    for kind in ["balance_alert", "account"] {
+        let mut bench = Bench::new(balances(kind), thresholds(&["5"]));
+        let events = bench.feed(b"2026-04-10 01:00:00,A,-2.7755575615628914E-17,0\n");
+        assert_eq!(states(&events)[..1], ["low_balance A 5"]);
+        let told = &data(&events[0])["current_balance"];
+        assert_eq!(told, "-2.7755575615628914E-17", "as it was written");
+    }
+}
+
+#[test]
+fn of_rows_that_tell_balances_alone_those_are_told_that_are_wanted() {
+    let mut settings = thresholds(&["20"]);
+    let keep = "account_id = \"!=B*\"\nalert_type = \"low_balance\"";
+    settings.keep = Filter::from_table(&keep.parse().unwrap()).unwrap();
+    let mut bench = Bench::new(balances("balance_alert"), settings);
+    let rows =
+        "2026-04-10 01:00:00,A,5,0\n2026-04-10 01:00:00,B1,5,0\n2026-04-10 02:00:00,A,70,0\n";
+    let events = bench.feed(rows.as_bytes());
+    assert_eq!(states(&events), ["low_balance A 20"]);
+    assert_eq!(bench.fates, [Fate::Told, Fate::Filtered, Fate::Filtered]);
 }
 
 #[test]

@@ -23,6 +23,16 @@ impl Amount {
     /// Reads digits with an optional sign, fraction and exponent; `None` for anything else, and
     /// for what has more digits than an amount holds.
     pub fn parse(text: &str) -> Option<Amount> {
+        Amount::read(text, false)
+    }
+
+    /// The same, but what lies more than 20 digits behind the point is cut off: what is left over of
+    /// sums in binary floating point, like `1.3877787807814457E-17`, is as good as nothing.
+    pub fn parse_cut(text: &str) -> Option<Amount> {
+        Amount::read(text, true)
+    }
+
+    fn read(text: &str, is_cut: bool) -> Option<Amount> {
         let text = text.trim();
         if !is_amount(text) {
             return None;
@@ -43,11 +53,16 @@ impl Amount {
         let behind = isize::try_from(trimmed.len()).ok()?.checked_sub(point)?;
         let before = point.checked_sub(isize::try_from(leading).ok()?)?;
         let places = isize::try_from(FRACTION_DIGITS).ok()?.checked_sub(behind)?;
-        if before > isize::try_from(WHOLE_DIGITS_MAX).ok()? || places < 0 {
+        if before > isize::try_from(WHOLE_DIGITS_MAX).ok()? || (places < 0 && !is_cut) {
             return None;
         }
-        let digits: i128 = trimmed.parse().ok()?;
-        let scale = 10_i128.checked_pow(u32::try_from(places).ok()?)?;
+        let held = trimmed.len().checked_add_signed(places.min(0));
+        let held = held.and_then(|held| trimmed.get(..held));
+        let Some(held) = held.filter(|held| !held.is_empty()) else {
+            return Some(Amount::ZERO);
+        };
+        let digits: i128 = held.parse().ok()?;
+        let scale = 10_i128.checked_pow(u32::try_from(places.max(0)).ok()?)?;
         let value = digits.checked_mul(scale)?;
         Some(Amount(if negative { -value } else { value }))
     }
@@ -130,6 +145,21 @@ mod tests {
         ] {
             assert_eq!(Amount::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn digits_that_are_not_held_can_be_cut_off() {
+        for (text, expected) in [
+            ("-2.7755575615628914E-17", "-0.00000000000000002775"),
+            ("1.2345678901234567E-5", "0.00001234567890123456"),
+            ("0.000000000000000000001", "0"),
+            ("1E-99", "0"),
+            ("15.50", "15.5"),
+        ] {
+            let amount = Amount::parse_cut(text).map(|amount| amount.to_string());
+            assert_eq!(amount.as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(Amount::parse_cut("1e99"), None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Filter: which events are wanted, by the values in their `data`.
 
 use super::amount::Amount;
+use super::shape::Holds;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Most conditions of one filter.
 pub const CONDITIONS_MAX: usize = 32;
@@ -21,8 +23,9 @@ pub struct Filter {
 enum Test {
     /// The same text, number or truth; without any text, that there is no value.
     Is(String),
-    IsNot(String),
     BeginsWith(String),
+    /// None of the two above.
+    Not(Box<Test>),
     Compare(Order, Amount),
 }
 
@@ -42,9 +45,9 @@ const ORDERS: [(&str, Order); 4] = [
 ];
 
 impl Filter {
-    /// Reads a table of conditions: a truth, a number, a text (`"x"`, `"x*"`, `"!=x"`, `">=1"`), or
-    /// a list of such of which one has to hold. Of `"!=x"` in a list each has to: it names what is
-    /// not wanted.
+    /// Reads a table of conditions: a truth, a number, a text (`"x"`, `"x*"`, `"!=x"`, `"!=x*"`,
+    /// `">=1"`), or a list of such of which one has to hold. Of `"!=x"` in a list each has to: it names
+    /// what is not wanted.
     ///
     /// # Errors
     ///
@@ -92,9 +95,8 @@ impl Filter {
         self.conditions.iter().all(|(key, tests)| {
             let value = find(&data, key);
             let value = value.as_deref();
-            let (excluding, others): (Vec<_>, Vec<_>) = tests
-                .iter()
-                .partition(|test| matches!(test, Test::IsNot(_)));
+            let (excluding, others): (Vec<_>, Vec<_>) =
+                tests.iter().partition(|test| matches!(test, Test::Not(_)));
             let is_one = others.is_empty() || others.iter().any(|test| test.holds(value));
             is_one && excluding.iter().all(|test| test.holds(value))
         })
@@ -103,6 +105,23 @@ impl Filter {
     /// The conditions as they were written, as TOML in one line; empty without any.
     pub fn written(&self) -> &str {
         &self.written
+    }
+
+    /// The conditions that ask for what can never stand under their keys, with what to write; `holds`
+    /// gives what may stand under a key, nothing where that is not known.
+    pub fn misfits<'h>(&self, holds: impl Fn(&str) -> &'h [Holds]) -> Vec<String> {
+        let mut misfits = Vec::new();
+        for (key, tests) in &self.conditions {
+            let possible = holds(key);
+            let Some(likely) = possible.first() else {
+                continue;
+            };
+            let never = |test: &&Test| !possible.iter().any(|holds| test.fits(holds));
+            if let Some(test) = tests.iter().find(never) {
+                misfits.push(format!("{key}: {test} {}", likely.to_compare_with()));
+            }
+        }
+        misfits
     }
 
     /// The keys it looks at.
@@ -149,7 +168,7 @@ impl Test {
         let compared = |text: &str| is_same(text, found.unwrap_or_default());
         match self {
             Test::Is(text) => compared(text),
-            Test::IsNot(text) => !compared(text),
+            Test::Not(test) => !test.holds(found),
             Test::BeginsWith(text) => found.is_some_and(|found| found.starts_with(text)),
             Test::Compare(order, bound) => {
                 found
@@ -165,6 +184,51 @@ impl Test {
     }
 }
 
+impl Test {
+    /// Whether it can ever hold, or not hold, of what stands there.
+    fn fits(&self, holds: &Holds) -> bool {
+        match (self, holds) {
+            (Test::Not(test), holds) => test.fits(holds),
+            // Without any text: there is no value.
+            (Test::Is(text), _) if text.is_empty() => true,
+            (Test::Is(text), Holds::Truth) => matches!(text.as_str(), "true" | "false"),
+            (Test::Is(text), Holds::Whole | Holds::Amount) => Amount::parse(text).is_some(),
+            (Test::Is(text), Holds::Word(words)) => words.contains(&text.as_str()),
+            (Test::Compare(..), Holds::Truth | Holds::Time | Holds::Word(_)) => false,
+            _ => true,
+        }
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Test::Is(text) => write!(f, "{text:?}"),
+            Test::BeginsWith(text) => write!(f, "\"{text}*\""),
+            Test::Not(test) => write!(f, "not {test}"),
+            Test::Compare(order, bound) => {
+                let sign = ORDERS.iter().find(|(_, known)| known == order);
+                write!(f, "\"{}{bound}\"", sign.map_or("", |(sign, _)| sign))
+            }
+        }
+    }
+}
+
+impl Holds {
+    /// What a condition on it is to be like.
+    fn to_compare_with(self) -> String {
+        let like = match self {
+            Holds::Truth => "true or false",
+            Holds::Whole | Holds::Amount => "5, \"0.5\" or \">=1\"",
+            Holds::Time => "\"2026-04-10T*\"",
+            Holds::Word(words) => return format!("is never there; write one of {words:?}"),
+            Holds::Text | Holds::Texts | Holds::Columns => "\"text\" or \"begin*\"",
+        };
+        format!("is never there; write like {like}")
+    }
+}
+
 /// The same text, or the same number: `0.10` is `0.1`. What begins as no number is written, as
 /// telephone numbers and names do, is text: `0112` is not `112`, and neither is `+112`.
 fn is_same(wanted: &str, found: &str) -> bool {
@@ -177,27 +241,37 @@ fn is_same(wanted: &str, found: &str) -> bool {
 }
 
 fn test(value: &toml::Value) -> Result<Test, String> {
-    const LIKE: &str =
-        "write true, a number, a text, \"!=text\", \"begin*\" or a comparison like \">=1\"";
+    const LIKE: &str = "write true, a number, a text, \"!=text\", \"begin*\", \"!=begin*\" or a comparison like \">=1\"";
     match value {
         toml::Value::Boolean(truth) => Ok(Test::Is(truth.to_string())),
         toml::Value::Integer(number) => Ok(Test::Is(number.to_string())),
         toml::Value::String(text) => {
             if let Some(text) = text.strip_prefix("!=") {
-                return Ok(Test::IsNot(text.trim().to_owned()));
+                return Ok(Test::Not(Box::new(named(text.trim()))));
+            }
+            // Signs of other languages, which as texts would be equal to nothing.
+            if text.starts_with(['=', '!']) {
+                return Err(format!("{text:?} begins like no comparison; {LIKE}"));
             }
             let order = ORDERS
                 .iter()
                 .find_map(|(sign, order)| Some((text.strip_prefix(sign)?, *order)));
-            match (order, text.strip_suffix('*')) {
-                (Some((bound, order)), _) => Amount::parse(bound)
+            match order {
+                Some((bound, order)) => Amount::parse(bound)
                     .map(|bound| Test::Compare(order, bound))
                     .ok_or_else(|| format!("{:?} is no number; {LIKE}", bound.trim())),
-                (None, None) => Ok(Test::Is(text.clone())),
-                (None, Some(beginning)) => Ok(Test::BeginsWith(beginning.to_owned())),
+                None => Ok(named(text)),
             }
         }
         _ => Err(format!("{value} has no meaning here; {LIKE}")),
+    }
+}
+
+/// A text as it is, or with an asterisk behind it what begins so.
+fn named(text: &str) -> Test {
+    match text.strip_suffix('*') {
+        None => Test::Is(text.to_owned()),
+        Some(beginning) => Test::BeginsWith(beginning.to_owned()),
     }
 }
 
@@ -253,6 +327,54 @@ mod tests {
     }
 
     #[test]
+    fn what_begins_in_a_way_can_be_left_out() {
+        check("caller_id = \"!=1202*\"", false);
+        check("caller_id = \"!=49*\"", true);
+        check("caller_id = [\"!=49*\", \"!=1202*\"]", false);
+        check("codec = \"!=g7*\"", true);
+        check("codec = \"!=*\"", true);
+        check("caller_id = \"!=*\"", false);
+    }
+
+    #[test]
+    fn a_condition_that_can_never_hold_is_seen() {
+        const WORDS: Holds = Holds::Word(&["low_balance", "recovered"]);
+        let misfits = |condition: &str, holds: &[Holds]| {
+            let table = condition.parse::<toml::Table>().unwrap();
+            Filter::from_table(&table).unwrap().misfits(|_| holds)
+        };
+        for (condition, holds) in [
+            ("a = \"yes\"", Holds::Truth),
+            ("a = 1", Holds::Truth),
+            ("a = \">0\"", Holds::Truth),
+            ("a = \"!=yes\"", Holds::Truth),
+            ("a = [5, \"1m\"]", Holds::Whole),
+            ("a = \"free\"", Holds::Amount),
+            ("a = \">2026\"", Holds::Time),
+            ("a = \"low\"", WORDS),
+        ] {
+            assert_eq!(misfits(condition, &[holds]).len(), 1, "{condition}");
+            assert_eq!(misfits(condition, &[holds, Holds::Text]).len(), 0);
+            assert_eq!(misfits(condition, &[]).len(), 0);
+        }
+        for (condition, holds) in [
+            ("a = \"false\"", Holds::Truth),
+            ("a = \"\"", Holds::Truth),
+            ("a = [\"5*\", \"!=503\", 1, \">2\"]", Holds::Whole),
+            ("a = \"0.10\"", Holds::Amount),
+            ("a = \"2026-04*\"", Holds::Time),
+            ("a = \"!=recovered\"", WORDS),
+        ] {
+            assert!(misfits(condition, &[holds]).is_empty(), "{condition}");
+        }
+        let told = misfits("a = \"yes\"", &[Holds::Truth]);
+        assert_eq!(
+            told,
+            ["a: \"yes\" is never there; write like true or false"]
+        );
+    }
+
+    #[test]
     fn telephone_numbers_are_no_numbers() {
         check("caller_id = \"012025550101\"", false);
         check("caller_id = \"+12025550101\"", false);
@@ -287,6 +409,10 @@ mod tests {
             "duration = []",
             "duration = 1.5",
             "duration = 1979-05-27",
+            "duration = \"=>5\"",
+            "duration = \"==5\"",
+            "duration = \"<>5\"",
+            "gateway_id = \"!GW\"",
         ] {
             let table = text.parse::<toml::Table>().unwrap();
             assert!(Filter::from_table(&table).is_err(), "{text}");

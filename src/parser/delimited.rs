@@ -2,7 +2,7 @@
 
 use super::format::{Column, Dialect, Format};
 use super::record::{Fields, fitting};
-use super::reject::Problem;
+use super::reject::{Problem, Reject};
 use csv_core::{ReadRecordResult, ReaderBuilder, Terminator};
 use jiff::tz::TimeZone;
 
@@ -364,6 +364,30 @@ pub(super) fn is_header(
         let (filled, fit) = fitting(layout, fields, format.dates, zone);
         let counted = layout.fits(fields.count());
         at_start && counted && filled >= HEADER_MISFITS_MIN && fit == 0
+    })
+}
+
+/// Why rows below the column names `fields` would be read wrongly: two names or more are those of the
+/// format's columns in other places, in every layout that has as many.
+pub(super) fn elsewhere(format: &Format, fields: &Fields) -> Option<Reject> {
+    let usable = format.layouts.iter().filter(|it| !it.only_by_name);
+    let mut first = None;
+    for layout in usable.filter(|it| it.fits(fields.count())) {
+        let place_of = |name: &str| {
+            let mut names = layout.columns.iter().map(|column| &column.name);
+            names.position(|known| known.eq_ignore_ascii_case(name))
+        };
+        let mut moved = (0..fields.count()).filter_map(|index| {
+            let name = fields.get(index).trim();
+            Some((index, name, place_of(name)?)).filter(|(index, _, place)| index != place)
+        });
+        let (found, _) = moved.next().zip(moved.next())?;
+        first.get_or_insert(found);
+    }
+    let (index, name, place) = first?;
+    Some(Reject {
+        column: Some((index + 1, name.to_owned())),
+        problem: Problem::Elsewhere(place + 1),
     })
 }
 

@@ -34,7 +34,7 @@ use delimited::{Split, Splitter};
 use encoding::Decoder;
 use jiff::tz::TimeZone;
 use key_value::Pairing;
-use reader::{Markup, Reader};
+use reader::{Dialect, Markup, Reader};
 use record::{Fields, Scratch};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -226,8 +226,23 @@ impl Parser {
         }
         let is_delimited = matches!(self.apart, Apart::Delimited(_));
         let announced = self.settings.header == Header::Present && at_start && is_delimited;
-        if announced || is_blank(line) {
+        if is_blank(line) {
             return skipped;
+        }
+        // What every row below would be read by, all of them wrongly.
+        let header = |parser: &Parser| match parser.names_elsewhere(line) {
+            Some(reject) => Step::Rejected {
+                reject,
+                bytes: first,
+                lines: 1,
+            },
+            None => Step::Skipped {
+                bytes: first,
+                lines: 1,
+            },
+        };
+        if announced {
+            return header(self);
         }
         let (mut taken, mut lines) = (first, 1);
         let reject = loop {
@@ -249,7 +264,7 @@ impl Parser {
                 }
                 // What cannot be a record may be a line of names.
                 Reading::Bad(reject) if lines == 1 && self.was_header(&reject, at_start) => {
-                    return skipped;
+                    return header(self);
                 }
                 Reading::Bad(reject) => break reject,
                 Reading::Open => {}
@@ -283,7 +298,8 @@ impl Parser {
         let format = &self.settings.format;
         let zone = self.settings.timezone.as_ref();
         let first = line_end(bytes);
-        let (line, flawed) = text_of(bytes.get(..first).unwrap_or(bytes), &self.settings.decoder);
+        let (line, mut flawed) =
+            text_of(bytes.get(..first).unwrap_or(bytes), &self.settings.decoder);
         let line = pattern::without_colours(&line);
         let found = format
             .patterns
@@ -302,11 +318,13 @@ impl Parser {
                 return Step::More;
             }
             let next = rest.get(..line_end(rest)).unwrap_or(rest);
-            let (more, _) = text_of(next, &self.settings.decoder);
+            let (more, is_flawed) = text_of(next, &self.settings.decoder);
+            let more = pattern::without_colours(&more);
             if next.is_empty() || patterns.continues(index, &more) != Some(true) {
                 break;
             }
             (taken, lines) = (taken + next.len(), lines + 1);
+            flawed |= is_flawed;
             let text = text.to_mut();
             text.push('\n');
             text.push_str(&more);
@@ -324,6 +342,7 @@ impl Parser {
             text: &text,
             reference: self.reference,
             zone,
+            dates: format.dates,
         };
         patterns.fill(index, &written, layout, fields);
         match self.scratch.judge_as(format, index, zone) {
@@ -383,13 +402,26 @@ impl Parser {
         match self.settings.header {
             Header::Absent => false,
             Header::Present if at_start => true,
-            Header::Present | Header::Auto => {
-                let (text, _) = text_of(line, &self.settings.decoder);
-                let mut fields = Fields::default();
-                let split = Splitter::new(dialect).split_strictly(&text, &mut fields);
-                split == Split::Whole && self.names(&fields, at_start)
-            }
+            Header::Present | Header::Auto => self
+                .split_strictly(line, dialect)
+                .is_some_and(|fields| self.names(&fields, at_start)),
         }
+    }
+
+    /// What is wrong with column names that are those of the format in other places.
+    fn names_elsewhere(&self, line: &[u8]) -> Option<Reject> {
+        let Reader::Delimited(dialect) = self.settings.format.reader else {
+            return None;
+        };
+        let fields = self.split_strictly(line, dialect)?;
+        delimited::elsewhere(&self.settings.format, &fields)
+    }
+
+    fn split_strictly(&self, line: &[u8], dialect: Dialect) -> Option<Fields> {
+        let (text, _) = text_of(line, &self.settings.decoder);
+        let mut fields = Fields::default();
+        let split = Splitter::new(dialect).split_strictly(&text, &mut fields);
+        (split == Split::Whole).then_some(fields)
     }
 
     /// Whether the line just refused for `reject` holds column names. The same as

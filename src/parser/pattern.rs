@@ -9,7 +9,7 @@ use super::format::{
     StartIs, check_column, check_event, dates, layout,
 };
 use super::record::Fields;
-use super::time::month_of;
+use super::time::{self, Dates};
 use crate::clock::UnixMs;
 use jiff::tz::TimeZone;
 use regex_lite::{Captures, Regex, RegexBuilder};
@@ -122,6 +122,8 @@ pub(super) struct Written<'a> {
     pub(super) reference: UnixMs,
     /// The zone of times that carry none.
     pub(super) zone: Option<&'a TimeZone>,
+    /// The order of a date's numbers.
+    pub(super) dates: Dates,
 }
 
 /// The patterns of a format, each with the layout at the same place.
@@ -199,7 +201,7 @@ impl Patterns {
             let found = field.value(captures.as_ref(), line, text);
             let told = field.map.get(found.trim()).map_or(found, String::as_str);
             if column.kind == super::format::Kind::Time {
-                fields.push(&with_year(told, written.reference, written.zone));
+                fields.push(&with_year(told, written));
             } else {
                 fields.push(told);
             }
@@ -330,6 +332,11 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
         .flatten()
         .map(str::to_owned)
         .collect();
+    if groups.is_empty() {
+        let what = "it has no named groups, and so tells nothing; write like '^(?<time>\\S+ \\S+) (?<message>.*)'";
+        problem("match", what.to_string());
+        return Err(problems);
+    }
     let mut written = wanted(table, &groups);
     let fixed_state = match &table.state {
         Some(StateTable::Always(word)) => {
@@ -681,25 +688,22 @@ fn shortened(text: &str, bytes_max: usize) -> &str {
 }
 
 /// `text` with the year that its month, day and time most likely mean, where it has none: the
-/// last year in which it was not later than a day after `reference`. Loggers leave it out.
-fn with_year<'t>(text: &'t str, reference: UnixMs, zone: Option<&TimeZone>) -> Cow<'t, str> {
+/// last year in which it was not later than a day after `written` was. Loggers leave it out.
+fn with_year<'t>(text: &'t str, written: &Written<'_>) -> Cow<'t, str> {
     const DAY: Duration = Duration::from_secs(86_400);
-    let mut words = text.split_ascii_whitespace();
-    let month = words.next().and_then(month_of);
-    let day = words.next().and_then(|word| word.parse::<u8>().ok());
-    let (Some(month), Some(day), Some(time), None) = (month, day, words.next(), words.next())
+    let Some((month, day, rest)) = time::yearless(&time::western(text.trim()), written.dates)
     else {
         return Cow::Borrowed(text);
     };
-    let Ok(latest) = jiff::Timestamp::from_millisecond(reference.after(DAY).0) else {
+    let Ok(latest) = jiff::Timestamp::from_millisecond(written.reference.after(DAY).0) else {
         return Cow::Borrowed(text);
     };
-    let latest = latest.to_zoned(zone.cloned().unwrap_or(TimeZone::UTC));
-    let latest = (latest.month(), latest.day(), latest.year());
-    let month = i8::try_from(month).unwrap_or(i8::MAX);
-    let is_later = (month, i8::try_from(day).unwrap_or(i8::MAX)) > (latest.0, latest.1);
-    let year = latest.2 - i16::from(is_later);
-    Cow::Owned(format!("{year:04}-{month:02}-{day:02} {time}"))
+    let latest = latest.to_zoned(written.zone.cloned().unwrap_or(TimeZone::UTC));
+    let (last, year) = ((latest.month(), latest.day()), latest.year());
+    let small = |number: u8| i8::try_from(number).unwrap_or(i8::MAX);
+    let is_later = (small(month), small(day)) > last;
+    let year = year - i16::from(is_later);
+    Cow::Owned(format!("{year:04}-{month:02}-{day:02} {rest}"))
 }
 
 /// `text` without the sequences that colour a terminal.
@@ -831,10 +835,58 @@ mod tests {
                 "2026-04-10T15:00:00Z",
                 "2026-04-10 14:28:15",
             ),
+            (
+                "10 Apr 14:28:15.5",
+                "2026-04-10T15:00:00Z",
+                "2026-04-10 14:28:15.5",
+            ),
+            (
+                "Fri Apr 10 14:28:15 CEST",
+                "2026-04-10T15:00:00Z",
+                "2026-04-10 14:28:15 CEST",
+            ),
+            (
+                "*Apr 10 14:28:15 UTC",
+                "2026-04-10T15:00:00Z",
+                "*Apr 10 14:28:15 UTC",
+            ),
+            (
+                "Apr 10 *14:28:15 UTC",
+                "2026-04-10T15:00:00Z",
+                "2026-04-10 14:28:15 UTC",
+            ),
+            (
+                "04-10 14:28:15,123",
+                "2026-04-10T15:00:00Z",
+                "2026-04-10 14:28:15,123",
+            ),
+            (
+                "4月10日 14:28:15",
+                "2027-01-01T00:00:00Z",
+                "2026-04-10 14:28:15",
+            ),
             ("Apr 10", "2026-04-10T15:00:00Z", "Apr 10"),
+            ("10-04-26 14:28", "2026-04-10T15:00:00Z", "10-04-26 14:28"),
         ] {
-            assert_eq!(with_year(text, at(reference), None), expected);
+            let written = |dates| Written {
+                line: text,
+                text,
+                reference: at(reference),
+                zone: None,
+                dates,
+            };
+            assert_eq!(with_year(text, &written(Dates::YearFirst)), expected);
+            assert_eq!(with_year(text, &written(Dates::MonthFirst)), expected);
         }
+        let written = Written {
+            line: "",
+            text: "",
+            reference: at("2026-04-10T15:00:00Z"),
+            zone: None,
+            dates: Dates::DayFirst,
+        };
+        let day_first = with_year("10.04. 14:28:15", &written);
+        assert_eq!(day_first, "2026-04-10 14:28:15");
     }
 
     #[test]

@@ -475,7 +475,8 @@ pub(super) fn fitting(
         }
         filled += 1;
         let read = read(column, text, dates, zone, &mut None);
-        if matches!(read, Ok(_) | Err(Misfit::Time(time::TimeProblem::NoZone))) {
+        use time::TimeProblem::{NoZone, OtherZone};
+        if matches!(read, Ok(_) | Err(Misfit::Time(NoZone | OtherZone))) {
             fit += 1;
         }
     }

@@ -32,6 +32,8 @@ pub enum Problem {
         /// The layouts' names.
         names: Vec<String>,
     },
+    /// The name of the format's column of this number, from 1, stands above another one.
+    Elsewhere(usize),
     /// Every field is empty.
     Empty,
     /// A quote is opened and never closed.
@@ -46,6 +48,8 @@ pub enum Problem {
     NotDuration(String),
     /// The value, shortened and masked, is not a time.
     NotTime(String),
+    /// The value, shortened and masked, names a zone by letters that are not the source's.
+    OtherZone(String),
     /// The value is a local time, and the source has no time zone.
     NoTimeZone,
     /// There is neither a beginning nor an end: nothing says when it happened.
@@ -82,6 +86,7 @@ impl Reject {
         let problem = match problem {
             TimeProblem::Shape => Problem::NotTime(shown(value)),
             TimeProblem::NoZone => Problem::NoTimeZone,
+            TimeProblem::OtherZone => Problem::OtherZone(shown(value)),
         };
         Reject {
             column: Some((index + 1, name.to_owned())),
@@ -114,6 +119,10 @@ impl fmt::Display for Problem {
                     "{found} fields fit more than one layout; write columns = {names}"
                 )
             }
+            Self::Elsewhere(column) => write!(
+                f,
+                "the format has that name as field {column}: the rows below are read by their places, and wrongly; write them in the format's order, or columns in theirs"
+            ),
             Self::Empty => f.write_str("every field is empty"),
             Self::QuoteNotClosed => f.write_str("a quote is opened and not closed"),
             Self::QuoteInside => f.write_str("a quote stands inside a field without being doubled"),
@@ -121,6 +130,10 @@ impl fmt::Display for Problem {
             Self::NotMoney(value) => write!(f, "{value:?} is not an amount"),
             Self::NotDuration(value) => write!(f, "{value:?} is not a length of time"),
             Self::NotTime(value) => write!(f, "{value:?} is not a time"),
+            Self::OtherZone(value) => write!(
+                f,
+                "{value:?} names another time zone than that of the source then"
+            ),
             Self::NoTimeZone => f.write_str("a local time, but the source has no timezone"),
             Self::MissingTime => f.write_str("neither a beginning nor an end of the call"),
             Self::NotState(value) => write!(

@@ -208,6 +208,44 @@ fn rows_of_local_times_are_no_header_where_the_zone_is_missing() {
 }
 
 #[test]
+fn a_header_with_the_names_in_other_places_is_no_header_to_pass_over() {
+    let first = |header: Header, line: &str| {
+        let mut parser = Parser::new(Settings {
+            format: presets::find("account-export").unwrap(),
+            decoder: Decoder::UTF_8,
+            timezone: Some(jiff::tz::TimeZone::UTC),
+            header,
+        });
+        match parser.next(line.as_bytes(), true, true) {
+            Step::Rejected { reject, .. } => reject.to_string(),
+            step => format!("{step:?}").chars().take(7).collect(),
+        }
+    };
+    for header in [Header::Auto, Header::Present] {
+        let swapped = first(
+            header,
+            "account,account_name,type,change,limit,balance,time\n",
+        );
+        assert!(
+            swapped.starts_with("field 5 (limit): the format has that name as field 6"),
+            "{swapped}"
+        );
+        let turned = first(
+            header,
+            "time,Account,account_name,type,change,balance,limit\n",
+        );
+        assert!(turned.starts_with("field 1 (time)"), "{turned}");
+        for good in [
+            "account,account_name,type,change,balance,limit,time\n",
+            "Account,name,Type,change,BALANCE,limit,time\n",
+            "account,type,kind,what,money,x,y\n",
+        ] {
+            assert_eq!(first(header, good), "Skipped", "{good}");
+        }
+    }
+}
+
+#[test]
 fn a_header_that_is_announced_is_the_first_line_whatever_it_holds() {
     let present = Settings {
         header: Header::Present,

@@ -4,6 +4,7 @@ use crate::clock::UnixMs;
 use crate::timestamp::{Precision, Timestamp};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use std::borrow::Cow;
 
 /// Why a text is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum TimeProblem {
     Shape,
     /// It is a local time, and the source has no time zone.
     NoZone,
+    /// It names a zone by letters that are not those of the source's zone then.
+    OtherZone,
 }
 
 /// A time, and whether its zone's clock showed it twice or not at all that day.
@@ -31,12 +34,36 @@ pub struct Told {
 pub(super) enum Shown {
     /// An instant.
     Instant(Timestamp),
-    /// What a clock showed, and how far that was from UTC where the text says so.
+    /// What a clock showed, and of which zone where the text says so.
     Clock {
         civil: DateTime,
         precision: Precision,
-        offset: Option<Offset>,
+        zone: Option<Named>,
     },
+}
+
+/// What a text says of the zone of its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// How far it was from UTC.
+    Offset(Offset),
+    /// Letters like `CEST`, with blanks behind them. They name many zones, but in one of them there
+    /// are at most two, and they say which of the two a time was in that its clock showed twice.
+    Letters([u8; LETTERS_MAX]),
+}
+
+/// Most letters of a zone.
+const LETTERS_MAX: usize = 5;
+
+impl Named {
+    fn letters(word: &str) -> Option<Named> {
+        let is_name = (3..=LETTERS_MAX).contains(&word.len())
+            && word.bytes().all(|letter| letter.is_ascii_uppercase());
+        let mut letters = [b' '; LETTERS_MAX];
+        let place = letters.get_mut(..word.len()).filter(|_| is_name)?;
+        place.copy_from_slice(word.as_bytes());
+        Some(Named::Letters(letters))
+    }
 }
 
 impl Shown {
@@ -51,8 +78,28 @@ impl Shown {
             Shown::Clock {
                 civil,
                 precision,
-                offset: Some(offset),
+                zone: Some(Named::Offset(offset)),
             } => in_zone(civil, precision, Some(&TimeZone::fixed(offset))),
+            Shown::Clock {
+                civil,
+                precision,
+                zone: Some(Named::Letters(letters)),
+            } => {
+                let told = in_zone(civil, precision, zone)?;
+                let has_name = |at: &Timestamp| {
+                    let at = jiff::Timestamp::from_millisecond(at.unix.0).ok();
+                    let info = at.zip(zone).map(|(at, zone)| zone.to_offset_info(at));
+                    info.and_then(|info| Named::letters(info.abbreviation()))
+                        == Some(Named::Letters(letters))
+                };
+                let at = [Some(told.at), told.later].into_iter().flatten();
+                let at = at.into_iter().find(has_name);
+                Ok(Told {
+                    at: at.ok_or(TimeProblem::OtherZone)?,
+                    doubtful: false,
+                    later: None,
+                })
+            }
             Shown::Clock {
                 civil, precision, ..
             } => in_zone(civil, precision, zone),
@@ -77,13 +124,13 @@ impl Shown {
             Shown::Clock {
                 civil,
                 precision,
-                offset,
+                zone,
             } => {
                 let day = civil.date().tomorrow().map_err(|_| TimeProblem::Shape)?;
                 Ok(Shown::Clock {
                     civil: day.to_datetime(civil.time()),
                     precision,
-                    offset,
+                    zone,
                 })
             }
         }
@@ -92,7 +139,8 @@ impl Shown {
 
 /// In which order a date's numbers stand.
 ///
-/// A year of four digits in front needs no order; behind, day and month could be either.
+/// A year of four digits in front needs no order; behind, day and month could be either. There it may
+/// have two digits as well, of this century.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dates {
     /// Year, month, day.
@@ -126,10 +174,56 @@ pub fn read_dated(
 
 /// A time as `text` shows it, with the year behind in the order of `dates`; see [`read`].
 pub(super) fn shown(text: &str, dates: Dates) -> Result<Option<Shown>, TimeProblem> {
-    match year_in_front(text.trim(), dates) {
+    let text = western(text.trim());
+    match year_in_front(&text, dates) {
         Some(turned) => year_first(&turned),
-        None => year_first(text),
+        None => year_first(&text),
     }
+}
+
+/// `2026年4月10日 14时28分15秒` as `2026-4-10 14:28:15`; any other text as it is.
+pub(super) fn western(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || !text.contains('月') {
+        return Cow::Borrowed(text);
+    }
+    let numbers = text
+        .replace(['年', '月'], "-")
+        .replace(['日', '号'], " ")
+        .replace(['时', '時', '点', '分'], ":")
+        .replace('秒', "");
+    let words: Vec<&str> = numbers.split_whitespace().collect();
+    Cow::Owned(words.join(" ").trim_end_matches(':').to_owned())
+}
+
+/// Month, day, and all that follows the date, of a time that tells no year: `Apr 10 14:28:15`,
+/// `Fri 10 Apr 14:28:15 CEST`, or `04-10 14:28:15` in the order of `dates`. Loggers leave it out.
+pub(super) fn yearless(text: &str, dates: Dates) -> Option<(u8, u8, String)> {
+    let numbers = || {
+        let mut scan = Scan(text.as_bytes());
+        let one = scan.number(1, 2)?;
+        let between = scan.one_of(b"/.-")?;
+        let two = scan.number(1, 2)?;
+        if between == b'.' {
+            scan.one_of(b".");
+        }
+        scan.one_of(b" T")?;
+        let rest = std::str::from_utf8(scan.0).ok()?;
+        let (month, day) = match dates {
+            Dates::DayFirst => (two, one),
+            Dates::YearFirst | Dates::MonthFirst => (one, two),
+        };
+        Some((
+            u8::try_from(month).ok()?,
+            u8::try_from(day).ok()?,
+            rest.to_owned(),
+        ))
+    };
+    numbers().or_else(|| {
+        let words = words(text)?;
+        let month = u8::try_from(words.month?).ok()?;
+        let day = u8::try_from(words.day?).ok()?;
+        (words.year.is_none()).then_some((month, day, words.rest()?))
+    })
 }
 
 fn told(shown: Option<Shown>, zone: Option<&TimeZone>) -> Result<Option<Told>, TimeProblem> {
@@ -146,7 +240,9 @@ fn year_in_front(text: &str, dates: Dates) -> Option<String> {
     let between = scan.one_of(b"/.-")?;
     let two = scan.number(1, 2)?;
     scan.one_of(&[between])?;
-    let year = scan.number(4, 4)?;
+    // Of this century, where it has two digits.
+    let year = scan.number(4, 4);
+    let year = year.or_else(|| scan.number(2, 2).map(|year| 2_000 + year))?;
     let rest = std::str::from_utf8(scan.0).ok()?;
     let (month, day) = match dates {
         Dates::MonthFirst => (one, two),
@@ -156,9 +252,9 @@ fn year_in_front(text: &str, dates: Dates) -> Option<String> {
 }
 
 /// Reads a time: epoch microseconds (16 digits), milliseconds (13 digits) or seconds (10 digits,
-/// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/` or `-`, one or two digits, an
-/// optional fraction, an optional `AM` or `PM`, and an optional `Z` or `±HH:MM`; or the same with the
-/// month in English letters.
+/// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/`, `-`, `.` or nothing
+/// between the date's numbers, one or two digits, an optional fraction, an optional `AM` or `PM`, and an optional `Z`, `±HH:MM`
+/// or the letters of the source's zone; or the same with the month in English letters or Chinese signs.
 ///
 /// Nothing, zeros, and a date of zeros mean that the switch has no time to tell: `Ok(None)`.
 ///
@@ -184,7 +280,7 @@ fn year_first(text: &str) -> Result<Option<Shown>, TimeProblem> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return digits(text).map(Some);
     }
-    if text.as_bytes().get(10) == Some(&b'.') {
+    if matches!(text.as_bytes().get(10), Some(b'.' | b',')) {
         return fractional(text).map(Some);
     }
     let shown = civil(text).or_else(|| civil(&in_words(text)?));
@@ -217,17 +313,44 @@ pub(super) fn month_of(word: &str) -> Option<usize> {
 
 /// A time whose month is a word, in numbers, year first: `10-Apr-2026 08:01:05`, `Apr 10 2026
 /// 08:01:05 AM`, `Fri, 10 Apr 2026 08:01:05 +0200`, `08:01:05.123 UTC Fri Apr 10 2026` (as SIP
-/// devices log it), `Fri Apr 10 08:01:05 2026`.
+/// devices log it), `Fri Apr 10 08:01:05 CEST 2026` (Java, `date`), `10/Apr/2026:08:01:05 +0200`.
 ///
 /// Whatever the order, there is one way to read it: the number with four digits is the year, of two
-/// with fewer the first is the day. Zones by letters other than `UTC`, `GMT` and `Z` are not read:
-/// `CST` is five zones.
+/// with fewer the first is the day.
 fn in_words(text: &str) -> Option<String> {
+    let words = words(text)?;
+    let (year, month, day) = (words.year?, words.month?, words.day?);
+    let rest = words.rest()?;
+    Some(format!("{year:04}-{month:02}-{day:02} {rest}"))
+}
+
+/// The parts of a time whose month is a word.
+#[derive(Default)]
+struct Words<'t> {
+    year: Option<u16>,
+    month: Option<usize>,
+    day: Option<u16>,
+    clock: Option<&'t str>,
+    half: &'t str,
+    zone: &'t str,
+}
+
+impl Words<'_> {
+    /// What is said of the time of the day.
+    fn rest(&self) -> Option<String> {
+        Some(
+            format!("{}{} {}", self.clock?, self.half, self.zone)
+                .trim_end()
+                .to_owned(),
+        )
+    }
+}
+
+fn words(text: &str) -> Option<Words<'_>> {
     const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     // What is longer is no time, whatever its words.
     const WORDS_MAX: usize = 8;
-    let (mut year, mut month, mut day) = (None, None, None);
-    let (mut clock, mut half, mut offset) = (None, "", "");
+    let mut told = Words::default();
     let words = text.split([' ', ',']).flat_map(|word| {
         // Where a month stands between them, a dash or a slash is no sign.
         let joined = word.bytes().filter(u8::is_ascii_alphabetic).count() >= 3;
@@ -238,36 +361,43 @@ fn in_words(text: &str) -> Option<String> {
         return None;
     }
     for word in words {
-        let number = word
-            .parse::<u16>()
-            .ok()
-            .filter(|_| word.as_bytes().first() != Some(&b'+'));
+        let whole = |word: &str| word.parse().ok().filter(|_| !word.starts_with('+'));
+        // A web server's log has no blank between the year and the hour.
+        let year_and_clock = || {
+            let (year, clock) = word.split_once(':')?;
+            let year: Option<u16> = whole(year).filter(|_| year.len() == 4);
+            Some((year?, clock))
+        };
         let is_day = || {
             let short = word.get(..3).unwrap_or_default();
             DAYS.iter().any(|day| day.eq_ignore_ascii_case(short))
         };
-        match (number, word.len()) {
-            (Some(number), 4) if year.is_none() => year = Some(number),
-            (Some(number), 1 | 2) if day.is_none() => day = Some(number),
+        match (whole(word), word.len()) {
+            (Some(number), 4) if told.year.is_none() => told.year = Some(number),
+            (Some(number), 1 | 2) if told.day.is_none() => told.day = Some(number),
             // The century of telephone bills.
-            (Some(number), 2) if year.is_none() => year = Some(2_000 + number),
+            (Some(number), 2) if told.year.is_none() => told.year = Some(2_000 + number),
             (Some(_), _) => return None,
-            // Cisco's clocks say so where nothing sets them: `*08:01:05.123`, or `.08:01:05.123`.
-            _ if word.contains(':') && clock.is_none() => {
-                clock = Some(word.trim_start_matches(['*', '.']));
+            _ if word.contains(':') && told.clock.is_none() => match year_and_clock() {
+                Some((year, clock)) if told.year.is_none() => {
+                    (told.year, told.clock) = (Some(year), Some(clock));
+                }
+                // Cisco's clocks say so where nothing sets them: `*08:01:05.123`, or `.08:01:05.123`.
+                _ => told.clock = Some(word.trim_start_matches(['*', '.'])),
+            },
+            _ if word.starts_with(['+', '-']) && told.zone.is_empty() => told.zone = word,
+            _ if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => {
+                told.half = word;
             }
-            _ if matches!(word, "UTC" | "GMT" | "Z") && offset.is_empty() => offset = "Z",
-            _ if word.starts_with(['+', '-']) && offset.is_empty() => offset = word,
-            _ if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => half = word,
-            _ if month.is_none() && month_of(word).is_some() => month = month_of(word),
+            _ if told.month.is_none() && month_of(word).is_some() => told.month = month_of(word),
             _ if is_day() => {}
+            _ if told.zone.is_empty() && (word == "Z" || Named::letters(word).is_some()) => {
+                told.zone = word;
+            }
             _ => return None,
         }
     }
-    let (year, month, day, clock) = (year?, month?, day?, clock?);
-    Some(format!(
-        "{year:04}-{month:02}-{day:02} {clock}{half}{offset}"
-    ))
+    Some(told)
 }
 
 fn digits(text: &str) -> Result<Shown, TimeProblem> {
@@ -295,7 +425,7 @@ fn digits(text: &str) -> Result<Shown, TimeProblem> {
             Ok(Shown::Clock {
                 civil: civil.map_err(|_| TimeProblem::Shape)?,
                 precision: Precision::Seconds,
-                offset: None,
+                zone: None,
             })
         }
         _ => Err(TimeProblem::Shape),
@@ -320,19 +450,26 @@ fn civil(text: &str) -> Option<Shown> {
     let mut scan = Scan(text.as_bytes());
     let read = |scan: &mut Scan<'_>| {
         let year = scan.number(4, 4)?;
-        let dash = scan.one_of(b"-/")?;
-        let month = scan.number(1, 2)?;
-        scan.one_of(&[dash])?;
-        let day = scan.number(1, 2)?;
+        // `20260410T142815`: of numbers without anything between them all have two digits.
+        let dash = scan.one_of(b"-/.");
+        let least = 2 - usize::from(dash.is_some());
+        let month = scan.number(least, 2)?;
+        if let Some(dash) = dash {
+            scan.one_of(&[dash])?;
+        }
+        let day = scan.number(least, 2)?;
         scan.one_of(b" T")?;
-        let hour = scan.number(1, 2)?;
-        scan.one_of(b":")?;
+        let hour = scan.number(least, 2)?;
+        let colon = scan.one_of(b":");
+        if dash.is_some() {
+            colon?;
+        }
         let minute = scan.number(2, 2)?;
-        let second = if scan.one_of(b":").is_some() {
-            scan.number(2, 2)?
-        } else {
-            0
+        let is_followed = match colon {
+            Some(_) => scan.one_of(b":").is_some(),
+            None => scan.0.first().is_some_and(u8::is_ascii_digit),
         };
+        let second = if is_followed { scan.number(2, 2)? } else { 0 };
         let nanos = scan.fraction();
         let precision = if nanos.is_some() {
             Precision::Millis
@@ -357,14 +494,14 @@ fn civil(text: &str) -> Option<Shown> {
         Some((civil.ok()?, precision))
     };
     let (civil, precision) = read(&mut scan)?;
-    let offset = match scan.0 {
+    let zone = match scan.0 {
         b"" => None,
-        rest => Some(offset(rest)?),
+        rest => Some(zone(rest)?),
     };
     Some(Shown::Clock {
         civil,
         precision,
-        offset,
+        zone,
     })
 }
 
@@ -398,11 +535,14 @@ fn in_zone(
     })
 }
 
-/// `Z`, `+06:00`, `+0600` or `+06`, after an optional blank.
-fn offset(rest: &[u8]) -> Option<Offset> {
+/// `Z`, `UTC`, `+06:00`, `+0600`, `+06`, or letters like `CEST`, after an optional blank.
+fn zone(rest: &[u8]) -> Option<Named> {
     let rest = rest.strip_prefix(b" ").unwrap_or(rest);
-    if rest == b"Z" {
-        return Some(Offset::UTC);
+    if matches!(rest, b"Z" | b"UTC" | b"GMT") {
+        return Some(Named::Offset(Offset::UTC));
+    }
+    if rest.first().is_some_and(u8::is_ascii_alphabetic) {
+        return Named::letters(std::str::from_utf8(rest).ok()?);
     }
     let mut scan = Scan(rest);
     let sign = if scan.one_of(b"+-")? == b'-' { -1 } else { 1 };
@@ -416,7 +556,8 @@ fn offset(rest: &[u8]) -> Option<Offset> {
     if !scan.0.is_empty() || minutes > 59 {
         return None;
     }
-    Offset::from_seconds(sign * (hours * 3_600 + minutes * 60)).ok()
+    let offset = Offset::from_seconds(sign * (hours * 3_600 + minutes * 60));
+    offset.ok().map(Named::Offset)
 }
 
 /// What is left to read of a text.
@@ -456,13 +597,19 @@ impl Scan<'_> {
             [b'P' | b'p', b'M' | b'm'] => 12,
             _ => return None,
         };
+        // `AMT` is a zone.
+        if rest.first().is_some_and(u8::is_ascii_alphabetic) {
+            return None;
+        }
         self.0 = rest;
         Some(hours)
     }
 
-    /// `.` or, as Java's loggers write it, `,` and up to nine digits, in nanoseconds.
+    /// `.` or, as Java's loggers write it, `,` or `:` and up to nine digits, in nanoseconds.
     fn fraction(&mut self) -> Option<i32> {
-        let digits = self.0.strip_prefix(b".").or(self.0.strip_prefix(b","))?;
+        let (b'.' | b',' | b':', digits) = self.0.split_first()? else {
+            return None;
+        };
         let count = digits
             .iter()
             .take(9)
@@ -563,6 +710,77 @@ mod tests {
     }
 
     #[test]
+    fn what_loggers_write_is_read() {
+        for text in [
+            "20260410T142815Z",
+            "20260410 14:28:15 UTC",
+            "2026.04.10 14:28:15 GMT",
+            "10/Apr/2026:16:28:15 +0200",
+            "2026年04月10日 14:28:15 UTC",
+            "2026年4月10日14时28分15秒 UTC",
+            "1775831295,0",
+        ] {
+            let at = read_dated(text, Dates::YearFirst, None)
+                .unwrap()
+                .unwrap()
+                .at;
+            assert_eq!(at.unix.unix_secs(), 1_775_831_295, "{text}");
+        }
+        let websphere = "4/10/26 14:28:15:123 UTC";
+        let at = read_dated(websphere, Dates::MonthFirst, None)
+            .unwrap()
+            .unwrap()
+            .at;
+        assert_eq!(at.to_string(), "2026-04-10T14:28:15.123Z");
+        let told = read_dated("26-04-10 14:28:15", Dates::YearFirst, Some(&TimeZone::UTC));
+        assert_eq!(told, Err(TimeProblem::Shape), "it could be the 26th");
+    }
+
+    #[test]
+    fn a_zone_by_letters_is_read_where_it_is_the_sources() {
+        check(
+            "Fri Apr 10 14:28:15 CEST 2026",
+            "Europe/Berlin",
+            "2026-04-10T12:28:15Z",
+        );
+        check(
+            "2026-04-10 14:28:15 CST",
+            "Asia/Shanghai",
+            "2026-04-10T06:28:15Z",
+        );
+        check(
+            "2026-04-10 02:28:15PM EDT",
+            "America/New_York",
+            "2026-04-10T18:28:15Z",
+        );
+        // What the clock shows twice, it says once.
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        for (text, at) in [
+            ("2026-10-25 02:30:00 CEST", "2026-10-25T00:30:00Z"),
+            ("2026-10-25 02:30:00 CET", "2026-10-25T01:30:00Z"),
+        ] {
+            let told = read(text, Some(&berlin)).unwrap().unwrap();
+            assert_eq!((told.at.to_string().as_str(), told.doubtful), (at, false));
+        }
+        for (text, zone) in [
+            ("2026-04-10 14:28:15 CST", "Europe/Berlin"),
+            ("2026-04-10 14:28:15 CET", "Europe/Berlin"),
+            ("2026-04-10 14:28:15 BDT", "Asia/Dhaka"),
+        ] {
+            let zone = TimeZone::get(zone).unwrap();
+            assert_eq!(
+                read(text, Some(&zone)),
+                Err(TimeProblem::OtherZone),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            read("2026-04-10 14:28:15 CST", None),
+            Err(TimeProblem::NoZone)
+        );
+    }
+
+    #[test]
     fn a_year_before_the_first_is_no_time_of_a_call() {
         check("0001-01-01 00:00:00 +06:00", "UTC", "0000-12-31T18:00:00Z");
         for text in ["0000-01-01 00:30:00 +06:00", "0000-01-01T00:00:01.5+01"] {
@@ -594,6 +812,13 @@ mod tests {
                 Dates::DayFirst,
                 Some("2026-04-10T14:01:28Z"),
             ),
+            (
+                "10.04.26 14:01",
+                Dates::DayFirst,
+                Some("2026-04-10T14:01:00Z"),
+            ),
+            ("10/04/026 14:01:28", Dates::DayFirst, None),
+            ("10/04/26 14:01:28", Dates::YearFirst, None),
             ("10/04/2026 14:01:28", Dates::YearFirst, None),
             ("13/13/2026 14:01:28", Dates::DayFirst, None),
         ] {
@@ -628,7 +853,14 @@ mod tests {
             "Apr 10 08:01:05",
             "10 Apr 2026",
             "Apr May 10 2026 08:01:05",
-            "10 Apr 2026 08:01:05 CST",
+            "10 Apr 2026 08:01:05 cst",
+            "10 Apr 2026 08:01:05 CST CST",
+            "10/Apr/2026:2026:08:01:05",
+            "202604101T142815",
+            "20260410T1428155",
+            "20260410T9:28:15",
+            "10/04/126 14:28:15",
+            "2026-04-10 14:28:15 AMTOOO",
             "10 Apr 2026 08:01:05 09:01:05",
             "10 Apr 2026 08:01:05 AM PM Z Z",
             "31-Feb-2026 08:01:05",

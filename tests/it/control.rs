@@ -214,6 +214,12 @@ fn sources_lists_every_file_with_what_is_unread_in_it() {
     assert_eq!(files[0]["lines"].as_u64(), Some(20));
     assert_eq!(files[1]["unread_bytes"].as_u64(), Some(40));
     assert_eq!(files[1]["partial_bytes"].as_u64(), Some(40));
+    assert!(
+        files[1]["partial_secs"].as_u64() < Some(600),
+        "{}",
+        files[1]
+    );
+    assert!(files[1]["partial_secs"].is_u64(), "{}", files[1]);
     let behind = bench.answer(&["sources", "--behind"], 0);
     assert!(behind.contains("cdr_2.csv") && !behind.contains("cdr_1.csv"));
     assert!(behind.contains("partial line of 40 bytes"), "{behind}");
