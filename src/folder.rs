@@ -132,6 +132,19 @@ impl Found {
             unchanged_since: now,
         }
     }
+
+    /// Takes over when the file changed last from `metadata`; false where that is of another file.
+    pub fn renew(&mut self, metadata: &Metadata) -> bool {
+        let fresh = Found::new(PathBuf::new(), metadata, self.unchanged_since);
+        self.changed_ns = fresh.changed_ns;
+        fresh.key == self.key
+    }
+
+    /// Whether `metadata` is of this file as it was.
+    pub fn is(&self, metadata: &Metadata) -> bool {
+        let fresh = Found::new(PathBuf::new(), metadata, self.unchanged_since);
+        (fresh.key, fresh.changed_ns) == (self.key, self.changed_ns)
+    }
 }
 
 /// What is remembered of a file that is done with.
@@ -381,6 +394,12 @@ impl Folder {
     /// Whether a listing is under way: the next [`look`](Folder::look) goes on with it.
     pub fn is_listing(&self) -> bool {
         self.scan.is_under_way()
+    }
+
+    /// Whether every file that a listing since the start has found was handed out, and none is under
+    /// way: what a big directory holds is found by several looks.
+    pub fn is_caught_up(&self) -> bool {
+        self.listings > 0 && self.ready.is_empty() && !self.scan.is_under_way()
     }
 
     /// How many files are known and not done with.

@@ -105,12 +105,17 @@ pub fn check(arguments: &CheckArguments) -> Exit {
         return disk;
     }
     let (style, verdict, exit) = match worst {
-        Sample::Fits if deep != Exit::Success => (
+        Sample::Fits | Sample::Mistimed if deep != Exit::Success => (
             screen::BAD,
             "the configuration is good, but not everything around it: see above",
             deep,
         ),
         Sample::Fits => (screen::GOOD, "the configuration is good", Exit::Success),
+        Sample::Mistimed => (
+            screen::WAIT,
+            "the configuration is good, but the time zone seems to be another: see above",
+            Exit::Success,
+        ),
         Sample::Misfits => (
             screen::BAD,
             "the configuration is good, but rows do not fit their format: see above",
@@ -177,6 +182,8 @@ fn disk(config: &Config) -> Exit {
 enum Sample {
     /// The rows looked at fit, or there are none yet.
     Fits,
+    /// They do, but their times seem to be of another zone.
+    Mistimed,
     /// Some do not.
     Misfits,
     /// Files or directories cannot be read.
@@ -271,18 +278,17 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
             newest.path.display()
         ));
     }
-    if format.local_times
-        && let Some(what) = times::remark(source, config, newest, &bytes)
-    {
+    let remark = times::remark(source, config, newest, &bytes, is_whole);
+    if let Some(what) = &remark {
         screen::line(screen::styled(screen::BAD, what));
     }
     if let Some(what) = tally.calls.warning() {
         screen::line(screen::styled(screen::WAIT, what));
     }
-    if tally.bad == 0 {
-        Sample::Fits
-    } else {
-        Sample::Misfits
+    match remark {
+        _ if tally.bad > 0 => Sample::Misfits,
+        Some(_) => Sample::Mistimed,
+        None => Sample::Fits,
     }
 }
 

@@ -5,10 +5,12 @@ use super::{Exit, screen};
 use crate::event::{CallSettings, Event, Maker, Origin};
 use crate::parser::encoding::Decoder;
 use crate::parser::format::{CALL, KINDS, Kind, Meaning, word_of};
+use crate::parser::guess::ids::{IdClock, Says, written};
 use crate::parser::guess::{self, Fit, Guessed, Row, Sample};
 use crate::parser::{Format, Header, Record, Settings, presets};
 use clap::Args;
 use jiff::tz::TimeZone;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
@@ -200,6 +202,18 @@ fn read(path: &Path) -> Result<(Vec<u8>, bool), String> {
             "{shown} holds SQL statements; of FreeSWITCH, which writes them by its template \"sql\", take the template \"example\"; of a database have rows exported: mysql --batch -e 'SELECT * FROM cdr' > rows"
         ));
     }
+    // What clients of databases draw: `+----+----+`, `----+----`.
+    let is_drawn = |line: &[u8]| {
+        let line = line.trim_ascii();
+        line.len() > 9
+            && line.contains(&b'+')
+            && line.iter().all(|byte| matches!(byte, b'+' | b'-'))
+    };
+    if bytes.split(|byte| *byte == b'\n').take(3).any(is_drawn) {
+        return Err(format!(
+            "{shown} is a table drawn for people; have rows exported: mysql --batch -e 'SELECT * FROM cdr' > rows, or psql --csv -c 'SELECT * FROM cdr' > rows"
+        ));
+    }
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(format!("{shown} has no rows"));
     }
@@ -259,9 +273,17 @@ impl View<'_> {
     }
 
     /// What to do with a file in which nothing comes apart.
-    fn without_columns(&self) -> &'static str {
+    fn without_columns(&self) -> Cow<'static, str> {
         let first = self.sample.bytes.trim_ascii_start().first();
-        match first.filter(|first| **first == b'<' || self.is_one_json()) {
+        let first = first.filter(|first| **first == b'<' || self.is_one_json());
+        let whole = serde_json::from_slice(self.sample.bytes).ok();
+        if let Some(list) = whole.as_ref().and_then(list_inside) {
+            return format!(
+                "its calls are in a list inside; have each in a line of its own, for format = \"json-lines\": jq -c '{list}' FILE > rows"
+            )
+            .into();
+        }
+        let what = match first {
             Some(b'[') => {
                 "it is one JSON list; have each of its calls in a line of its own, for format = \"json-lines\": jq -c '.[]' FILE > rows"
             }
@@ -274,7 +296,8 @@ impl View<'_> {
             _ => {
                 "its lines do not come apart into columns either: for free text write patterns, with format = \"pattern\"; `switchhook formats show vos3000-alarm` prints some to change"
             }
-        }
+        };
+        what.into()
     }
 
     /// Says which formats fit some of the rows.
@@ -320,7 +343,9 @@ impl View<'_> {
         if let Some(what) = fit.tally.calls.warning() {
             screen::line(screen::styled(screen::WAIT, what));
         }
-        self.columns_and_events(&fit.settings);
+        // A file of CEL has seconds, or dates where its configuration says so.
+        let local_times = format.local_times || guess::has_local_times(self.sample, &fit.settings);
+        let says = self.columns_and_events(&fit.settings, local_times);
         if fit.tally.calls.are_joined() {
             screen::line(
                 "# each line alone; the agent joins a call's beginning and end and tells it once: `switchhook check` shows it so",
@@ -335,7 +360,7 @@ impl View<'_> {
         self.source(
             name,
             &format.name,
-            format.local_times,
+            local_times.then_some(says),
             format.reader.is_document(),
         );
         if let Some(columns) = &fit.columns {
@@ -401,7 +426,7 @@ impl View<'_> {
         let fit = guess::by_format(self.sample, format, None, guessed.header, &self.zone);
         self.verdict(&fit);
         if guessed.doubtful_dates {
-            let what = "no date here tells day from month: compare dates = with what the switch writes, \"dmy\" or \"mdy\"";
+            let what = "no date here tells day, month and year apart: compare dates = with what the switch writes, \"dmy\" or \"mdy\"";
             screen::line(screen::styled(screen::WAIT, what));
         }
         let format = &fit.settings.format;
@@ -420,10 +445,10 @@ impl View<'_> {
             let what = "no column is known to say whether a call was answered, so connected and bill_duration are null: mark one, as = \"answer_time\", \"bill_duration\" or \"hold_duration\"";
             screen::line(screen::styled(screen::WAIT, what));
         }
-        self.columns_and_events(&fit.settings);
+        let says = self.columns_and_events(&fit.settings, guessed.local_times);
         screen::line("");
         head("to paste and adjust");
-        self.source(CALL, "", guessed.local_times, false);
+        self.source(CALL, "", guessed.local_times.then_some(says), false);
         if guessed.header == Header::Present {
             screen::line("header = \"present\"");
         }
@@ -467,12 +492,14 @@ impl View<'_> {
         }
     }
 
-    /// The first row beside its meanings, and the first events of each type.
-    fn columns_and_events(&self, settings: &Settings) {
+    /// The first row beside its meanings, and the first events of each type; and what the ids of the
+    /// calls say of the clock, where that matters.
+    fn columns_and_events(&self, settings: &Settings, local_times: bool) -> Option<Says> {
         let calls = CallSettings::default();
         let maker = Maker::new("node".into(), "cdr".into(), calls);
         let (mut rows, mut events, mut kinds) = (Vec::new(), Vec::new(), HashSet::new());
         let (mut of, mut is_answered) = ("first row", false);
+        let mut ids = IdClock::default();
         guess::each_row(self.sample, settings.clone(), |row| {
             let Row::Good {
                 record,
@@ -482,6 +509,7 @@ impl View<'_> {
             else {
                 return;
             };
+            ids.add(&record);
             let layout = record.layout();
             if events.len() == EVENTS_MAX {
                 return;
@@ -517,9 +545,23 @@ impl View<'_> {
         for event in &events {
             self.event(event);
         }
-        if self.zone_name.is_none() && settings.format.local_times {
+        if !local_times {
+            return None;
+        }
+        if self.zone_name.is_none() {
             screen::line("# local times are read as UTC here; give --timezone");
         }
+        let says = ids.says(&self.zone);
+        if let (Some(zone), Some(says)) = (self.zone_name, says.filter(|says| !says.agrees())) {
+            let what = format!(
+                "its call ids say that the clock showed {} on {}, and {zone} has {}: is that the switch's zone?",
+                written(says.shown),
+                says.day,
+                written(says.read)
+            );
+            screen::line(screen::styled(screen::BAD, what));
+        }
+        says
     }
 
     fn columns(&self, record: &Record<'_>) -> Vec<String> {
@@ -556,8 +598,9 @@ impl View<'_> {
         screen::line(if self.payload { data } else { masked(&data) });
     }
 
-    /// The keys of a `[[source]]` that say where its files are.
-    fn source(&self, name: &str, format: &str, local_times: bool, is_document: bool) {
+    /// The keys of a `[[source]]` that say where its files are, and for local `times`, of whose clock
+    /// ids say something or nothing, the zone.
+    fn source(&self, name: &str, format: &str, times: Option<Option<Says>>, is_document: bool) {
         let path = self
             .path
             .canonicalize()
@@ -579,11 +622,18 @@ impl View<'_> {
             screen::line(format_args!("files = {}", toml::Value::from(vec![glob])));
         }
         screen::line("start = \"now\"");
-        if local_times {
+        if let Some(says) = times {
             let zone = self.zone_name.unwrap_or("UTC");
-            let remark = match self.zone_name {
-                None => "   # change it to the zone that the switch's clock shows",
-                Some(_) => "",
+            let remark = match (self.zone_name, says) {
+                (None, Some(says)) => format!(
+                    "   # change it to the zone that the switch's clock shows: by its call ids one with {} on {}",
+                    written(says.shown),
+                    says.day
+                ),
+                (None, None) => {
+                    "   # change it to the zone that the switch's clock shows".to_string()
+                }
+                (Some(_), _) => String::new(),
             };
             screen::line(format_args!("timezone = {zone:?}{remark}"));
         }
@@ -603,6 +653,30 @@ impl View<'_> {
         } else {
             masked(value)
         })
+    }
+}
+
+/// Where the objects of a list are inside a page of an interface, as jq writes it; nothing where the
+/// page is a call itself, which has other objects beside its lists.
+fn list_inside(page: &serde_json::Value) -> Option<String> {
+    use serde_json::Value::{Array, Object};
+    match page {
+        Array(pages) if pages.len() == 1 => Some(format!(".[]{}", list_inside(pages.first()?)?)),
+        Object(members) => {
+            let is_full = |value: &&serde_json::Value| matches!(value, Array(_) | Object(_));
+            let mut full = members.iter().filter(|(_, value)| is_full(value));
+            let ((name, value), None) = (full.next()?, full.next()) else {
+                return None;
+            };
+            match value {
+                Array(items) => {
+                    let item = items.first()?.as_object()?;
+                    (!item.is_empty()).then(|| format!(".{name}[]"))
+                }
+                inner => Some(format!(".{name}{}", list_inside(inner)?)),
+            }
+        }
+        _ => None,
     }
 }
 

@@ -139,7 +139,7 @@ pub struct SourceTable {
     /// How the names of recordings are made: `"{caller_id}-{call_id}.wav"`.
     pub name_parts: Key<String>,
     /// Globs of the generations that rotations leave behind (default: `.1`, `-20260410`, `.gz`
-    /// behind the names of `files`); an empty list for none.
+    /// behind the names of `files`, `.1` and `-20260410` before their endings too); an empty list for none.
     pub rotated: Key<Vec<String>>,
     /// Globs of files to leave out.
     pub exclude: Key<Vec<String>>,

@@ -6,10 +6,11 @@
 //!
 //! ```text
 //! INVITE 2xx          held; told when its BYE comes, or without an end once that is given up
-//! INVITE 3xx to 6xx   told at once, not connected
+//! INVITE 3xx to 6xx   told at once, not connected; of a call that is held, or was told a moment ago,
+//!                     a renegotiation that the other side refused: passed over
 //! INVITE 401, 407     passed over: the caller is asked who it is and calls again
 //! BYE                 ends the call that is held; alone, it is kept for a while in case the two
-//!                     lines came in the wrong order
+//!                     lines came in the wrong order; so is the mark that the call was told
 //! a whole call        told as it is (OpenSIPS' `call ended`); one that is held is told by it
 //! anything else       passed over
 //! ```
@@ -32,7 +33,8 @@ use std::time::Duration;
 pub const HELD_MAX: usize = 20_000;
 
 /// How long a BYE waits for an INVITE that was written after it: worker processes write their
-/// lines through one daemon, a few seconds apart at most.
+/// lines through one daemon, a few seconds apart at most. For as long a call that was told is known:
+/// its BYE may be repeated, and a renegotiation that it cut short comes to its end after it.
 pub const BYE_WAITS: Duration = Duration::from_secs(60);
 
 /// Why a call without a BYE is told to have ended: the mark of an end that nobody knows.
@@ -157,6 +159,9 @@ pub fn kind(record: &Record<'_>) -> Kind {
 pub struct Held {
     /// It is a BYE; else an answered INVITE.
     pub bye: bool,
+    /// It is the BYE of a call that was told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
     /// When its transaction was, in ms since 1970, and whether that is known to the millisecond.
     at: (i64, bool),
     /// When it was read, in ms since 1970.
@@ -179,6 +184,7 @@ impl Held {
         let row = serde_json::to_string(&row).ok()?.into_boxed_str();
         Some(Held {
             bye,
+            told: false,
             at: (at.unix.0, at.precision == Precision::Millis),
             read_at,
             from: text(Meaning::FromTag),
@@ -232,6 +238,13 @@ pub fn key(record: &Record<'_>) -> Option<Key> {
     tags.sort_unstable();
     let [one, other] = tags;
     Some(table::key([call, one, other]))
+}
+
+/// Whether `record` says by both tags which call it is of, and not by the call id alone: one that comes
+/// a moment later is of the same call then.
+pub fn names_one_call(record: &Record<'_>) -> bool {
+    let has = |meaning| record.text_of(meaning).is_some_and(|tag| !tag.is_empty());
+    has(Meaning::FromTag) && has(Meaning::ToTag)
 }
 
 /// What the record says of its call, by column of the told row.

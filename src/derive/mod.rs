@@ -186,6 +186,9 @@ pub struct Derive {
     sundry: Table<Sundry>,
     /// What was told a moment ago, where it may be repeated.
     recent: Option<Recent>,
+    /// Calls of several lines that failed a moment ago: each of their branches has a line, and the whole
+    /// may have one more.
+    failed: Recent,
     /// What reads told calls, where lines are joined.
     joined: Option<(Format, Parser)>,
     /// How long the source had been silent, and since when that is true.
@@ -224,11 +227,13 @@ impl Derive {
                 !it.raised
             }),
             accounts: Table::load(name("balance"), ACCOUNTS_MAX, stored),
-            held: Table::load(name("join"), join::HELD_MAX, stored),
+            // A call that is up stays, however many lines come that end none.
+            held: Table::load_ranked(name("join"), join::HELD_MAX, stored, |it: &Held| it.bye),
             cells: Table::load(name("cell"), CELLS_MAX, stored),
             conferences: Table::load(name("conference"), CONFERENCES_MAX, stored),
             sundry: Table::load(name("source"), 1, stored),
             recent: None,
+            failed: Recent::load(&name("failed/"), stored),
             joined,
             settings,
             maker,
@@ -276,6 +281,7 @@ impl Derive {
         self.cells.take_changes(changes);
         self.conferences.take_changes(changes);
         self.sundry.take_changes(changes);
+        self.failed.take_changes(changes);
         if let Some(recent) = &mut self.recent {
             recent.take_changes(changes);
         }
@@ -323,6 +329,14 @@ impl Derive {
             listened_ms: None,
             ..sundry
         });
+    }
+
+    /// Takes in that whatever the source brought since it was looked last for what is due was turned away:
+    /// that is no silence of its.
+    pub fn was_deaf(&mut self, now: Moment) {
+        if let (Some((since, silent_for)), Some(swept)) = (self.quiet, self.swept_at) {
+            self.quiet = Some((now, silent_for + swept.since(since)));
+        }
     }
 
     /// Takes a row: adds what it tells to `told` and says what became of it.
@@ -690,9 +704,13 @@ impl Derive {
         let key = join::key(record);
         match join::kind(record) {
             Kind::Other => Fate::Filtered,
-            Kind::Failed => match join::failed(record) {
-                Some(row) => self.tell_joined(&row, told),
-                None => Fate::Misfit(Reject::row(Problem::MissingTime)),
+            Kind::Failed => match (join::failed(record), key) {
+                (None, _) => Fate::Misfit(Reject::row(Problem::MissingTime)),
+                // One side wanted to change a call that is up, and the other did not: told, it would have
+                // the id of the call.
+                (_, Some(key)) if self.held.get(key).is_some() => Fate::Repeated,
+                (_, Some(key)) if !self.failed.is_new(key) => Fate::Repeated,
+                (Some(row), _) => self.tell_joined(&row, told),
             },
             Kind::Whole => {
                 if let Some(key) = key {
@@ -708,22 +726,30 @@ impl Derive {
                     return Fate::Misfit(Reject::row(Problem::Missing("call id")));
                 };
                 match self.held.get(key) {
-                    Some(held) if held.bye != bye => {
+                    Some(held) if held.bye != bye && !held.told => {
                         let held = self.held.remove(key);
                         let (invite, bye) = if bye {
                             (held, Some(line))
                         } else {
                             (Some(line), held)
                         };
-                        match invite {
+                        let fate = match invite {
                             Some(invite) => self.tell_joined(&invite.told(bye.as_ref()), told),
                             None => Fate::Repeated,
+                        };
+                        if let Some(mut bye) = bye.filter(|_| join::names_one_call(record)) {
+                            bye.told = true;
+                            self.held.put(key, bye, read_at);
                         }
+                        fate
                     }
                     // A call renegotiated, or a line written twice.
                     Some(_) => Fate::Repeated,
                     None => {
-                        self.make_room(told);
+                        // A BYE that finds no room is the first that goes.
+                        if !bye {
+                            self.make_room(told);
+                        }
                         if !self.held.put(key, line, read_at) {
                             return Fate::Misfit(Reject::row(Problem::TooLong));
                         }

@@ -56,10 +56,13 @@ impl After {
         }
     }
 
-    /// Does it to the file at `path`, which is `name` below its directory.
-    fn apply(&self, path: &Path, name: &str) -> io::Result<()> {
+    /// Does it to the `file` that was read, which is `name` below its directory. What was written there
+    /// since then is told of first.
+    fn apply(&self, file: &Found, name: &str) -> io::Result<()> {
+        let path = &file.path;
         match self {
             Self::Keep => Ok(()),
+            _ if !file.is(&fs::metadata(path)?) => Ok(()),
             Self::Delete => fs::remove_file(path),
             Self::MoveTo(directory) => {
                 let target = directory.join(name);
@@ -82,8 +85,8 @@ pub struct Documents {
     derive: Derive,
     after: After,
     report: Report,
-    /// Files whose event is in the group that is not yet durable, and when each changed last.
-    done: Vec<(PathBuf, i64)>,
+    /// Files whose event is in the group that is not yet durable.
+    done: Vec<Found>,
     not_moved: u64,
     not_moved_told_at: Option<Moment>,
     /// For whoever looks: the file that did not fit last, and why.
@@ -126,7 +129,7 @@ impl Documents {
 
     /// Reads one file; false when it has to wait.
     fn read(&mut self, mut file: Found, now: Now, group: &mut Group) {
-        let (bytes, head) = match read(&file) {
+        let (bytes, head) = match read(&mut file) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return self.folder.lost(&file);
@@ -149,7 +152,7 @@ impl Documents {
             // Renamed, or its mode changed, or what was to become of it did not.
             let position = self.folder.done(&file, head);
             group.remember(&self.name, told_by(position, false));
-            self.done.push((file.path, file.changed_ns));
+            self.done.push(file);
             return;
         }
         let settings = self.folder.settings();
@@ -158,7 +161,10 @@ impl Documents {
         let mut awake = Vec::new();
         let came = match self.parser.document(&bytes, &name, complete) {
             DocumentStep::Incomplete => return self.folder.put_back(file),
-            DocumentStep::Rejected(reject) => Came::of(Fate::Misfit(reject)),
+            DocumentStep::Rejected(reject) => {
+                self.derive.rows_came(now, &mut awake);
+                Came::of(Fate::Misfit(reject))
+            }
             DocumentStep::Record(record) => {
                 self.derive.rows_came(now, &mut awake);
                 understand(&mut self.derive, &self.format, &record, &bytes, now)
@@ -172,7 +178,7 @@ impl Documents {
                 self.report.set_aside(&name, &reason);
                 self.last_set_aside = Some(format!("{name}: {reason}"));
             }
-            None => self.done.push((file.path.clone(), file.changed_ns)),
+            None => self.done.push(file.clone()),
         }
         let place = file.path.display().to_string();
         let has_told = came.fate == Fate::Told;
@@ -233,12 +239,18 @@ pub(super) fn told_by(position: FilePosition, has_told: bool) -> FilePosition {
     }
 }
 
-/// The file's bytes and the hash of its head; of one that is too long, a byte too many.
-pub(super) fn read(file: &Found) -> io::Result<(Vec<u8>, u64)> {
+/// The file's bytes and the hash of its head; of one that is too long, a byte too many. One that
+/// another has taken the place of is not found.
+fn read(file: &mut Found) -> io::Result<(Vec<u8>, u64)> {
+    let opened = File::open(&file.path)?;
+    // It may have changed since it was listed. What is read of it is no older than this.
+    if !file.renew(&opened.metadata()?) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     let most = DOCUMENT_BYTES_MAX as u64 + 1;
     let room = usize::try_from(file.size.min(most)).unwrap_or(0);
     let mut bytes = Vec::with_capacity(room);
-    File::open(&file.path)?.take(most).read_to_end(&mut bytes)?;
+    opened.take(most).read_to_end(&mut bytes)?;
     let head = head_hash(bytes.get(..HEAD_BYTES).unwrap_or(&bytes));
     Ok((bytes, head))
 }
@@ -286,12 +298,13 @@ impl Intake for Documents {
             self.read(file, at.machine(), group);
         }
         // What becomes of these is still to come: they have to be known at the next start.
-        let done = self.done.iter().map(|(_, changed_ns)| *changed_ns);
+        let done = self.done.iter().map(|file| file.changed_ns);
         let up_to_ns = match self.after {
             After::Keep => i64::MAX,
             After::Delete | After::MoveTo(_) => done.min().unwrap_or(i64::MAX),
         };
-        let forgotten = group.derive(&self.name, &mut self.derive, at.machine());
+        let caught_up = self.folder.is_caught_up();
+        let forgotten = group.derive(&self.name, &mut self.derive, at.machine(), caught_up);
         self.report.forgotten(forgotten);
         keep_account(&mut self.folder, &self.name, up_to_ns, group);
         self.report.tell(at.now);
@@ -324,7 +337,7 @@ impl Intake for Documents {
         // Machines that know nothing of later documents, and are forgotten again.
         let mut derive = self.derive.afresh(&self.format);
         reread.read(covered, batch, |file, batch| {
-            let (bytes, _) = read(file).ok()?;
+            let (bytes, _) = read(&mut file.clone()).ok()?;
             let name = relative(&self.folder.settings().directory, &file.path);
             let DocumentStep::Record(record) = self.parser.document(&bytes, &name, true) else {
                 return None;
@@ -336,11 +349,11 @@ impl Intake for Documents {
 
     fn committed(&mut self, now: Moment) {
         let directory = self.folder.settings().directory.clone();
-        for (path, _) in std::mem::take(&mut self.done) {
-            let name = relative(&directory, &path);
-            match self.after.apply(&path, &name) {
+        for file in std::mem::take(&mut self.done) {
+            let name = relative(&directory, &file.path);
+            match self.after.apply(&file, &name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    self.tell_not_moved(&path, &error, now);
+                    self.tell_not_moved(&file.path, &error, now);
                 }
                 _ => {}
             }
@@ -358,3 +371,6 @@ impl Intake for Documents {
 pub(super) fn instant(ns: i64) -> UnixMs {
     UnixMs(ns.div_euclid(1_000_000))
 }
+
+#[cfg(test)]
+mod tests;

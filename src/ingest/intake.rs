@@ -248,13 +248,19 @@ impl Group {
         batch.events.extend(told);
     }
 
-    /// Adds what time alone brings to the machines of `source`, and what changed of their state.
-    /// Returns how many things they forgot for want of room.
-    pub(super) fn derive(&mut self, source: &Arc<str>, derive: &mut Derive, now: Now) -> u64 {
+    /// Adds what time alone brings to the machines of `source`, and what changed of their state;
+    /// `caught_up` says that every row there is has been read. Returns how many things they forgot for
+    /// want of room.
+    pub(super) fn derive(
+        &mut self,
+        source: &Arc<str>,
+        derive: &mut Derive,
+        now: Now,
+        caught_up: bool,
+    ) -> u64 {
         if derive.needs_ticks() {
             let mut told = Vec::new();
-            // What is pushed, or whole, leaves no row behind that is still to be read.
-            derive.tick(now, true, &mut told);
+            derive.tick(now, caught_up, &mut told);
             if !told.is_empty() {
                 self.tell(source, told);
             }

@@ -62,6 +62,8 @@ pub struct Pushed {
     refusals: Refusals,
     refusals_told_at: Option<Moment>,
     reserved: Reserved,
+    /// Nothing was taken for a while, whatever came.
+    was_deaf: bool,
     /// Whose push came first, and whether it was said that another's came.
     peer: Option<(IpAddr, bool)>,
     /// What was added to the group that is not yet durable: at most its number of rows.
@@ -161,6 +163,7 @@ impl Pushed {
             refusals: Refusals::default(),
             refusals_told_at: None,
             reserved: Reserved::default(),
+            was_deaf: false,
             peer: None,
             owed: Vec::new(),
         })
@@ -228,12 +231,16 @@ impl Pushed {
 
 impl Intake for Pushed {
     fn take(&mut self, at: At, group: &mut Group) {
+        if std::mem::take(&mut self.was_deaf) {
+            self.derive.was_deaf(at.now);
+        }
         while !group.is_full()
             && let Some(push) = self.gate.take()
         {
             if at.reserved_only && !self.reserved.has(&push.page) {
                 // Dropped, it answers busy.
                 self.gate.refused(Refusal::Full);
+                self.derive.was_deaf(at.now);
                 continue;
             }
             self.mind_the_peer(push.peer.ip().to_canonical());
@@ -256,7 +263,8 @@ impl Intake for Pushed {
             }
             self.owed.push((push.answer, taken.flowno));
         }
-        let forgotten = group.derive(&self.name, &mut self.derive, at.machine());
+        // What is pushed leaves no row behind that is still to be read.
+        let forgotten = group.derive(&self.name, &mut self.derive, at.machine(), true);
         self.report.forgotten(forgotten);
         self.report.tell(at.now);
         self.tell_refusals(at.now);
@@ -273,6 +281,7 @@ impl Intake for Pushed {
     }
 
     fn turned_away(&mut self) {
+        self.was_deaf = true;
         self.gate.close();
         for _busy in self.owed.drain(..) {
             self.gate.refused(Refusal::Full);

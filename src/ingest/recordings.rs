@@ -123,7 +123,8 @@ impl Intake for Recordings {
             self.read(file, at, group);
         }
         keep_account(&mut self.folder, &self.name, i64::MAX, group);
-        let forgotten = group.derive(&self.name, &mut self.derive, at.machine());
+        let caught_up = self.folder.is_caught_up();
+        let forgotten = group.derive(&self.name, &mut self.derive, at.machine(), caught_up);
         self.report.forgotten(forgotten);
     }
 

@@ -1,7 +1,7 @@
 //! A door for the fuzz targets: what a connection of a switch, or of somebody else, can say.
 
 use super::bucket::Bucket;
-use super::http::{BODY_BYTES_MAX, Desk, HEAD_TIME_MAX, KEPT, converse};
+use super::http::{BODY_BYTES_MAX, Crowd, Desk, HEAD_TIME_MAX, KEPT, converse};
 use super::{Gate, Pages};
 use crate::clock::{Clock, SystemClock};
 use crate::shutdown::Bell;
@@ -39,6 +39,7 @@ async fn connection(data: &[u8]) {
         bucket: Mutex::new(Bucket::full(1_000, clock.now())),
         clock,
         head_time: HEAD_TIME_MAX,
+        crowd: Crowd::default(),
     });
     let (mut own, theirs) = duplex(data.len() + 4_096);
     let mut kept = 0;

@@ -14,11 +14,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
 /// What a push is answered once it is durable: the one answer that the switch's manual documents.
@@ -29,8 +31,12 @@ pub const KEPT: &str = "{\"retCode\":0}";
 pub const BODY_BYTES_MAX: usize = 256 << 10;
 
 /// Most connections one source holds open; further ones wait in the system's queue. A switch opens
-/// one for each push or keeps a few.
+/// one for each push or keeps a few. Where it leaves them open behind it, the one that rests longest
+/// makes room for the next.
 pub const CONNECTIONS_MAX: usize = 64;
+
+/// Time between two calls for a connection that rests, while one waits for its place.
+const PLACE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Longest time for a request's head, from the end of the one before: a connection that sends
 /// nothing, or a byte now and then, holds a place no longer.
@@ -65,6 +71,44 @@ pub(super) struct Desk {
     pub(super) clock: Arc<dyn Clock>,
     /// Longest time for a request's head: [`HEAD_TIME_MAX`].
     pub(super) head_time: Duration,
+    pub(super) crowd: Crowd,
+}
+
+/// Whether a connection waits for the place of another.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    is_waiting: AtomicBool,
+    /// Those that rest are called in the order in which they began to.
+    called: Notify,
+}
+
+impl Crowd {
+    /// A place among `places`, for which one that rests is asked to go if there is none.
+    async fn place(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Some(place);
+        }
+        self.is_waiting.store(true, Ordering::Relaxed);
+        let place = loop {
+            self.called.notify_one();
+            let place = Arc::clone(places).acquire_owned();
+            if let Ok(place) = timeout(PLACE_PAUSE, place).await {
+                break place.ok();
+            }
+        };
+        self.is_waiting.store(false, Ordering::Relaxed);
+        place
+    }
+
+    /// Returns when one that rests has to go.
+    async fn has_called(&self) {
+        loop {
+            self.called.notified().await;
+            if self.is_waiting.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
 }
 
 type Reply = Response<Full<Bytes>>;
@@ -93,9 +137,10 @@ pub(super) async fn listen(
         bucket: Mutex::new(Bucket::full(settings.rate_max, clock.now())),
         clock: Arc::clone(clock),
         head_time: HEAD_TIME_MAX,
+        crowd: Crowd::default(),
     });
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+    loop {
         let Ok((stream, peer)) = listener.accept().await else {
             sleep(ACCEPT_PAUSE).await;
             continue;
@@ -108,13 +153,15 @@ pub(super) async fn listen(
             gate.refused(Refusal::Peer);
             continue;
         }
+        let Some(place) = desk.crowd.place(&places).await else {
+            return Ok(());
+        };
         let desk = Arc::clone(&desk);
         tokio::spawn(async move {
             serve(stream, peer, desk).await;
             drop(place);
         });
     }
-    Ok(())
 }
 
 /// Serves one connection to its end.
@@ -130,45 +177,68 @@ pub(super) async fn converse(
     peer: SocketAddr,
     desk: Arc<Desk>,
 ) {
-    let (gate, head_time) = (desk.gate.clone(), desk.head_time);
     let busy = Arc::new(Activity::default());
     let service = service_fn(|request| {
         let (desk, busy) = (Arc::clone(&desk), Arc::clone(&busy));
         async move {
+            busy.turned(true);
             let reply = desk.answer(request, peer).await;
             busy.moved();
+            busy.turned(false);
             Ok::<_, Infallible>(reply)
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_time)
+        .header_read_timeout(desk.head_time)
         .max_buf_size(HEAD_BYTES_MAX)
+        // A client that has said all it had to say, and says so, is answered.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
-    let ended = tokio::select! {
-        ended = connection => ended,
-        () = busy.stalled() => {
-            gate.refused(Refusal::Slow);
-            return;
+    let (mut connection, mut stalled) = (pin!(connection), pin!(busy.stalled()));
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = stalled.as_mut() => {
+                desk.gate.refused(Refusal::Slow);
+                return;
+            }
+            () = busy.turn.notified() => {}
+            () = desk.crowd.has_called(), if busy.rests() => connection.as_mut().graceful_shutdown(),
         }
     };
     // One that has been answered and then rests, or is cut off, brought all that it had to say.
     if ended.is_err() && !busy.has_moved() {
-        gate.refused(Refusal::Slow);
+        desk.gate.refused(Refusal::Slow);
     }
 }
 
 /// Whether a connection still gets anywhere.
 #[derive(Debug, Default)]
-struct Activity(std::sync::atomic::AtomicU64);
+struct Activity {
+    answered: AtomicU64,
+    is_answering: AtomicBool,
+    /// It began to answer, or has answered.
+    turn: Notify,
+}
 
 impl Activity {
     fn moved(&self) {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.answered.fetch_add(1, Ordering::Relaxed);
     }
 
     fn has_moved(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::Relaxed) > 0
+        self.answered.load(Ordering::Relaxed) > 0
+    }
+
+    fn turned(&self, is_answering: bool) {
+        self.is_answering.store(is_answering, Ordering::Relaxed);
+        self.turn.notify_one();
+    }
+
+    /// Whether it has been answered and says no more.
+    fn rests(&self) -> bool {
+        self.has_moved() && !self.is_answering.load(Ordering::Relaxed)
     }
 
     /// Ends when no request was answered for as long as one may take in all.
@@ -176,7 +246,7 @@ impl Activity {
         let whole = HEAD_TIME_MAX + BODY_TIME_MAX + COMMIT_TIME_MAX + WRITE_TIME_MAX;
         let mut before = None;
         loop {
-            let now = self.0.load(std::sync::atomic::Ordering::Relaxed);
+            let now = self.answered.load(Ordering::Relaxed);
             if before == Some(now) {
                 return;
             }
@@ -307,6 +377,7 @@ mod tests {
                 bucket: Mutex::new(Bucket::full(1_000, clock.now())),
                 clock,
                 head_time: Duration::from_millis(50),
+                crowd: Crowd::default(),
             });
             let (mut own, theirs) = tokio::io::duplex(4_096);
             let client = async {

@@ -240,11 +240,9 @@ fn year_in_front(text: &str, dates: Dates) -> Option<String> {
     let between = scan.one_of(b"/.-")?;
     let two = scan.number(1, 2)?;
     scan.one_of(&[between])?;
-    let year = match scan.number(2, 4)? {
-        year @ 0..=99 => 2_000 + year,
-        100..=999 => return None,
-        year => year,
-    };
+    // Of this century, where it has two digits.
+    let year = scan.number(4, 4);
+    let year = year.or_else(|| scan.number(2, 2).map(|year| 2_000 + year))?;
     let rest = std::str::from_utf8(scan.0).ok()?;
     let (month, day) = match dates {
         Dates::MonthFirst => (one, two),
@@ -817,6 +815,13 @@ mod tests {
                 Dates::DayFirst,
                 Some("2026-04-10T14:01:28Z"),
             ),
+            (
+                "10.04.26 14:01",
+                Dates::DayFirst,
+                Some("2026-04-10T14:01:00Z"),
+            ),
+            ("10/04/026 14:01:28", Dates::DayFirst, None),
+            ("10/04/26 14:01:28", Dates::YearFirst, None),
             ("10/04/2026 14:01:28", Dates::YearFirst, None),
             ("13/13/2026 14:01:28", Dates::DayFirst, None),
         ] {

@@ -31,6 +31,8 @@ pub struct Parent {
     pub is_alive: bool,
     /// A name leads to it.
     pub is_named: bool,
+    /// It was not seen since the start, and may be on a disk that is mounted later.
+    pub is_awaited: bool,
     pub marks: Marks,
     pub recent: Vec<u8>,
 }
@@ -50,6 +52,7 @@ impl Parent {
             position: known.position.clone(),
             is_alive: known.is_here(),
             is_named: known.presence == Presence::Listed,
+            is_awaited: known.presence == Presence::Remembered,
             marks: known.marks.clone(),
             recent: known.recent.clone(),
         }
@@ -62,6 +65,7 @@ impl Parent {
             position: past.position.clone(),
             is_alive: false,
             is_named: false,
+            is_awaited: false,
             marks: past.marks.clone(),
             recent: past.recent.clone(),
         }

@@ -159,7 +159,7 @@ impl Source {
     }
 
     /// Whether a file that has grown is still the one it was, and no more is to be found out.
-    fn has_only_grown(&mut self, key: FileKey) -> Result<bool, TailError> {
+    pub(super) fn has_only_grown(&mut self, key: FileKey) -> Result<bool, TailError> {
         let Some(known) = self.files.get_mut(&key) else {
             return Ok(true);
         };

@@ -107,9 +107,8 @@ impl Source {
             if known.standing >= Standing::Stranger {
                 continue;
             }
-            let is_gone = matches!(known.presence, Presence::Gone { .. });
             let position = &known.position;
-            if position.first_row.is_some() && (known.is_here() || is_gone) {
+            if position.first_row.is_some() {
                 let head = (position.head_bytes, position.head);
                 parents.entry(head).or_default().push(Parent::of(known));
             } else if known.is_here() && known.size > 0 && unread.len() < UNREAD_HEADS_MAX {
@@ -178,6 +177,8 @@ impl Source {
                     parents.retain(|other| other.of != parent.of);
                     parents.retain(|other| !heir.elders.contains(&other.of));
                 }
+                let newcomer = Newcomer::of(known, self.looks);
+                self.newcomers.push(newcomer);
                 self.inherit(key, &heir);
                 for elder in &heir.elders {
                     self.leave_to(*elder, key, heir.length);
@@ -568,7 +569,9 @@ impl Source {
             Of::Past(..) => self.leave_to(parent.of, key, heir.length),
             // An editor's file has taken its name; it is read to its own end.
             Of::File(_) if parent.is_alive && parent.path == path => {}
-            Of::File(of) if parent.is_alive => self.save_in_heir(of, heir.length),
+            Of::File(of) if parent.is_alive || parent.is_awaited => {
+                self.save_in_heir(of, heir.length);
+            }
             Of::File(_) => self.leave_to(parent.of, key, heir.length),
         }
         if parent.path == path {
@@ -597,11 +600,14 @@ impl Source {
         }
     }
 
-    /// Has what is unread of a file that nothing names count as saved where the one that goes on after
-    /// it is as long.
+    /// Has what is unread of a file that nothing names, or whose disk may be mounted later, count as
+    /// saved where the one that goes on after it is as long.
     fn save_in_heir(&mut self, of: FileKey, length: Option<u64>) {
         let known = self.files.get_mut(&of);
-        let known = known.filter(|known| known.presence == Presence::Unlisted);
+        let is_seen = |known: &&mut Known| {
+            matches!(known.presence, Presence::Unlisted | Presence::Remembered)
+        };
+        let known = known.filter(is_seen);
         if let Some(known) = known.filter(|known| length.is_some_and(|length| length >= known.size))
         {
             self.untold.positions.push(known.save());

@@ -106,6 +106,7 @@ impl Source {
         let mut has_grown = false;
         for key in self.tails.keys() {
             if self.observe_open(key, now).is_ok_and(|changed| changed) {
+                self.confirm_growth(key);
                 self.enqueue(key);
                 has_grown |= self.files.get(&key).is_some_and(Known::has_unread);
             }
@@ -483,6 +484,18 @@ impl Source {
         self.enqueue(key);
         // Nobody has to make readable what is gone.
         self.tell_read(key);
+    }
+
+    /// Has a file that has grown be in doubt if what it has is not what it had: its next growth would
+    /// make what is there now count as lost with what was there.
+    fn confirm_growth(&mut self, key: FileKey) {
+        let standing = |known: &Known| known.standing;
+        if self.files.get(&key).map(standing) == Some(Standing::Grown)
+            && matches!(self.has_only_grown(key), Ok(false))
+            && let Some(known) = self.files.get_mut(&key)
+        {
+            known.raise(Standing::Doubtful);
+        }
     }
 
     fn observe_open(&mut self, key: FileKey, now: UnixMs) -> io::Result<bool> {

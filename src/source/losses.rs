@@ -269,7 +269,8 @@ impl Source {
     }
 }
 
-/// A file that is read whole, or is a copy of one that is read, since the look that found it.
+/// A file that is read whole or from where another was read to, or is a copy of one that is read, since
+/// the look that found it.
 #[derive(Debug)]
 pub struct Newcomer {
     path: Arc<Path>,

@@ -18,7 +18,7 @@ pub enum Rotated {
 }
 
 /// The globs of the generations of the files that `glob` names: `.1`, `.2026041009`, `-20260410`
-/// behind the name, each also packed as `.gz`; for a name without wildcards also `-20260410`
+/// behind the name, each also packed as `.gz`; for a name without wildcards also `.1` and `-20260410`
 /// before its ending (logrotate's `extension`).
 pub fn derive(glob: &str) -> Vec<String> {
     let Some((directory, name)) = glob.rsplit_once('/') else {
@@ -35,21 +35,29 @@ pub fn derive(glob: &str) -> Vec<String> {
         && !stem.is_empty()
         && !has_wildcard
     {
-        globs.extend(["", ".gz"].map(|gz| format!("{directory}/{stem}-[0-9]*.{ending}{gz}")));
+        for separator in ['-', '.'] {
+            let glob = format!("{directory}/{stem}{separator}[0-9]*.{ending}");
+            globs.extend(["", ".gz"].map(|gz| format!("{glob}{gz}")));
+        }
     }
     globs
 }
 
 /// How the names of the generations of the file at `of` begin, and the name itself: as the name
-/// does, or as it does up to its ending and a `-`.
+/// does, or as it does up to its ending and a `-` or a `.`.
 pub fn beginnings(of: &Path) -> impl Iterator<Item = Vec<u8>> {
     let name = of.file_name().unwrap_or_default().as_encoded_bytes();
     let stem_bytes = name.iter().rposition(|&byte| byte == b'.');
     let stem = stem_bytes.and_then(|bytes| name.get(..bytes));
     let stem = stem.filter(|stem| !stem.is_empty());
-    [Some(name.to_vec()), stem.map(|stem| [stem, b"-"].concat())]
-        .into_iter()
-        .flatten()
+    let before_ending = move |separator| stem.map(|stem| [stem, separator].concat());
+    [
+        Some(name.to_vec()),
+        before_ending(b"-"),
+        before_ending(b"."),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Whether `path` is that of a generation of the file that was at `of`, or the same. Where the
@@ -106,6 +114,9 @@ mod tests {
             ("/a/b/cdr.csv.1", "/a/b/cdr.csv", false, true),
             ("/a/b/cdr.csv.1.gz", "/a/b/cdr.csv", false, true),
             ("/a/b/cdr-20260410.csv.gz", "/a/b/cdr.csv", false, true),
+            ("/a/b/cdr.1.csv", "/a/b/cdr.csv", false, true),
+            ("/a/b/cdr.2.csv.gz", "/a/b/cdr.csv", false, true),
+            ("/a/b/cdr.x.csv", "/a/b/cdr.csv", false, false),
             ("/a/b/cdr.csv", "/a/b/cdr.csv", false, true),
             ("/a/b/x[1].csv-3", "/a/b/x[1].csv", false, true),
             ("/a/bc/cdr.csv", "/a/b", false, false),
@@ -144,6 +155,8 @@ mod tests {
         }
         check("/cdr/Master.csv", "/cdr/Master-20260410.csv", true);
         check("/cdr/Master.csv", "/cdr/Master-20260410.csv.gz", true);
+        check("/cdr/Master.csv", "/cdr/Master.1.csv", true);
+        check("/cdr/Master.csv", "/cdr/Master.20260410.csv.gz", true);
         check("/cdr/*.csv", "/cdr/cdr_2026041009.csv", false);
         check("/cdr/Master.csv", "/cdr/Master.csv", false);
         check("/cdr/Master.csv", "/cdr/Master.csv.old", false);

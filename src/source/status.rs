@@ -34,7 +34,7 @@ pub struct PartialLine {
 /// How far a source is behind, over all its files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lag {
-    /// Files that can be read.
+    /// Files that can be read, without copies of them.
     pub files: usize,
     /// Bytes there and not consumed, partial lines included.
     pub unread_bytes: u64,
@@ -201,8 +201,9 @@ impl Source {
         statuses.collect()
     }
 
-    /// How far each file that can be read was read, in the order in which they are read. `now`
-    /// becomes the age of the partial lines that are seen for the first time: ask regularly.
+    /// How far each file that can be read was read, in the order in which they are read; a copy of
+    /// another one is left out, for what is in it is read there. `now` becomes the age of the partial
+    /// lines that are seen for the first time: ask regularly.
     pub fn files(&mut self, now: Moment) -> Vec<FileLag> {
         let mut files = Vec::new();
         for (key, known) in &mut self.files {
@@ -216,7 +217,7 @@ impl Source {
                 bytes,
                 since: *known.partial_since.get_or_insert(now),
             });
-            if known.is_here() {
+            if known.is_here() && known.copy_of.is_none() {
                 let path = Arc::clone(&known.path);
                 let (offset, size_bytes) = (known.position.offset, known.size);
                 files.push((

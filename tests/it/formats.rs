@@ -158,7 +158,7 @@ fn files_of_other_makes_get_a_source_that_reads_every_row_and_finds_the_numbers(
             "sep=;\r\ncaller;called;start;seconds\r\n".to_string()
                 + &row(&|n| format!("12025550101;4420794601{n};10/04/2026 14:{n};30\r\n")),
             &[
-                "no date here tells day from month",
+                "no date here tells day, month and year apart",
                 "dates = \"dmy\"",
                 "\"start\", type = \"time\", as = \"start_time\"",
             ],
@@ -277,7 +277,19 @@ fn try_says_why_nothing_fits_and_exits_with_65() {
         .take(3)
         .map(|line| format!("{line}\n"))
         .collect();
-    let cases: [(Vec<u8>, &str); 8] = [
+    let cases: [(Vec<u8>, &str); 11] = [
+        (
+            b"[{\"retCode\":0,\"infoCdrs\":[{\"flowNo\":\"1\"},{\"flowNo\":\"2\"}]}]".to_vec(),
+            "jq -c '.[].infoCdrs[]'",
+        ),
+        (
+            b"{\n \"Response\": {\"Total\": 1, \"TelCdrs\": [{\"Caller\": \"1\"}]}\n}\n".to_vec(),
+            "jq -c '.Response.TelCdrs[]'",
+        ),
+        (
+            b"+----------+------+\n| calldate | src  |\n+----------+------+\n".to_vec(),
+            "mysql --batch",
+        ),
         (
             b"[{\"caller\": \"12025550101\", \"start\": 1}, {\"caller\": \"12025550101\"}]"
                 .to_vec(),
@@ -467,4 +479,75 @@ fn try_says_what_to_export_instead_of_a_dump_of_sql() {
     assert_eq!(output.status.code(), Some(65));
     let printed = text(&output.stderr);
     assert!(printed.contains("mysql --batch"), "{printed}");
+}
+
+#[test]
+fn the_ids_of_asterisks_calls_say_what_its_clock_showed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("Master.csv");
+    // 02:07:54 UTC; the last record was divided by the dialplan, and says nothing.
+    let row = |begun: &str, id: &str| {
+        format!(
+            "\"\",\"101\",\"442079460101\",\"internal\",\"\"\"Ann\"\" <101>\",\"PJSIP/101-1\",\"PJSIP/t-2\",\"Dial\",\"PJSIP/t/1\",\"2026-07-03 {begun}\",\"2026-07-03 {begun}\",\"2026-07-03 {begun}\",0,0,\"ANSWERED\",\"DOCUMENTATION\",\"{id}\",\"\"\n"
+        )
+    };
+    let rows = [
+        row("07:07:54", "pbx-1783044474.1"),
+        row("07:08:55", "pbx-1783044534.3"),
+        row("07:11:01", "pbx-1783044534.3"),
+    ];
+    fs::write(&path, rows.concat()).unwrap();
+    let try_in = |more: &[&str]| text(&attempt(&path, more).stdout);
+    let unknown = try_in(&[]);
+    assert!(
+        unknown.contains("shows: by its call ids one with +05:00 on 2026-07-03\n"),
+        "{unknown}"
+    );
+    check_pasted(&unknown, 3);
+    let check_in = |zone: &str| {
+        let config = dir.path().join("switchhook.toml");
+        let written = format!(
+            "state_dir = \"{0}/state\"\n[[source]]\nname = \"cdr\"\nformat = \"asterisk-cdr\"\nfiles = [\"{0}/Master.csv\"]\nstart = \"now\"\ntimezone = \"{zone}\"\n[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"cdr\"]\nsignature = \"none\"\n",
+            dir.path().display()
+        );
+        fs::write(&config, written).unwrap();
+        text(&run(&["check", "--config", config.to_str().unwrap()]).stdout)
+    };
+    let wrong = "showed +05:00 on 2026-07-03, and ";
+    let (tried, checked) = (
+        try_in(&["--timezone", "Europe/Berlin"]),
+        check_in("Europe/Berlin"),
+    );
+    assert!(
+        tried.contains(&format!("{wrong}Europe/Berlin has +02:00")),
+        "{tried}"
+    );
+    assert!(
+        checked.contains(&format!("{wrong}timezone = \"Europe/Berlin\" has +02:00"))
+            && checked.contains("the time zone seems to be another"),
+        "{checked}"
+    );
+    for said in [
+        try_in(&["--timezone", "Asia/Tashkent"]),
+        check_in("Asia/Tashkent"),
+    ] {
+        assert!(!said.contains("call ids say"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_of_cel_with_dates_is_proposed_with_a_zone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("Master.csv");
+    let row = |time: &str| {
+        format!(
+            "\"ANSWER\",\"{time}\",\"Ann\",\"101\",\"101\",\"\",\"\",\"102\",\"internal\",\"PJSIP/101-1\",\"Dial\",\"x\",\"3\",\"\",\"1795716010.1\",\"1795716010.1\",\"\",\"\",\"\"\n"
+        )
+    };
+    for (time, has_zone) in [("2026-11-26 18:00:10", true), ("1795716010.123456", false)] {
+        fs::write(&path, row(time).repeat(3)).unwrap();
+        let printed = text(&attempt(&path, &[]).stdout);
+        assert_eq!(printed.contains("\ntimezone = "), has_zone, "{printed}");
+        check_pasted(&printed, 3);
+    }
 }

@@ -388,6 +388,57 @@ fn connections_that_send_nothing_or_a_byte_at_a_time_do_not_keep_the_switch_out(
     assert_eq!(agent.stop(), 0);
 }
 
+/// A request of a client that keeps its connection, with the state of call `number`.
+fn call_state(number: usize) -> String {
+    let body = format!("{{\"callId\":{number},\"callState\":-5,\"eventTime\":1775803105456}}");
+    format!(
+        "POST /CallStateReport HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[test]
+fn connections_that_are_left_open_behind_their_pushes_make_room_for_the_next() {
+    let live = Live::push();
+    let agent = live.bench.agent();
+    live.connect();
+    let push = |stream: &mut TcpStream, number| {
+        // A connection that rests for ten seconds is closed in any case.
+        let patience = Some(Duration::from_secs(5));
+        stream.set_read_timeout(patience).unwrap();
+        stream.write_all(call_state(number).as_bytes()).unwrap();
+        let mut answer = [0; 1_024];
+        let read = stream.read(&mut answer).unwrap_or(0);
+        check_kept(&String::from_utf8_lossy(&answer[..read]));
+    };
+    let count = 3 * switchhook::listen::CONNECTIONS_MAX;
+    let open: Vec<TcpStream> = (0..count)
+        .map(|number| {
+            let mut stream = TcpStream::connect(("127.0.0.1", live.port)).unwrap();
+            push(&mut stream, number);
+            stream
+        })
+        .collect();
+    // The one that was used last has not gone.
+    push(&mut open.last().unwrap().try_clone().unwrap(), count);
+    live.expect(count as u64 + 1);
+    assert_eq!(agent.stop(), 0);
+}
+
+#[test]
+fn a_client_that_says_that_it_has_said_all_is_answered() {
+    let live = Live::push();
+    let agent = live.bench.agent();
+    live.connect();
+    let mut stream = TcpStream::connect(("127.0.0.1", live.port)).unwrap();
+    stream.write_all(call_state(1).as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    check_kept(&answer);
+    assert_eq!(agent.stop(), 0);
+}
+
 /// A row of the real-time report.
 fn row(flowno: u64) -> String {
     format!(

@@ -5,6 +5,8 @@ use super::super::reading::{self, Seen};
 use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::config::{Config, SourceConfig};
 use crate::event::filter::Filter;
+use crate::parser::guess::ids::{IdClock, written};
+use crate::parser::guess::{self, Sample};
 use crate::source::listing::Found;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -21,26 +23,50 @@ const CLOSE: Duration = Duration::from_secs(600);
 const STEP_SECS: u64 = 900;
 const APART_MAX: Duration = Duration::from_secs(26 * 3_600);
 
-/// What is odd about the time of the last row of `newest`, whose first bytes are `start`.
+/// What is odd about the times of `newest`, whose first bytes are `start`, or all of them; nothing where
+/// they need no zone.
 pub(super) fn remark(
     source: &SourceConfig,
     config: &Config,
     newest: &Found,
     start: &[u8],
+    is_whole: bool,
 ) -> Option<String> {
+    let zone = source.parser.timezone.as_ref()?;
+    let name = newest.path.file_name().unwrap_or_default();
+    let sample = Sample {
+        bytes: start,
+        is_whole,
+        name: &name.to_string_lossy(),
+        decoder: source.parser.decoder,
+    };
+    if !guess::has_local_times(sample, &source.parser) {
+        return None;
+    }
     let end = end(newest);
     let bytes = end.as_deref().unwrap_or(start);
     let mut last: Option<UnixMs> = None;
+    let mut ids = IdClock::default();
     let keep = Filter::default();
     reading::rows(source, &config.node, keep, bytes, true, |_, seen| {
-        if let Seen::Record(_, _, told) = seen {
+        if let Seen::Record(record, _, told) = seen {
+            ids.add(record);
             last = told.last().map(|event| event.time.unix).or(last);
         }
     });
-    let written = UnixMs(newest.modified_ns.div_euclid(1_000_000));
-    let zone = source.parser.timezone.as_ref();
-    let zone = zone.and_then(|zone| zone.iana_name()).unwrap_or("UTC");
-    odd(last?, written, SystemClock::new().wall(), zone)
+    let name = zone.iana_name().unwrap_or("UTC");
+    // What the ids say is sure, of a file of any age.
+    if let Some(says) = ids.says(zone) {
+        let what = format!(
+            "its call ids say that the switch's clock showed {} on {}, and timezone = {name:?} has {}",
+            written(says.shown),
+            says.day,
+            written(says.read)
+        );
+        return (!says.agrees()).then_some(what);
+    }
+    let modified = UnixMs(newest.modified_ns.div_euclid(1_000_000));
+    odd(last?, modified, SystemClock::new().wall(), name)
 }
 
 /// The last lines of a file that is longer than what was read of its beginning.

@@ -8,10 +8,12 @@ use super::super::reader::Reader;
 use super::super::record::{Fields, fitting, seconds};
 use super::super::time::{self, DATES, Dates};
 use super::super::{Header, presets, text_of};
+use super::ids;
 use super::kinds::{Doubt, Looks, meaning_of};
 use super::shape::{self, Shape};
 use super::{ROWS_MAX, Sample, may_be_id};
 use jiff::tz::TimeZone;
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 /// Fewest rows whose ids differ for the column to be proposed as their key: of fewer, those of
@@ -111,10 +113,7 @@ fn dates(shape: &Shape) -> (Dates, bool) {
     let reads = |dates| {
         texts()
             .filter(|text| {
-                // Of two digits each could be the year's.
-                let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
-                let has_year = numbers.any(|number| number.len() == 4);
-                let told = |dates| has_year && (is_time(text, dates) || is_day(text, dates));
+                let told = |dates| is_time(text, dates) || is_day(text, dates);
                 told(dates) && !told(Dates::YearFirst)
             })
             .count()
@@ -125,6 +124,17 @@ fn dates(shape: &Shape) -> (Dates, bool) {
         matches!(text.get(end..), Some("AM" | "PM" | "am" | "pm"))
     };
     let doubtful = day_first > 0 && day_first == month_first;
+    let by_ids = if doubtful { dates_by_ids(shape) } else { None };
+    if let Some(dates) = by_ids {
+        return (dates, false);
+    }
+    // Of `26/04/10` the first could be the year too; with points between them it never is.
+    let is_short = |text: &String| {
+        let day = text.split_whitespace().next().unwrap_or_default();
+        let numbers: Vec<usize> = day.split(['/', '-']).map(str::len).collect();
+        matches!(numbers.as_slice(), [1 | 2, 1 | 2, 2]) && is_day(day, Dates::DayFirst)
+    };
+    let doubtful_year = texts().any(is_short);
     let dates = if month_first > day_first || (doubtful && texts().any(is_half)) {
         Dates::MonthFirst
     } else if day_first > 0 {
@@ -132,7 +142,34 @@ fn dates(shape: &Shape) -> (Dates, bool) {
     } else {
         Dates::YearFirst
     };
-    (dates, doubtful)
+    (dates, doubtful || doubtful_year)
+}
+
+/// The order of the numbers in which more dates are of the day on which their row's id was made, where
+/// Asterisk gave the ids.
+fn dates_by_ids(shape: &Shape) -> Option<Dates> {
+    const DAY_SECS: u64 = 86_400;
+    let fits = |dates| {
+        let of_its_day = |row: &&Vec<String>| {
+            let Some(made) = row.iter().find_map(|text| ids::made_at(text.trim())) else {
+                return false;
+            };
+            let near = |text: &String| {
+                let told = time::read_dated(text, dates, Some(&TimeZone::UTC));
+                let told = told.ok().flatten().map(|told| told.at.unix.unix_secs());
+                // The id itself reads as seconds with a fraction.
+                !ids::is_id(text.trim()) && told.is_some_and(|secs| secs.abs_diff(made) <= DAY_SECS)
+            };
+            row.iter().any(near)
+        };
+        shape.rows.iter().filter(of_its_day).count()
+    };
+    let (day_first, month_first) = (fits(Dates::DayFirst), fits(Dates::MonthFirst));
+    match day_first.cmp(&month_first) {
+        Ordering::Greater => Some(Dates::DayFirst),
+        Ordering::Less => Some(Dates::MonthFirst),
+        Ordering::Equal => None,
+    }
 }
 
 /// Whether `text` tells an instant.
@@ -314,6 +351,7 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
         uuids_are_ids(&mut guesses, &shape.rows);
         by_asterisks_order(&mut guesses, &shape.rows);
         by_values(&mut guesses, &shape.rows, dates, zone);
+        answers_of_failures(&mut guesses, &shape.rows);
         tell_answered(&mut guesses, &shape.rows);
     }
     guesses
@@ -454,17 +492,6 @@ fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
     }
 }
 
-/// Whether `text` is an id as Asterisk gives them: seconds, a point and a count, perhaps behind the
-/// system's name. A call that is dialled on has several rows with one.
-fn is_asterisks_id(text: &str) -> bool {
-    let parts = text.rsplit('-').next().and_then(|id| id.split_once('.'));
-    parts.is_some_and(|(secs, count)| {
-        let digits =
-            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        secs.len() >= 9 && digits(secs) && digits(count)
-    })
-}
-
 /// Asterisk's call ids are seconds, a point and a count: beside dates they are no times.
 fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let is_date = |guess: &Guess| guess.looks == Looks::Time { local: true };
@@ -475,7 +502,7 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
         .iter()
         .any(|guess| guess.meaning == Some(Meaning::CallId));
     for (index, guess) in guesses.iter_mut().enumerate() {
-        if guess.meaning.is_some() || !all_filled(rows, index, is_asterisks_id) {
+        if guess.meaning.is_some() || !all_filled(rows, index, ids::is_id) {
             continue;
         }
         (guess.looks, guess.kind) = (Looks::Text, Kind::Text);
@@ -525,7 +552,9 @@ fn by_asterisks_order(guesses: &mut [Guess], rows: &[Vec<String>]) {
         return;
     };
     let back = |from: usize, by: usize| from.checked_sub(by);
-    let clid = |by| back(channel, by).is_some_and(|index| all_filled(rows, index, is_clid));
+    // Of a caller without a name there is the number alone.
+    let has_clids = |index| filled(rows, index).any(is_clid);
+    let clid = |by| back(channel, by).is_some_and(has_clids);
     let (caller, called) = match (clid(4), clid(1)) {
         (true, _) => (back(channel, 3), back(channel, 2)),
         (false, true) => (back(channel, 4), back(channel, 3)),
@@ -710,17 +739,20 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         [only] if is_extension(only + 1) => (Some(*only), Some(only + 1)),
         found => (found.first().copied(), None),
     };
+    // The same number in another form is the same party.
+    let differs = |index: usize, party: Option<usize>| {
+        let same =
+            |row: &&Vec<String>| party.is_some_and(|party| field(row, party) == field(row, index));
+        rows.iter().filter(same).count() * 2 < rows.len()
+    };
+    let known = meant(guesses, Meaning::CalledId);
+    let caller = caller.filter(|caller| differs(*caller, known));
     give(guesses, caller, Meaning::CallerId, Kind::Text);
     give(guesses, called, Meaning::CalledId, Kind::Text);
     // Switches tell the caller's number in several forms before they come to the called one.
     let caller = meant(guesses, Meaning::CallerId);
-    let differs = |index: &usize| {
-        let same = |row: &&Vec<String>| {
-            caller.is_some_and(|caller| field(row, caller) == field(row, *index))
-        };
-        rows.iter().filter(same).count() * 2 < rows.len()
-    };
-    if let Some(next) = numbers(guesses).into_iter().find(differs) {
+    let mut others = numbers(guesses).into_iter();
+    if let Some(next) = others.find(|index| differs(*index, caller)) {
         give(guesses, Some(next), Meaning::CalledId, Kind::Text);
     }
     if let Some(index) = (0..guesses.len()).find(|index| tells_how(rows, *index)) {
@@ -753,8 +785,40 @@ fn tell_answered(guesses: &mut [Guess], rows: &[Vec<String>]) {
     }
 }
 
+/// A time of answer that calls have which failed, without a second of talk, as Grandstream's have, says
+/// nothing of the answer: the length does.
+fn answers_of_failures(guesses: &mut [Guess], rows: &[Vec<String>]) {
+    let meant = |meaning| {
+        guesses
+            .iter()
+            .position(|guess| guess.meaning == Some(meaning))
+    };
+    let length = meant(Meaning::HoldDuration).or(meant(Meaning::BillDuration));
+    let Some((answer, length)) = meant(Meaning::AnswerTime).zip(length) else {
+        return;
+    };
+    let is_empty = |row: &Vec<String>| {
+        !field(row, answer).trim().is_empty()
+            && seconds(field(row, length).trim()) == Some(0)
+            && row.iter().any(|text| is_failure(text))
+    };
+    if rows.iter().any(is_empty)
+        && let Some(guess) = guesses.get_mut(answer)
+    {
+        (guess.meaning, guess.kind) = (None, Kind::Text);
+    }
+}
+
 /// Whether the lengths of time at `index` count the ringing too: a call that failed has one.
 fn has_ringing(rows: &[Vec<String>], index: usize) -> bool {
+    rows.iter().any(|row| {
+        seconds(field(row, index).trim()).is_some_and(|secs| secs > 0)
+            && row.iter().any(|text| is_failure(text))
+    })
+}
+
+/// Whether `text` is a word by which switches say that a call failed.
+fn is_failure(text: &str) -> bool {
     const FAILURES: [&str; 15] = [
         "BUSY",
         "USER BUSY",
@@ -772,15 +836,21 @@ fn has_ringing(rows: &[Vec<String>], index: usize) -> bool {
         "CALL REJECTED",
         "MISSED",
     ];
-    let is_failure = |text: &String| {
-        let word = text.trim().replace(['_', '-'], " ");
-        FAILURES
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(&word))
-    };
-    rows.iter().any(|row| {
-        seconds(field(row, index).trim()).is_some_and(|secs| secs > 0) && row.iter().any(is_failure)
-    })
+    let text = text.trim();
+    // Some write the code behind: `USER_BUSY [17]`.
+    let word = text.split(" [").next().unwrap_or(text);
+    let word = word.replace(['_', '-'], " ");
+    let known = |known: &&str| known.eq_ignore_ascii_case(&word);
+    FAILURES.iter().any(known) || is_refusal(text)
+}
+
+/// Whether `text` is a SIP reply by which a call failed, as `486 Busy Here`.
+fn is_refusal(text: &str) -> bool {
+    let code = text.split_once(' ').filter(|(code, words)| {
+        code.len() == 3 && words.starts_with(|first: char| first.is_ascii_alphabetic())
+    });
+    code.and_then(|(code, _)| code.parse::<u16>().ok())
+        .is_some_and(|code| (400..700).contains(&code))
 }
 
 fn put_together(
@@ -836,7 +906,10 @@ fn put_together(
             !text.is_empty() && text != "0" && seen.insert(text.to_string())
         };
         let name = |index: usize| guesses.get(index).map(|guess| guess.name.clone());
-        let is_asterisks = all_filled(&shape.rows, index, is_asterisks_id);
+        let is_asterisks = all_filled(&shape.rows, index, ids::is_id);
+        // Both legs of a call are of one session.
+        let is_shared =
+            name(index).is_some_and(|name| name.to_ascii_lowercase().contains("session"));
         // With it, and not alone, Asterisk's ids are of one row each.
         let sequence = guesses
             .iter()
@@ -845,7 +918,7 @@ fn put_together(
         if is_asterisks {
             let key = sequence.and_then(|sequence| Some(vec![name(index)?, name(sequence)?]));
             table.id_keys = key.into_iter().collect();
-        } else if shape.rows.iter().all(own) {
+        } else if !is_shared && shape.rows.iter().all(own) {
             table.id_keys = name(index).map(|name| vec![name]).into_iter().collect();
         }
     }

@@ -8,6 +8,10 @@ use jiff::tz::TimeZone;
 /// Earliest and latest second of a time that a call record can tell: 2000 to 2100.
 const SECONDS: std::ops::Range<i64> = 946_684_800..4_102_444_800;
 
+/// Epoch seconds from which on ten digits are a number: those of North America begin with 201, which
+/// is May 2033.
+const NUMBERS_FROM: i64 = 2_010_000_000;
+
 /// What all the values of one column have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Looks {
@@ -23,7 +27,7 @@ pub(super) enum Looks {
     Amount,
     /// Lengths of time as a clock shows them.
     Length,
-    /// Digits, perhaps behind a plus sign, as many as telephone numbers have.
+    /// Digits, perhaps behind a plus sign or 3CX's `Ext.`, as many as telephone numbers have.
     Number,
     /// Addresses of the internet.
     Address,
@@ -113,15 +117,21 @@ fn look(value: &str, dates: Dates) -> Looks {
     if told == Err(time::TimeProblem::OtherZone) {
         return Looks::Time { local: true };
     }
+    let is_ten_digits = value.len() == 10 && value.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds_end = match is_ten_digits {
+        true => NUMBERS_FROM,
+        false => SECONDS.end,
+    };
     if let Ok(Some(told)) = told
-        && SECONDS.contains(&told.at.unix.unix_secs())
+        && (SECONDS.start..seconds_end).contains(&told.at.unix.unix_secs())
     {
         let local = time::read_dated(value, dates, None) == Err(time::TimeProblem::NoZone);
         return Looks::Time { local };
     }
-    let digits = value.strip_prefix('+').unwrap_or(value);
+    let bare = value.strip_prefix('+').or(value.strip_prefix("Ext."));
+    let digits = bare.unwrap_or(value);
     let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if all_digits && (digits.len() > 6 || digits.len() != value.len()) {
+    if all_digits && (digits.len() > 6 || bare.is_some()) {
         return Looks::Number;
     }
     if all_digits {
@@ -162,6 +172,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("pkid", Meaning::CallId),
     ("通话标识", Meaning::CallId),
     ("流水号", Meaning::CallId),
+    ("confid", Meaning::CallId),
     ("callergateway", Meaning::GatewayId),
     ("origtrunk", Meaning::GatewayId),
     ("ingresstrunk", Meaning::GatewayId),
@@ -176,11 +187,13 @@ const NAMES: &[(&str, Meaning)] = &[
     ("被叫经由路由", Meaning::CalleeGatewayId),
     ("主叫网关", Meaning::GatewayId),
     ("被叫网关", Meaning::CalleeGatewayId),
+    ("落地网关", Meaning::CalleeGatewayId),
     ("calleripaddress", Meaning::CallerIp),
     ("callerip", Meaning::CallerIp),
     ("sourceip", Meaning::CallerIp),
     ("srcip", Meaning::CallerIp),
     ("calleeip", Meaning::CalleeIp),
+    ("calledip", Meaning::CalleeIp),
     ("主叫ip", Meaning::CallerIp),
     ("被叫ip", Meaning::CalleeIp),
     ("destinationip", Meaning::CalleeIp),
@@ -204,9 +217,18 @@ const NAMES: &[(&str, Meaning)] = &[
     ("talktime", Meaning::HoldDuration),
     ("talking", Meaning::HoldDuration),
     ("conversation", Meaning::HoldDuration),
+    ("connectduration", Meaning::HoldDuration),
+    ("lengthinsec", Meaning::HoldDuration),
+    ("sessiontime", Meaning::HoldDuration),
     ("通话时长", Meaning::HoldDuration),
     ("talkduration", Meaning::HoldDuration),
     ("duration", Meaning::Duration),
+    ("duración", Meaning::Duration),
+    ("duracion", Meaning::Duration),
+    ("duração", Meaning::Duration),
+    ("durée", Meaning::Duration),
+    ("dauer", Meaning::Duration),
+    ("длительность", Meaning::Duration),
     ("时长", Meaning::Duration),
     ("disposition", Meaning::DisconnectReason),
     ("hangupcause", Meaning::DisconnectReason),
@@ -216,14 +238,21 @@ const NAMES: &[(&str, Meaning)] = &[
     ("终止原因", Meaning::EndReason),
     ("enddirection", Meaning::EndDirection),
     ("destcausevalue", Meaning::EndReason),
+    ("disconnectcode", Meaning::EndReason),
+    ("lastsipresponsenum", Meaning::EndReason),
+    ("lastsipresponse", Meaning::DisconnectReason),
+    ("callstatus", Meaning::DisconnectReason),
     ("status", Meaning::DisconnectReason),
     ("result", Meaning::DisconnectReason),
     ("reason", Meaning::DisconnectReason),
+    ("estado", Meaning::DisconnectReason),
+    ("статус", Meaning::DisconnectReason),
     ("starttime", Meaning::StartTime),
     ("startstamp", Meaning::StartTime),
     ("setuptime", Meaning::StartTime),
     ("begintime", Meaning::StartTime),
     ("calldate", Meaning::StartTime),
+    ("initiationtime", Meaning::StartTime),
     ("起始时间", Meaning::StartTime),
     ("开始时间", Meaning::StartTime),
     ("startepoch", Meaning::StartTime),
@@ -243,6 +272,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("datetimedisconnect", Meaning::EndTime),
     ("end", Meaning::EndTime),
     ("date", Meaning::StartTime),
+    ("datetime", Meaning::StartTime),
     ("customeraccount", Meaning::AccountId),
     ("accountcode", Meaning::AccountId),
     ("accountid", Meaning::AccountId),
@@ -254,6 +284,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("charge", Meaning::Cost),
     ("amount", Meaning::Cost),
     ("price", Meaning::Cost),
+    ("sessionbill", Meaning::Cost),
     ("费用", Meaning::Cost),
     ("rate", Meaning::Rate),
     ("费率", Meaning::Rate),
@@ -270,6 +301,11 @@ const NAMES: &[(&str, Meaning)] = &[
     ("anumber", Meaning::CallerId),
     ("srcuser", Meaning::CallerId),
     ("callfrom", Meaning::CallerId),
+    ("fromnumber", Meaning::CallerId),
+    ("origen", Meaning::CallerId),
+    ("origem", Meaning::CallerId),
+    ("fuente", Meaning::CallerId),
+    ("источник", Meaning::CallerId),
     ("主叫号码", Meaning::CallerId),
     ("caller", Meaning::CallerId),
     ("calling", Meaning::CallerId),
@@ -283,6 +319,10 @@ const NAMES: &[(&str, Meaning)] = &[
     ("originalcalledpartynumber", Meaning::DialledId),
     ("calleeidnumber", Meaning::CalledId),
     ("callto", Meaning::CalledId),
+    ("tonumber", Meaning::CalledId),
+    ("numberdialed", Meaning::CalledId),
+    ("destino", Meaning::CalledId),
+    ("назначение", Meaning::CalledId),
     ("destinationnumber", Meaning::CalledId),
     ("callednumber", Meaning::CalledId),
     ("calleenumber", Meaning::CalledId),
@@ -327,8 +367,17 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let is_at_end =
         |word: &str| end == *word || (is_inside(word) && word.is_ascii() && whole.ends_with(word));
     // Whose number a column has is told by its name; who that is, is in another.
+    // A `hangup source` is a side, and a `source id` the record's in a list of customers.
+    let others = [
+        "name",
+        "sourceid",
+        "destinationid",
+        "hangupsource",
+        "releasesource",
+    ];
     let is_name = |meaning| {
-        matches!(meaning, Meaning::CallerId | Meaning::CalledId) && whole.ends_with("name")
+        matches!(meaning, Meaning::CallerId | Meaning::CalledId)
+            && others.iter().any(|other| whole.ends_with(other))
     };
     let position = |matches: &dyn Fn(&(&str, Meaning)) -> bool| NAMES.iter().position(matches);
     let found = position(&|(word, _)| whole == *word).map(|index| (0, index));
@@ -337,7 +386,11 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let inside = || position(&|(word, meaning)| is_inside(word) && !is_name(*meaning));
     let found = found.or_else(|| at_end().map(|index| (2, index)));
     let doubt = found.or_else(|| inside().map(|index| (3, index)))?;
-    let (_, meaning) = *NAMES.get(doubt.1)?;
+    // A reason in words is no code.
+    let meaning = match *NAMES.get(doubt.1)? {
+        (_, Meaning::EndReason) if looks == Looks::Text => Meaning::DisconnectReason,
+        (_, meaning) => meaning,
+    };
     let is_length = matches!(
         meaning,
         Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration

@@ -4,6 +4,7 @@
 //! what does not. Nothing of it is used to read rows that are delivered.
 
 pub mod columns;
+pub mod ids;
 mod kinds;
 mod shape;
 
@@ -186,6 +187,22 @@ pub fn by_format(
         columns,
         tally,
     }
+}
+
+/// Whether rows of `sample` read by `settings` hold times that need a zone.
+pub fn has_local_times(sample: Sample<'_>, settings: &Settings) -> bool {
+    let good = |timezone: Option<TimeZone>| {
+        let mut good = 0_usize;
+        let settings = Settings {
+            timezone,
+            ..settings.clone()
+        };
+        each_row(sample, settings, |row| {
+            good += usize::from(matches!(row, Row::Good { .. }));
+        });
+        good
+    };
+    good(None) < good(Some(TimeZone::UTC))
 }
 
 /// One row of a sample, and what came of it.

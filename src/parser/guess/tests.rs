@@ -639,3 +639,136 @@ fn what_is_called_the_duration_is_the_time_connected_where_the_times_say_so() {
         "{words}"
     );
 }
+
+#[test]
+fn asterisks_ids_tell_day_from_month() {
+    // 2017-09-01 and 2017-09-03: no number is above 12.
+    let rows = "\"1/9/2017 16:33:01\",\"105\",\"442079460101\",\"1504279981.1\"\n\"3/9/2017 11:27:11\",\"105\",\"442079460102\",\"1504434431.36\"\n";
+    let turned = rows.replace("1/9/", "9/1/").replace("3/9/", "9/3/");
+    for (text, expected) in [(rows, "dmy"), (&turned, "mdy")] {
+        let found = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+        assert_eq!(found.table.dates.as_deref(), Some(expected), "{text}");
+        assert!(!found.doubtful_dates, "{text}");
+    }
+}
+
+#[test]
+fn names_of_other_tools_tell_the_parties_and_the_answer() {
+    let rows = |row: &dyn Fn(u32) -> String| -> String { (10..20).map(row).collect() };
+    let check = |header: &str, row: &dyn Fn(u32) -> String, expected: &str| {
+        let words = guessed(&(header.to_string() + "\n" + &rows(row))).0;
+        assert_eq!(words, expected, "{header}");
+    };
+    // What ends with a word for a party is none where another word says whose side it is; and
+    // numbers of North America are no seconds.
+    check(
+        "call_uuid,from_number,to_number,initiation_time,answer_time,bill_duration,hangup_source",
+        &|n| format!("a-{n},31255501{n},31255502{n},2026-06-01 09:{n}:33Z,,0,Carrier\n"),
+        "call_uuid=call_id from_number=caller_id to_number=called_id initiation_time=start_time answer_time=answer_time bill_duration=bill_duration",
+    );
+    // One number in two forms is one party; the id of a list is none.
+    check(
+        "call_date\tphone_number_dialed\tstatus\tsource_id\tphone_number\tlength_in_sec",
+        &|n| format!("2026-06-01 09:{n}:33\t31255501{n}\tNA\tS1\t31255501{n}\t{n}\n"),
+        "call_date=start_time status=disconnect_reason phone_number=called_id length_in_sec=hold_duration",
+    );
+    check(
+        "Date/Time;End;Caller;Called;Duration;Connect duration;Called IP;Last SIP response",
+        &|n| {
+            format!(
+                "2026-06-01 09:12:{n};2026-06-01 09:13:{n};44123456{n};44987654{n};60;51;192.0.2.1;200 OK\n"
+            )
+        },
+        "Date/Time=start_time End=end_time Caller=caller_id Called=called_id Duration=duration Connect duration=hold_duration Called IP=callee_ip Last SIP response=disconnect_reason",
+    );
+    check(
+        "主叫号码,被叫号码,落地网关,起始时间,通话时长,终止原因",
+        &|n| format!("02088880{n},138001380{n},out-1,2026-04-10 14:28:{n},60,正常结束\n"),
+        "主叫号码=caller_id 被叫号码=called_id 落地网关=callee_gateway_id 起始时间=start_time 通话时长=hold_duration 终止原因=disconnect_reason",
+    );
+    check(
+        "Fecha,Fuente,Destino,Estado,Duración",
+        &|n| format!("2026-04-10 14:28:{n},1{n},9025695{n},ANSWERED,{n}\n"),
+        "Fecha=start_time Fuente=caller_id Destino=called_id Estado=disconnect_reason Duración=hold_duration",
+    );
+}
+
+#[test]
+fn a_length_beside_a_refusal_by_sip_counts_the_ringing() {
+    let row = |n: u32, secs: u32, reply: &str| {
+        format!("2026-06-01 09:12:{n},44123456{n},44987654{n},{secs},{reply}\n")
+    };
+    let header = "start,caller,called,duration,reply\n";
+    for (reply, expected) in [
+        ("486 Busy here", "duration=duration"),
+        ("USER_BUSY [17]", "duration=duration"),
+        ("200 OK", "duration=hold_duration"),
+    ] {
+        let text = header.to_string() + &row(10, 20, reply) + &row(11, 60, "200 OK");
+        assert!(guessed(&text).0.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_time_of_answer_that_failed_calls_have_too_says_nothing_of_the_answer() {
+    let header = "Start Time,Answer Time,End Time,Talk Time,Disposition\n";
+    let failed = "2026-07-03 07:07:54,2026-07-03 07:08:04,2026-07-03 07:08:04,0,NO ANSWER\n";
+    let answered = "2026-07-03 07:07:54,2026-07-03 07:08:04,2026-07-03 07:08:07,3,ANSWERED\n";
+    let words = guessed(&format!("{header}{failed}{answered}")).0;
+    assert!(!words.contains("answer_time"), "{words}");
+    assert!(words.contains("Talk Time=hold_duration"), "{words}");
+    let words = guessed(&format!("{header}{answered}{answered}")).0;
+    assert!(words.contains("Answer Time=answer_time"), "{words}");
+}
+
+#[test]
+fn extensions_as_3cx_writes_them_are_parties() {
+    let rows = "Call 1,00:05:15,2026/05/04 10:53:43,2026/05/04 10:53:44,2026/05/04 10:58:59,0611360468,Ext.610,10000,610\nCall 2,,2026/05/04 10:58:46,,2026/05/04 10:59:02,Ext.315,Ext.184,315,184\n";
+    let words = guessed(rows).0;
+    assert!(
+        words.contains("field6=caller_id field7=called_id"),
+        "{words}"
+    );
+}
+
+#[test]
+fn the_callers_name_may_be_missing_in_an_export_of_asterisks_table() {
+    let row = |n: u32, clid: &str, dst: &str| {
+        format!(
+            "2026-07-03 07:07:{n}\t{clid}\t101\t{dst}\tinternal\tSIP/101-{n}\t\tDial\tx\t40\t30\tANSWERED\t3\t\\N\t17830444{n}.1\n"
+        )
+    };
+    let text = row(10, "\"Ann\" <101>", "902569596") + &row(11, "101", "s");
+    let words = guessed(&text).0;
+    assert!(
+        words.contains("field3=caller_id field4=called_id"),
+        "{words}"
+    );
+}
+
+#[test]
+fn the_id_of_a_session_is_no_key_for_both_its_legs_have_it() {
+    let row = |n: u32| format!("s-{n},2026-07-03 07:07:{n},101,9025695{n},3{n}\n");
+    let rows: String = (10..20).map(row).collect();
+    let keys = |name: &str| {
+        let text = format!("{name},start,from,to,duration\n{rows}");
+        let sample = sample(text.as_bytes(), "x");
+        guess(sample, &TimeZone::UTC).unwrap().table.id_keys
+    };
+    assert!(keys("Session ID").is_empty());
+    assert_eq!(keys("Call ID"), [["Call ID"]]);
+}
+
+#[test]
+fn years_of_two_digits_are_read_and_pointed_out_where_they_could_be_days() {
+    for (date, doubtful) in [
+        ("16.06.20", false),
+        ("26/04/10", true),
+        ("2026-04-10", false),
+    ] {
+        let text = format!("Datum;Rufnummer;Dauer\n{date} 12:25;01755290111;10\n");
+        let found = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+        assert_eq!(found.doubtful_dates, doubtful, "{date}");
+        assert!(found.local_times, "{date}");
+    }
+}

@@ -45,6 +45,8 @@ fn a_copy_waits_while_the_file_itself_is_read() {
         scene.append("cdr.txt", format!("{n}|c\n"));
         assert_eq!(scene.follow(), [format!("cdr.txt: {n}|c")]);
     }
+    let lag = scene.source.lag(Moment(Duration::ZERO));
+    assert_eq!((lag.files, lag.unread_bytes), (1, 0), "it is read there");
     scene.rewrite("cdr.txt", "7|g\n");
     assert_eq!(scene.follow(), ["cdr.txt: 7|g"]);
     for _ in 0..3 {

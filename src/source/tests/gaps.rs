@@ -397,6 +397,41 @@ fn a_directory_that_is_mounted_later_than_another_has_lost_nothing_for_an_hour()
 }
 
 #[test]
+fn a_generation_is_known_although_the_directory_it_came_from_may_only_be_mounted_later() {
+    for comes_back in [false, true] {
+        let mut scene = Scene::with(|settings| {
+            let directory = settings.files[0].trim_end_matches("*.txt*").to_owned();
+            settings.files = vec![format!("{directory}day/*.txt")];
+            settings.rotated = Rotated::Given(vec![format!("{directory}kept/*")]);
+        });
+        for name in ["day", "kept"] {
+            fs::create_dir(scene.path(name)).unwrap();
+        }
+        scene.append("day/cdr.txt", rows(0..400));
+        scene.look_well();
+        let chunk = scene.read_lines();
+        scene.consume(&chunk);
+        let before = std::mem::take(&mut scene.lines).len();
+        assert!(before > 0 && before < 400);
+        scene.close_all();
+        // While the agent is down, packed into another directory; nothing is left in the first one.
+        scene.append("kept/cdr.txt.1", rows(0..400));
+        scene.gzip("kept/cdr.txt.1");
+        scene.rename("day/cdr.txt", "elsewhere");
+        scene.restart();
+        assert_eq!(settle(&mut scene).len(), 400 - before);
+        if comes_back {
+            scene.rename("elsewhere", "day/cdr.txt");
+        }
+        scene.wait(4_000);
+        let again = settle(&mut scene).len();
+        // Only from where it had been read to.
+        assert_eq!(again, if comes_back { 400 - before } else { 0 });
+        assert_eq!(gaps(&mut scene), [""; 0]);
+    }
+}
+
+#[test]
 fn thousands_of_files_copied_and_cut_off_before_they_were_read_cost_a_look_no_more_than_others() {
     const FILES: usize = 1_500;
     let mut scene = Scene::new();
@@ -755,4 +790,39 @@ fn a_file_that_is_back_and_cannot_be_opened_yet_is_not_told_as_lost() {
     let told = scene.changes();
     let gap = told.iter().find(|change| change.starts_with("gap"));
     assert_eq!(gap, None, "{told:#?}");
+}
+
+#[test]
+fn rows_of_a_new_life_that_were_seen_before_it_was_known_for_one_are_not_told_as_lost() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..3));
+    assert_eq!(scene.follow().len(), 3);
+    scene.copytruncate("cdr.txt", "cdr.txt.1", "");
+    scene.append("cdr.txt", rows(100..110));
+    scene.source.glance(scene.now);
+    scene.append("cdr.txt", rows(110..111));
+    assert_eq!(settle(&mut scene).len(), 11);
+    assert_eq!(gaps(&mut scene), ["gap cdr.txt truncated 0"; 0]);
+}
+
+#[test]
+fn a_copy_that_was_packed_before_it_could_be_opened_is_not_told_as_lost_beside_what_goes_on() {
+    let mut scene = Scene::new();
+    scene.set_mode("", 0o777);
+    scene.append("cdr.txt", rows(0..3));
+    scene.set_mode("cdr.txt", 0o644);
+    assert_eq!(scene.follow_as_nobody().len(), 3);
+    scene.append("cdr.txt.1", rows(0..3));
+    scene.set_mode("cdr.txt.1", 0);
+    assert_eq!(scene.follow_as_nobody(), [""; 0]);
+    scene.gzip("cdr.txt.1");
+    scene.set_mode("cdr.txt.1.gz", 0o644);
+    scene.rewrite("cdr.txt", "");
+    let mut lines = Vec::new();
+    for _ in 0..8 {
+        scene.wait(5);
+        lines.extend(scene.follow_as_nobody());
+    }
+    assert_eq!(lines, [""; 0]);
+    assert_eq!(gaps(&mut scene), [""; 0]);
 }

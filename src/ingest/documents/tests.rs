@@ -1,0 +1,132 @@
+use super::*;
+use crate::clock::{Clock, SystemClock};
+use crate::derive;
+use crate::event::{CallSettings, Maker, own};
+use crate::folder::{ENTRIES_PER_SLICE, Settings};
+use crate::parser::encoding::Decoder;
+use crate::parser::{self, Header, presets};
+use crate::source::Start;
+use glob::Pattern;
+use tempfile::TempDir;
+
+const SILENT_AFTER: Duration = Duration::from_secs(600);
+
+/// A directory of documents, and what reads it.
+struct Bench {
+    dir: TempDir,
+    clock: Arc<SystemClock>,
+    documents: Documents,
+}
+
+impl Bench {
+    /// A source that brought its last row an hour ago.
+    fn new(after: After) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SystemClock::new());
+        let format = presets::find("freeswitch-json").unwrap();
+        let derive = |stored: &[(String, Vec<u8>)]| {
+            let settings = derive::Settings {
+                silent_after: Some(SILENT_AFTER),
+                ..derive::Settings::default()
+            };
+            let maker = Maker::new("n".into(), "s".into(), CallSettings::default());
+            Derive::new(settings, maker, &format, stored)
+        };
+        let (mut before, mut changes) = (derive(&[]), Vec::new());
+        let an_hour_ago = Now {
+            moment: Moment::default(),
+            wall: UnixMs(clock.wall().0 - 3_600_000),
+        };
+        before.rows_came(an_hour_ago, &mut Vec::new());
+        before.take_changes(&mut changes);
+        let stored = changes.into_iter();
+        let stored: Vec<_> = stored
+            .filter_map(|change| Some((change.name, change.value?)))
+            .collect();
+        let settings = Settings {
+            source: "s".into(),
+            directory: dir.path().to_owned(),
+            names: vec![Pattern::new("*.json").unwrap()],
+            levels: Vec::new(),
+            start: Start::Beginning,
+            poll: Duration::ZERO,
+            patience: Duration::from_secs(60),
+            redo: false,
+        };
+        let folder = Folder::open(settings, Vec::new(), None, clock.clone());
+        let parser = Parser::new(parser::Settings {
+            format: format.clone(),
+            decoder: Decoder::UTF_8,
+            timezone: None,
+            header: Header::Absent,
+        });
+        let documents = Documents::new("s".into(), folder, parser, derive(&stored), after);
+        Bench {
+            dir,
+            clock,
+            documents,
+        }
+    }
+
+    fn write(&self, name: &str, uuid: &str) {
+        let text = format!(
+            "{{\"variables\":{{\"uuid\":\"{uuid}\",\"start_epoch\":\"1775800000\",\"end_epoch\":\"1775800060\",\"duration\":\"60\",\"billsec\":\"50\"}}}}\n"
+        );
+        fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    /// One pass, without its commit; gives the kinds of the events.
+    fn take(&mut self) -> Vec<String> {
+        let at = At {
+            now: self.clock.now(),
+            wall: self.clock.wall(),
+            hinted: true,
+            reserved_only: false,
+        };
+        let mut group = Group::default();
+        self.documents.take(at, &mut group);
+        let events = group.batches.iter().flat_map(|batch| &batch.events);
+        events.map(|event| event.kind.to_string()).collect()
+    }
+}
+
+#[test]
+fn a_directory_that_takes_several_looks_is_not_silent_before_all_of_it_was_looked_at() {
+    let mut bench = Bench::new(After::Keep);
+    let count = ENTRIES_PER_SLICE + 100;
+    for number in 0..count {
+        bench.write(&format!("{number}.json"), &number.to_string());
+    }
+    let mut told = Vec::new();
+    for _ in 0..1_000 {
+        told.extend(bench.take());
+        bench.documents.committed(bench.clock.now());
+        if told.len() >= count {
+            break;
+        }
+    }
+    assert_eq!(told.len(), count);
+    assert!(!told.iter().any(|kind| kind == own::SOURCE_SILENT_KIND));
+}
+
+#[test]
+fn a_document_written_where_another_was_read_is_told_before_it_is_removed() {
+    let mut bench = Bench::new(After::Delete);
+    let path = bench.dir.path().join("call.json");
+    let until_told = |bench: &mut Bench| {
+        let told = (0..100_000)
+            .map(|_| bench.take())
+            .find(|told| !told.is_empty());
+        told.unwrap()
+    };
+    bench.write("call.json", "one");
+    until_told(&mut bench);
+    // The switch puts the next one there before the first is durable.
+    bench.write("next", "two");
+    fs::rename(bench.dir.path().join("next"), &path).unwrap();
+    bench.documents.committed(bench.clock.now());
+    assert!(path.exists());
+    assert_eq!(until_told(&mut bench), ["cdr"]);
+    bench.documents.committed(bench.clock.now());
+    assert!(!path.exists());
+}
