@@ -761,6 +761,12 @@ fn rows_change_where_they_tell_how_accounts_stand() {
         let config = load(&with(&format!("format = \"{format}\""))).unwrap();
         assert_eq!(config.sources[0].files.rows_change, expected, "{format}");
     }
+    // Lines of a log that tell balances are read once, although something touches it.
+    let config = load(&with(
+        "format = \"pattern\"\nthresholds = { \"*\" = [\"5\"] }\n[[source.pattern]]\nmatch = '^(?<time>\\S+) (?<who>\\S+) (?<left>\\S+)$'\n\
+         event = \"balance_alert\"\nfields = { account_id = \"$who\", current_balance = \"$left\" }",
+    ));
+    assert!(!config.unwrap().sources[0].files.rows_change);
 }
 
 #[test]
