@@ -487,7 +487,7 @@ impl View<'_> {
         for (index, (column, (looks, values))) in columns.zip(&guessed.columns).enumerate() {
             let values: Vec<String> = values.iter().map(|value| self.shown(value)).collect();
             let row = format!(
-                "{:>3}  {:<24}{looks:<15}{}",
+                "{:>3}  {:<24} {looks:<15}{}",
                 index + 1,
                 column.name,
                 values.join("  ")
