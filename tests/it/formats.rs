@@ -620,3 +620,30 @@ fn check_says_what_is_there_where_no_file_is() {
         "{out}"
     );
 }
+
+#[test]
+fn a_file_that_two_sources_make_calls_of_is_pointed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().display().to_string();
+    let row = fs::read_to_string(fixture("asterisk/cdr-csv/Master-16col.csv")).unwrap();
+    fs::write(dir.path().join("Master.csv"), row).unwrap();
+    let source = |name: &str, files: &str| {
+        format!(
+            "[[source]]\nname = \"{name}\"\nformat = \"asterisk-cdr\"\nfiles = [\"{base}/{files}\"]\nstart = \"now\"\ntimezone = \"UTC\"\n"
+        )
+    };
+    let check = |second: &str| {
+        let config = dir.path().join("switchhook.toml");
+        let written = format!(
+            "state_dir = \"{base}/state\"\n{}{}[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"cdr\"]\nsignature = \"none\"\n",
+            source("a", "Master.csv"),
+            source("b", second)
+        );
+        fs::write(&config, written).unwrap();
+        text(&run(&["check", "--config", config.to_str().unwrap()]).stdout)
+    };
+    let said = check("Ma*.csv");
+    assert!(said.contains("\"a\" and \"b\" both follow"), "{said}");
+    let said = check("other*.csv");
+    assert!(!said.contains("both follow"), "{said}");
+}
