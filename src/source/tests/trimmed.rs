@@ -217,3 +217,25 @@ fn rows_that_are_only_added_to_what_tells_how_something_stands_are_read_once() {
         assert_eq!(scene.follow(), [""; 0], "{n}");
     }
 }
+
+#[test]
+fn a_list_of_how_things_stand_that_is_written_anew_in_its_place_is_no_gap() {
+    let mut scene = Scene::with(|settings| settings.rows_change = true);
+    scene.append("cdr.txt", rows(0..100));
+    scene.follow();
+    for round in 1..8 {
+        // Longer, shorter, with another first row or the same one, and other rows in any case.
+        let text = rows(round % 2..100 + round * 13 % 10);
+        let text = text.replace("50|a row", &format!("50|a row {round}"));
+        replace(&scene, How::SameFile, &text);
+        let (seen, told) = follow_long(&mut scene);
+        assert_eq!(seen.len(), text.lines().count(), "{round}");
+        assert!(told.is_empty(), "{round}: {told:?}");
+    }
+    // What was cut off and begins anew with a few rows is a log.
+    scene.append("cdr.txt", rows(200..202));
+    scene.look();
+    replace(&scene, How::SameFile, &rows(300..310));
+    let (seen, told) = follow_long(&mut scene);
+    assert_eq!((seen.len(), told.len()), (10, 1), "{told:?}");
+}
