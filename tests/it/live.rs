@@ -411,7 +411,7 @@ fn connections_that_are_left_open_behind_their_pushes_make_room_for_the_next() {
         let read = stream.read(&mut answer).unwrap_or(0);
         check_kept(&String::from_utf8_lossy(&answer[..read]));
     };
-    let count = 3 * switchhook::listen::CONNECTIONS_MAX;
+    let count = switchhook::listen::CONNECTIONS_MAX + 20;
     let connect = || TcpStream::connect(("127.0.0.1", live.port)).unwrap();
     let mut used = connect();
     let _open: Vec<TcpStream> = (0..count)
