@@ -1110,6 +1110,43 @@ fn what_was_pushed_and_what_was_refused_is_shown_by_status_and_sources() {
     assert_eq!(agent.stop(), 0);
 }
 
+#[test]
+fn sources_of_files_come_and_go_by_reloads_beside_one_that_is_pushed_to() {
+    let live = Live::push();
+    let path = live.bench.path("switchhook.toml");
+    let without = fs::read_to_string(&path).unwrap();
+    let cdr = live.bench.path("cdr").display().to_string();
+    let files = |name: &str| {
+        format!(
+            "\n[[source]]\nname = \"{name}\"\nfiles = [\"{cdr}/*.{name}\"]\nformat = \"vos3000-pipe\"\ntimezone = \"UTC\"\nstart = \"now\"\n"
+        )
+    };
+    let agent = live.bench.agent();
+    live.connect();
+    for (config, told) in [
+        (format!("{without}{}", files("a")), "source a added"),
+        (format!("{without}{}", files("b")), "source b added"),
+        (without.clone(), "source b removed"),
+    ] {
+        fs::write(&path, config).unwrap();
+        let answer = run(&["reload", "--config", &path.display().to_string()]);
+        let answer = text(&answer.stdout) + &text(&answer.stderr);
+        assert!(answer.contains(told), "{told}: {answer}");
+    }
+    // It is another source that a restart is asked for.
+    let documents = format!(
+        "\n[[source]]\nname = \"c\"\ndirectory = \"{cdr}\"\nformat = \"freeswitch-json\"\nstart = \"now\"\n"
+    );
+    fs::write(&path, format!("{without}{documents}")).unwrap();
+    let answer = run(&["reload", "--config", &path.display().to_string()]);
+    let answer = text(&answer.stdout) + &text(&answer.stderr);
+    assert!(
+        answer.contains("source \"c\" does not follow lines"),
+        "{answer}"
+    );
+    assert_eq!(agent.stop(), 0);
+}
+
 /// What `status` says of the only source's trouble, and its exit code.
 fn trouble(live: &Live) -> (String, Option<i32>) {
     let path = live.bench.path("switchhook.toml").display().to_string();
