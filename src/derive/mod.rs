@@ -15,6 +15,7 @@
 //! counted: it may be told once more.
 
 pub mod balance;
+pub mod conference;
 pub mod join;
 pub mod recent;
 pub mod standing;
@@ -28,7 +29,7 @@ use crate::event::filter::Filter;
 use crate::event::json::Object;
 use crate::event::own;
 use crate::event::report::{self, Alarm, BALANCE_ALARM, Outcome};
-use crate::event::{Event, EventId, Labels, Maker, Origin, amount::Amount, raw_base64};
+use crate::event::{Event, EventId, Labels, Maker, Origin, amount::Amount, general, raw_base64};
 use crate::parser::encoding::Decoder;
 use crate::parser::format::{ALARM, CALL};
 use crate::parser::reject::shown;
@@ -37,6 +38,7 @@ use crate::queue::StateChange;
 use crate::source::Gap;
 use crate::timestamp::Timestamp;
 use balance::{Account, Thresholds};
+use conference::{CONFERENCE, CONFERENCES_MAX, Conference};
 use join::{Held, Kind};
 use recent::Recent;
 use serde::{Deserialize, Serialize};
@@ -180,6 +182,7 @@ pub struct Derive {
     accounts: Table<Account>,
     held: Table<Held>,
     cells: Table<Cell>,
+    conferences: Table<Conference>,
     sundry: Table<Sundry>,
     /// What was told a moment ago, where it may be repeated.
     recent: Option<Recent>,
@@ -227,6 +230,7 @@ impl Derive {
             // A call that is up stays, however many lines come that end none.
             held: Table::load_ranked(name("join"), join::HELD_MAX, stored, |it: &Held| it.bye),
             cells: Table::load(name("cell"), CELLS_MAX, stored),
+            conferences: Table::load(name("conference"), CONFERENCES_MAX, stored),
             sundry: Table::load(name("source"), 1, stored),
             recent: None,
             failed: Recent::load(&name("failed/"), stored),
@@ -275,6 +279,7 @@ impl Derive {
         self.accounts.take_changes(changes);
         self.held.take_changes(changes);
         self.cells.take_changes(changes);
+        self.conferences.take_changes(changes);
         self.sundry.take_changes(changes);
         self.failed.take_changes(changes);
         if let Some(recent) = &mut self.recent {
@@ -283,7 +288,8 @@ impl Derive {
         self.forgotten += self.standing.take_evicted()
             + self.accounts.take_evicted()
             + self.held.take_evicted()
-            + self.cells.take_evicted();
+            + self.cells.take_evicted()
+            + self.conferences.take_evicted();
     }
 
     /// Entries that were forgotten for want of room, or could not be read, since the last call.
@@ -368,8 +374,58 @@ impl Derive {
                     return Fate::Repeated;
                 }
                 self.observe_row(record, event.time, told);
-                self.keep(event, told)
+                let (start, end) = self.conference(record, origin, event.time);
+                let edges = start.is_some() || end.is_some();
+                start.map(|start| self.keep(start, told));
+                let fate = self.keep(event, told);
+                end.map(|end| self.keep(end, told));
+                match fate {
+                    Fate::Filtered if edges => Fate::Told,
+                    fate => fate,
+                }
             }
+        }
+    }
+
+    /// The events that a row of a member who comes or leaves makes beside its own: before it, that the
+    /// conference has started, and after it, that it has ended.
+    fn conference(
+        &mut self,
+        record: &Record<'_>,
+        origin: Origin<'_>,
+        at: Timestamp,
+    ) -> (Option<Event>, Option<Event>) {
+        let layout = record.layout();
+        let text = |name: &str| {
+            let place = layout.columns.iter().position(|it| it.name == name);
+            place.map_or("", |index| record.text(index).trim())
+        };
+        // Further arguments of the application are behind the name.
+        let name = text("conference").split(',').next().unwrap_or_default();
+        let state = match &layout.state {
+            Some(state) if &*layout.event == CONFERENCE && !name.is_empty() => state,
+            _ => return (None, None),
+        };
+        let extra: Option<serde_json::Value> = serde_json::from_str(text("extra")).ok();
+        let bridge = extra.as_ref().and_then(|it| it.get("bridge_id")?.as_str());
+        let bridge = cut(bridge.unwrap_or_default());
+        let key = table::key([name]);
+        let (next, edge) = conference::judge(self.conferences.get(key), state, bridge);
+        match next {
+            Some(next) => _ = self.conferences.put(key, next, at.unix),
+            None => _ = self.conferences.remove(key),
+        }
+        let event = edge.map(|edge| {
+            let raw = raw_base64(record, origin);
+            let data = general::data(record, Some(edge), raw.as_deref());
+            let labels = Labels::of(record, record.text_of(Meaning::AccountId));
+            let at_text = at.unix.0.to_string();
+            let id = [name, bridge, edge, &at_text];
+            self.maker.derived(CONFERENCE, id, at, labels, data)
+        });
+        match edge {
+            Some(conference::STARTED) => (event, None),
+            _ => (None, event),
         }
     }
 

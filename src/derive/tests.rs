@@ -501,6 +501,54 @@ event = "agent_state"
 }
 
 #[test]
+fn the_first_who_comes_into_a_conference_starts_it_also_over_a_restart() {
+    let row = |kind: &str, secs: u32, channel: &str| {
+        format!(
+            "\"{kind}\",\"17758024{secs}.5\",\"A\",\"101\",\"\",\"\",\"\",\"900\",\"ctx\",\"{channel}\",\"ConfBridge\",\"7000,opt\",\"3\",\"ACC\",\"{channel}\",\"1.1\",\"\",\"\",\"{{\"\"bridge_id\"\":\"\"b-1\"\"}}\"\n"
+        )
+    };
+    let mut bench = Bench::new(preset("asterisk-cel"), Settings::default());
+    let mut told = Vec::new();
+    for (kind, secs, channel) in [
+        ("BRIDGE_ENTER", 10, "P/1"),
+        ("BRIDGE_ENTER", 11, "P/2"),
+        ("BRIDGE_EXIT", 12, "P/1"),
+        ("BRIDGE_EXIT", 13, "P/2"),
+        ("BRIDGE_ENTER", 13, "P/2"),
+    ] {
+        told.extend(bench.feed(row(kind, secs, channel).as_bytes()));
+        bench.commit();
+    }
+    let brief = |event: &Event| {
+        let data = data(event);
+        let state = data["state"].as_str().unwrap().to_owned();
+        format!(
+            "{} {state} {}",
+            event.kind,
+            data["channel"].as_str().unwrap()
+        )
+    };
+    assert_eq!(
+        told.iter().map(brief).collect::<Vec<_>>(),
+        [
+            "conference started P/1",
+            "conference join P/1",
+            "conference join P/2",
+            "conference leave P/1",
+            "conference leave P/2",
+            "conference ended P/2",
+            "conference started P/2",
+            "conference join P/2",
+        ]
+    );
+    let ids: BTreeSet<_> = told.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), told.len());
+    let (start, join) = (data(&told[0]), data(&told[1]));
+    assert_eq!(start["conference"], join["conference"]);
+    assert_eq!(told[0].labels, told[1].labels);
+}
+
+#[test]
 fn the_example_of_the_documents_works() {
     let document =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sources.md")).unwrap();

@@ -5,11 +5,15 @@ use super::shape::{self, Field, RAW_BASE64};
 use crate::parser::format::{Column, Layout};
 use crate::parser::{Record, Value};
 
-/// The `data` object: the `state` that the layout gives, then every column in order, under the word for its meaning or its own name; with
-/// the row's bytes in Base64 where they were not text.
-pub fn data(record: &Record<'_>, raw_base64: Option<&str>) -> Box<[u8]> {
+/// The `data` object: `state`, else the one that the layout gives, then every column in order, under the
+/// word for its meaning or its own name; with the row's bytes in Base64 where they were not text.
+pub fn data(
+    record: &Record<'_>,
+    state: Option<&'static str>,
+    raw_base64: Option<&str>,
+) -> Box<[u8]> {
     let mut data = Object::with_capacity(256);
-    if let Some(state) = &record.layout().state {
+    if let Some(state) = state.or(record.layout().state.as_deref()) {
         data.text("state", Some(state));
     }
     for (index, column) in told(record.layout()) {

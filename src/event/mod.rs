@@ -195,7 +195,7 @@ impl Maker {
             let time = record.time_of(Meaning::EventTime);
             let time = time.expect("a record says when it happened: its parser saw to it");
             let account = record.text_of(Meaning::AccountId);
-            let data = general::data(record, raw.as_deref());
+            let data = general::data(record, None, raw.as_deref());
             (time, Labels::of(record, account), data)
         };
         Event {

@@ -356,6 +356,9 @@ fn words(text: &str) -> Option<Words<'_>> {
         let joined = word.bytes().filter(u8::is_ascii_alphabetic).count() >= 3;
         word.split(move |letter| joined && matches!(letter, '-' | '/'))
     });
+    // Points end what is shortened and, in German, a day. Cisco's clocks have a point or an asterisk in
+    // front where nothing sets them.
+    let words = words.map(|word| word.trim_matches(['*', '.']));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     if words.len() > WORDS_MAX {
         return None;
@@ -382,8 +385,7 @@ fn words(text: &str) -> Option<Words<'_>> {
                 Some((year, clock)) if told.year.is_none() => {
                     (told.year, told.clock) = (Some(year), Some(clock));
                 }
-                // Cisco's clocks say so where nothing sets them: `*08:01:05.123`, or `.08:01:05.123`.
-                _ => told.clock = Some(word.trim_start_matches(['*', '.'])),
+                _ => told.clock = Some(word),
             },
             _ if word.starts_with(['+', '-']) && told.zone.is_empty() => told.zone = word,
             _ if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") => {
@@ -695,6 +697,7 @@ mod tests {
             "Fri Apr 10 10:01:05 +0200 2026",
             "08:01:05 UTC Friday April 10 2026",
             "2026-Apr-10 08:01:05 GMT",
+            "10. Apr. 2026, 08:01:05",
             "*08:01:05 UTC Fri Apr 10 2026",
             ".08:01:05 UTC Fri Apr 10 2026",
         ] {

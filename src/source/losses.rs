@@ -5,7 +5,7 @@ use super::compared::Of;
 use super::identity::{self, Likeness};
 use super::known::{Known, Owed, Presence, Standing};
 use super::past::{Lost, PASTS_MAX, Past};
-use super::{Change, FileKey, FilePosition, Gap, Rotated, Source, rotated};
+use super::{Change, FileKey, FilePosition, Gap, GapCause, Rotated, Source, rotated};
 use crate::clock::UnixMs;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -80,10 +80,17 @@ impl Source {
         let is_clear = found_any && !is_waited_for;
         let is_due = |since: UnixMs| is_clear || now.since(since) >= COPY_AWAITED;
         for at in 0..self.pasts.len() {
-            let Some(past) = self.pasts.get_mut(at).filter(|past| past.is_awaited) else {
+            let Some(past) = self.pasts.get(at).filter(|past| past.is_awaited) else {
                 continue;
             };
-            let (is_over, size) = (look >= past.look + LOOKS_FOR_COPY, past.size);
+            let is_over = look >= past.look + LOOKS_FOR_COPY;
+            if is_over && self.is_written_again(at) {
+                continue;
+            }
+            let Some(past) = self.pasts.get_mut(at) else {
+                continue;
+            };
+            let size = past.size;
             if !is_over || !is_due(past.since) {
                 // What is there now may be gone as well by then.
                 let is_new = past.look == look && matches!(past.lost, Lost::Seen(_));
@@ -166,15 +173,27 @@ impl Source {
             return;
         };
         let (position, path) = (past.position.clone(), Arc::clone(&past.path));
+        let is_list = self.is_list_written_anew(past);
         let length = self.length_of_kin(&position, &path);
         if let Some(past) = self.pasts.get_mut(at) {
             let gap = match length {
+                _ if is_list => None,
                 Some(_) => past.lost_beside_copy(length),
                 None => past.gap(),
             };
             past.lost = Lost::Nothing;
             self.untold.changes.extend(gap);
         }
+    }
+
+    /// Whether the file of `past` is a list of how things stand that was written anew in its place: what it
+    /// holds now is all that there is to tell, and what is no more was never to be read. A log that was cut
+    /// off begins with little; a list is about as long as it was.
+    fn is_list_written_anew(&self, past: &Past) -> bool {
+        let file = self.files.get(&past.position.key);
+        self.settings.rows_change
+            && past.cause == GapCause::Truncated
+            && file.is_some_and(|known| known.size >= past.size.max(past.position.offset) / 2)
     }
 
     /// The file known as `key` is about to go on where `parent` was read to, which the queue is told:
