@@ -746,9 +746,8 @@ impl Derive {
                     // A call renegotiated, or a line written twice.
                     Some(_) => Fate::Repeated,
                     None => {
-                        // A BYE that finds no room is the first that goes.
-                        if !bye {
-                            self.make_room(told);
+                        if !self.make_room(bye, told) {
+                            return Fate::Filtered;
                         }
                         if !self.held.put(key, line, read_at) {
                             return Fate::Misfit(Reject::row(Problem::TooLong));
@@ -760,12 +759,19 @@ impl Derive {
         }
     }
 
-    /// Tells the call held longest when there is no room for another.
-    fn make_room(&mut self, told: &mut Vec<Event>) {
-        if self.held.is_full()
-            && let Some((_, key, _)) = self.held.oldest()
-        {
-            self.give_up_call(key, told);
+    /// Makes room for another line where there is none: the oldest BYE goes, and where none is held, for a
+    /// call the one held longest, which is told. False where there is still none, for a BYE.
+    fn make_room(&mut self, for_bye: bool, told: &mut Vec<Event>) -> bool {
+        if !self.held.is_full() {
+            return true;
+        }
+        match self.held.oldest() {
+            Some((_, _, oldest)) if for_bye && !oldest.bye => false,
+            Some((_, key, _)) => {
+                self.give_up_call(key, told);
+                true
+            }
+            None => true,
         }
     }
 
@@ -786,14 +792,15 @@ impl Derive {
             steady.since(since) >= span
         };
         let within = self.settings.bye_within;
-        let due: Vec<_> = self
-            .held
-            .entries()
-            .filter(|(_, held)| over(held, if held.bye { join::BYE_WAITS } else { within }))
-            .map(|(key, _)| key)
-            .take(EVENTS_PER_TICK_MAX)
-            .collect();
-        for key in due {
+        let due = |bye: bool, span: Duration| {
+            let held = self.held.entries();
+            held.filter(move |(_, held)| held.bye == bye && over(held, span))
+                .map(|(key, _)| key)
+        };
+        // Of a BYE nothing is told.
+        let mut given_up: Vec<_> = due(true, join::BYE_WAITS).collect();
+        given_up.extend(due(false, within).take(EVENTS_PER_TICK_MAX));
+        for key in given_up {
             self.give_up_call(key, told);
         }
     }

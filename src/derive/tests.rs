@@ -1106,8 +1106,25 @@ fn a_flood_of_byes_that_end_nothing_ends_no_call() {
     let flood: String = (0..join::HELD_MAX + 100).map(bye).collect();
     assert_eq!(bench.feed(flood.as_bytes()), []);
     assert_eq!(bench.held(), join::HELD_MAX);
+    assert_eq!(bench.derive.take_forgotten(), 0, "no call is");
     let events = bench.feed(BYE.as_bytes());
     assert_eq!(calls(&events), ["c1 true 200 147"]);
+    // Nor do they keep calls that are due from being told.
+    bench.feed(INVITE.replace("c1", "c2").as_bytes());
+    bench.advance(bench.settings.bye_within);
+    assert_eq!((bench.tick().len(), bench.held()), (1, 0));
+}
+
+#[test]
+fn a_bye_that_ends_nothing_takes_no_place_of_a_call() {
+    let mut bench = Bench::new(flatstore(), Settings::default());
+    bench.forgetful = false;
+    let invite = |number: usize| INVITE.replace("c1", &format!("c{number}"));
+    let lines: String = (0..join::HELD_MAX).map(invite).collect();
+    assert_eq!(bench.feed(lines.as_bytes()), []);
+    assert_eq!(bench.feed(BYE.replace("c1", "x").as_bytes()), []);
+    assert_eq!(bench.calls_up(), join::HELD_MAX);
+    assert_eq!(bench.derive.take_forgotten(), 0);
 }
 
 #[test]
