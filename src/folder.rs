@@ -204,6 +204,9 @@ pub struct Folder {
     look_at: Moment,
     /// Not before, whatever happens in the directory.
     look_at_earliest: Moment,
+    /// Files that are not where they were before they were done with: the next listing finds those that
+    /// were renamed. No more than were known.
+    gone: HashSet<FileKey>,
     /// Files that went before they were done with, since last asked.
     vanished: u64,
     /// See [`FolderStatus::last`].
@@ -257,6 +260,7 @@ impl Folder {
             listed_up_to_ns: None,
             look_at: now,
             look_at_earliest: now,
+            gone: HashSet::new(),
             vanished: 0,
             last,
             trouble: None,
@@ -365,10 +369,10 @@ impl Folder {
         self.known.remove(&file.key);
     }
 
-    /// The file went before it was done with.
+    /// The file is not there any more, before it was done with.
     pub fn lost(&mut self, file: &Found) {
         self.pass_over(file);
-        self.vanished += 1;
+        self.gone.insert(file.key);
     }
 
     /// What goes with the next commit that is made anyway: files that need not be remembered any
@@ -400,6 +404,11 @@ impl Folder {
     /// way: what a big directory holds is found by several looks.
     pub fn is_caught_up(&self) -> bool {
         self.listings > 0 && self.ready.is_empty() && !self.scan.is_under_way()
+    }
+
+    /// Whether a file is known and not done with.
+    pub fn is_pending(&self, key: FileKey) -> bool {
+        self.known.contains(&key)
     }
 
     /// How many files are known and not done with.
@@ -484,9 +493,13 @@ impl Folder {
         self.listings += 1;
         // A file with two names is one file.
         for file in listed.found {
+            self.gone.remove(&file.key);
             if self.known.insert(file.key) {
                 self.ready.push_back(file);
             }
+        }
+        if !listed.more {
+            self.vanished += std::mem::take(&mut self.gone).len() as u64;
         }
         let is_pressing = self.remembered.len() >= FILES_REMEMBERED_MAX;
         let is_known = listed.trouble.is_none() || is_pressing;

@@ -16,8 +16,8 @@ use crate::queue::{Partition, Size};
 use crate::source::listing;
 use clap::Args;
 use memchr::memmem::Finder;
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -216,26 +216,16 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
         }
     };
     for (path, error) in &listing.unreadable {
-        let what = format!("{} cannot be read: {error}", path.display());
+        let what = format!("{} cannot be read: {}", path.display(), told(error));
         screen::line(screen::styled(screen::BAD, what));
     }
     let filled = listing.found.iter().filter(|found| found.size > 0);
     let Some(newest) = filled.max_by_key(|found| (found.modified_ns, &found.path)) else {
-        let missing = source.files.files.iter().filter_map(|glob| missing(glob));
-        let missing: Vec<String> = missing
-            .map(|directory| format!("; {} does not exist", directory.display()))
-            .collect();
-        let what = format!(
-            "no file with rows matches {} now; the source waits for one{}",
-            source.files.files.join(", "),
-            missing.concat()
-        );
-        screen::line(screen::styled(screen::WAIT, what));
-        return if listing.unreadable.is_empty() {
-            Sample::Fits
-        } else {
-            Sample::Unreadable
-        };
+        // What cannot be looked into may hold files.
+        if !listing.unreadable.is_empty() {
+            return Sample::Unreadable;
+        }
+        return absent(&source.files.files);
     };
     screen::line(format_args!(
         "{}; sample from {}",
@@ -249,7 +239,7 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
     let read =
         File::open(&newest.path).and_then(|file| file.take(SAMPLE_BYTES).read_to_end(&mut bytes));
     if let Err(error) = read {
-        let what = format!("cannot be read: {error}; the agent's user must be in the file's group");
+        let what = format!("cannot be read: {}", told(&error));
         screen::line(screen::styled(screen::BAD, what));
         return Sample::Unreadable;
     }
@@ -302,16 +292,82 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
     }
 }
 
-/// The first directory on the way to the files of `glob` that is not there.
-fn missing(glob: &str) -> Option<PathBuf> {
+/// Says that no file with rows matches `globs`, and where that is a mistake, what is there instead.
+fn absent(globs: &[String]) -> Sample {
+    let directories = globs.iter().filter(|glob| Path::new(glob).is_dir());
+    let directories: Vec<&String> = directories.collect();
+    for directory in &directories {
+        let base = directory.trim_end_matches('/');
+        let what = format!(
+            "{directory} is a directory; write files = [\"{base}/*\"], or name one file{}",
+            neighbours(Path::new(base))
+        );
+        screen::line(screen::styled(screen::BAD, what));
+    }
+    if !directories.is_empty() {
+        return Sample::Unreadable;
+    }
+    let remarks: Vec<String> = globs.iter().map(|glob| missing(glob)).collect();
+    let what = format!(
+        "no file with rows matches {} now; the source waits for one{}",
+        globs.join(", "),
+        remarks.concat()
+    );
+    screen::line(screen::styled(screen::WAIT, what));
+    Sample::Fits
+}
+
+/// The first directory on the way to the files of `glob` that is not there, or what else is in the
+/// last one.
+fn missing(glob: &str) -> String {
     let is_plain = |path: &&Path| !path.to_string_lossy().contains(['*', '?', '[']);
     let directories: Vec<&Path> = Path::new(glob)
         .ancestors()
         .skip(1)
         .filter(is_plain)
         .collect();
-    let missing = directories.into_iter().rev().find(|path| !path.exists())?;
-    (!missing.as_os_str().is_empty()).then(|| missing.to_owned())
+    let is_missing = |path: &&Path| matches!(path.try_exists(), Ok(false));
+    match directories.iter().copied().rev().find(is_missing) {
+        Some(missing) => format!("; {} does not exist", missing.display()),
+        None => directories
+            .first()
+            .map_or(String::new(), |directory| neighbours(directory)),
+    }
+}
+
+/// Some of the files with something in them in `directory`.
+fn neighbours(directory: &Path) -> String {
+    const SHOWN_MAX: usize = 5;
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let filled = entries.filter_map(Result::ok).filter(|entry| {
+        let about = entry.metadata();
+        about.is_ok_and(|about| about.is_file() && about.len() > 0)
+    });
+    let mut names: Vec<String> = filled
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    let more = names.len().saturating_sub(SHOWN_MAX);
+    names.truncate(SHOWN_MAX);
+    match (names.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => format!("; in {}: {}", directory.display(), names.join(", ")),
+        (false, more) => format!(
+            "; in {}: {} and {more} more",
+            directory.display(),
+            names.join(", ")
+        ),
+    }
+}
+
+/// An error, and what to do about it.
+fn told(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}; whoever reads it must be in its group, as the agent's user must")
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Shows the event that a row makes, below its columns.

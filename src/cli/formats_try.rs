@@ -1,7 +1,7 @@
 //! `switchhook formats try`: which format a file has, its columns, the first events, and a table to
 //! paste. Reads the one file; nothing is delivered or changed.
 
-use super::{Exit, screen};
+use super::{Exit, no_rows, screen};
 use crate::event::{CallSettings, Event, Maker, Origin};
 use crate::parser::encoding::Decoder;
 use crate::parser::format::{CALL, KINDS, Kind, Meaning, word_of};
@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Bytes of the file that are read: a document whole, and thousands of rows.
@@ -179,43 +179,17 @@ fn read(path: &Path) -> Result<(Vec<u8>, bool), String> {
         Ok(is_file)
     });
     match opened {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(format!(
+                "{shown} cannot be read: {error}; run this as root, or as a user in the file's group"
+            ));
+        }
         Err(error) => return Err(format!("{shown} cannot be read: {error}")),
         Ok(false) => return Err(format!("{shown} is no file; name one file")),
         Ok(true) => {}
     }
-    if bytes.starts_with(b"\x1F\x8B") {
-        return Err(format!(
-            "{shown} is compressed; unpack it first: gzip -dc {shown} > rows"
-        ));
-    }
-    if guess::is_utf16(&bytes) {
-        return Err(format!(
-            "{shown} is UTF-16, in which lines cannot be found; have it written as UTF-8, or convert it: iconv -f UTF-16 -t UTF-8 {shown} > rows"
-        ));
-    }
-    let is_statement = |line: &[u8]| {
-        let start = line.trim_ascii_start().get(..11);
-        start.is_some_and(|start| start.eq_ignore_ascii_case(b"INSERT INTO"))
-    };
-    if bytes.split(|byte| *byte == b'\n').any(is_statement) {
-        return Err(format!(
-            "{shown} holds SQL statements; of FreeSWITCH, which writes them by its template \"sql\", take the template \"example\"; of a database have rows exported: mysql --batch -e 'SELECT * FROM cdr' > rows"
-        ));
-    }
-    // What clients of databases draw: `+----+----+`, `----+----`.
-    let is_drawn = |line: &[u8]| {
-        let line = line.trim_ascii();
-        line.len() > 9
-            && line.contains(&b'+')
-            && line.iter().all(|byte| matches!(byte, b'+' | b'-'))
-    };
-    if bytes.split(|byte| *byte == b'\n').take(3).any(is_drawn) {
-        return Err(format!(
-            "{shown} is a table drawn for people; have rows exported: mysql --batch -e 'SELECT * FROM cdr' > rows, or psql --csv -c 'SELECT * FROM cdr' > rows"
-        ));
-    }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(format!("{shown} has no rows"));
+    if let Some(why) = no_rows::why(&shown, &bytes) {
+        return Err(why);
     }
     let is_whole = (bytes.len() as u64) < SAMPLE_BYTES;
     if !is_whole {
@@ -248,7 +222,7 @@ impl View<'_> {
         }
         head(format_args!("no preset fits {}", self.path.display()));
         self.near(&fits);
-        let guessed = match self.is_one_json() {
+        let guessed = match self.is_one_json() || self.list_inside().is_some() {
             true => None,
             false => guess::guess(self.sample, &self.zone),
         };
@@ -272,12 +246,16 @@ impl View<'_> {
         matches!(bytes.first(), Some(b'{' | b'[')) && whole && !is_line
     }
 
+    /// Where the calls of a page are, see [`list_inside`].
+    fn list_inside(&self) -> Option<String> {
+        list_inside(&serde_json::from_slice(self.sample.bytes).ok()?)
+    }
+
     /// What to do with a file in which nothing comes apart.
     fn without_columns(&self) -> Cow<'static, str> {
         let first = self.sample.bytes.trim_ascii_start().first();
         let first = first.filter(|first| **first == b'<' || self.is_one_json());
-        let whole = serde_json::from_slice(self.sample.bytes).ok();
-        if let Some(list) = whole.as_ref().and_then(list_inside) {
+        if let Some(list) = self.list_inside() {
             return format!(
                 "its calls are in a list inside; have each in a line of its own, for format = \"json-lines\": jq -c '{list}' FILE > rows"
             )

@@ -11,6 +11,7 @@ mod endpoints;
 mod formats;
 mod formats_try;
 mod messages;
+mod no_rows;
 mod pages;
 mod reading;
 mod receive;

@@ -170,6 +170,9 @@ fn directory(it: &Value) -> String {
     if let Some(set_aside) = text("last_set_aside") {
         line.push_str(&format!("  last set aside {set_aside}"));
     }
+    if let Some(unreadable) = text("unreadable") {
+        line.push_str(&format!("  cannot read {unreadable}"));
+    }
     if let Some(trouble) = text("trouble") {
         line.push_str(&format!("  {trouble}"));
     }

@@ -446,9 +446,23 @@ impl Loaded {
     pub fn parse(path: &Path, text: &str, problems: &mut Problems) -> Option<Loaded> {
         let lines = LineIndex::new(text);
         let (table, errors) = DeTable::parse_recoverable(text);
+        let mut told = BTreeSet::new();
         for error in &errors {
             let line = error.span().map(|span| lines.line(span.start));
-            problems.add(path, line, "", error.message());
+            // One mistake in a line makes several errors.
+            if line.is_some_and(|line| !told.insert(line)) {
+                continue;
+            }
+            let written = line.and_then(|line| text.lines().nth(line.checked_sub(1)?));
+            let what = match written.map(|written| (quoted(written), written.contains('{'))) {
+                Some((Some(quoted), _)) => format!("a text stands in quotes; write {quoted}"),
+                Some((None, true)) => format!(
+                    "{}; values stand in quotes, and names with other letters than A-Z, 0-9, - and _ too: write like {{ \"gateway 1\" = \"CLIENT001\" }}",
+                    error.message()
+                ),
+                _ => error.message().to_string(),
+            };
+            problems.add(path, line, "", what);
         }
         if !errors.is_empty() {
             return None;
@@ -492,6 +506,32 @@ impl Loaded {
     pub fn line(&self, byte: usize) -> usize {
         self.lines.line(byte)
     }
+}
+
+/// The `line` as it would be with its text in quotes, where that is what it lacks.
+fn quoted(line: &str) -> Option<String> {
+    const LISTS: [&str; 2] = ["files", "events"];
+    let (key, value) = line.split_once('=')?;
+    let (key, value) = (key.trim(), value.split(" #").next()?.trim());
+    let is_key = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    let is_text = !value.is_empty()
+        && !value.contains(['"', '\''])
+        && !value.starts_with(['[', '{'])
+        && DeTable::parse(&format!("value = {value}")).is_err();
+    if key.is_empty() || !key.chars().all(is_key) || !is_text {
+        return None;
+    }
+    // What has a dollar sign is a template, in which quotes would be doubled.
+    let quote = if value.contains(['$', '\\']) {
+        '\''
+    } else {
+        '"'
+    };
+    let text = format!("{quote}{value}{quote}");
+    Some(match LISTS.contains(&key) {
+        true => format!("{key} = [{text}]"),
+        false => format!("{key} = {text}"),
+    })
 }
 
 /// Where each line of a text begins.

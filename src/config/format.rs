@@ -124,6 +124,16 @@ fn template_of(
     match read {
         Ok(format) => (Some(format), None),
         Err(what) => {
+            let timeless = what.contains("no column says when it happened");
+            let what = match word {
+                mapping::PRESET if timeless => {
+                    "nothing in it says when a call was: paste the whole mapping, in which ${CDR(start)}, ${CDR(answer)} or ${CDR(end)} has to be".to_string()
+                }
+                template::PRESET if timeless => {
+                    "nothing in it says when a call was: paste the whole template, in which ${start_stamp}, ${start_epoch}, ${end_stamp} or ${end_epoch} has to be".to_string()
+                }
+                _ => what,
+            };
             place.problem("template", &table.template, what);
             (None, None)
         }

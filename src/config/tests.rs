@@ -762,6 +762,12 @@ fn rows_change_where_they_tell_how_accounts_stand() {
         let config = load(&with(&format!("format = \"{format}\""))).unwrap();
         assert_eq!(config.sources[0].files.rows_change, expected, "{format}");
     }
+    // Lines of a log that tell balances are read once, although something touches it.
+    let config = load(&with(
+        "format = \"pattern\"\nthresholds = { \"*\" = [\"5\"] }\n[[source.pattern]]\nmatch = '^(?<time>\\S+) (?<who>\\S+) (?<left>\\S+)$'\n\
+         event = \"balance_alert\"\nfields = { account_id = \"$who\", current_balance = \"$left\" }",
+    ));
+    assert!(!config.unwrap().sources[0].files.rows_change);
 }
 
 #[test]
@@ -803,4 +809,88 @@ fn an_endpoint_may_want_gaps_alone() {
         .replace("\"cdr\"", "\"switchhook.source_gap\"")
         .replace("\"billing\"", "\"ops\"");
     load(&format!("{SOURCE}\n{ENDPOINT}\n{alarms}")).unwrap();
+}
+
+#[test]
+fn a_text_whose_quotes_were_forgotten_is_shown_with_them() {
+    for (key, written, expected) in [
+        ("start", "now", "write start = \"now\""),
+        ("start", "nan\nstart = now", "write start = \"now\""),
+        (
+            "timezone",
+            "Asia/Dhaka # here",
+            "write timezone = \"Asia/Dhaka\"",
+        ),
+        (
+            "files",
+            "/var/log/*.csv",
+            "write files = [\"/var/log/*.csv\"]",
+        ),
+        ("settle", "10s", "write settle = \"10s\""),
+        (
+            "template",
+            "${CDR(src)},${CDR(start)}",
+            "write template = '${CDR(src)},${CDR(start)}'",
+        ),
+    ] {
+        let text = format!("[[source]]\n{key} = {written}\n");
+        let problems = load(&text).expect_err(written);
+        assert!(
+            problems.iter().any(|problem| problem.contains(expected)),
+            "{problems:?}"
+        );
+    }
+    // One mistake is one problem; others are told as they are.
+    check(
+        "[[source]]\ntemplate = ${CDR(src)}\n",
+        &["2: a text stands in quotes"],
+    );
+    check("[[source]]\nname = \"a\" \"b\"\n", &["2: unexpected"]);
+    for accounts in ["GW 1 = \"A\"", "GW-1 = A", "网关 = \"A\""] {
+        check(
+            &format!("[[source]]\naccounts = {{ {accounts} }}\n"),
+            &["names with other letters than A-Z, 0-9, - and _ too"],
+        );
+    }
+}
+
+#[test]
+fn a_template_without_a_time_is_said_to_be_part_of_one() {
+    for (format, template, expected) in [
+        (
+            "asterisk-cdr-custom",
+            "${CDR(src)},${CDR(dst)}",
+            "${CDR(start)}",
+        ),
+        (
+            "freeswitch-csv",
+            "\"${uuid}\",\"${caller_id_number}\"",
+            "${start_stamp}",
+        ),
+    ] {
+        let own = SOURCE.replace(
+            "format = \"vos3000-pipe\"",
+            &format!("format = \"{format}\"\ntemplate = '{template}'"),
+        );
+        let expected = format!(
+            "paste the whole {}, in which {expected}",
+            match format {
+                "freeswitch-csv" => "template",
+                _ => "mapping",
+            }
+        );
+        check(&format!("{own}\n{ENDPOINT}"), &[&expected]);
+    }
+}
+
+#[test]
+fn a_name_with_dots_is_said_to_need_quotes() {
+    let own = SOURCE.replace(
+        "start = \"now\"",
+        "start = \"now\"\naccounts = { 192.0.2.1 = \"A\" }",
+    );
+    check(
+        &format!("{own}\n{ENDPOINT}"),
+        &["accounts: the name 192.0.2.1, which needs quotes for its dots, does not belong here"],
+    );
 }

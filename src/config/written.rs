@@ -34,6 +34,20 @@ fn describe(value: &toml::Value) -> String {
         toml::Value::Boolean(truth) => format!("the word {truth}"),
         toml::Value::Datetime(time) => format!("the date {time}"),
         toml::Value::Array(_) => "a list".to_string(),
-        toml::Value::Table(_) => "a table".to_string(),
+        toml::Value::Table(table) => match dotted(table) {
+            Some(name) => format!("the name {name}, which needs quotes for its dots,"),
+            None => "a table".to_string(),
+        },
     }
+}
+
+/// A name with dots in `table`: without quotes it makes a table of each of its parts.
+fn dotted(table: &toml::Table) -> Option<String> {
+    table.iter().find_map(|(name, value)| match value {
+        toml::Value::Table(inner) => {
+            let rest = dotted(inner).or_else(|| inner.keys().next().cloned())?;
+            Some(format!("{name}.{rest}"))
+        }
+        _ => None,
+    })
 }

@@ -137,6 +137,13 @@ impl Desk {
         gates.map(|(name, gate)| (name, PushStatus::of(gate)))
     }
 
+    /// Why the source called `name` cannot be pushed to, when that is so.
+    pub fn cannot_listen(&self, name: &str) -> Option<String> {
+        let mut gates = self.gates.get().into_iter().flatten();
+        let (_, gate) = gates.find(|(own, _)| **own == *name)?;
+        gate.trouble()
+    }
+
     /// The configuration in force.
     pub fn in_force(&self) -> Arc<InForce> {
         Arc::clone(&lock(&self.in_force))

@@ -92,6 +92,7 @@ fn directory(it: &InFolder, totals: SourceTotals, taken_at: UnixMs) -> Value {
         "last_file": folder.last.as_ref().map(|(path, _)| path.to_string_lossy()),
         "last_file_changed_at": folder.last.as_ref().map(|(_, ns)| time(*ns)),
         "last_set_aside": it.last_set_aside,
+        "unreadable": it.unreadable,
         "trouble": folder.trouble,
         "taken_at": Timestamp::from_millis(taken_at.0).to_string(),
     })

@@ -10,7 +10,7 @@ use super::mask::words;
 use crate::clock::UnixMs;
 use crate::config::EndpointConfig;
 use crate::delivery::counts::{Counts, EndpointState};
-use crate::ingest::{Lately, SourceStanding, Standing};
+use crate::ingest::{InFolder, Lately, SourceStanding, Standing};
 use crate::queue::{EndpointTotals, Ledger, SourceTotals};
 use crate::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -416,6 +416,7 @@ fn source(
     totals: SourceTotals,
     (standing, lately): (Option<&SourceStanding>, Option<&Lately>),
 ) -> SourceStatus {
+    let folder = in_folder(desk, name);
     let last_row_at = lately.and_then(|lately| lately.last_row_at);
     let now = desk.clock.wall();
     let silent_since = lately.and_then(Lately::silent_since);
@@ -440,14 +441,26 @@ fn source(
         last_row_at: last_row_at.map(time),
         silent_secs: silent.as_secs(),
         silent_after_secs: None,
-        trouble: standing.and_then(|standing| standing.trouble.clone()),
-        unreadable: standing.and_then(|standing| standing.unreadable.clone()),
+        trouble: standing
+            .and_then(|standing| standing.trouble.clone())
+            .or_else(|| desk.cannot_listen(name))
+            .or_else(|| folder.as_ref()?.folder.trouble.clone()),
+        unreadable: standing
+            .and_then(|standing| standing.unreadable.clone())
+            .or_else(|| folder.as_ref()?.unreadable.clone()),
         misfit: lately.and_then(Lately::misfit).map(str::to_string),
         pushes: desk
             .pushes()
             .find(|(own, _)| ***own == *name)
             .map(|(_, pushes)| pushes),
     }
+}
+
+/// How far the source called `name` is in its directory, if it has one.
+fn in_folder(desk: &Desk, name: &str) -> Option<Arc<InFolder>> {
+    let latest = desk.sources.latest().into_iter();
+    let mut folders = latest.filter_map(|source| source.folder);
+    folders.find(|it| *it.source == *name)
 }
 
 /// The endpoints of the configuration, then those that only the queue knows.

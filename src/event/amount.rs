@@ -78,6 +78,11 @@ impl Amount {
         Amount((self.0.abs() / 10_000).saturating_mul(i128::from(basis_points)))
     }
 
+    /// The whole number that it is; `None` where it has a fraction.
+    pub fn to_whole(self) -> Option<i64> {
+        (self.0 % ONE == 0).then(|| i64::try_from(self.0 / ONE).ok())?
+    }
+
     /// A whole number.
     pub fn whole(number: i64) -> Option<Amount> {
         i128::from(number).checked_mul(ONE).map(Amount)

@@ -24,6 +24,7 @@
 //! first, and an alarm that stands for cleared. A list that is repeated changes nothing, so it makes
 //! no event.
 
+use super::amount::Amount;
 use super::json::Object;
 use super::report::{self, Outcome};
 use super::shape::Field;
@@ -340,10 +341,15 @@ impl<'t> Fields<'t> {
     }
 
     fn whole(&self, name: &'static str) -> Result<Option<i64>, PushError> {
-        let number = self.text(name)?.map(|text| text.parse());
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        // JSON knows one kind of numbers: 1775803105456 is written as 1.775803105456E12 too.
+        let number = text.parse().ok();
+        let number = number.or_else(|| Amount::parse(&text)?.to_whole());
         number
-            .transpose()
-            .map_err(|_| PushError::Field(name, "not a whole number"))
+            .map(Some)
+            .ok_or(PushError::Field(name, "not a whole number"))
     }
 
     /// Epoch milliseconds; 0 and less are what a switch writes for no time.
@@ -743,6 +749,11 @@ mod tests {
             "callState is not a whole number",
         );
         check_error(
+            CALL,
+            "{\"callId\":1,\"callState\":-5.5}",
+            "callState is not a whole number",
+        );
+        check_error(
             PHONE,
             "{\"e164\":\"1\",\"online\":1}",
             "online is neither true nor false",
@@ -766,6 +777,8 @@ mod tests {
             "{ \"eventTime\":1775803105456, \"callState\":-5, \"callId\":\"1\", \"callerIp\":\"\" }",
         );
         assert_eq!(one, same);
+        let floats = call("{\"callId\":1,\"callState\":-5.0,\"eventTime\":1.775803105456E12}");
+        assert_eq!(one, floats);
         for other in [
             "{\"callId\":2,\"callState\":-5,\"eventTime\":1775803105456}",
             "{\"callId\":1,\"callState\":-11,\"eventTime\":1775803105456}",

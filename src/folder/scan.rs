@@ -153,8 +153,8 @@ impl Scan {
                     }
                 }
                 Some(Err(error)) => {
-                    let path = listing.path.clone();
-                    run.fail(&path, &error);
+                    let (path, depth) = (listing.path.clone(), listing.depth);
+                    run.fail(&path, depth, &error);
                 }
             }
         }
@@ -190,7 +190,7 @@ impl Run {
     fn open(&mut self, path: PathBuf, depth: usize, before: &HashMap<PathBuf, Directory>) {
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
-            Err(error) => return self.fail(&path, &error),
+            Err(error) => return self.fail(&path, depth, &error),
         };
         let modified_ns = nanos(metadata.mtime(), metadata.mtime_nsec());
         let known = before
@@ -218,7 +218,7 @@ impl Run {
                     below: Vec::new(),
                 });
             }
-            Err(error) => self.fail(&path, &error),
+            Err(error) => self.fail(&path, depth, &error),
         }
     }
 
@@ -246,10 +246,10 @@ impl Run {
         }
     }
 
-    /// A directory that is gone hides nothing.
-    fn fail(&mut self, path: &Path, error: &io::Error) {
+    /// A directory that is gone hides nothing, but where it is the one that is looked into.
+    fn fail(&mut self, path: &Path, depth: usize, error: &io::Error) {
         self.listing = None;
-        if error.kind() != io::ErrorKind::NotFound {
+        if depth == 0 || error.kind() != io::ErrorKind::NotFound {
             self.trouble
                 .get_or_insert(format!("{}: {error}", path.display()));
         }

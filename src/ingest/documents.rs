@@ -23,7 +23,7 @@ use crate::folder::{Folder, Found, HEAD_BYTES, relative};
 use crate::parser::document::DOCUMENT_BYTES_MAX;
 use crate::parser::{DocumentStep, Format, Parser, Record};
 use crate::queue::{Covered, SourceBatch, StateChange, Wholes};
-use crate::source::FilePosition;
+use crate::source::{FileKey, FilePosition};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -89,6 +89,10 @@ pub struct Documents {
     done: Vec<Found>,
     not_moved: u64,
     not_moved_told_at: Option<Moment>,
+    /// Files that wait because they cannot be read; as many as wait at most.
+    unreadable: HashSet<FileKey>,
+    /// The one that was told, and what the system says of it.
+    unreadable_told: Option<(PathBuf, String)>,
     /// For whoever looks: the file that did not fit last, and why.
     last_set_aside: Option<String>,
 }
@@ -123,6 +127,8 @@ impl Documents {
             done: Vec::new(),
             not_moved: 0,
             not_moved_told_at: None,
+            unreadable: HashSet::new(),
+            unreadable_told: None,
             last_set_aside: None,
         }
     }
@@ -135,13 +141,13 @@ impl Documents {
                 return self.folder.lost(&file);
             }
             Err(error) => {
-                // Said once for each run of them; tried again when it changes, and in the end.
-                let place = file.path.display().to_string();
-                self.report
-                    .set_aside(&place, &format!("cannot be read: {error}"));
+                // Tried again when it changes, and in the end.
+                self.unreadable.insert(file.key);
+                self.tell_unreadable(&file.path, &error);
                 return self.folder.put_back(file);
             }
         };
+        self.unreadable.remove(&file.key);
         // It may have grown since it was listed: it is remembered as what was read of it, or it would
         // pass for another one at the next look.
         let read = bytes.len() as u64;
@@ -185,6 +191,40 @@ impl Documents {
         group.add(&self.name, &place, &bytes, came);
         let position = self.folder.done(&file, head);
         group.remember(&self.name, told_by(position, has_told));
+    }
+
+    /// Says that a file cannot be read, unless that was said of another one.
+    fn tell_unreadable(&mut self, path: &Path, error: &io::Error) {
+        if self.unreadable_told.is_none() {
+            log::warn!(
+                "file cannot be read source={} file={path:?} count=1 error=\"{error}; the agent's user must be in the file's group\"",
+                self.name
+            );
+            self.unreadable_told = Some((path.to_owned(), error.to_string()));
+        }
+    }
+
+    /// Says that there is none any more that cannot be read.
+    fn tell_readable(&mut self) {
+        self.unreadable.retain(|key| self.folder.is_pending(*key));
+        if self.unreadable.is_empty()
+            && let Some((path, _)) = self.unreadable_told.take()
+        {
+            log::info!(
+                "file readable again source={} file={path:?} count=1",
+                self.name
+            );
+        }
+    }
+
+    /// Which files cannot be read and why, when some cannot.
+    fn unreadable_now(&self) -> Option<String> {
+        let (path, error) = self.unreadable_told.as_ref()?;
+        let others = match self.unreadable.len() {
+            0 | 1 => String::new(),
+            many => format!(", and {} more", many - 1),
+        };
+        Some(format!("{}: {error}{others}", path.display()))
     }
 
     /// Says that files cannot be removed or moved, now and then.
@@ -297,6 +337,7 @@ impl Intake for Documents {
             last_ns = Some(file.changed_ns);
             self.read(file, at.machine(), group);
         }
+        self.tell_readable();
         // What becomes of these is still to come: they have to be known at the next start.
         let done = self.done.iter().map(|file| file.changed_ns);
         let up_to_ns = match self.after {
@@ -319,6 +360,7 @@ impl Intake for Documents {
             source: Arc::clone(&self.name),
             folder: self.folder.status(),
             last_set_aside: self.last_set_aside.clone(),
+            unreadable: self.unreadable_now(),
         })
     }
 

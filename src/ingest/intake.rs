@@ -101,6 +101,8 @@ pub struct InFolder {
     pub folder: FolderStatus,
     /// The name of the file that was set aside last, and why; since the agent's start.
     pub last_set_aside: Option<String>,
+    /// Which files cannot be read and why, when some cannot.
+    pub unreadable: Option<String>,
 }
 
 /// When a pass takes place.

@@ -578,8 +578,10 @@ impl Ingest {
                 begun.bytes_elsewhere = 0;
                 let mut group = self.look(heard, room, begun);
                 if !matches!(room, Room::ForNone(_)) {
-                    // A backlog of files leaves no room in a group, and one of documents none either.
-                    self.takes_first = !self.takes_first;
+                    // A backlog of files leaves no room in a group, and one of documents none either. Which
+                    // goes first is decided by one that is begun: with one that was read ahead, and is
+                    // full of files, it would always be the turn of the others.
+                    self.takes_first ^= !was_ahead;
                     if self.takes_first {
                         self.take(heard, room, &mut group);
                         group = self.read(group, room);

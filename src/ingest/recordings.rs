@@ -137,6 +137,7 @@ impl Intake for Recordings {
             source: Arc::clone(&self.name),
             folder: self.folder.status(),
             last_set_aside: None,
+            unreadable: None,
         })
     }
 

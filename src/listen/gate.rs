@@ -82,6 +82,7 @@ struct Waiting {
     open: bool,
     refusals: Refusals,
     taken: u64,
+    trouble: Option<String>,
 }
 
 impl Gate {
@@ -95,6 +96,7 @@ impl Gate {
                 open: true,
                 refusals: Refusals::default(),
                 taken: 0,
+                trouble: None,
             })),
             bell,
         }
@@ -139,6 +141,21 @@ impl Gate {
     pub fn is_open(&self) -> bool {
         let waiting = self.locked();
         waiting.open && waiting.pushes.len() < PUSHES_WAITING_MAX
+    }
+
+    /// Says why nobody is heard before the gate; whether that was not known.
+    pub fn cannot_listen(&self, why: String) -> bool {
+        self.locked().trouble.replace(why).is_none()
+    }
+
+    /// Says that whoever comes is heard.
+    pub fn listens(&self) {
+        self.locked().trouble = None;
+    }
+
+    /// Why nobody is heard before the gate, when that is so.
+    pub fn trouble(&self) -> Option<String> {
+        self.locked().trouble.clone()
     }
 
     /// Counts a push that was not even offered.

@@ -38,6 +38,10 @@ pub const CONNECTIONS_MAX: usize = 64;
 /// Time between two calls for a connection that rests, while one waits for its place.
 const PLACE_PAUSE: Duration = Duration::from_millis(50);
 
+/// A connection that was answered less long ago does not rest: its client may be about to say more, and
+/// would lose it to a connection that is closed.
+const REST_MIN: Duration = Duration::from_millis(200);
+
 /// Longest time for a request's head, from the end of the one before: a connection that sends
 /// nothing, or a byte now and then, holds a place no longer.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
@@ -100,8 +104,9 @@ impl Crowd {
         place
     }
 
-    /// Returns when one that rests has to go.
+    /// Returns when one that rests from now on has to go.
     async fn has_called(&self) {
+        sleep(REST_MIN).await;
         loop {
             self.called.notified().await;
             if self.is_waiting.load(Ordering::Relaxed) {
@@ -113,14 +118,13 @@ impl Crowd {
 
 type Reply = Response<Full<Bytes>>;
 
-/// Accepts connections until the system refuses; `failing` is cleared once it listens.
+/// Accepts connections until the system refuses; `gate` hears when it begins.
 pub(super) async fn listen(
     source: &str,
     settings: &Settings,
     pages: &Pages,
     gate: &Gate,
     clock: &Arc<dyn Clock>,
-    failing: &mut bool,
 ) -> io::Result<()> {
     let socket = match settings.listen {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -129,7 +133,7 @@ pub(super) async fn listen(
     socket.set_reuseaddr(true)?;
     socket.bind(settings.listen)?;
     let listener = socket.listen(BACKLOG)?;
-    *failing = false;
+    gate.listens();
     log::info!("listening source={source} http={}", listener.local_addr()?);
     let desk = Arc::new(Desk {
         gate: gate.clone(),

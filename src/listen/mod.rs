@@ -204,16 +204,13 @@ async fn listen(listener: Listener, clock: Arc<dyn Clock>) {
         settings,
         gate,
     } = listener;
-    let mut failing = false;
     loop {
         let ended = match &settings.protocol {
-            Protocol::Http(pages) => {
-                http::listen(&source, &settings, pages, &gate, &clock, &mut failing).await
-            }
-            Protocol::Udp => udp::listen(&source, &settings, &gate, &clock, &mut failing).await,
+            Protocol::Http(pages) => http::listen(&source, &settings, pages, &gate, &clock).await,
+            Protocol::Udp => udp::listen(&source, &settings, &gate, &clock).await,
         };
         if let Err(error) = ended
-            && !std::mem::replace(&mut failing, true)
+            && gate.cannot_listen(format!("cannot listen on {}: {error}", settings.listen))
         {
             log::error!(
                 "cannot listen, tried again source={source} {}={} error=\"{error}\"",

@@ -29,13 +29,12 @@ const RECEIVE_BYTES: usize = 4 << 20;
 /// Datagrams read at a time, so that a flood does not keep other listeners waiting.
 const DATAGRAMS_PER_TURN: usize = 256;
 
-/// Reads datagrams until the system refuses; `failing` is cleared once it listens.
+/// Reads datagrams until the system refuses; `gate` hears when it begins.
 pub(super) async fn listen(
     source: &str,
     settings: &Settings,
     gate: &Gate,
     clock: &Arc<dyn Clock>,
-    failing: &mut bool,
 ) -> io::Result<()> {
     let socket = std::net::UdpSocket::bind(settings.listen)?;
     socket.set_nonblocking(true)?;
@@ -45,7 +44,7 @@ pub(super) async fn listen(
     let _uncounted = setsockopt(&socket, sockopt::RxqOvfl, &1);
     let owing = Arc::new(socket.try_clone()?);
     let socket = UdpSocket::from_std(socket)?;
-    *failing = false;
+    gate.listens();
     log::info!("listening source={source} udp={}", socket.local_addr()?);
     let mut bucket = Bucket::full(settings.rate_max, clock.now());
     let mut buffer = vec![0; UDP_BYTES_MAX];

@@ -99,7 +99,22 @@ impl Splitter {
     /// Splits `text` leniently, whatever the number of its fields; false where that can be read in two
     /// ways.
     pub(super) fn split_by_quotes(&self, text: &str, fields: &mut Fields) -> bool {
-        self.split_lenient(text, fields, |_| true) == Split::Whole
+        let ends = |blank: &str| {
+            let between = |quote: char| format!("{quote}{}{blank}{quote}", self.delimiter());
+            let between = self.quote().map(between);
+            between.map_or(0, |between| text.matches(&between).count())
+        };
+        let most = ends("") + ends(" ") + 1;
+        self.split_all_quoted(text, fields, |count| count == most) == Split::Whole
+            || self.split_some_quoted(text, fields)
+    }
+
+    fn quote(&self) -> Option<char> {
+        self.dialect.quote.map(char::from)
+    }
+
+    fn delimiter(&self) -> char {
+        char::from(self.dialect.delimiter)
     }
 
     /// Splits `text` leniently: as a row with a quote before and behind each value, else as one with
@@ -126,10 +141,10 @@ impl Splitter {
     /// quotes around or in them; false where it is none such. A value in quotes ends with the first
     /// quote that a delimiter follows: MySQL's tools export like that.
     fn split_some_quoted(&self, text: &str, fields: &mut Fields) -> bool {
-        let Some(quote) = self.dialect.quote.map(char::from) else {
+        let Some(quote) = self.quote() else {
             return false;
         };
-        let delimiter = char::from(self.dialect.delimiter);
+        let delimiter = self.delimiter();
         let between = format!("{quote}{delimiter}");
         let (mut rest, mut plain) = (text, 0);
         fields.clear();
@@ -163,9 +178,9 @@ impl Splitter {
     /// them: between quote, delimiter and quote, as the switch wrote them. `fits` says whether a row
     /// can have so many fields.
     ///
-    /// FreeSWITCH's built-in template has a blank before its last opening quote: there a delimiter
-    /// with a blank behind it counts too, in the last place only. Whatever could be read in two
-    /// ways is not read.
+    /// FreeSWITCH's built-in template has a blank before its last opening quote, and the one it ships
+    /// for Snom's telephones before one in the middle: a delimiter with a blank behind it counts too,
+    /// in the last place, or wherever there is one. Whatever could be read in two ways is not read.
     fn split_all_quoted(
         &self,
         text: &str,
@@ -173,7 +188,7 @@ impl Splitter {
         fits: impl Fn(usize) -> bool,
     ) -> Split {
         let torn = Split::Torn(Problem::QuoteInside);
-        let Some(quote) = self.dialect.quote.map(char::from) else {
+        let Some(quote) = self.quote() else {
             return torn;
         };
         let Some(inside) = text.strip_prefix(quote) else {
@@ -182,7 +197,7 @@ impl Splitter {
         let Some(inside) = inside.trim_end_matches(' ').strip_suffix(quote) else {
             return Split::Open;
         };
-        let delimiter = char::from(self.dialect.delimiter);
+        let delimiter = self.delimiter();
         let between = format!("{quote}{delimiter}{quote}");
         let spaced = format!("{quote}{delimiter} {quote}");
         let (count, last) = (
@@ -191,9 +206,18 @@ impl Splitter {
         );
         // A value may hold what looks like the end of another: then either number of fields fits.
         let split_last = last.matches(&spaced).count() == 1;
+        let blanks = inside.matches(&spaced).count();
+        let fits_all = blanks > 0 && fits(count + blanks);
         let last_pair = match (fits(count), split_last && fits(count + 1)) {
             (true, false) => None,
             (false, true) => last.split_once(&spaced),
+            (false, false) if fits_all && !(1..blanks).any(|some| fits(count + some)) => {
+                fields.clear();
+                let values = inside.split(&between);
+                let values = values.flat_map(|value| value.split(&spaced));
+                values.for_each(|value| fields.push(value));
+                return Split::Whole;
+            }
             (true, true) | (false, false) => return torn,
         };
         fields.clear();

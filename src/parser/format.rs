@@ -572,10 +572,10 @@ impl Format {
     }
 
     /// Whether some of its rows tell how something stands, and not what happened: such files are
-    /// written anew with what has changed.
+    /// written anew with what has changed. What patterns read is a log, which is added to.
     pub fn tells_states(&self) -> bool {
-        self.events()
-            .any(|event| [ACCOUNT, BALANCE].contains(&event))
+        let mut events = self.events();
+        self.patterns.is_none() && events.any(|event| [ACCOUNT, BALANCE].contains(&event))
     }
 
     /// Names of layouts with as many columns as another one in use: what they call those columns

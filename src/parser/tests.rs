@@ -845,3 +845,37 @@ fn a_day_or_an_hour_that_says_nothing_is_no_time() {
     let told = dated("UTC", "\"NULL\"", "10/04/2026,14:00:00,nil,14:01:00");
     assert!(told.contains("field 3 (answer)"), "{told}");
 }
+
+#[test]
+fn a_blank_before_any_value_of_a_template_is_none_of_the_value() {
+    let names = "caller_id_number destination_number start_stamp uuid bleg_uuid";
+    let names: Vec<String> = names
+        .split(' ')
+        .map(|name| format!("\"${{{name}}}\""))
+        .collect();
+    // As the templates for Snom's telephones and the built-in one have it.
+    let template = format!(
+        "{}, {}, \"${{accountcode}}\",\"${{read_codec}}\"",
+        names[..4].join(","),
+        names[4]
+    );
+    let settings = Settings {
+        format: template::format(&presets::find(template::PRESET).unwrap(), &template).unwrap(),
+        ..settings("freeswitch-csv")
+    };
+    let row = |caller: &str| {
+        format!(
+            "\"{caller}\",\"442079460101\",\"2026-04-10 14:28:15\",\"u-1\", \"\", \"CLIENT001\",\"PCMU\"\n"
+        )
+    };
+    let (events, rejects) = read(settings.clone(), row("12025550101").as_bytes());
+    assert!(rejects.is_empty(), "{rejects:?}");
+    let data: serde_json::Value = serde_json::from_slice(&events[0].data).unwrap();
+    assert_eq!(
+        (&data["account_id"], &data["codec"], &data["call_id"]),
+        (&"CLIENT001".into(), &"PCMU".into(), &"u-1".into())
+    );
+    // Where a value has what looks like the end of one, nobody can say which it is.
+    let (events, rejects) = read(settings, row("a\", \"b").as_bytes());
+    assert_eq!((events.len(), rejects.len()), (0, 1));
+}

@@ -112,7 +112,8 @@ impl Source {
         let further = replaced.get(&name).into_iter().flatten();
         let further: Vec<Mark> = further.filter(is_further).map(|other| other.mark).collect();
         let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
-        if further.is_empty() || !is_plain || known.standing != Standing::Sure {
+        let may_differ = self.settings.rows_change && !known.is_rotated;
+        if further.is_empty() || !is_plain || may_differ || known.standing != Standing::Sure {
             return;
         }
         let path = Arc::clone(&known.path);
@@ -241,9 +242,13 @@ impl Source {
             Ok((likeness, kept))
         })?;
         let is_cut = likeness == Likeness::Same;
+        let is_written_over = std::mem::take(&mut known.is_written_over);
+        let may_differ = is_written_over && self.settings.rows_change && !known.is_rotated;
         let likeness = match likeness {
             // What is in it was read from another file, perhaps further: its copy is what it is.
             Likeness::Same if is_of_another_kind => Likeness::OtherHead,
+            // Between its head and its end anything may be other than it was.
+            Likeness::Same if may_differ && known.position.offset > 0 => Likeness::OtherTail,
             Likeness::Same if known.was_cut_unread() => Likeness::Shorter,
             likeness => likeness,
         };
@@ -262,6 +267,7 @@ impl Source {
             if known.position.offset == 0 && known.came != Came::Stayed {
                 self.reborn.push(key);
             }
+            self.await_last_life(key);
             return Ok(());
         }
         // Of one of which nothing was read, and that has another beginning now, nothing is left.
@@ -273,8 +279,21 @@ impl Source {
         let past = match kept {
             Some(mark) => {
                 known.standing = Standing::Sure;
+                let past = Past {
+                    position: known.position.clone(),
+                    path: Arc::clone(&known.path),
+                    size: known.size_before,
+                    unseen_bytes: 0,
+                    marks: std::mem::take(&mut known.marks),
+                    recent: std::mem::take(&mut known.recent),
+                    since: self.looked_at,
+                    look: 0,
+                    is_awaited: true,
+                    lost: Lost::Nothing,
+                    cause: GapCause::Truncated,
+                };
                 shorten(known, mark, &mut self.untold);
-                None
+                Some(past)
             }
             None => {
                 known.standing = begun;

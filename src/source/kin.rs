@@ -396,11 +396,15 @@ impl Source {
             let before = before.chain(others.map(|other| (&other.position, &other.marks)));
             let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
             let rows_change = self.settings.rows_change;
+            let is_shortened = past.is_shortened_to(&known.position);
             let found = self.tails.with_content(key, &path, |content| {
+                if rows_change {
+                    return Ok(None);
+                }
                 if identity::compare(content, position)? == Likeness::Same {
                     return Ok(Some((0, None)));
                 }
-                if rows_change {
+                if is_shortened {
                     return Ok(None);
                 }
                 let before: Vec<_> = before.collect();
@@ -448,7 +452,7 @@ impl Source {
     }
 
     /// Whether the file of the past with that number may hold it, or what is left of it, again.
-    fn may_be_taken_back(&self, at: usize) -> bool {
+    pub(super) fn may_be_taken_back(&self, at: usize) -> bool {
         let past = self.pasts.get(at).filter(|past| past.is_awaited);
         let past = past.filter(|past| past.position.head_bytes > 0);
         past.is_some_and(|past| {
@@ -457,8 +461,9 @@ impl Source {
                 // A generation is compared with all it may be, with this life too.
                 let is_plain = known.packed_bytes.is_none() && !known.is_rotated;
                 let can_be = known.is_held && known.is_here() && known.size > 0;
-                let is_it = known.position.life == past.position.life.saturating_add(1);
-                is_plain && can_be && is_it && known.position.offset == 0
+                let is_next = known.position.life == past.position.life.saturating_add(1);
+                let is_begun = is_next && known.position.offset == 0;
+                is_plain && can_be && (is_begun || past.is_shortened_to(&known.position))
             })
         })
     }

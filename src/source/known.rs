@@ -35,6 +35,8 @@ pub struct Known {
     pub unread_before: Option<u64>,
     /// It was found to be another one by reading, and no look has seen how it changed.
     pub is_new_doubt: bool,
+    /// It changed without growing, or came back otherwise than it was, since it was last compared.
+    pub is_written_over: bool,
     /// When it was last seen changed; by the clock of the looks.
     pub changed_at: UnixMs,
     /// Where it is.
@@ -304,6 +306,7 @@ impl Known {
             read_beyond_look: false,
             unread_before: None,
             is_new_doubt: false,
+            is_written_over: false,
             changed_at: UnixMs::default(),
             presence: Presence::Remembered,
             listed_in: 0,
@@ -427,9 +430,11 @@ impl Known {
         }
         if matches!(self.presence, Presence::Gone { .. }) {
             // Nothing was done to it while its directory was away.
-            if self.is_as_found(&found) && !found.is_packed {
+            let is_as_it_was = self.is_as_found(&found) && !found.is_packed;
+            if is_as_it_was {
                 self.owed = None;
             }
+            self.is_written_over |= !is_as_it_was;
             // Nothing says that it is the file it was, and a copy of that is none of this one.
             if self.position.offset == 0 {
                 self.position.life = self.position.life.saturating_add(1);
@@ -494,6 +499,7 @@ impl Known {
         }
         let has_grown = size > self.size;
         let has_stayed = self.came == Came::Stayed;
+        self.is_written_over |= !has_grown;
         self.copy_of = None;
         // What is in doubt already was another file, or another life, then: what was there before
         // is what it was when the doubt began.
@@ -509,8 +515,10 @@ impl Known {
             Some(grown) => self.growth.seen(grown, now),
             None => self.growth.begin_anew(now),
         }
-        // A generation of which nothing was read may be a copy that was made under its inode and name.
-        let may_be_another = self.is_rotated && self.position.offset == 0;
+        // A generation of which nothing was read may be a copy that was made under its inode and name, and a
+        // file that was cut off be written as it was.
+        let is_blank = self.position.life > 0 && self.position.first_row.is_none();
+        let may_be_another = self.position.offset == 0 && (self.is_rotated || is_blank);
         self.raise(if has_grown && has_stayed && !may_be_another {
             Standing::Grown
         } else {

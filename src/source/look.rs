@@ -252,7 +252,9 @@ impl Source {
         let over = self.pasts.iter().map(|past| &past.path);
         let gone: HashSet<Arc<Path>> = gone.chain(over).cloned().collect();
         for key in new {
+            // Where rows tell how something stands, what has the same end may have other rows before it.
             if let Some(known) = self.files.get_mut(&key)
+                && (known.is_rotated || !self.settings.rows_change)
                 && known.position.offset == 0
                 && gone.contains(&known.path)
             {

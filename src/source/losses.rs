@@ -80,10 +80,17 @@ impl Source {
         let is_clear = found_any && !is_waited_for;
         let is_due = |since: UnixMs| is_clear || now.since(since) >= COPY_AWAITED;
         for at in 0..self.pasts.len() {
-            let Some(past) = self.pasts.get_mut(at).filter(|past| past.is_awaited) else {
+            let Some(past) = self.pasts.get(at).filter(|past| past.is_awaited) else {
                 continue;
             };
-            let (is_over, size) = (look >= past.look + LOOKS_FOR_COPY, past.size);
+            let is_over = look >= past.look + LOOKS_FOR_COPY;
+            if is_over && self.is_written_again(at) {
+                continue;
+            }
+            let Some(past) = self.pasts.get_mut(at) else {
+                continue;
+            };
+            let size = past.size;
             if !is_over || !is_due(past.since) {
                 // What is there now may be gone as well by then.
                 let is_new = past.look == look && matches!(past.lost, Lost::Seen(_));

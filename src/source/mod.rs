@@ -41,6 +41,7 @@ mod order;
 mod past;
 mod position;
 mod read;
+mod rewritten;
 mod rotated;
 mod start;
 mod status;
@@ -112,8 +113,8 @@ pub struct Settings {
     /// Where the generations that rotations leave behind are.
     pub rotated: Rotated,
     /// Rows tell how something stands, and are written again with what has changed, as an export of
-    /// balances is: a file that begins in another way is read from its start, for one of which the
-    /// end is what it was may have changed rows before that.
+    /// balances is: a file that is written anew is read from its start, for one of which the beginning
+    /// and the end are what they were may have changed rows between them.
     pub rows_change: bool,
     /// How long a deleted file that has not been read to its end is kept open.
     pub deleted_keep: Duration,

@@ -50,6 +50,11 @@ pub enum Lost {
 }
 
 impl Past {
+    /// Whether its file is taken for what is left of it, read up to `position`.
+    pub fn is_shortened_to(&self, position: &FilePosition) -> bool {
+        position.life == self.position.life && position.offset < self.position.offset
+    }
+
     /// What was lost with it, if there is no copy.
     pub fn gap(&self) -> Option<Change> {
         let bytes = match self.lost {

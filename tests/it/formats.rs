@@ -277,7 +277,19 @@ fn try_says_why_nothing_fits_and_exits_with_65() {
         .take(3)
         .map(|line| format!("{line}\n"))
         .collect();
-    let cases: [(Vec<u8>, &str); 11] = [
+    let cases: [(Vec<u8>, &str); 19] = [
+        (b"BZh91AY&SY".to_vec(), "bzip2 -dc"),
+        (b"\xFD7zXZ\0\0\x04".to_vec(), "xz -dc"),
+        (b"PK\x03\x04\x14\0,\n,\n".to_vec(), "saved as CSV"),
+        (b"SQLite format 3\0,a,b\n".to_vec(), "sqlite3 -header -csv"),
+        (b"<HTML><body>\n".to_vec(), "is HTML"),
+        (b"\x01\x02\x03,\x01\n,\x04\x05".to_vec(), "is no text"),
+        (b"a,b,c\rd,e,f\r".to_vec(), "tr '\\r' '\\n'"),
+        (
+            b"{\"end\":1,\"calls\":[{\"sid\":\"CA1\",\"start\":\"2026-04-10 10:00:00\"}]}\n"
+                .to_vec(),
+            "jq -c '.calls[]'",
+        ),
         (
             b"[{\"retCode\":0,\"infoCdrs\":[{\"flowNo\":\"1\"},{\"flowNo\":\"2\"}]}]".to_vec(),
             "jq -c '.[].infoCdrs[]'",
@@ -550,4 +562,49 @@ fn a_file_of_cel_with_dates_is_proposed_with_a_zone() {
         assert_eq!(printed.contains("\ntimezone = "), has_zone, "{printed}");
         check_pasted(&printed, 3);
     }
+}
+
+#[test]
+fn check_says_what_is_there_where_no_file_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("Master.csv");
+    fs::write(&path, "a,b\n").unwrap();
+    let base = dir.path().display().to_string();
+    let check_of = |what: &str| {
+        let config = dir.path().join("switchhook.toml");
+        let written = format!(
+            "state_dir = \"{base}/state\"\n[[source]]\nname = \"cdr\"\n{what}\nstart = \"now\"\ntimezone = \"UTC\"\n[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"cdr\"]\nsignature = \"none\"\n"
+        );
+        fs::write(&config, written).unwrap();
+        let output = run(&["check", "--config", config.to_str().unwrap()]);
+        (output.status.code(), text(&output.stdout))
+    };
+    let check =
+        |files: &str| check_of(&format!("format = \"asterisk-cdr\"\nfiles = [\"{files}\"]"));
+    let here = format!("in {base}: Master.csv, switchhook.toml\n");
+    let cases = [
+        (format!("{base}/Mater.csv"), 0, &*here),
+        (format!("{base}/*.txt"), 0, &*here),
+        (
+            format!("{base}/logs/Master.csv"),
+            0,
+            "logs does not exist\n",
+        ),
+        (base.clone(), 65, "is a directory; write files = "),
+        (format!("{base}/"), 65, &*here),
+    ];
+    for (files, expected, said) in cases {
+        let (code, out) = check(&files);
+        assert_eq!(code, Some(expected), "{files}: {out}");
+        assert!(out.contains(said), "{files}: {said:?} is not in\n{out}");
+    }
+    // The documents of another format.
+    let (code, out) = check_of(&format!(
+        "format = \"freeswitch-xml\"\ndirectory = \"{base}\""
+    ));
+    assert_eq!(code, Some(0), "{out}");
+    assert!(
+        out.contains(&format!("is in {base} now; it waits for one; {here}")),
+        "{out}"
+    );
 }

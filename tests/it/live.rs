@@ -412,16 +412,18 @@ fn connections_that_are_left_open_behind_their_pushes_make_room_for_the_next() {
         check_kept(&String::from_utf8_lossy(&answer[..read]));
     };
     let count = 3 * switchhook::listen::CONNECTIONS_MAX;
-    let open: Vec<TcpStream> = (0..count)
+    let connect = || TcpStream::connect(("127.0.0.1", live.port)).unwrap();
+    let mut used = connect();
+    let _open: Vec<TcpStream> = (0..count)
         .map(|number| {
-            let mut stream = TcpStream::connect(("127.0.0.1", live.port)).unwrap();
-            push(&mut stream, number);
+            let mut stream = connect();
+            push(&mut stream, 2 * number);
+            // One that is used has not gone.
+            push(&mut used, 2 * number + 1);
             stream
         })
         .collect();
-    // The one that was used last has not gone.
-    push(&mut open.last().unwrap().try_clone().unwrap(), count);
-    live.expect(count as u64 + 1);
+    live.expect(2 * count as u64);
     assert_eq!(agent.stop(), 0);
 }
 
@@ -1105,6 +1107,57 @@ fn what_was_pushed_and_what_was_refused_is_shown_by_status_and_sources() {
     ] {
         assert!(told.contains(line), "{line}: {told}");
     }
+    assert_eq!(agent.stop(), 0);
+}
+
+/// What `status` says of the only source's trouble, and its exit code.
+fn trouble(live: &Live) -> (String, Option<i32>) {
+    let path = live.bench.path("switchhook.toml").display().to_string();
+    let output = run(&["status", "--json", "--config", &path]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let problems = status["problems"].to_string();
+    let trouble = status["sources"][0]["trouble"].as_str().unwrap_or("");
+    assert!(problems.contains(trouble), "{status}");
+    (trouble.to_owned(), output.status.code())
+}
+
+#[test]
+fn a_source_that_nobody_can_reach_is_no_healthy_one_until_it_can_be() {
+    for live in [Live::push(), Live::udp()] {
+        let tcp = TcpListener::bind(("127.0.0.1", live.port)).unwrap();
+        let udp = UdpSocket::bind(("127.0.0.1", live.port)).unwrap();
+        let agent = live.bench.agent();
+        let expected = format!("cannot listen on 127.0.0.1:{}: Address", live.port);
+        wait_until("the trouble to be shown", || {
+            let (told, code) = trouble(&live);
+            told.starts_with(&expected) && code == Some(69)
+        });
+        drop((tcp, udp));
+        wait_until("the trouble to be over", || {
+            trouble(&live) == (String::new(), Some(0))
+        });
+        assert_eq!(agent.stop(), 0);
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_shown_until_it_is() {
+    let live = documents("");
+    let cdr = live.bench.path("cdr");
+    fs::remove_dir(&cdr).unwrap();
+    let agent = live.bench.agent();
+    let expected = format!("{}: No such file", cdr.display());
+    wait_until("the trouble to be shown", || {
+        let (told, code) = trouble(&live);
+        told.starts_with(&expected) && code == Some(69)
+    });
+    fs::create_dir(&cdr).unwrap();
+    let (name, text) = document(1);
+    fs::write(cdr.join(name), text).unwrap();
+    live.expect(1);
+    wait_until("the trouble to be over", || {
+        trouble(&live) == (String::new(), Some(0))
+    });
     assert_eq!(agent.stop(), 0);
 }
 

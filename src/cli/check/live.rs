@@ -75,13 +75,14 @@ fn readable(folder: &FolderConfig, source: &SourceConfig, count: usize) -> Sampl
         Ok(_) => {
             if count == 0 {
                 screen::line(format_args!(
-                    "no file in {directory} now; the source waits for one"
+                    "no file that the source takes is in {directory} now; it waits for one{}",
+                    super::neighbours(&settings.directory)
                 ));
             }
             Sample::Fits
         }
         Err(error) => {
-            let what = format!("{directory} cannot be read: {error}");
+            let what = format!("{directory} cannot be read: {}", super::told(&error));
             screen::line(screen::styled(screen::BAD, what));
             Sample::Unreadable
         }
@@ -97,8 +98,7 @@ fn document(found: &Found, count: usize, source: &SourceConfig, config: &Config)
     let bytes = match fs::read(&found.path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let what =
-                format!("cannot be read: {error}; the agent's user must be in the file's group");
+            let what = format!("cannot be read: {}", super::told(&error));
             screen::line(screen::styled(screen::BAD, what));
             return Sample::Unreadable;
         }

@@ -130,3 +130,24 @@ fn a_document_written_where_another_was_read_is_told_before_it_is_removed() {
     bench.documents.committed(bench.clock.now());
     assert!(!path.exists());
 }
+
+#[test]
+fn documents_that_cannot_be_read_are_named_until_they_can_be() {
+    let mut bench = Bench::new(After::Keep);
+    // What nobody may read root may; what nobody can read it cannot either.
+    let path = bench.dir.path().join("call.json");
+    std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
+    let unreadable = |bench: &Bench| bench.documents.folder().unwrap().unreadable;
+    let said = (0..100_000).find_map(|_| {
+        assert!(!bench.take().iter().any(|kind| kind == "cdr"));
+        unreadable(&bench)
+    });
+    let expected = format!("{}: Input/output error", path.display());
+    assert!(said.unwrap().starts_with(&expected));
+    fs::remove_file(&path).unwrap();
+    bench.write("call.json", "one");
+    let mut told = (0..100_000).flat_map(|_| bench.take());
+    assert!(told.any(|kind| kind == "cdr"));
+    drop(told);
+    assert_eq!(unreadable(&bench), None);
+}

@@ -77,6 +77,7 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
     let nothing = take_nothing(&mut shape);
     let (dates, doubtful_dates) = dates(&shape);
     let named = shape.names.is_some() || take_header(&mut shape, dates);
+    drop_totals(&mut shape, dates);
     let has_header = named && !shape.reader.has_names();
     let like = if named {
         None
@@ -225,12 +226,30 @@ fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     true
 }
 
+/// Takes the last row for one of totals, and drops it, where it has text in the first column in which
+/// all others have times.
+fn drop_totals(shape: &mut Shape, dates: Dates) {
+    const OTHERS_MIN: usize = 3;
+    let Some((last, others)) = shape.rows.split_last() else {
+        return;
+    };
+    let is_timed = |index: &usize| all_filled(others, *index, |text| is_time(text, dates));
+    let first = (0..last.len()).find(is_timed);
+    let is_text = |index: usize| {
+        let text = field(last, index).trim();
+        text.starts_with(char::is_alphabetic) && !is_time(text, dates)
+    };
+    if others.len() >= OTHERS_MIN && first.is_some_and(is_text) {
+        shape.rows.pop();
+    }
+}
+
 fn field(row: &[String], index: usize) -> &str {
     row.get(index).map_or("", String::as_str)
 }
 
 /// Fewest typed values in common with a layout, over all rows, and of one row on average.
-const TYPED_MIN: usize = 5;
+const TYPED_MIN: usize = 4;
 
 /// The preset's layout with the most columns that `rows` are like: all its columns behind at most two
 /// others, or its first columns, where everything typed fits in nearly every row.
@@ -273,7 +292,10 @@ fn like(rows: &[Vec<String>], dates: Dates, zone: &TimeZone) -> Option<Like> {
                     .iter()
                     .take(common)
                     .position(|column| column.meaning == Some(Meaning::CallId));
-                let named = named.is_none_or(|index| has_ids(rows, before + index));
+                let is_native = ids::native(&format.name);
+                let is_native = |index| is_native.is_none_or(|is| all_filled(rows, index, is));
+                let named = named
+                    .is_none_or(|index| has_ids(rows, before + index) && is_native(before + index));
                 if nearly_all && timed && named && filled >= TYPED_MIN * rows.len() && is_best {
                     let like = Like {
                         format: format.name.clone(),
@@ -427,19 +449,15 @@ fn has_parties(rows: &[Vec<String>], index: usize) -> bool {
 
 /// The first column of UUIDs that differ names the calls, where none does by its name.
 fn uuids_are_ids(guesses: &mut [Guess], rows: &[Vec<String>]) {
-    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
-    let is_uuid = |text: &str| {
-        text.split('-').map(str::len).eq(GROUPS)
-            && text
-                .bytes()
-                .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
-    };
     let known = |guess: &Guess| guess.meaning == Some(Meaning::CallId);
     if guesses.iter().any(known) {
         return;
     }
     let found = guesses.iter_mut().enumerate().find(|(index, guess)| {
-        let all_uuids = || rows.iter().all(|row| is_uuid(field(row, *index).trim()));
+        let all_uuids = || {
+            rows.iter()
+                .all(|row| ids::is_uuid(field(row, *index).trim()))
+        };
         guess.meaning.is_none() && all_uuids() && has_ids(rows, *index)
     });
     if let Some((_, guess)) = found {
@@ -513,9 +531,29 @@ fn ids_not_times(guesses: &mut [Guess], rows: &[Vec<String>]) {
     }
 }
 
-/// Whether `text` is a word by which Asterisk says how a call went.
+/// Whether `text` is a word by which Asterisk or FreeSWITCH say how a call went.
 fn is_disposition(text: &str) -> bool {
-    ["ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"].contains(&text)
+    const WORDS: [&str; 18] = [
+        "ANSWERED",
+        "NO ANSWER",
+        "BUSY",
+        "FAILED",
+        "CONGESTION",
+        "NORMAL_CLEARING",
+        "NORMAL_UNSPECIFIED",
+        "NORMAL_TEMPORARY_FAILURE",
+        "USER_BUSY",
+        "NO_ANSWER",
+        "NO_USER_RESPONSE",
+        "ORIGINATOR_CANCEL",
+        "CALL_REJECTED",
+        "UNALLOCATED_NUMBER",
+        "RECOVERY_ON_TIMER_EXPIRE",
+        "USER_NOT_REGISTERED",
+        "DESTINATION_OUT_OF_ORDER",
+        "INCOMPATIBLE_DESTINATION",
+    ];
+    WORDS.contains(&text)
 }
 
 /// Whether the column at `index` holds such words alone.
@@ -609,14 +647,36 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             })
         })
         .collect();
+    let at = |row: &[String], index: Option<usize>| {
+        let told = time::read_dated(field(row, index?), dates, Some(zone))
+            .ok()
+            .flatten()?;
+        Some(told.at.unix.unix_secs())
+    };
+    let is_local = |index: &usize| {
+        let guess = guesses.get(*index);
+        guess.is_some_and(|guess| guess.looks == Looks::Time { local: true })
+    };
+    // What is told by a zone and what is told by none cannot be set in order.
+    let alike = times.iter().all(is_local) || !times.iter().any(is_local);
+    let times = in_order(times, alike, rows, |row, index| at(row, Some(index)));
     let timed = [Meaning::StartTime, Meaning::EndTime];
     if timed
         .iter()
         .all(|meaning| meant(guesses, *meaning).is_none())
     {
-        if let Some(first) = times.first() {
-            give(guesses, Some(*first), Meaning::StartTime, Kind::Time);
-        }
+        // A call that nobody answered has begun all the same: what it lacks is the answer.
+        let lacks = |index: usize, other: usize| {
+            let is_lacking = |row: &&Vec<String>| {
+                at(row, Some(index)).is_none() && at(row, Some(other)).is_some()
+            };
+            rows.iter().any(|row| is_lacking(&row))
+        };
+        let first = match times.as_slice() {
+            [first, last] if lacks(*first, *last) => Meaning::AnswerTime,
+            _ => Meaning::StartTime,
+        };
+        give(guesses, times.first().copied(), first, Kind::Time);
         if let [_, between @ .., last] = times.as_slice() {
             give(guesses, Some(*last), Meaning::EndTime, Kind::Time);
             if let [answer] = between {
@@ -624,12 +684,6 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             }
         }
     }
-    let at = |row: &[String], index: Option<usize>| {
-        let told = time::read_dated(field(row, index?), dates, Some(zone))
-            .ok()
-            .flatten()?;
-        Some(told.at.unix.unix_secs())
-    };
     let (start, answer, end) = (
         meant(guesses, Meaning::StartTime),
         meant(guesses, Meaning::AnswerTime),
@@ -797,16 +851,76 @@ fn answers_of_failures(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let Some((answer, length)) = meant(Meaning::AnswerTime).zip(length) else {
         return;
     };
+    let reason = meant(Meaning::EndReason).or(meant(Meaning::DisconnectReason));
+    let is_refused = |row: &Vec<String>| {
+        let code = reason.and_then(|reason| field(row, reason).trim().parse::<u16>().ok());
+        code.is_some_and(|code| REFUSALS.contains(&code))
+    };
     let is_empty = |row: &Vec<String>| {
         !field(row, answer).trim().is_empty()
             && seconds(field(row, length).trim()) == Some(0)
-            && row.iter().any(|text| is_failure(text))
+            && (is_refused(row) || row.iter().any(|text| is_failure(text)))
     };
     if rows.iter().any(is_empty)
         && let Some(guess) = guesses.get_mut(answer)
     {
         (guess.meaning, guess.kind) = (None, Kind::Text);
     }
+}
+
+/// Columns of `times` without those that tell another one's moment once more, in the order of the
+/// moments where they can be compared; a record's own time may stand before its call's.
+fn in_order(
+    times: Vec<usize>,
+    can_compare: bool,
+    rows: &[Vec<String>],
+    at: impl Fn(&[String], usize) -> Option<i64>,
+) -> Vec<usize> {
+    /// Fewest rows in which two times are as far apart for both to be of one moment.
+    const SAME_MIN: usize = 3;
+    /// Offsets of zones are multiples of a quarter of an hour.
+    const QUARTER_SECS: i64 = 900;
+    let apart = |one: usize, other: usize| -> Vec<i64> {
+        let both = rows
+            .iter()
+            .filter_map(|row| Some(at(row, other)? - at(row, one)?));
+        both.collect()
+    };
+    let is_epoch = |index: usize| {
+        all_filled(rows, index, |text| {
+            text.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let mut kept: Vec<usize> = Vec::new();
+    for index in times {
+        let is_same = |known: &&usize| {
+            // In the same form it is another moment, as of a call that is answered at once.
+            if is_epoch(**known) == is_epoch(index) {
+                return false;
+            }
+            let apart = apart(**known, index);
+            let first = apart.first().copied().unwrap_or_default();
+            // Seconds are cut off from one and not from the other, and one may be without its zone.
+            let is_zone = (first + 1).rem_euclid(QUARTER_SECS) <= 2;
+            let near = |secs: &i64| is_zone && (secs - first).abs() <= 1;
+            apart.len() >= SAME_MIN && apart.len() == rows.len() && apart.iter().all(near)
+        };
+        if !kept.iter().any(|known| is_same(&known)) {
+            kept.push(index);
+        }
+    }
+    let whole: Vec<&Vec<String>> = rows
+        .iter()
+        .filter(|row| kept.iter().all(|index| at(row, *index).is_some()))
+        .collect();
+    if can_compare {
+        // The sum is compared, and empty sums leave all as they are.
+        kept.sort_by_key(|index| {
+            let all = whole.iter().filter_map(|row| at(row, *index));
+            all.fold(0_i64, i64::saturating_add)
+        });
+    }
+    kept
 }
 
 /// Whether the lengths of time at `index` count the ringing too: a call that failed has one.
@@ -844,13 +958,16 @@ fn is_failure(text: &str) -> bool {
     FAILURES.iter().any(known) || is_refusal(text)
 }
 
+/// The codes of SIP by which a call fails.
+const REFUSALS: std::ops::Range<u16> = 400..700;
+
 /// Whether `text` is a SIP reply by which a call failed, as `486 Busy Here`.
 fn is_refusal(text: &str) -> bool {
     let code = text.split_once(' ').filter(|(code, words)| {
         code.len() == 3 && words.starts_with(|first: char| first.is_ascii_alphabetic())
     });
     code.and_then(|(code, _)| code.parse::<u16>().ok())
-        .is_some_and(|code| (400..700).contains(&code))
+        .is_some_and(|code| REFUSALS.contains(&code))
 }
 
 fn put_together(

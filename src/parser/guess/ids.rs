@@ -21,6 +21,24 @@ pub(super) fn is_id(text: &str) -> bool {
     made_at(text).is_some()
 }
 
+/// Whether `text` is a UUID, as FreeSWITCH gives them.
+pub(super) fn is_uuid(text: &str) -> bool {
+    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+    text.split('-').map(str::len).eq(GROUPS)
+        && text
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// What the ids of calls look like in the files of `format`, where its switch gives all of one look.
+pub(super) fn native(format: &str) -> Option<fn(&str) -> bool> {
+    match format.split('-').next() {
+        Some("asterisk") => Some(is_id),
+        Some("freeswitch") => Some(is_uuid),
+        _ => None,
+    }
+}
+
 /// The second since 1970 in which the channel with the id `text` was made.
 pub(super) fn made_at(text: &str) -> Option<i64> {
     let (secs, count) = text.rsplit('-').next()?.split_once('.')?;

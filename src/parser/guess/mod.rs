@@ -53,6 +53,8 @@ pub struct Tally {
     typed: usize,
     /// Rows with a call id, less those with a column for one and nothing in it that may be one.
     named: isize,
+    /// Rows whose call id is as the switches of the format give them.
+    native: usize,
     /// The layout of the first row that fits.
     pub layout: Option<String>,
     /// How the calls are told.
@@ -159,9 +161,13 @@ pub fn by_presets(sample: Sample<'_>, zone: &TimeZone) -> Vec<Fit> {
     // The order of the list breaks ties: it is stable.
     fits.sort_by_key(|fit| {
         let Tally {
-            good, typed, named, ..
+            good,
+            typed,
+            named,
+            native,
+            ..
         } = fit.tally;
-        std::cmp::Reverse((fit.fits(), good, typed, named))
+        std::cmp::Reverse((fit.fits(), good, typed, named, native))
     });
     fits
 }
@@ -181,7 +187,14 @@ pub fn by_format(
         header,
     };
     let mut tally = Tally::default();
-    each_row(sample, settings.clone(), |row| tally.add(row));
+    let is_native = ids::native(&settings.format.name).unwrap_or(|_| false);
+    each_row(sample, settings.clone(), |row| {
+        if let Row::Good { record, .. } = &row {
+            let id = record.text_of(Meaning::CallId);
+            tally.native += usize::from(id.is_some_and(is_native));
+        }
+        tally.add(row);
+    });
     Fit {
         settings,
         columns,

@@ -772,3 +772,123 @@ fn years_of_two_digits_are_read_and_pointed_out_where_they_could_be_days() {
         assert!(found.local_times, "{date}");
     }
 }
+
+#[test]
+fn a_moment_told_twice_is_one_time_and_a_records_own_stands_where_it_belongs() {
+    let rows = |row: &dyn Fn(u32) -> String| -> String { (10..15).map(row).collect() };
+    // The same second, as a date and as a number.
+    let twice = rows(&|n| {
+        format!(
+            "2026-06-01 09:12:{n};17803051{};00:01:{n};15551230001;4420794600{n}\n",
+            n + 20
+        )
+    });
+    let words = guessed(&twice).0;
+    assert!(
+        words.contains("field1=start_time") && !words.contains("end_time"),
+        "{words}"
+    );
+    // The record was written when the call had ended.
+    let behind = rows(&|n| {
+        format!(
+            "17803052{},\"09:12:{n}.1 UTC Mon Jun 1 2026\",\"09:12:5{}.1 UTC Mon Jun 1 2026\",\"09:13:{}.1 UTC Mon Jun 1 2026\",1555123{n}01,4420794600{n}\n",
+            n + 10,
+            n % 10,
+            n + 30
+        )
+    });
+    let words = guessed(&behind).0;
+    assert!(
+        words.starts_with("field1=end_time field2=start_time field3=answer_time"),
+        "{words}"
+    );
+    // Calls that are answered at once keep both times.
+    let at_once = rows(&|n| {
+        format!("2026-06-01 09:12:{n},2026-06-01 09:12:{n},2026-06-01 09:13:{n},1555123{n}01,x\n")
+    });
+    let words = guessed(&at_once).0;
+    assert!(
+        words.starts_with("field1=start_time field2=answer_time field3=end_time"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_last_row_of_totals_does_not_hide_the_times_above_it() {
+    let row = |n: u32| format!("2026-09-22T22:01:{n},095160471{n},021112345{n},00:00:{n},0.00\n");
+    let text = "Call Time,From,To,Talking,Cost\n".to_string()
+        + &(10..15).map(row).collect::<String>()
+        + "Totals,,,00:01:00,0.00\n";
+    let guessed = guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    let format = Format::from_table(&guessed.table).unwrap();
+    let fit = by_format(
+        sample(text.as_bytes(), "x"),
+        format,
+        None,
+        guessed.header,
+        &TimeZone::UTC,
+    );
+    assert_eq!((fit.tally.good, fit.tally.bad, fit.fits()), (5, 1, true));
+}
+
+#[test]
+fn a_code_of_sip_says_that_a_time_of_answer_is_none() {
+    let header = "Caller,Callee,Connect Time,Setup Time,Billed Duration,Result\n";
+    let row = |secs: u32, code: u32| {
+        format!("15551230001,442079460000,2026-06-01 09:12:40,2026-06-01 09:12:33,{secs},{code}\n")
+    };
+    let refused = guessed(&(header.to_string() + &row(60, 200) + &row(0, 486))).0;
+    assert!(!refused.contains("answer_time"), "{refused}");
+    let good = guessed(&(header.to_string() + &row(60, 200) + &row(0, 200))).0;
+    assert!(good.contains("Connect Time=answer_time"), "{good}");
+}
+
+#[test]
+fn rows_of_freeswitch_are_known_by_their_ids_and_their_order() {
+    let id = |n: u32| format!("5f6a1c3e-0001-4f11-9a01-0000000000{n}");
+    // Its template "asterisk" has the columns of Asterisk's own file.
+    let row = |n: u32| {
+        format!(
+            "\"acc\",\"1001\",\"442079460{n}\",\"default\",\"1001\",\"sofia/a\",\"sofia/b\",\"bridge\",\"x\",\"2026-06-01 09:10:{n}\",\"2026-06-01 09:10:{n}\",\"2026-06-01 09:11:{n}\",\"60\",\"60\",\"NORMAL_CLEARING\",\"3\",\"{}\",\"\"\n",
+            id(n)
+        )
+    };
+    let rows: String = (10..16).map(row).collect();
+    let best = by_presets(sample(rows.as_bytes(), "x"), &TimeZone::UTC).remove(0);
+    assert_eq!(best.settings.format.name, "freeswitch-csv");
+    // The one for Snom's telephones has a blank in the middle and more columns behind; calls that
+    // nobody answered lack a time.
+    let row = |n: u32| {
+        let answer = ["", "2026-06-01 09:10:30"][n as usize % 2];
+        format!(
+            "\"Ann\",\"1001\",\"442079460{n}\",\"default\",\"2026-06-01 09:10:{n}\",\"{answer}\",\"2026-06-01 09:11:{n}\",\"60\",\"0\",\"USER_BUSY\",\"{}\",\"\", \"acc\",\"PCMU\",\"PCMU\",\"snom360\",\"\",\"PS=1,OS=2\",\"\",\"\"\n",
+            id(n)
+        )
+    };
+    let rows: String = (10..16).map(row).collect();
+    let guessed = guess(sample(rows.as_bytes(), "x"), &TimeZone::UTC).unwrap();
+    let like = guessed.like.expect("a layout");
+    assert_eq!(
+        (&*like.format, guessed.columns.len()),
+        ("freeswitch-csv", 20)
+    );
+    assert_eq!(guessed.table.layout[0].columns[12].name, "accountcode");
+}
+
+#[test]
+fn the_first_of_two_times_is_the_answer_where_some_calls_lack_it() {
+    let row = |n: u32, answer: &str| {
+        format!(
+            "a-{n},442079460{n},{answer},2026-06-01 09:11:{n},{}\n",
+            if answer.is_empty() { 0 } else { 41 }
+        )
+    };
+    let text: String = (10..14)
+        .map(|n| row(n, &format!("2026-06-01 09:10:{}", n + 19)))
+        .collect();
+    let words = guessed(&(text + &row(15, ""))).0;
+    assert!(
+        words.contains("field3=answer_time field4=end_time field5=bill_duration"),
+        "{words}"
+    );
+}

@@ -240,3 +240,61 @@ fn a_file_that_was_packed_before_it_could_be_opened_is_not_told_as_lost() {
         "{changes:?}"
     );
 }
+
+#[test]
+fn a_file_that_is_written_again_as_it_was_bit_by_bit_has_no_row_read_again() {
+    let row = |n: usize| format!("{n}|a row of the day\n");
+    for (first, blank_looks) in [(0, 1), (0, 9), (1, 1), (40, 1), (99, 1)] {
+        let mut scene = Scene::new();
+        let mut rows: String = (0..100).map(row).collect();
+        scene.append("cdr.txt", &rows);
+        assert_eq!(scene.follow().len(), 100);
+        for round in 0..3 {
+            let case = format!("{first}, {blank_looks}, {round}");
+            scene.wait(30);
+            scene.changes();
+            rows.push_str(&row(100 + round));
+            let bytes = rows.len() - row(100 + round).len();
+            let kept: usize = rows.split_inclusive('\n').take(first).map(str::len).sum();
+            scene.rewrite("cdr.txt", &rows[..kept]);
+            for _ in 0..blank_looks {
+                assert_eq!(scene.follow(), [""; 0], "{case}");
+            }
+            // Pieces end within rows.
+            for from in (kept..bytes).step_by(333) {
+                scene.now = scene.now.after(Duration::from_millis(900));
+                scene.append("cdr.txt", &rows[from..bytes.min(from + 333)]);
+                scene.source.glance(scene.now);
+                assert_eq!(scene.drain(), [""; 0], "{case}");
+                assert_eq!(scene.follow(), [""; 0], "{case}");
+            }
+            scene.append("cdr.txt", &rows[bytes..]);
+            let added = rows[bytes..].trim_end();
+            assert_eq!(scene.follow(), [format!("cdr.txt: {added}")], "{case}");
+            let mut changes = scene.changes();
+            changes.retain(|change| change.starts_with("gap"));
+            assert_eq!(changes, [""; 0], "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_written_again_with_fewer_rows_goes_on_with_what_comes_after_them() {
+    let row = |n: usize| format!("{n}|a row of the day\n");
+    for left in [1, 60] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", (0..100).map(row).collect::<String>());
+        assert_eq!(scene.follow().len(), 100);
+        scene.wait(30);
+        scene.rewrite("cdr.txt", "");
+        scene.follow();
+        scene.append("cdr.txt", (0..left).map(row).collect::<String>());
+        let mut seen = scene.follow();
+        scene.wait(3);
+        seen.extend(scene.follow());
+        scene.append("cdr.txt", "another row\n");
+        seen.extend(scene.follow());
+        assert_eq!(seen.pop().unwrap(), "cdr.txt: another row");
+        assert_eq!(seen.len(), left, "nothing shows that they are the same");
+    }
+}

@@ -174,6 +174,51 @@ fn rows_that_are_written_again_with_what_has_changed_are_all_read() {
 }
 
 #[test]
+fn rows_that_are_written_again_are_all_read_though_the_first_and_the_last_are_what_they_were() {
+    for how in EITHER {
+        for more in [0, 1] {
+            let mut scene = Scene::with(|settings| settings.rows_change = true);
+            scene.append("cdr.txt", rows(0..100));
+            assert_eq!(scene.follow().len(), 100);
+            for (round, word) in ["cow", "row", "cow"].into_iter().enumerate() {
+                let case = format!("{how:?}, {more}, {round}");
+                scene.wait(60);
+                let changed = rows(0..100).replacen("50|a row", &format!("50|a {word}"), 1);
+                let changed =
+                    changed.replacen("51|a", &format!("51|{}a", "a".repeat(more * round)), 1);
+                replace(&scene, how, &changed);
+                let (seen, told) = follow_long(&mut scene);
+                assert_eq!(seen.len(), 100, "{case}");
+                assert_eq!(told, [""; 0], "{case}");
+                // What is only seen again is what it was.
+                scene.rename("cdr.txt", "away");
+                scene.look();
+                scene.rename("away", "cdr.txt");
+                assert_eq!(follow_long(&mut scene).0, [""; 0], "{case}");
+            }
+            scene.append("cdr.txt", "and one more\n");
+            assert_eq!(scene.follow(), ["cdr.txt: and one more"]);
+            scene.restart();
+            assert_eq!(scene.follow(), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_only_added_to_what_tells_how_something_stands_are_read_once() {
+    let mut scene = Scene::with(|settings| settings.rows_change = true);
+    for n in 0..20 {
+        scene.append("cdr.txt", format!("{n}|a row\n"));
+        scene.look();
+        // One more is there by the time the file is read.
+        scene.append("cdr.txt", format!("{n}|another row\n"));
+        assert_eq!(scene.drain().len(), 2);
+        scene.wait(1);
+        assert_eq!(scene.follow(), [""; 0], "{n}");
+    }
+}
+
+#[test]
 fn a_list_of_how_things_stand_that_is_written_anew_in_its_place_is_no_gap() {
     let mut scene = Scene::with(|settings| settings.rows_change = true);
     scene.append("cdr.txt", rows(0..100));
