@@ -408,6 +408,8 @@ fn read_pairs(path: &Path) -> Result<Vec<(String, String)>, String> {
     }
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    // Spreadsheets put one before UTF-8.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut pairs = Vec::new();
     for (index, line) in text
         .lines()

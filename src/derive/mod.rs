@@ -612,7 +612,7 @@ impl Derive {
         let layout = record.layout();
         let kind = &*layout.event;
         let is_alarm = kind == ALARM;
-        let alarm = Alarm::of(record);
+        let mut alarm = Alarm::of(record);
         if is_alarm && alarm.alarm_type.is_empty() {
             return Fate::Misfit(Reject::row(Problem::Missing("type of the alarm")));
         }
@@ -625,13 +625,18 @@ impl Derive {
             own.unwrap_or_else(|| vec![alarm.alarm_type, alarm.object.unwrap_or_default()]);
         let repeat_every = pairing.and_then(|pairing| pairing.repeat_every);
         let key = table::key(std::iter::once(kind).chain(subject.iter().copied()));
+        let known = self.standing.get(key);
+        let level = known.and_then(|known| known.level.clone());
         let (next, news) = standing::judge(
-            self.standing.get(key),
+            known,
             report,
             at,
             record.time_of(Meaning::StartTime),
+            alarm.level.map(cut),
             repeat_every.unwrap_or(self.settings.repeat_every),
         );
+        // Its end is often said without it, and must pass what its beginning has passed.
+        alarm.level = alarm.level.or(level.as_deref());
         self.standing.put(key, next, at.unix);
         let mut alerts = 0;
         if alarm.alarm_type == BALANCE_ALARM
@@ -673,8 +678,11 @@ impl Derive {
         let flaps = news.flaps.to_string();
         let mut id = subject;
         id.extend([since.as_str(), news.state]);
-        if news.state == "repeated" || news.since.is_none() {
+        if news.state == "repeated" || news.since.is_none() || news.is_other_level {
             id.push(&again);
+        }
+        if news.is_other_level {
+            id.extend(alarm.level);
         }
         // With the id of the first raise, one within the same second would be taken for its repeat.
         if news.flaps > 0 {
