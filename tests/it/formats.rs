@@ -277,7 +277,16 @@ fn try_says_why_nothing_fits_and_exits_with_65() {
         .take(3)
         .map(|line| format!("{line}\n"))
         .collect();
-    let cases: [(Vec<u8>, &str); 19] = [
+    let syslog = fs::read_to_string(fixture("asterisk/cdr-csv/Master-18col.csv")).unwrap();
+    let syslog: Vec<String> = syslog
+        .lines()
+        .map(|row| format!("Jul  3 07:08:34 pbx asterisk[1234]: {row}\n"))
+        .collect();
+    let cases: [(Vec<u8>, &str); 20] = [
+        (
+            syslog.concat().into_bytes(),
+            "are rows of asterisk-cdr: take",
+        ),
         (b"BZh91AY&SY".to_vec(), "bzip2 -dc"),
         (b"\xFD7zXZ\0\0\x04".to_vec(), "xz -dc"),
         (b"PK\x03\x04\x14\0,\n,\n".to_vec(), "saved as CSV"),
@@ -539,12 +548,15 @@ fn the_ids_of_asterisks_calls_say_what_its_clock_showed() {
             && checked.contains("the time zone seems to be another"),
         "{checked}"
     );
-    for said in [
+    let (tried, checked) = (
         try_in(&["--timezone", "Asia/Tashkent"]),
         check_in("Asia/Tashkent"),
-    ] {
-        assert!(!said.contains("call ids say"), "{said}");
-    }
+    );
+    assert!(
+        tried.contains("timezone = \"Asia/Tashkent\"   # its call ids agree\n"),
+        "{tried}"
+    );
+    assert!(!checked.contains("call ids"), "{checked}");
 }
 
 #[test]
