@@ -285,6 +285,16 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
         "of the first rows {} fit, {} do not",
         tally.good, tally.bad
     ));
+    if tally.unwanted > 0 {
+        let what = format!("{} are of a kind that is not told", tally.unwanted);
+        let what = match tally.good + tally.bad {
+            0 => format!(
+                "{what}, and no other is there: where there ought to be, look at a line of it beside what the source wants"
+            ),
+            _ => what,
+        };
+        screen::line(screen::styled(screen::WAIT, what));
+    }
     for reject in &tally.rejects {
         screen::line(screen::styled(screen::BAD, reject));
     }
@@ -400,6 +410,7 @@ fn show(event: &Event) {
 struct Tally {
     good: usize,
     bad: usize,
+    unwanted: usize,
     rejects: Vec<String>,
     calls: CallForms,
 }
@@ -442,7 +453,8 @@ impl Tally {
                     }
                 }
                 Seen::Rejected(reject) => self.misfit(line, &reject),
-                Seen::Unwanted | Seen::Incomplete => {}
+                Seen::Unwanted => self.unwanted += 1,
+                Seen::Incomplete => {}
             },
         );
         shown

@@ -268,7 +268,7 @@ impl Source {
                 self.reborn.push(key);
             }
             self.await_last_life(key);
-            return Ok(());
+            return self.pass_over_added(key);
         }
         // Of one of which nothing was read, and that has another beginning now, nothing is left.
         if known.position.offset == 0 && known.position.head_bytes > 0 && !is_cut {

@@ -621,7 +621,7 @@ impl Source {
 
     /// Forgets a file that is gone, or a life, and what was lost with it: the one known as `heir`, `length`
     /// bytes long, holds it. Where that is shorter, it waits for what is missing.
-    fn leave_to(&mut self, elder: Of, heir: FileKey, length: Option<u64>) {
+    pub(super) fn leave_to(&mut self, elder: Of, heir: FileKey, length: Option<u64>) {
         let of = match elder {
             Of::File(of) => of,
             Of::Past(of, life) => {

@@ -518,7 +518,7 @@ impl Known {
         // A generation of which nothing was read may be a copy that was made under its inode and name, and a
         // file that was cut off be written as it was.
         let is_blank = self.position.life > 0 && self.position.first_row.is_none();
-        let may_be_another = self.position.offset == 0 && (self.is_rotated || is_blank);
+        let may_be_another = self.is_rotated || (self.position.offset == 0 && is_blank);
         self.raise(if has_grown && has_stayed && !may_be_another {
             Standing::Grown
         } else {

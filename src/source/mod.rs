@@ -20,6 +20,7 @@
 //! A file from whose front rows were taken is known by the bytes before its position, which stand
 //! elsewhere now; one of more than 16 MiB, or of the same rows over and over, is read from its start.
 
+mod appended;
 mod change;
 mod compared;
 mod doubts;

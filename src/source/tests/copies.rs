@@ -298,3 +298,60 @@ fn a_file_that_is_written_again_with_fewer_rows_goes_on_with_what_comes_after_th
         assert_eq!(seen.len(), left, "nothing shows that they are the same");
     }
 }
+
+#[test]
+fn rows_that_a_rotation_adds_to_one_archive_are_not_read_again_in_it() {
+    let row = |n: usize| format!("{n}|a row of the day\n");
+    for is_packed in [false, true] {
+        for (is_read, between, unread) in [
+            (true, false, 0),
+            (true, true, 0),
+            (true, false, 3),
+            (false, true, 0),
+        ] {
+            let mut scene = Scene::new();
+            let archive = if is_packed {
+                "cdr.txt.gz"
+            } else {
+                "cdr.txt.2026"
+            };
+            let mut next = 0;
+            for round in 0..5 {
+                let case = format!("{archive}, {is_read}, {between}, {unread}, {round}");
+                for _ in 0..20 {
+                    scene.append("cdr.txt", row(next));
+                    next += 1;
+                }
+                if is_read {
+                    assert_eq!(scene.follow().len(), 20, "{case}");
+                }
+                for _ in 0..unread {
+                    scene.append("cdr.txt", row(next));
+                    next += 1;
+                }
+                let text = fs::read(scene.path("cdr.txt")).unwrap();
+                let added = if is_packed { gzipped(&text) } else { text };
+                scene.append(archive, added);
+                if between {
+                    let expected = if is_read { 0 } else { 20 };
+                    assert_eq!(scene.follow().len(), expected, "{case}");
+                }
+                scene.rewrite("cdr.txt", "");
+                let mut seen = Vec::new();
+                for _ in 0..4 {
+                    seen.extend(scene.follow());
+                    scene.wait(5);
+                }
+                assert_eq!(seen.len(), unread, "{case}: {seen:?}");
+                let mut changes = scene.changes();
+                changes.retain(|change| change.starts_with("gap"));
+                assert_eq!(changes, [""; 0], "{case}");
+            }
+            // What comes by itself is new.
+            if !is_packed {
+                scene.append(archive, "a late row\n");
+                assert_eq!(scene.follow(), [format!("{archive}: a late row")]);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Appended: archives that a rotation adds a whole file to, `cat cdr.csv >> cdr.csv.2026` or `gzip -c cdr.csv >>
+//! cdr.csv.gz`, before it cuts that off.
+//!
+//! What is added begins with the first row of a file that is followed. As much of it as was read there is
+//! passed over: it would be told again, under other ids.
+
+use super::compared::{self, Of};
+use super::identity;
+use super::known::{Known, Mark, Standing};
+use super::tail::{Content, TailError};
+use super::{Change, FileKey, FilePosition, Source};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long what was added waits at most for the end of the file that it is of: who adds it cuts that off
+/// at once.
+const CUT_WITHIN: Duration = Duration::from_secs(10);
+
+impl Source {
+    /// Passes over what was added to a generation and was read of another file; has it wait while that
+    /// file is there as it was.
+    pub(super) fn pass_over_added(&mut self, key: FileKey) -> Result<(), TailError> {
+        let is_it = |known: &&Known| {
+            known.is_rotated && known.position.offset > 0 && known.standing == Standing::Sure
+        };
+        let Some(known) = self.files.get(&key).filter(is_it) else {
+            return Ok(());
+        };
+        let (path, from) = (Arc::clone(&known.path), known.position.offset);
+        let is_late = self.looked_at.since(known.changed_at) >= CUT_WITHIN;
+        let (is_header, line_max) = (Arc::clone(&self.is_header), self.settings.line_max.max(1));
+        let first_row = self.tails.with_content(key, &path, |content| {
+            content.seek(SeekFrom::Start(from))?;
+            let mut line = Vec::new();
+            BufReader::new(content.by_ref().take(line_max as u64)).read_until(b'\n', &mut line)?;
+            let is_whole = line.ends_with(b"\n");
+            Ok(is_whole
+                .then(|| identity::row_hash(&line, true, &is_header))
+                .flatten())
+        })?;
+        let Some(first_row) = first_row else {
+            return Ok(());
+        };
+        let is_begun = |position: &FilePosition| position.first_row == Some(first_row);
+        // Of one that was just begun the first row may not have been taken in yet.
+        let may_be = |known: &Known| {
+            let position = &known.position;
+            let is_unknown = position.first_row.is_none() && known.size > 0;
+            position.key != key && (is_begun(position) || (is_unknown && !known.is_rotated))
+        };
+        let mut alive = self.files.values().filter(|known| known.is_here());
+        let is_there = alive.any(may_be);
+        let pasts = self.pasts.iter().filter(|past| is_begun(&past.position));
+        let pasts: Vec<(Of, FilePosition, Arc<Path>)> = pasts
+            .map(|past| {
+                let of = Of::Past(past.position.key, past.position.life);
+                (of, past.position.clone(), Arc::clone(&past.path))
+            })
+            .collect();
+        let added_to = |mark: Mark| Mark {
+            offset: from + mark.offset,
+            ..mark
+        };
+        for (of, position, from_path) in pasts {
+            let mark = added_to(Mark::of(&position));
+            let found = self.tails.with_content(key, &path, |content| {
+                let holds = compared::holds(content, mark)?;
+                Ok((holds, length_of(content)?))
+            })?;
+            if let (true, length) = found {
+                self.go_on_behind(key, mark);
+                self.leave_to(of, key, Some(length - from));
+                let change = Change::Continued {
+                    path,
+                    from: from_path,
+                    offset: mark.offset,
+                };
+                self.untold.changes.push(change);
+                return Ok(());
+            }
+        }
+        if is_there
+            && !is_late
+            && let Some(known) = self.files.get_mut(&key)
+        {
+            known.raise(Standing::Doubtful);
+        }
+        Ok(())
+    }
+
+    /// Has the file be read on behind `mark`.
+    fn go_on_behind(&mut self, key: FileKey, mark: Mark) {
+        self.distrust(key);
+        self.supersede(key);
+        if let Some(known) = self.files.get_mut(&key) {
+            let position = &mut known.position;
+            (position.offset, position.lines) = (mark.offset, None);
+            (position.tail, position.tail_bytes) = (mark.tail, mark.tail_bytes);
+            known.rewind();
+            let position = known.kept();
+            self.untold.positions.push(position);
+        }
+    }
+}
+
+/// How long `content` is, unpacked.
+fn length_of(content: &mut Content<'_>) -> io::Result<u64> {
+    if content.ending().is_some() {
+        io::copy(content, &mut io::sink())?;
+    }
+    content.seek(SeekFrom::End(0))
+}
