@@ -40,6 +40,10 @@ pub const BYE_WAITS: Duration = Duration::from_secs(60);
 /// Why a call without a BYE is told to have ended: the mark of an end that nobody knows.
 const BYE_MISSING: &str = "bye_missing";
 
+/// The column that says that an attempt of the same call id and tags failed before the call was answered:
+/// the attempt was told under the id that the call would have.
+const RETRIED: &str = "@retried";
+
 /// Meanings that the join itself gives; the others are taken over from the INVITE's line.
 const GIVEN: [Meaning; 12] = [
     Meaning::Method,
@@ -71,6 +75,10 @@ pub fn format(source: &Format) -> Option<Format> {
         .chain(&[Meaning::CallId, Meaning::DisconnectReason])
         .map(|meaning| meant(*meaning))
         .collect();
+    columns.push(ColumnTable {
+        name: RETRIED.to_owned(),
+        ..ColumnTable::default()
+    });
     names.extend(columns.iter().map(|column| column.name.clone()));
     for column in source
         .layouts
@@ -91,15 +99,21 @@ pub fn format(source: &Format) -> Option<Format> {
         }
     }
     source.layouts.iter().find(of_lines)?;
-    let key = |meanings: &[Meaning]| meanings.iter().map(|meaning| column_of(*meaning)).collect();
+    let key = |meanings: &[Meaning]| -> Vec<String> {
+        meanings.iter().map(|meaning| column_of(*meaning)).collect()
+    };
+    let keys = [
+        key(&[Meaning::CallId, Meaning::FromTag, Meaning::ToTag]),
+        key(&[Meaning::CallId, Meaning::FromTag]),
+        key(&[Meaning::CallId]),
+    ];
+    let retried = keys
+        .iter()
+        .map(|key| [&key[..], &[RETRIED.to_owned()]].concat());
     let table = FormatTable {
         name: source.name.clone(),
         reader: "json-lines".to_owned(),
-        id_keys: vec![
-            key(&[Meaning::CallId, Meaning::FromTag, Meaning::ToTag]),
-            key(&[Meaning::CallId, Meaning::FromTag]),
-            key(&[Meaning::CallId]),
-        ],
+        id_keys: retried.chain(keys.iter().cloned()).collect(),
         layout: vec![LayoutTable {
             name: "joined".to_owned(),
             columns,
@@ -190,6 +204,16 @@ impl Held {
             from: text(Meaning::FromTag),
             row,
         })
+    }
+
+    /// The same line, of a call of which an attempt has failed before.
+    pub fn retried(self) -> Held {
+        let mut row: Map<String, Json> = serde_json::from_str(&self.row).unwrap_or_default();
+        row.insert(RETRIED.to_owned(), Json::String("1".to_owned()));
+        let row = serde_json::to_string(&row)
+            .unwrap_or_default()
+            .into_boxed_str();
+        Held { row, ..self }
     }
 
     /// The row of the call whose INVITE this is; `end` is its BYE, where there was one.
@@ -335,6 +359,6 @@ mod tests {
         };
         let all = Format::from_table(&table).unwrap();
         let joined = format(&all).unwrap();
-        assert_eq!(joined.layouts[0].columns.len(), Meaning::ALL.len() - 2);
+        assert_eq!(joined.layouts[0].columns.len(), Meaning::ALL.len() - 1);
     }
 }

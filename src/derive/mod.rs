@@ -733,6 +733,10 @@ impl Derive {
                 let (Some(key), Some(line)) = (key, line) else {
                     return Fate::Misfit(Reject::row(Problem::Missing("call id")));
                 };
+                let line = match !bye && self.failed.knows(key) {
+                    true => line.retried(),
+                    false => line,
+                };
                 match self.held.get(key) {
                     Some(held) if held.bye != bye && !held.told => {
                         let held = self.held.remove(key);

@@ -75,6 +75,11 @@ impl Recent {
         }
     }
 
+    /// Whether `id` was told lately.
+    pub fn knows(&self, id: EventId) -> bool {
+        self.ids.contains(&id)
+    }
+
     /// Whether `id` was not told lately; from now on it was.
     pub fn is_new(&mut self, id: EventId) -> bool {
         if !self.ids.insert(id) {

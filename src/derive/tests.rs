@@ -1142,6 +1142,29 @@ fn a_call_that_failed_is_told_once_whatever_lines_its_branches_have() {
 }
 
 #[test]
+fn a_call_that_is_answered_after_an_attempt_failed_has_an_id_of_its_own() {
+    let failed = |line: &str| line.replace("200|OK", "486|Busy");
+    let tagless = |line: &str| line.replace("a|b|", "||");
+    let told = |lines: &[String]| -> Vec<EventId> {
+        let mut bench = Bench::new(flatstore(), Settings::default());
+        let events = bench.feed(lines.concat().as_bytes());
+        events.iter().map(|event| event.id).collect()
+    };
+    for line in [|line: &str| line.to_owned(), tagless] {
+        let alone = told(&[line(INVITE), line(BYE)]);
+        let attempt = told(&[line(&failed(INVITE))]);
+        let both = told(&[line(&failed(INVITE)), line(INVITE), line(BYE)]);
+        assert_eq!((alone.len(), both.len()), (1, 2));
+        assert_eq!(both[0], attempt[0]);
+        assert_ne!(both[0], both[1], "the call would pass for a repeat");
+        assert_eq!(
+            told(&[line(INVITE), line(&failed(INVITE)), line(BYE)]),
+            alone
+        );
+    }
+}
+
+#[test]
 fn a_flood_of_byes_that_end_nothing_ends_no_call() {
     let mut bench = Bench::new(flatstore(), Settings::default());
     bench.forgetful = false;
