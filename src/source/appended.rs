@@ -5,6 +5,7 @@
 //! passed over: it would be told again, under other ids.
 
 use super::compared::{self, Of};
+use super::gunzip::Ending;
 use super::identity;
 use super::known::{Known, Mark, Standing};
 use super::tail::{Content, TailError};
@@ -31,16 +32,27 @@ impl Source {
         let (path, from) = (Arc::clone(&known.path), known.position.offset);
         let is_late = self.looked_at.since(known.changed_at) >= CUT_WITHIN;
         let (is_header, line_max) = (Arc::clone(&self.is_header), self.settings.line_max.max(1));
-        let first_row = self.tails.with_content(key, &path, |content| {
+        let (first_row, is_unfinished) = self.tails.with_content(key, &path, |content| {
             content.seek(SeekFrom::Start(from))?;
             let mut line = Vec::new();
             BufReader::new(content.by_ref().take(line_max as u64)).read_until(b'\n', &mut line)?;
-            let is_whole = line.ends_with(b"\n");
-            Ok(is_whole
-                .then(|| identity::row_hash(&line, true, &is_header))
-                .flatten())
+            if line.ends_with(b"\n") {
+                return Ok((identity::row_hash(&line, true, &is_header), false));
+            }
+            let ending = content.ending();
+            Ok((
+                None,
+                ending.is_some_and(|ending| ending != Ending::Complete),
+            ))
         })?;
         let Some(first_row) = first_row else {
+            // By the time it is read gzip may have finished it.
+            if is_unfinished && !is_late {
+                self.files
+                    .get_mut(&key)
+                    .into_iter()
+                    .for_each(|known| known.raise(Standing::Doubtful));
+            }
             return Ok(());
         };
         let is_begun = |position: &FilePosition| position.first_row == Some(first_row);
