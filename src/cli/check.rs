@@ -10,12 +10,14 @@ use crate::config::{Config, SourceConfig, order, value};
 use crate::derive::Fate;
 use crate::event::Event;
 use crate::event::filter::Filter;
+use crate::parser::format::CALL;
 use crate::parser::guess::CallForms;
 use crate::parser::{Record, Reject};
 use crate::queue::{Partition, Size};
 use crate::source::listing;
 use clap::Args;
 use memchr::memmem::Finder;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -84,6 +86,7 @@ pub fn check(arguments: &CheckArguments) -> Exit {
         screen::line("");
         worst = worst.max(sample(source, &config));
     }
+    shared(&config);
     let deep = if arguments.deep {
         deep::deep(&config, &arguments.user)
     } else {
@@ -190,6 +193,29 @@ enum Sample {
     Unreadable,
 }
 
+/// Points out a file from which two sources make calls: their ids differ, so each call is told twice.
+fn shared(config: &Config) {
+    let mut followed: HashMap<PathBuf, &str> = HashMap::new();
+    let makes_calls =
+        |source: &&SourceConfig| source.parser.format.events().any(|kind| kind == CALL);
+    for source in config.sources.iter().filter(makes_calls) {
+        let name = &*source.files.name;
+        let found = listing::list(&source.files).map_or(Vec::new(), |listing| listing.found);
+        let other = found.into_iter().find_map(|found| {
+            let other = *followed.entry(found.path.clone()).or_insert(name);
+            (other != name).then_some((other, found.path))
+        });
+        if let Some((other, path)) = other {
+            let what = format!(
+                "sources {other:?} and {name:?} both follow {}: unless keep divides its rows between them, each call is told twice",
+                path.display()
+            );
+            screen::line("");
+            screen::line(screen::styled(screen::WAIT, what));
+        }
+    }
+}
+
 /// Shows one row of a source.
 fn sample(source: &SourceConfig, config: &Config) -> Sample {
     let format = &source.parser.format;
@@ -259,6 +285,16 @@ fn sample(source: &SourceConfig, config: &Config) -> Sample {
         "of the first rows {} fit, {} do not",
         tally.good, tally.bad
     ));
+    if tally.unwanted > 0 {
+        let what = format!("{} are of a kind that is not told", tally.unwanted);
+        let what = match tally.good + tally.bad {
+            0 => format!(
+                "{what}, and no other is there: where there ought to be, look at a line of it beside what the source wants"
+            ),
+            _ => what,
+        };
+        screen::line(screen::styled(screen::WAIT, what));
+    }
     for reject in &tally.rejects {
         screen::line(screen::styled(screen::BAD, reject));
     }
@@ -374,6 +410,7 @@ fn show(event: &Event) {
 struct Tally {
     good: usize,
     bad: usize,
+    unwanted: usize,
     rejects: Vec<String>,
     calls: CallForms,
 }
@@ -416,7 +453,8 @@ impl Tally {
                     }
                 }
                 Seen::Rejected(reject) => self.misfit(line, &reject),
-                Seen::Unwanted | Seen::Incomplete => {}
+                Seen::Unwanted => self.unwanted += 1,
+                Seen::Incomplete => {}
             },
         );
         shown

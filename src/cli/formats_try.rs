@@ -7,6 +7,7 @@ use crate::parser::encoding::Decoder;
 use crate::parser::format::{CALL, KINDS, Kind, Meaning, word_of};
 use crate::parser::guess::ids::{IdClock, Says, written};
 use crate::parser::guess::{self, Fit, Guessed, Row, Sample};
+use crate::parser::reader::Reader;
 use crate::parser::{Format, Header, Record, Settings, presets};
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -226,6 +227,12 @@ impl View<'_> {
             true => None,
             false => guess::guess(self.sample, &self.zone),
         };
+        if let Some(name) = self.behind_heads() {
+            screen::line(format_args!(
+                "behind the head of each line are rows of {name}: take the file that the switch itself writes, in which they have none; of these lines format = \"pattern\" makes calls, with a group for each value"
+            ));
+            return false;
+        }
         let Some(guessed) = guessed else {
             screen::line(self.without_columns());
             return false;
@@ -244,6 +251,25 @@ impl View<'_> {
         let whole = is_json(bytes).map_or_else(|error| error.is_eof(), |_| true);
         let is_line = line.first() == Some(&b'{') && is_json(line).is_ok();
         matches!(bytes.first(), Some(b'{' | b'[')) && whole && !is_line
+    }
+
+    /// The preset that the rows fit without what stands before the first quote of each line, as syslog
+    /// puts date, host and program there.
+    fn behind_heads(&self) -> Option<String> {
+        let lines = self.sample.bytes.split_inclusive(|byte| *byte == b'\n');
+        let rows = lines.filter_map(|line| {
+            let start = memchr::memmem::find(line, b": \"")? + 2;
+            line.get(start..)
+        });
+        let rows: Vec<u8> = rows.flatten().copied().collect();
+        let sample = Sample {
+            bytes: &rows,
+            ..self.sample
+        };
+        let best = guess::by_presets(sample, &self.zone).into_iter().next();
+        let is_split = |best: &Fit| matches!(best.settings.format.reader, Reader::Delimited(_));
+        let best = best.filter(|best| best.fits() && is_split(best));
+        best.map(|best| best.settings.format.name)
     }
 
     /// Where the calls of a page are, see [`list_inside`].
@@ -461,7 +487,7 @@ impl View<'_> {
         for (index, (column, (looks, values))) in columns.zip(&guessed.columns).enumerate() {
             let values: Vec<String> = values.iter().map(|value| self.shown(value)).collect();
             let row = format!(
-                "{:>3}  {:<24}{looks:<15}{}",
+                "{:>3}  {:<24} {looks:<15}{}",
                 index + 1,
                 column.name,
                 values.join("  ")
@@ -611,6 +637,7 @@ impl View<'_> {
                 (None, None) => {
                     "   # change it to the zone that the switch's clock shows".to_string()
                 }
+                (Some(_), Some(says)) if says.agrees() => "   # its call ids agree".to_string(),
                 (Some(_), _) => String::new(),
             };
             screen::line(format_args!("timezone = {zone:?}{remark}"));

@@ -28,6 +28,7 @@ pub fn run(path: &Path) -> Exit {
             "the log goes to syslog, and {socket} is not there; [log] to = \"stderr\" writes it here"
         ));
     }
+    let is_elsewhere = matches!(config.log.to, Destination::Syslog(_));
     let Ok(log) = logging::start(config.log.clone(), Arc::new(SystemClock::new())) else {
         screen::complaint("this process has a log already");
         return Exit::Bug;
@@ -64,7 +65,7 @@ pub fn run(path: &Path) -> Exit {
     // store is said there too.
     panic::set_hook(Box::new(|bug| log::error!("bug: {bug}")));
     // A bug anywhere ends the process with its own exit code; the service manager restarts it.
-    panic::catch_unwind(AssertUnwindSafe(|| attend(config, log))).unwrap_or(Exit::Bug)
+    panic::catch_unwind(AssertUnwindSafe(|| attend(config, log, is_elsewhere))).unwrap_or(Exit::Bug)
 }
 
 /// What an agent without anything to do says of itself.
@@ -75,11 +76,15 @@ pub fn idle(path: &Path) -> String {
     )
 }
 
-fn attend(config: Config, log: LoggingHandle) -> Exit {
+/// Runs the agent to its end. What keeps it from starting is said on the screen too where the log `is_elsewhere`.
+fn attend(config: Config, log: LoggingHandle, is_elsewhere: bool) -> Exit {
     let agent = match Agent::start(config, Signals::Heed, Some(log)) {
         Ok(agent) => agent,
         Err(error) => {
             log::error!("cannot start error={:?}", chain(&error));
+            if is_elsewhere {
+                screen::complaint(format_args!("cannot start: {}", chain(&error)));
+            }
             return match error {
                 // Tried again by the service manager, the other one may be gone.
                 AgentError::Queue(QueueError::InUse { .. }) => Exit::Unavailable,

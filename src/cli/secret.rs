@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand};
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -112,8 +112,19 @@ fn generate(arguments: &GenerateArguments) -> Exit {
             Exit::Success
         }
         Err(error) => {
+            let advice = match (error.kind(), path.parent()) {
+                (ErrorKind::NotFound, Some(directory)) => {
+                    format!("make its directory first: mkdir -p {}", directory.display())
+                }
+                (ErrorKind::AlreadyExists, _) => {
+                    "an existing secret is never overwritten; use it, or write to another file"
+                        .to_string()
+                }
+                (ErrorKind::PermissionDenied, _) => "run this as root".to_string(),
+                _ => "name another file with --output".to_string(),
+            };
             screen::complaint(format_args!(
-                "cannot write {}: {error}; an existing secret is never overwritten",
+                "cannot write {}: {error}; {advice}",
                 path.display()
             ));
             Exit::Usage

@@ -228,7 +228,7 @@ pub struct SourceTable {
 /// The `[source.summary]` table as written.
 #[derive(Debug, Default, Deserialize)]
 pub struct SummaryTable {
-    /// Length of an interval, with its unit. Required.
+    /// Length of an interval, with its unit; the first began with 1970 in UTC, and so do days. Required.
     pub every: Key<String>,
     /// `gateway`, `callee_gateway` or `account` (default: `gateway`).
     pub by: Key<String>,

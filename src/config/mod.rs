@@ -41,6 +41,7 @@ use crate::event::own::HEARTBEAT_KIND;
 use crate::ingest;
 use crate::logging;
 use file::Loaded;
+use live::Kind;
 use place::{Place, label, listed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -324,13 +325,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
         usize::try_from(most).unwrap_or(OPEN_FILES_MAX_DEFAULT)
     });
     let memory_max = memory_max(limits, problems);
-    // The limit is the agent's: its sources share it.
-    let count = loaded
-        .iter()
-        .map(|loaded| loaded.file.source.len())
-        .sum::<usize>();
     let deleted_keep = limits::deleted_keep(limits, problems);
-    let open_files_each = (open_files_max / count.max(1)).max(OPEN_FILES_EACH_MIN);
     let node = node.and_then(|loaded| {
         let mut place = Place::new(loaded, "", problems);
         let name = place.given("node", &loaded.file.node, "\"vos-1\"")?;
@@ -396,17 +391,11 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
     let mut sources = Vec::new();
     let mut endpoints = Vec::new();
     let tables = || loaded.iter().flat_map(|loaded| &loaded.file.endpoint);
-    let sharers = count.max(1) as u64;
     for loaded in loaded {
         for (index, table) in loaded.file.source.iter().enumerate() {
             let mut place = Place::new(loaded, label("source", &table.name, index), problems)
                 .of_list("source", index);
-            let mut source = source::source(table, open_files_each, &mut place);
-            if let Some(source) = &mut source {
-                source.files.deleted_keep = deleted_keep.time;
-                source.files.deleted_keep_bytes = deleted_keep.bytes / sharers;
-            }
-            sources.extend(source);
+            sources.extend(source::source(table, &mut place));
         }
         for (index, table) in loaded.file.endpoint.iter().enumerate() {
             let mut place = Place::new(loaded, label("endpoint", &table.name, index), problems)
@@ -415,6 +404,7 @@ fn build(loaded: &[Loaded], path: &Path, problems: &mut Problems) -> Option<Conf
             endpoints.extend(endpoint::endpoint(&table, &mut place));
         }
     }
+    share(open_files_max, deleted_keep, &mut sources);
     divide(memory_max, limits, &mut endpoints, path, problems);
     pace::route_alerts(&mut endpoints, path, problems);
     check_names(loaded, problems);
@@ -449,6 +439,18 @@ fn memory_max(limits: Option<&Loaded>, problems: &mut Problems) -> u64 {
     let written = written.map_or(&None, |limits| &limits.memory_max);
     let mut place = Place::new(loaded, "limits", problems);
     place.bytes("memory_max", written, MEMORY_MAX_DEFAULT, MEMORY_MAX)
+}
+
+/// Gives each source of lines of files its share of the files that the agent holds open. One of another
+/// kind has none, and is the same however many there are: a reload of the others does not touch it.
+fn share(open_files_max: usize, deleted_keep: DeletedKeep, sources: &mut [SourceConfig]) {
+    let of_files = |source: &&mut SourceConfig| source.kind == Kind::Files;
+    let count = sources.iter_mut().filter(of_files).count().max(1);
+    for source in sources.iter_mut().filter(of_files) {
+        source.files.open_files_max = (open_files_max / count).max(OPEN_FILES_EACH_MIN);
+        source.files.deleted_keep = deleted_keep.time;
+        source.files.deleted_keep_bytes = deleted_keep.bytes / count as u64;
+    }
 }
 
 /// Gives each endpoint that is delivered to its share of the memory that reading leaves.

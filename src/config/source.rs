@@ -58,11 +58,7 @@ pub struct SourceConfig {
 }
 
 /// Checks one table; `None` where something stands in the way, which is then noted.
-pub fn source(
-    table: &SourceTable,
-    open_files_max: usize,
-    place: &mut Place<'_>,
-) -> Option<SourceConfig> {
+pub fn source(table: &SourceTable, place: &mut Place<'_>) -> Option<SourceConfig> {
     let before = place.problems();
     let name = name("cdr", &table.name, place);
     let kind = live::kind(table, place);
@@ -145,7 +141,6 @@ pub fn source(
             exclude,
             start,
             line_max: usize::try_from(line_max).ok()?,
-            open_files_max,
             rotated,
             rows_change: format.as_ref()?.tells_states(),
             ..source::Settings::of("", Vec::new())
@@ -413,6 +408,8 @@ fn read_pairs(path: &Path) -> Result<Vec<(String, String)>, String> {
     }
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    // Spreadsheets put one before UTF-8.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut pairs = Vec::new();
     for (index, line) in text
         .lines()

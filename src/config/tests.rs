@@ -377,7 +377,8 @@ fn tables_beside_the_configuration_are_read() {
         problems.contains("accounts_file") && problems.contains("bad.csv:2: 1 columns, expected 2"),
         "{problems}"
     );
-    fs::write(dir.path().join("bad.csv"), "GW-1,A1\n").unwrap();
+    // As a spreadsheet saves it.
+    fs::write(dir.path().join("bad.csv"), "\u{feff}GW-1,A1\r\n").unwrap();
     let calls = &Config::load(&path).unwrap().sources[0].calls;
     assert_eq!(
         (calls.reasons[&486].as_str(), calls.reasons[&-7].as_str()),

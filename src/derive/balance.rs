@@ -187,6 +187,8 @@ pub fn judge<'t>(
         let is_due = step
             .told_at
             .is_none_or(|told_at| is_over(told_at, at, repeat_every));
+        // The latest rows of an export may be its first: what was before the alert ends nothing.
+        let is_older = step.told_at.is_some_and(|told_at| at.0 < told_at) && !is_due;
         let mut tell = |low| {
             alerts.push(Alert {
                 threshold,
@@ -202,7 +204,7 @@ pub fn judge<'t>(
                     tell(true);
                 }
             }
-            Some(false) if step.low => {
+            Some(false) if step.low && !is_older => {
                 if step.told {
                     tell(false);
                 }
@@ -315,6 +317,17 @@ mod tests {
             &[(0, "19"), (1, "22"), (30, "19")],
             &["L1@20", "R1@20", "L1@20"],
         );
+    }
+
+    #[test]
+    fn a_balance_from_before_the_alert_is_no_recovery() {
+        check(
+            &["20"],
+            &[(9, "19"), (8, "50"), (7, "18"), (9, "50"), (10, "60")],
+            &["L1@20", "", "", "R1@20", ""],
+        );
+        // A clock that was wrong by more than a day does not keep it low for ever.
+        check(&["20"], &[(100, "19"), (10, "50")], &["L1@20", "R1@20"]);
     }
 
     #[test]

@@ -612,7 +612,7 @@ impl Derive {
         let layout = record.layout();
         let kind = &*layout.event;
         let is_alarm = kind == ALARM;
-        let alarm = Alarm::of(record);
+        let mut alarm = Alarm::of(record);
         if is_alarm && alarm.alarm_type.is_empty() {
             return Fate::Misfit(Reject::row(Problem::Missing("type of the alarm")));
         }
@@ -625,13 +625,18 @@ impl Derive {
             own.unwrap_or_else(|| vec![alarm.alarm_type, alarm.object.unwrap_or_default()]);
         let repeat_every = pairing.and_then(|pairing| pairing.repeat_every);
         let key = table::key(std::iter::once(kind).chain(subject.iter().copied()));
+        let known = self.standing.get(key);
+        let level = known.and_then(|known| known.level.clone());
         let (next, news) = standing::judge(
-            self.standing.get(key),
+            known,
             report,
             at,
             record.time_of(Meaning::StartTime),
+            alarm.level.map(cut),
             repeat_every.unwrap_or(self.settings.repeat_every),
         );
+        // Its end is often said without it, and must pass what its beginning has passed.
+        alarm.level = alarm.level.or(level.as_deref());
         self.standing.put(key, next, at.unix);
         let mut alerts = 0;
         if alarm.alarm_type == BALANCE_ALARM
@@ -673,8 +678,11 @@ impl Derive {
         let flaps = news.flaps.to_string();
         let mut id = subject;
         id.extend([since.as_str(), news.state]);
-        if news.state == "repeated" || news.since.is_none() {
+        if news.state == "repeated" || news.since.is_none() || news.is_other_level {
             id.push(&again);
+        }
+        if news.is_other_level {
+            id.extend(alarm.level);
         }
         // With the id of the first raise, one within the same second would be taken for its repeat.
         if news.flaps > 0 {
@@ -746,9 +754,8 @@ impl Derive {
                     // A call renegotiated, or a line written twice.
                     Some(_) => Fate::Repeated,
                     None => {
-                        // A BYE that finds no room is the first that goes.
-                        if !bye {
-                            self.make_room(told);
+                        if !self.make_room(bye, told) {
+                            return Fate::Filtered;
                         }
                         if !self.held.put(key, line, read_at) {
                             return Fate::Misfit(Reject::row(Problem::TooLong));
@@ -760,12 +767,19 @@ impl Derive {
         }
     }
 
-    /// Tells the call held longest when there is no room for another.
-    fn make_room(&mut self, told: &mut Vec<Event>) {
-        if self.held.is_full()
-            && let Some((_, key, _)) = self.held.oldest()
-        {
-            self.give_up_call(key, told);
+    /// Makes room for another line where there is none: the oldest BYE goes, and where none is held, for a
+    /// call the one held longest, which is told. False where there is still none, for a BYE.
+    fn make_room(&mut self, for_bye: bool, told: &mut Vec<Event>) -> bool {
+        if !self.held.is_full() {
+            return true;
+        }
+        match self.held.oldest() {
+            Some((_, _, oldest)) if for_bye && !oldest.bye => false,
+            Some((_, key, _)) => {
+                self.give_up_call(key, told);
+                true
+            }
+            None => true,
         }
     }
 
@@ -786,14 +800,15 @@ impl Derive {
             steady.since(since) >= span
         };
         let within = self.settings.bye_within;
-        let due: Vec<_> = self
-            .held
-            .entries()
-            .filter(|(_, held)| over(held, if held.bye { join::BYE_WAITS } else { within }))
-            .map(|(key, _)| key)
-            .take(EVENTS_PER_TICK_MAX)
-            .collect();
-        for key in due {
+        let due = |bye: bool, span: Duration| {
+            let held = self.held.entries();
+            held.filter(move |(_, held)| held.bye == bye && over(held, span))
+                .map(|(key, _)| key)
+        };
+        // Of a BYE nothing is told.
+        let mut given_up: Vec<_> = due(true, join::BYE_WAITS).collect();
+        given_up.extend(due(false, within).take(EVENTS_PER_TICK_MAX));
+        for key in given_up {
             self.give_up_call(key, told);
         }
     }

@@ -4,7 +4,8 @@
 //!            raise                     clear
 //! nothing    told `raised`             told `cleared`, without a beginning
 //! raised     counted; told `repeated`  told `cleared`
-//!            once `repeat_every` is over
+//!            once `repeat_every` is over,
+//!            `raised` with another level
 //! cleared    told `raised`             counted; told once `repeat_every` is over
 //! ```
 //!
@@ -30,6 +31,9 @@ pub struct Standing {
     /// contacts comes and goes within one second of a log. Older releases counted none.
     #[serde(default)]
     pub flaps: u64,
+    /// How grave it was by the last report that said so, while it is raised. Older releases kept none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
 }
 
 /// What a report says.
@@ -63,33 +67,41 @@ pub struct Told {
     pub repeats: u64,
     /// How often it was raised before with the same beginning.
     pub flaps: u64,
+    /// It stands, and is as grave now as it was not before.
+    pub is_other_level: bool,
 }
 
-/// Judges a report of the time `at`; `began` is when it says that the thing began. Gives what is
-/// known from now on, and what is told; `None` where the report is only counted.
+/// Judges a report of the time `at`; `began` is when it says that the thing began, `level` how grave
+/// it says that it is. Gives what is known from now on, and what is told; `None` where the report is
+/// only counted.
 pub fn judge(
     known: Option<&Standing>,
     report: Report,
     at: Timestamp,
     began: Option<Timestamp>,
+    level: Option<&str>,
     repeat_every: Duration,
 ) -> (Standing, Option<Told>) {
     let is_due = |known: &Standing| is_over(known.told_at, at.unix, repeat_every);
     let (state, since, repeats) = match (known, report) {
         (Some(known), Report::Raised) if known.raised => {
+            let before = known.level.as_deref();
+            let is_other_level = level.is_some() && before.is_some() && level != before;
             let mut next = Standing {
                 repeats: known.repeats + 1,
+                level: level.or(before).map(str::to_owned),
                 ..known.clone()
             };
-            if !is_due(known) {
+            if !is_due(known) && !is_other_level {
                 return (next, None);
             }
             next.told_at = at.unix.0;
             let told = Told {
-                state: "repeated",
+                state: if is_other_level { "raised" } else { "repeated" },
                 since: next.since.map(instant),
                 repeats: next.repeats,
                 flaps: next.flaps,
+                is_other_level,
             };
             return (next, Some(told));
         }
@@ -121,12 +133,16 @@ pub fn judge(
         told_at: at.unix.0,
         repeats: if report == Report::Raised { repeats } else { 0 },
         flaps,
+        level: level
+            .filter(|_| report == Report::Raised)
+            .map(str::to_owned),
     };
     let told = Told {
         state,
         since,
         repeats,
         flaps,
+        is_other_level: false,
     };
     (next, Some(told))
 }
@@ -167,6 +183,7 @@ mod tests {
                 *report,
                 Timestamp::from_secs(*secs),
                 None,
+                None,
                 HOUR,
             );
             told.push(tell.map_or("-".to_owned(), |told| {
@@ -204,6 +221,26 @@ mod tests {
             ],
             "raised@0x0 - - repeated@0x3 - cleared@0x4",
         );
+    }
+
+    #[test]
+    fn what_stands_and_grows_worse_is_no_repeat() {
+        let mut known = None;
+        let mut told = Vec::new();
+        for (secs, level) in [
+            (0, None),
+            (1, Some("minor")),
+            (2, Some("critical")),
+            (3, None),
+            (4, Some("critical")),
+            (5, Some("minor")),
+        ] {
+            let at = Timestamp::from_secs(secs);
+            let (next, tell) = judge(known.as_ref(), Raised, at, None, level, HOUR);
+            told.push(tell.map_or("-", |told| told.state));
+            known = Some(next);
+        }
+        assert_eq!(told.join(" "), "raised - raised - - raised");
     }
 
     #[test]

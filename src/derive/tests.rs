@@ -315,6 +315,50 @@ fn a_repeat_is_counted_and_told_with_its_count_when_it_is_due() {
     );
 }
 
+#[test]
+fn the_end_of_an_alarm_passes_what_its_beginning_passed() {
+    let format = own(r#"
+reader = "pattern"
+[[pattern]]
+match = '^(?<time>\S+ \S+) (?<level>minor|critical) (?<type>\S+) (?<name>\S+) down$'
+event = "alarm"
+[[pattern]]
+match = '^(?<time>\S+ \S+) (?<type>\S+) (?<name>\S+) up$'
+event = "alarm"
+state = "cleared"
+"#);
+    let keep = "level = \"critical\"".parse().unwrap();
+    let settings = Settings {
+        keep: Filter::from_table(&keep).unwrap(),
+        ..Settings::default()
+    };
+    let mut bench = Bench::new(format, settings);
+    let rows = "2026-04-10 10:00:00 critical trunk A down\n2026-04-10 10:00:01 minor trunk B down\n\
+                2026-04-10 10:01:00 trunk A up\n2026-04-10 10:01:00 trunk B up\n\
+                2026-04-10 10:02:00 minor trunk C down\n2026-04-10 10:03:00 critical trunk C down\n\
+                2026-04-10 10:03:00 critical trunk C down\n2026-04-10 10:04:00 trunk C up\n";
+    let mut events = Vec::new();
+    for row in rows.split_inclusive('\n') {
+        events.extend(bench.feed(row.as_bytes()));
+        bench.commit();
+    }
+    assert_eq!(
+        states(&events),
+        [
+            "alarm raised A",
+            "alarm cleared A",
+            "alarm raised C",
+            "alarm cleared C"
+        ]
+    );
+    let since = |index: usize| data(&events[index])["started_at"].clone();
+    assert_eq!(since(3), since(2));
+    assert_eq!(since(2), "2026-04-10T10:02:00Z");
+    assert_eq!(data(&events[1])["level"], "critical");
+    let ids: BTreeSet<_> = events.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), events.len());
+}
+
 /// A text log of a switch as an operator may want it told.
 fn asterisk_full() -> Format {
     own(r#"
@@ -1106,8 +1150,25 @@ fn a_flood_of_byes_that_end_nothing_ends_no_call() {
     let flood: String = (0..join::HELD_MAX + 100).map(bye).collect();
     assert_eq!(bench.feed(flood.as_bytes()), []);
     assert_eq!(bench.held(), join::HELD_MAX);
+    assert_eq!(bench.derive.take_forgotten(), 0, "no call is");
     let events = bench.feed(BYE.as_bytes());
     assert_eq!(calls(&events), ["c1 true 200 147"]);
+    // Nor do they keep calls that are due from being told.
+    bench.feed(INVITE.replace("c1", "c2").as_bytes());
+    bench.advance(bench.settings.bye_within);
+    assert_eq!((bench.tick().len(), bench.held()), (1, 0));
+}
+
+#[test]
+fn a_bye_that_ends_nothing_takes_no_place_of_a_call() {
+    let mut bench = Bench::new(flatstore(), Settings::default());
+    bench.forgetful = false;
+    let invite = |number: usize| INVITE.replace("c1", &format!("c{number}"));
+    let lines: String = (0..join::HELD_MAX).map(invite).collect();
+    assert_eq!(bench.feed(lines.as_bytes()), []);
+    assert_eq!(bench.feed(BYE.replace("c1", "x").as_bytes()), []);
+    assert_eq!(bench.calls_up(), join::HELD_MAX);
+    assert_eq!(bench.derive.take_forgotten(), 0);
 }
 
 #[test]

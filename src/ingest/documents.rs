@@ -65,9 +65,13 @@ impl After {
             _ if !file.is(&fs::metadata(path)?) => Ok(()),
             Self::Delete => fs::remove_file(path),
             Self::MoveTo(directory) => {
-                let target = directory.join(name);
+                let mut target = directory.join(name);
                 if let Some(parent) = target.parent() {
                     fs::create_dir_all(parent)?;
+                }
+                // Another one that had this name stays as it is.
+                if target.symlink_metadata().is_ok() {
+                    target = directory.join(format!("{name}.{}", file.changed_ns));
                 }
                 fs::rename(path, target)
             }

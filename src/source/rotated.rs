@@ -70,8 +70,10 @@ pub fn is_generation(path: &Path, of: &Path, are_elsewhere: bool) -> bool {
     if !are_elsewhere && path.parent() != of.parent() {
         return false;
     }
-    let name_bytes = name.as_encoded_bytes();
-    if are_elsewhere && name_bytes.starts_with(of_name.as_encoded_bytes()) {
+    let (name_bytes, of_bytes) = (name.as_encoded_bytes(), of_name.as_encoded_bytes());
+    let label = moment_of(of_bytes);
+    let is_named_after = name_bytes.starts_with(of_bytes);
+    if are_elsewhere && (is_named_after || label.is_some_and(|it| name_bytes.starts_with(it))) {
         return true;
     }
     // Of thousands of files most are none by their first bytes, for which no glob is needed.
@@ -85,6 +87,14 @@ pub fn is_generation(path: &Path, of: &Path, are_elsewhere: bool) -> bool {
     let of_name = Pattern::escape(&of_name.to_string_lossy());
     name == of.file_name().unwrap_or_default()
         || derive(&format!("/{of_name}")).into_iter().any(is_named_so)
+}
+
+/// The moment by which svlogd and multilog call a generation, with the dot behind it: `@`, 24
+/// hexadecimal digits, and an ending that changes when it is packed.
+fn moment_of(name: &[u8]) -> Option<&[u8]> {
+    let label = name.get(..26)?;
+    let digits = label.strip_prefix(b"@")?.strip_suffix(b".")?;
+    digits.iter().all(u8::is_ascii_hexdigit).then_some(label)
 }
 
 /// Whether the name of `path` says that gzip made the file.
@@ -128,6 +138,18 @@ mod tests {
             ("/a/b/cdr.csv.old", "/a/b/cdr.csv", false, false),
             ("/a/b/cdr.csv.old", "/a/b/cdr.csv", true, true),
             ("/a/b/cdr.old", "/a/b/cdr.csv", true, false),
+            (
+                "/a/@400000006b08a602282e52d4.s",
+                "/a/@400000006b08a602282e52d4.u",
+                true,
+                true,
+            ),
+            (
+                "/a/@400000006b08a602282e52d5.s",
+                "/a/@400000006b08a602282e52d4.u",
+                true,
+                false,
+            ),
             ("/a/b/old/other.csv.1", "/a/b/cdr.csv", true, false),
         ] {
             let (path, of) = (Path::new(path), Path::new(of));

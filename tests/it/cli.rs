@@ -225,8 +225,17 @@ fn a_new_secret_is_private_and_never_overwritten() {
         secret.len()
     );
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o007, 0);
-    assert_eq!(generate().status.code(), Some(64));
+    let again = generate();
+    assert_eq!(again.status.code(), Some(64));
+    assert!(text(&again.stderr).contains("never overwritten"));
     assert_eq!(fs::read_to_string(&path).unwrap(), secret);
+    let nowhere = bench.path("nowhere/new.secret");
+    let output = run(&["secret", "generate", "--output", nowhere.to_str().unwrap()]);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("mkdir -p ") && !said.contains("overwritten"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -297,5 +306,24 @@ fn the_receiver_as_a_command_verifies_and_accounts() {
     assert!(
         !arrived.contains("447700900999"),
         "numbers are masked: {arrived}"
+    );
+}
+
+#[test]
+fn what_keeps_the_agent_from_starting_is_on_the_screen_though_the_log_is_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().display().to_string();
+    fs::write(dir.path().join("taken"), "a file\n").unwrap();
+    let config = dir.path().join("switchhook.toml");
+    let written = format!(
+        "state_dir = \"{base}/taken/state\"\n[[source]]\nname = \"cdr\"\nformat = \"asterisk-cdr\"\nfiles = [\"{base}/*.csv\"]\nstart = \"now\"\ntimezone = \"UTC\"\n[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"cdr\"]\nsignature = \"none\"\n"
+    );
+    fs::write(&config, written).unwrap();
+    let output = run(&["run", "--config", config.to_str().unwrap()]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(74), "{said}");
+    assert!(
+        said.contains("cannot start: ") && said.contains("taken/state"),
+        "{said}"
     );
 }

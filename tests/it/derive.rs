@@ -295,6 +295,30 @@ fn check_shows_an_alarm_as_it_would_be_told() {
 }
 
 #[test]
+fn check_says_when_no_line_is_of_a_kind_that_is_told() {
+    let bench = Bench::new();
+    let keys = "format = \"pattern\"\n[[source.pattern]]\nmatch = '^(?<time>\\S+ \\S+) ALARM (?<type>\\w+)$'\nevent = \"alarm\"";
+    configure(&bench, keys, "http://127.0.0.1:9/");
+    let config = bench.path("switchhook.toml");
+    let check = || text(&run(&["check", "--config", config.to_str().unwrap()]).stdout);
+    write(
+        &bench,
+        "2026-04-10 10:00:00 Alarm trunk\n2026-04-10 10:00:01 Alarm trunk\n",
+    );
+    let shown = check();
+    assert!(
+        shown.contains("2 are of a kind that is not told, and no other is there"),
+        "{shown}"
+    );
+    write(&bench, "2026-04-10 10:00:02 ALARM trunk\n");
+    let shown = check();
+    assert!(
+        shown.contains("1 fit, 0 do not\n2 are of a kind that is not told\n"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_record_that_may_be_continued_is_told_although_other_files_of_the_source_go_on() {
     let (bench, _receiver, arrivals) = set_up(TRACES);
     let _agent = bench.agent();

@@ -277,7 +277,16 @@ fn try_says_why_nothing_fits_and_exits_with_65() {
         .take(3)
         .map(|line| format!("{line}\n"))
         .collect();
-    let cases: [(Vec<u8>, &str); 19] = [
+    let syslog = fs::read_to_string(fixture("asterisk/cdr-csv/Master-18col.csv")).unwrap();
+    let syslog: Vec<String> = syslog
+        .lines()
+        .map(|row| format!("Jul  3 07:08:34 pbx asterisk[1234]: {row}\n"))
+        .collect();
+    let cases: [(Vec<u8>, &str); 20] = [
+        (
+            syslog.concat().into_bytes(),
+            "are rows of asterisk-cdr: take",
+        ),
         (b"BZh91AY&SY".to_vec(), "bzip2 -dc"),
         (b"\xFD7zXZ\0\0\x04".to_vec(), "xz -dc"),
         (b"PK\x03\x04\x14\0,\n,\n".to_vec(), "saved as CSV"),
@@ -539,12 +548,15 @@ fn the_ids_of_asterisks_calls_say_what_its_clock_showed() {
             && checked.contains("the time zone seems to be another"),
         "{checked}"
     );
-    for said in [
+    let (tried, checked) = (
         try_in(&["--timezone", "Asia/Tashkent"]),
         check_in("Asia/Tashkent"),
-    ] {
-        assert!(!said.contains("call ids say"), "{said}");
-    }
+    );
+    assert!(
+        tried.contains("timezone = \"Asia/Tashkent\"   # its call ids agree\n"),
+        "{tried}"
+    );
+    assert!(!checked.contains("call ids"), "{checked}");
 }
 
 #[test]
@@ -607,4 +619,31 @@ fn check_says_what_is_there_where_no_file_is() {
         out.contains(&format!("is in {base} now; it waits for one; {here}")),
         "{out}"
     );
+}
+
+#[test]
+fn a_file_that_two_sources_make_calls_of_is_pointed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().display().to_string();
+    let row = fs::read_to_string(fixture("asterisk/cdr-csv/Master-16col.csv")).unwrap();
+    fs::write(dir.path().join("Master.csv"), row).unwrap();
+    let source = |name: &str, files: &str| {
+        format!(
+            "[[source]]\nname = \"{name}\"\nformat = \"asterisk-cdr\"\nfiles = [\"{base}/{files}\"]\nstart = \"now\"\ntimezone = \"UTC\"\n"
+        )
+    };
+    let check = |second: &str| {
+        let config = dir.path().join("switchhook.toml");
+        let written = format!(
+            "state_dir = \"{base}/state\"\n{}{}[[endpoint]]\nname = \"e\"\nurl = \"https://example.com\"\nevents = [\"cdr\"]\nsignature = \"none\"\n",
+            source("a", "Master.csv"),
+            source("b", second)
+        );
+        fs::write(&config, written).unwrap();
+        text(&run(&["check", "--config", config.to_str().unwrap()]).stdout)
+    };
+    let said = check("Ma*.csv");
+    assert!(said.contains("\"a\" and \"b\" both follow"), "{said}");
+    let said = check("other*.csv");
+    assert!(!said.contains("both follow"), "{said}");
 }

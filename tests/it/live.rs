@@ -411,7 +411,7 @@ fn connections_that_are_left_open_behind_their_pushes_make_room_for_the_next() {
         let read = stream.read(&mut answer).unwrap_or(0);
         check_kept(&String::from_utf8_lossy(&answer[..read]));
     };
-    let count = 3 * switchhook::listen::CONNECTIONS_MAX;
+    let count = switchhook::listen::CONNECTIONS_MAX + 20;
     let connect = || TcpStream::connect(("127.0.0.1", live.port)).unwrap();
     let mut used = connect();
     let _open: Vec<TcpStream> = (0..count)
@@ -1107,6 +1107,43 @@ fn what_was_pushed_and_what_was_refused_is_shown_by_status_and_sources() {
     ] {
         assert!(told.contains(line), "{line}: {told}");
     }
+    assert_eq!(agent.stop(), 0);
+}
+
+#[test]
+fn sources_of_files_come_and_go_by_reloads_beside_one_that_is_pushed_to() {
+    let live = Live::push();
+    let path = live.bench.path("switchhook.toml");
+    let without = fs::read_to_string(&path).unwrap();
+    let cdr = live.bench.path("cdr").display().to_string();
+    let files = |name: &str| {
+        format!(
+            "\n[[source]]\nname = \"{name}\"\nfiles = [\"{cdr}/*.{name}\"]\nformat = \"vos3000-pipe\"\ntimezone = \"UTC\"\nstart = \"now\"\n"
+        )
+    };
+    let agent = live.bench.agent();
+    live.connect();
+    for (config, told) in [
+        (format!("{without}{}", files("a")), "source a added"),
+        (format!("{without}{}", files("b")), "source b added"),
+        (without.clone(), "source b removed"),
+    ] {
+        fs::write(&path, config).unwrap();
+        let answer = run(&["reload", "--config", &path.display().to_string()]);
+        let answer = text(&answer.stdout) + &text(&answer.stderr);
+        assert!(answer.contains(told), "{told}: {answer}");
+    }
+    // It is another source that a restart is asked for.
+    let documents = format!(
+        "\n[[source]]\nname = \"c\"\ndirectory = \"{cdr}\"\nformat = \"freeswitch-json\"\nstart = \"now\"\n"
+    );
+    fs::write(&path, format!("{without}{documents}")).unwrap();
+    let answer = run(&["reload", "--config", &path.display().to_string()]);
+    let answer = text(&answer.stdout) + &text(&answer.stderr);
+    assert!(
+        answer.contains("source \"c\" does not follow lines"),
+        "{answer}"
+    );
     assert_eq!(agent.stop(), 0);
 }
 

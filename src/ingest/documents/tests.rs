@@ -151,3 +151,21 @@ fn documents_that_cannot_be_read_are_named_until_they_can_be() {
     drop(told);
     assert_eq!(unreadable(&bench), None);
 }
+
+#[test]
+fn a_document_is_not_moved_over_another_of_its_name() {
+    let archive = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(After::MoveTo(archive.path().to_owned()));
+    for uuid in ["one", "two"] {
+        bench.write("call.json", uuid);
+        let mut told = (0..100_000).flat_map(|_| bench.take());
+        assert!(told.any(|kind| kind == "cdr"));
+        drop(told);
+        bench.documents.committed(bench.clock.now());
+    }
+    let entries = fs::read_dir(archive.path()).unwrap();
+    let moved = entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let moved: Vec<String> = moved.collect();
+    assert_eq!(moved.len(), 2, "{moved:?}");
+    assert!(["one", "two"].map(|uuid| moved.concat().contains(uuid)) == [true, true]);
+}

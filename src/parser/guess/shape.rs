@@ -57,12 +57,7 @@ fn json(lines: &[&str]) -> Option<Shape> {
     let mut names = Vec::new();
     for object in &objects {
         for (key, value) in object {
-            match value {
-                serde_json::Value::Object(inner) => {
-                    names.extend(inner.keys().map(|inner| format!("{key}.{inner}")));
-                }
-                _ => names.push(key.clone()),
-            }
+            paths(key, value, DEPTH_MAX, &mut names);
         }
         dedup(&mut names);
     }
@@ -82,6 +77,21 @@ fn json(lines: &[&str]) -> Option<Shape> {
         rows,
         others,
     })
+}
+
+/// Most objects inside each other that are gone through: what is deeper is one value.
+const DEPTH_MAX: usize = 4;
+
+/// Adds the paths of the values in `value`, which stands at `path`, to `names`.
+fn paths(path: &str, value: &serde_json::Value, depth: usize, names: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(inner) if depth > 0 => {
+            for (key, value) in inner {
+                paths(&format!("{path}.{key}"), value, depth - 1, names);
+            }
+        }
+        _ => names.push(path.to_string()),
+    }
 }
 
 /// Keeps the first of names that are equal but for their case, as a format wants it, and no more than

@@ -892,3 +892,17 @@ fn the_first_of_two_times_is_the_answer_where_some_calls_lack_it() {
         "{words}"
     );
 }
+
+#[test]
+fn values_in_objects_inside_objects_are_columns() {
+    let row = |n: u32| {
+        format!(
+            "{{\"data\":{{\"event_type\":\"call.hangup\",\"payload\":{{\"from\":\"+1555123{n}01\",\"to\":\"+442079460000\",\"start_time\":\"2026-06-01T09:12:{n}Z\",\"end_time\":\"2026-06-01T09:13:{n}Z\"}}}}}}\n"
+        )
+    };
+    let words = guessed(&(10..16).map(row).collect::<String>()).0;
+    assert_eq!(
+        words,
+        "data.payload.end_time=end_time data.payload.from=caller_id data.payload.start_time=start_time data.payload.to=called_id"
+    );
+}
