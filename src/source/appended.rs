@@ -19,6 +19,9 @@ use std::time::Duration;
 /// at once.
 const CUT_WITHIN: Duration = Duration::from_secs(10);
 
+/// Most files that were just begun of which one may have been added: one, and what is named like it.
+const BEGUN_MAX: usize = 4;
+
 impl Source {
     /// Passes over what was added to a generation and was read of another file; has it wait while that
     /// file is there as it was.
@@ -56,14 +59,9 @@ impl Source {
             return Ok(());
         };
         let is_begun = |position: &FilePosition| position.first_row == Some(first_row);
-        // Of one that was just begun the first row may not have been taken in yet.
-        let may_be = |known: &Known| {
-            let position = &known.position;
-            let is_unknown = position.first_row.is_none() && known.size > 0;
-            position.key != key && (is_begun(position) || (is_unknown && !known.is_rotated))
-        };
+        self.take_in_begun(key, &path)?;
         let mut alive = self.files.values().filter(|known| known.is_here());
-        let is_there = alive.any(may_be);
+        let is_there = alive.any(|known| known.position.key != key && is_begun(&known.position));
         let pasts = self.pasts.iter().filter(|past| is_begun(&past.position));
         let pasts: Vec<(Of, FilePosition, Arc<Path>)> = pasts
             .map(|past| {
@@ -100,6 +98,24 @@ impl Source {
             known.raise(Standing::Doubtful);
         }
         Ok(())
+    }
+
+    /// Takes in the first rows of files that were just begun and whose names the name of the generation at
+    /// `path` begins with.
+    fn take_in_begun(&mut self, key: FileKey, path: &Path) -> Result<(), TailError> {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let is_it = |known: &&Known| {
+            let stem = known.path.file_stem().unwrap_or_default();
+            let is_unknown = known.position.first_row.is_none() && known.size > 0;
+            let can_be = is_unknown && known.is_here() && known.packed_bytes.is_none();
+            can_be && known.position.key != key && name.starts_with(stem.as_encoded_bytes())
+        };
+        let begun = self.files.values().filter(is_it);
+        let begun: Vec<FileKey> = begun
+            .map(|known| known.position.key)
+            .take(BEGUN_MAX)
+            .collect();
+        begun.into_iter().try_for_each(|begun| self.peek(begun))
     }
 
     /// Has the file be read on behind `mark`.
