@@ -5,6 +5,7 @@
 //! passed over: it would be told again, under other ids.
 
 use super::compared::{self, Of};
+use super::gunzip::Ending;
 use super::identity;
 use super::known::{Known, Mark, Standing};
 use super::tail::{Content, TailError};
@@ -17,6 +18,9 @@ use std::time::Duration;
 /// How long what was added waits at most for the end of the file that it is of: who adds it cuts that off
 /// at once.
 const CUT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Most files that were just begun of which one may have been added: one, and what is named like it.
+const BEGUN_MAX: usize = 4;
 
 impl Source {
     /// Passes over what was added to a generation and was read of another file; has it wait while that
@@ -31,27 +35,33 @@ impl Source {
         let (path, from) = (Arc::clone(&known.path), known.position.offset);
         let is_late = self.looked_at.since(known.changed_at) >= CUT_WITHIN;
         let (is_header, line_max) = (Arc::clone(&self.is_header), self.settings.line_max.max(1));
-        let first_row = self.tails.with_content(key, &path, |content| {
+        let (first_row, is_unfinished) = self.tails.with_content(key, &path, |content| {
             content.seek(SeekFrom::Start(from))?;
             let mut line = Vec::new();
             BufReader::new(content.by_ref().take(line_max as u64)).read_until(b'\n', &mut line)?;
-            let is_whole = line.ends_with(b"\n");
-            Ok(is_whole
-                .then(|| identity::row_hash(&line, true, &is_header))
-                .flatten())
+            if line.ends_with(b"\n") {
+                return Ok((identity::row_hash(&line, true, &is_header), false));
+            }
+            let ending = content.ending();
+            Ok((
+                None,
+                ending.is_some_and(|ending| ending != Ending::Complete),
+            ))
         })?;
         let Some(first_row) = first_row else {
+            // By the time it is read gzip may have finished it.
+            if is_unfinished && !is_late {
+                self.files
+                    .get_mut(&key)
+                    .into_iter()
+                    .for_each(|known| known.raise(Standing::Doubtful));
+            }
             return Ok(());
         };
         let is_begun = |position: &FilePosition| position.first_row == Some(first_row);
-        // Of one that was just begun the first row may not have been taken in yet.
-        let may_be = |known: &Known| {
-            let position = &known.position;
-            let is_unknown = position.first_row.is_none() && known.size > 0;
-            position.key != key && (is_begun(position) || (is_unknown && !known.is_rotated))
-        };
+        self.take_in_begun(key, &path)?;
         let mut alive = self.files.values().filter(|known| known.is_here());
-        let is_there = alive.any(may_be);
+        let is_there = alive.any(|known| known.position.key != key && is_begun(&known.position));
         let pasts = self.pasts.iter().filter(|past| is_begun(&past.position));
         let pasts: Vec<(Of, FilePosition, Arc<Path>)> = pasts
             .map(|past| {
@@ -88,6 +98,24 @@ impl Source {
             known.raise(Standing::Doubtful);
         }
         Ok(())
+    }
+
+    /// Takes in the first rows of files that were just begun and whose names the name of the generation at
+    /// `path` begins with.
+    fn take_in_begun(&mut self, key: FileKey, path: &Path) -> Result<(), TailError> {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let is_it = |known: &&Known| {
+            let stem = known.path.file_stem().unwrap_or_default();
+            let is_unknown = known.position.first_row.is_none() && known.size > 0;
+            let can_be = is_unknown && known.is_here() && known.packed_bytes.is_none();
+            can_be && known.position.key != key && name.starts_with(stem.as_encoded_bytes())
+        };
+        let begun = self.files.values().filter(is_it);
+        let begun: Vec<FileKey> = begun
+            .map(|known| known.position.key)
+            .take(BEGUN_MAX)
+            .collect();
+        begun.into_iter().try_for_each(|begun| self.peek(begun))
     }
 
     /// Has the file be read on behind `mark`.

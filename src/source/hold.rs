@@ -72,7 +72,7 @@ impl Source {
     }
 
     /// Takes in the first row of a file, which need not be open for it.
-    fn peek(&mut self, key: FileKey) -> Result<(), TailError> {
+    pub(super) fn peek(&mut self, key: FileKey) -> Result<(), TailError> {
         let Some(known) = self.files.get_mut(&key) else {
             return Ok(());
         };

@@ -355,3 +355,28 @@ fn rows_that_a_rotation_adds_to_one_archive_are_not_read_again_in_it() {
         }
     }
 }
+
+#[test]
+fn what_gzip_has_not_finished_adding_to_an_archive_waits_to_be_compared() {
+    let rows =
+        |from: usize| -> String { (from..from + 20).map(|n| format!("{n}|a row\n")).collect() };
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0));
+    assert_eq!(scene.follow().len(), 20);
+    scene.append("cdr.txt.gz", gzipped(rows(0).as_bytes()));
+    scene.rewrite("cdr.txt", "");
+    assert_eq!(scene.follow(), [""; 0]);
+    scene.append("cdr.txt", rows(100));
+    assert_eq!(scene.follow().len(), 20);
+    let added = gzipped(rows(100).as_bytes());
+    scene.append("cdr.txt.gz", &added[..12]);
+    scene.look();
+    scene.append("cdr.txt.gz", &added[12..]);
+    assert_eq!(
+        scene.drain(),
+        [""; 0],
+        "it is read once it is known for what it is"
+    );
+    scene.rewrite("cdr.txt", "");
+    assert_eq!(scene.follow(), [""; 0]);
+}
