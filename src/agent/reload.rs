@@ -22,6 +22,7 @@ use crate::delivery::route::standing::Standing;
 use crate::delivery::transport::Transport;
 use crate::ingest::{Exchange, MakeFeed};
 use crate::queue::Queue;
+use crate::source::Share;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -207,6 +208,9 @@ struct Plan {
     sources_removed: Vec<Arc<str>>,
     /// Sources that begin.
     sources_added: Vec<SourceConfig>,
+    /// Sources that go on as they are, with another share of the files held open where there are more
+    /// or fewer of them now.
+    sources_reshared: Vec<(Arc<str>, Share)>,
     /// Endpoints that are taken down.
     endpoints_removed: Vec<Arc<str>>,
     /// Endpoints that are put up.
@@ -218,7 +222,9 @@ struct Plan {
 
 impl Plan {
     fn between(old: &Config, new: &Config) -> Plan {
-        let stays = |source: &&SourceConfig, others: &[SourceConfig]| others.contains(source);
+        let stays = |source: &&SourceConfig, others: &[SourceConfig]| {
+            others.iter().any(|other| is_same_source(source, other))
+        };
         let sources_removed = old
             .sources
             .iter()
@@ -228,6 +234,10 @@ impl Plan {
             .sources
             .iter()
             .filter(|source| !stays(source, &old.sources));
+        let reshared = new.sources.iter();
+        let reshared = reshared.filter(|it| stays(it, &old.sources) && !old.sources.contains(it));
+        let reshared =
+            reshared.map(|source| (Arc::clone(&source.files.name), source.files.share()));
         let (was, is) = (posted(&old.endpoints), posted(&new.endpoints));
         let removed = was.iter().filter(|endpoint| !stays_posted(endpoint, &is));
         let (kept, added): (Vec<&Endpoint>, Vec<&Endpoint>) =
@@ -235,6 +245,7 @@ impl Plan {
         Plan {
             sources_removed: sources_removed.collect(),
             sources_added: sources_added.cloned().collect(),
+            sources_reshared: reshared.collect(),
             endpoints_removed: removed.map(|endpoint| Arc::clone(&endpoint.name)).collect(),
             endpoints_added: added.into_iter().cloned().collect(),
             endpoints_kept: kept.into_iter().cloned().collect(),
@@ -313,6 +324,14 @@ impl Plan {
     }
 }
 
+/// Whether a source is to go on as it is: begun anew it would close files that are deleted and not
+/// read to their end, which nobody could open again.
+fn is_same_source(one: &SourceConfig, other: &SourceConfig) -> bool {
+    let mut same = one.clone();
+    same.files.set_share(other.files.share());
+    same == *other
+}
+
 /// The new table of who gets which event.
 ///
 /// Where the queue cannot note since when routes are what they are, every route counts as new from
@@ -375,7 +394,8 @@ fn attach(queue: &Queue, new: &Config) -> Result<Vec<Arc<str>>, Refusal> {
 
 /// Exchanges the sources.
 fn exchange(desk: &Desk, plan: &Plan, new: &Config) -> Result<(), Refusal> {
-    if plan.sources_removed.is_empty() && plan.sources_added.is_empty() {
+    let are_same = plan.sources_removed.is_empty() && plan.sources_added.is_empty();
+    if are_same && plan.sources_reshared.is_empty() {
         return Ok(());
     }
     let make = |source: &SourceConfig| -> MakeFeed {
@@ -386,6 +406,7 @@ fn exchange(desk: &Desk, plan: &Plan, new: &Config) -> Result<(), Refusal> {
     let exchange = Exchange {
         removed: plan.sources_removed.clone(),
         added: plan.sources_added.iter().map(make).collect(),
+        reshared: plan.sources_reshared.clone(),
     };
     let exchanged = desk.mailbox.exchange(exchange, EXCHANGE_WAIT);
     exchanged.map_err(|why| Refusal::new(Code::Store, why))

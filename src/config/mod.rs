@@ -447,9 +447,11 @@ fn share(open_files_max: usize, deleted_keep: DeletedKeep, sources: &mut [Source
     let of_files = |source: &&mut SourceConfig| source.kind == Kind::Files;
     let count = sources.iter_mut().filter(of_files).count().max(1);
     for source in sources.iter_mut().filter(of_files) {
-        source.files.open_files_max = (open_files_max / count).max(OPEN_FILES_EACH_MIN);
-        source.files.deleted_keep = deleted_keep.time;
-        source.files.deleted_keep_bytes = deleted_keep.bytes / count as u64;
+        source.files.set_share(crate::source::Share {
+            open_files_max: (open_files_max / count).max(OPEN_FILES_EACH_MIN),
+            deleted_keep: deleted_keep.time,
+            deleted_keep_bytes: deleted_keep.bytes / count as u64,
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 use super::{BySource, Feed};
 use crate::queue::QueueError;
 use crate::shutdown::Bell;
+use crate::source::Share;
 use std::fmt;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +48,8 @@ pub struct Exchange {
     pub removed: Vec<Arc<str>>,
     /// Those that begin.
     pub added: Vec<MakeFeed>,
+    /// Those that go on as they are, with another share of the files held open.
+    pub reshared: Vec<(Arc<str>, Share)>,
 }
 
 impl fmt::Debug for Exchange {

@@ -531,6 +531,15 @@ impl Ingest {
         let removed = |name: &Arc<str>| exchange.removed.contains(name);
         self.feeds
             .retain(|following| !removed(&following.feed.name));
+        for Following { feed, .. } in &mut self.feeds {
+            let share = exchange
+                .reshared
+                .iter()
+                .find(|(name, _)| *name == feed.name);
+            share
+                .into_iter()
+                .for_each(|(_, share)| feed.source.reshare(*share));
+        }
         // One that was changed is as silent as it was; one that is new is so from now on.
         let lately = std::mem::take(&mut self.lately).into_iter();
         let (before, kept): (BySource, BySource) = lately.partition(|(name, _)| removed(name));

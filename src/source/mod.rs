@@ -123,6 +123,17 @@ pub struct Settings {
     pub deleted_keep_bytes: u64,
 }
 
+/// A source's share of the files that all sources hold open together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// See [`Settings::open_files_max`].
+    pub open_files_max: usize,
+    /// See [`Settings::deleted_keep`].
+    pub deleted_keep: Duration,
+    /// See [`Settings::deleted_keep_bytes`].
+    pub deleted_keep_bytes: u64,
+}
+
 /// How long a deleted but unread file is kept open unless the configuration says otherwise.
 pub const DELETED_KEEP_DEFAULT: Duration = Duration::from_secs(3_600);
 
@@ -146,6 +157,22 @@ impl Settings {
             deleted_keep: DELETED_KEEP_DEFAULT,
             deleted_keep_bytes: DELETED_KEEP_BYTES_DEFAULT,
         }
+    }
+
+    /// Its share of the files held open.
+    pub fn share(&self) -> Share {
+        Share {
+            open_files_max: self.open_files_max,
+            deleted_keep: self.deleted_keep,
+            deleted_keep_bytes: self.deleted_keep_bytes,
+        }
+    }
+
+    /// Gives it another share of them.
+    pub fn set_share(&mut self, share: Share) {
+        self.open_files_max = share.open_files_max;
+        self.deleted_keep = share.deleted_keep;
+        self.deleted_keep_bytes = share.deleted_keep_bytes;
     }
 
     /// The globs of the generations that rotations leave behind.
@@ -254,6 +281,13 @@ impl Source {
             settings,
             is_header,
         }
+    }
+
+    /// Gives it another share of the files held open. Those beyond it are closed, the ones that can be
+    /// opened again first; all else goes on as it is.
+    pub fn reshare(&mut self, share: Share) {
+        self.settings.set_share(share);
+        self.tails.set_most(share.open_files_max);
     }
 
     /// A second source that hands out what the file of `origin` holds behind it, and nothing of

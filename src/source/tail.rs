@@ -227,6 +227,12 @@ impl Tails {
         }
     }
 
+    /// Has no more than `most` be open from now on; see [`Tails::new`].
+    pub fn set_most(&mut self, most: usize) {
+        self.most = most.max(1);
+        self.close_beyond(self.most);
+    }
+
     /// Notes whether the text of the file known as `key` is packed.
     pub fn set_packed(&mut self, key: FileKey, is_packed: bool) {
         match is_packed {
@@ -379,7 +385,11 @@ impl Tails {
     }
 
     fn make_room(&mut self) {
-        while !self.has_room() {
+        self.close_beyond(self.most - 1);
+    }
+
+    fn close_beyond(&mut self, most: usize) {
+        while self.open.len() > most {
             let oldest = self
                 .open
                 .iter()

@@ -643,6 +643,50 @@ fn a_reload_changes_everything_or_nothing_and_loses_nothing() {
     assert_eq!(ledger.source("cdr").unwrap().counts.rows, ROWS);
 }
 
+#[test]
+fn a_deleted_file_is_read_on_while_sources_come_and_go_by_reloads() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Vos3000, &[], 0);
+    bench.configure(&vos3000(&receiver, ""));
+    let agent = bench.ready();
+    let path = bench.path("cdr").join("a.csv");
+    let mut options = OpenOptions::new();
+    let mut file = options.create(true).append(true).open(&path).unwrap();
+    let (first, second, third) = (row(0), row(1), row(2));
+    let (half, rest) = second.split_at(20);
+    write!(file, "{first}{half}").unwrap();
+    wait_until("the first row", || receiver.account().distinct == 1);
+    // Nothing names it any more, and its writer goes on.
+    fs::remove_file(&path).unwrap();
+    wait_until("the deletion to be seen", || {
+        bench.answer(&["sources"], 0).contains("deleted")
+    });
+    let one = fs::read_to_string(bench.path("switchhook.toml")).unwrap();
+    let source = format!(
+        "{one}\n[[source]]\nname = \"b\"\nfiles = [\"{}/*.b\"]\nformat = \"vos3000-csv\"\nstart = \"now\"\n",
+        bench.path("cdr").display()
+    );
+    for (config, told, written) in [
+        (&source, "source b added", rest),
+        (&one, "source b removed", &third),
+    ] {
+        fs::write(bench.path("switchhook.toml"), config).unwrap();
+        let answer = bench.answer(&["reload"], 0);
+        assert!(
+            answer.contains(told) && !answer.contains("source cdr"),
+            "{answer}"
+        );
+        let before = receiver.account().distinct;
+        write!(file, "{written}").unwrap();
+        wait_until("the row", || receiver.account().distinct == before + 1);
+    }
+    assert_eq!(agent.stop(), 0);
+    let ledger = bench.ledger();
+    assert!(ledger.balances(), "{ledger:?}");
+    assert_eq!(ledger.source("cdr").unwrap().counts.rows, 3);
+    assert_eq!(ledger.source("cdr").unwrap().counts.gaps, 0);
+}
+
 fn hang_up(agent: &Agent) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(agent.pid()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();

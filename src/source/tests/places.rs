@@ -272,3 +272,28 @@ fn a_file_whose_name_is_no_text_is_followed_through_a_start_a_rotation_and_a_cut
         assert_eq!(gap, None, "{glob}: {told:?}");
     }
 }
+
+#[test]
+fn a_smaller_share_of_open_files_holds_at_once_and_costs_no_row() {
+    let mut scene = Scene::new();
+    for n in 0..6 {
+        scene.append(&format!("{n}.txt"), format!("{n}|1\n"));
+    }
+    assert_eq!(scene.follow().len(), 6);
+    // The one that could not be opened again stays.
+    scene.append("0.txt", "0|2\n0|");
+    scene.look();
+    scene.remove("0.txt");
+    scene.look();
+    let mut share = scene.source.settings.share();
+    share.open_files_max = 2;
+    scene.source.reshare(share);
+    assert_eq!(scene.source.tails.keys().len(), 2);
+    for n in 1..6 {
+        scene.append(&format!("{n}.txt"), format!("{n}|2\n"));
+    }
+    let rows = scene.follow();
+    assert!(rows.contains(&"0.txt: 0|2".to_owned()), "{rows:?}");
+    assert_eq!(rows.len(), 6);
+    assert_eq!(scene.source.tails.keys().len(), 2);
+}
