@@ -98,15 +98,26 @@ fn of_endpoint(endpoint: &EndpointStatus) -> Option<String> {
     }
 }
 
+/// What to do about files that cannot be read, by what the system said of one of them.
+fn remedy(what: &str) -> &'static str {
+    if what.contains("(os error 13)") {
+        "; put the agent's user into the file's group and restart it, `switchhook check --deep` says which"
+    } else if what.contains("(os error 2)") {
+        "; a link that leads to no file is followed once there is one"
+    } else if what.contains("(os error 24)") {
+        "; raise the service's LimitNOFILE, or lower open_files_max"
+    } else {
+        ""
+    }
+}
+
 fn of_source(source: &SourceStatus) -> Vec<String> {
     let name = &source.name;
     let trouble = source.trouble.as_ref();
     let trouble = trouble.map(|error| format!("source {name} cannot be read: {error}"));
-    let unreadable = source.unreadable.as_ref().map(|what| {
-        format!(
-            "source {name} cannot read {what}; put the agent's user into the file's group and restart it, `switchhook check --deep` says which"
-        )
-    });
+    let unreadable = source.unreadable.as_ref();
+    let unreadable =
+        unreadable.map(|what| format!("source {name} cannot read {what}{}", remedy(what)));
     let misfit = source.misfit.as_ref().map(|what| {
         format!(
             "rows of source {name} do not fit its format and are set aside, {what}; `switchhook formats try FILE` finds one that fits"
@@ -137,7 +148,7 @@ mod tests {
         };
         assert!(of_source(&source).is_empty());
         let source = SourceStatus {
-            unreadable: Some("/cdr: Permission denied, and 2 more".into()),
+            unreadable: Some("/cdr: Permission denied (os error 13), and 2 more".into()),
             misfit: Some("Master.csv:14: 20 fields, expected 18".into()),
             silent_secs: 600,
             silent_after_secs: Some(600),
@@ -145,11 +156,22 @@ mod tests {
         };
         let told = of_source(&source).join("\n");
         for expected in [
-            "cannot read /cdr: Permission denied, and 2 more; put",
+            "cannot read /cdr: Permission denied (os error 13), and 2 more; put",
             "has brought no row for longer than 10m (silent_after): ",
             "set aside, Master.csv:14: 20 fields, expected 18; `switchhook formats try",
         ] {
             assert!(told.contains(expected), "{told}");
+        }
+        for (what, then) in [
+            (
+                "/cdr/current: No such file or directory (os error 2)",
+                "a link",
+            ),
+            ("/cdr: Too many open files (os error 24)", "LimitNOFILE"),
+            ("/cdr/x: Input/output error (os error 5)", ""),
+        ] {
+            let told = remedy(what);
+            assert!(told.contains(then) && !told.contains("group"), "{told}");
         }
     }
 

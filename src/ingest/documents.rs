@@ -14,7 +14,7 @@
 
 use super::Group;
 use super::intake::{At, Came, InFolder, Intake, due_with};
-use super::report::Report;
+use super::report::{Report, remedy};
 use super::reread::{Reading, Reread};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
@@ -201,8 +201,9 @@ impl Documents {
     fn tell_unreadable(&mut self, path: &Path, error: &io::Error) {
         if self.unreadable_told.is_none() {
             log::warn!(
-                "file cannot be read source={} file={path:?} count=1 error=\"{error}; the agent's user must be in the file's group\"",
-                self.name
+                "file cannot be read source={} file={path:?} count=1 error=\"{error}{}\"",
+                self.name,
+                remedy(error)
             );
             self.unreadable_told = Some((path.to_owned(), error.to_string()));
         }

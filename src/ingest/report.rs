@@ -2,6 +2,7 @@
 
 use crate::clock::{Moment, UnixMs};
 use crate::source::{Change, Rewrite, SourceError, Waiting};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -104,7 +105,8 @@ impl Report {
                 log::info!("file readable again source={source} file={path:?} count={count}");
             }
             Change::Unreadable { path, error, count } => log::warn!(
-                "file cannot be read source={source} file={path:?} count={count} error=\"{error}; the agent's user must be in the file's group\""
+                "file cannot be read source={source} file={path:?} count={count} error=\"{error}{}\"",
+                remedy(error)
             ),
             Change::Rewritten {
                 path,
@@ -245,5 +247,13 @@ impl Report {
             );
             self.told_at = Some(now);
         }
+    }
+}
+/// What to do about a file that cannot be read for `error`, behind what the system says of it.
+pub fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; the agent's user must be in the file's group",
+        io::ErrorKind::NotFound => "; a link that leads to no file is followed once there is one",
+        _ => "",
     }
 }

@@ -108,7 +108,7 @@ pub static MESSAGES: &[Message] = messages! {
 
     // Sources.
     SH101 Warn Operator "lines set aside" "Rows do not fit their format: `set-aside.jsonl` has them; `switchhook formats try FILE`, correct, replay the file";
-    SH102 Warn Operator "file cannot be read" "Put the agent's user into the file's group, then restart it";
+    SH102 Warn Operator "file cannot be read" "Where its rights are why, put the agent's user into the file's group, then restart it";
     SH103 Info Nobody "file readable again" "Reading goes on where it was";
     SH104 Warn Switch "file truncated or rewritten, read from its start" "Rows not read before may be gone; rotate by renaming instead of copytruncate";
     SH105 Info Nobody "rows taken off the end of a file" "Somebody shortened a file; what was told stays told";
