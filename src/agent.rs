@@ -8,7 +8,7 @@ mod reload;
 mod route;
 mod service;
 
-pub use attend::Signals;
+pub use attend::{Signals, hold_hangups};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::live::Kind;

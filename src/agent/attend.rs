@@ -14,6 +14,7 @@ use crate::progress::Progress;
 use crate::queue::Ledger;
 use crate::shutdown::Shutdown;
 use crate::source::{Changed, Watch, WatchProblem};
+use nix::sys::signal::SigSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
@@ -351,12 +352,31 @@ struct Heard {
 
 impl Heard {
     fn register() -> io::Result<Heard> {
-        Ok(Heard {
+        let heard = Heard {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
-        })
+        };
+        // What came since the start is answered now, by this thread.
+        hangup().thread_unblock()?;
+        Ok(heard)
     }
+}
+
+/// Has SIGHUP wait until it is answered: before that it would end the process. For the first thread, before
+/// there are others, which do as it does.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn hold_hangups() -> io::Result<()> {
+    Ok(hangup().thread_block()?)
+}
+
+fn hangup() -> SigSet {
+    let mut signals = SigSet::empty();
+    signals.add(nix::sys::signal::SIGHUP);
+    signals
 }
 
 /// Ends when other directories are to be watched.

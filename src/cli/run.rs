@@ -1,7 +1,7 @@
 //! `switchhook run`: the agent, until it is told to stop.
 
 use super::{Exit, chain, screen};
-use crate::agent::{Agent, AgentError, Signals};
+use crate::agent::{Agent, AgentError, Signals, hold_hangups};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::delivery::concurrency::Concurrency;
@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Runs the agent that the file at `path` describes.
 pub fn run(path: &Path) -> Exit {
+    // At worst one that comes early ends it, as before.
+    let _held = hold_hangups();
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(problems) => {

@@ -687,6 +687,26 @@ fn a_deleted_file_is_read_on_while_sources_come_and_go_by_reloads() {
     assert_eq!(ledger.source("cdr").unwrap().counts.gaps, 0);
 }
 
+#[test]
+fn a_reload_asked_for_before_the_agent_has_started_waits_for_it() {
+    let bench = Bench::new();
+    let receiver = receiver(Profile::Vos3000, &[], 0);
+    bench.configure(&vos3000(&receiver, ""));
+    let agent = bench.agent();
+    // Held from the first thing it does on, and answered by one thread alone.
+    let status = format!("/proc/{}/status", agent.pid());
+    wait_until("the signal to be held", || {
+        let status = fs::read_to_string(&status).unwrap();
+        let held = status.lines().find_map(|it| it.strip_prefix("SigBlk:"));
+        held.is_some_and(|held| held.ends_with('1'))
+    });
+    hang_up(&agent);
+    wait_until("it to be answered", || {
+        agent.log().contains("configuration reloaded")
+    });
+    assert_eq!(agent.stop(), 0);
+}
+
 fn hang_up(agent: &Agent) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(agent.pid()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
