@@ -190,7 +190,7 @@ impl Pass {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             // The names that were looked up say themselves what is wrong.
-            Err(_) if only_names => return,
+            Err(_) if only_names && !wanted.names.is_empty() => return,
             Err(error) => return self.listing.miss(directory.to_owned(), error),
         };
         for name in names {

@@ -72,7 +72,7 @@ impl Source {
         self.compare_successors();
         self.take_back_lives()?;
         self.settle_strangers()?;
-        self.tell_gaps(found_any);
+        self.tell_gaps(found_any, &listing.hidden);
         self.give_up_deleted();
         self.arrange();
         self.close_quiet();

@@ -2,15 +2,16 @@
 //! are gone and have not come back.
 
 use super::compared::Of;
+use super::hidden::Hidden;
 use super::identity::{self, Likeness};
 use super::known::{Known, Owed, Presence, Standing};
 use super::past::{Lost, PASTS_MAX, Past};
-use super::{Change, FileKey, FilePosition, Gap, GapCause, Rotated, Source, rotated};
+use super::{Change, FileKey, FilePosition, Gap, GapCause, Rotated, Source, listing, rotated};
 use crate::clock::UnixMs;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,8 +51,8 @@ impl Source {
     /// waited for that.
     ///
     /// A look that lists nothing at all finds no copy: where the whole directory is away for a moment,
-    /// nothing is told for that long.
-    pub(super) fn tell_gaps(&mut self, found_any: bool) {
+    /// nothing is told for that long; nor while what is `hidden` holds the generations of a file.
+    pub(super) fn tell_gaps(&mut self, found_any: bool, hidden: &Hidden) {
         let (look, now) = (self.looks, self.looked_at);
         self.pasts.retain(|past| now.since(past.since) < PAST_KEPT);
         self.newcomers
@@ -78,7 +79,12 @@ impl Source {
         let heirs: HashMap<FileKey, u64> = heirs.filter_map(size_of).collect();
         let is_waited_for = self.files.values().any(Known::may_be_a_copy);
         let is_clear = found_any && !is_waited_for;
-        let is_due = |since: UnixMs| is_clear || now.since(since) >= COPY_AWAITED;
+        let generations = self.generations_elsewhere();
+        let are_hidden = generations.iter().any(|base| hidden.hides(base));
+        let is_due = |since: UnixMs, path: &Path| {
+            let is_in_sight = !are_hidden && !hidden.hides(path);
+            (is_clear && is_in_sight) || now.since(since) >= COPY_AWAITED
+        };
         for at in 0..self.pasts.len() {
             let Some(past) = self.pasts.get(at).filter(|past| past.is_awaited) else {
                 continue;
@@ -91,7 +97,7 @@ impl Source {
                 continue;
             };
             let size = past.size;
-            if !is_over || !is_due(past.since) {
+            if !is_over || !is_due(past.since, &past.path) {
                 // What is there now may be gone as well by then.
                 let is_new = past.look == look && matches!(past.lost, Lost::Seen(_));
                 let (position, path) = (past.position.clone(), Arc::clone(&past.path));
@@ -117,7 +123,8 @@ impl Source {
                 known.is_held = false;
                 self.untold.positions.push(known.kept());
             }
-            let is_over = |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since);
+            let is_over =
+                |owed: &Owed| look >= owed.look + LOOKS_FOR_COPY && is_due(owed.since, &known.path);
             let is_new = |owed: &Owed| owed.look == look && !owed.was_open;
             new.extend(known.owed.filter(is_new).map(|_| *key));
             // It is back, and may be what it was, but could not be opened yet: that is found out first.
@@ -165,6 +172,14 @@ impl Source {
             }
         }
         self.newcomers = newcomers;
+    }
+
+    /// The directories of the generations that the configuration says are elsewhere.
+    fn generations_elsewhere(&self) -> Vec<PathBuf> {
+        match &self.settings.rotated {
+            Rotated::Derived => Vec::new(),
+            Rotated::Given(globs) => globs.iter().map(|glob| listing::base_of(glob)).collect(),
+        }
     }
 
     /// Tells what was lost with the past at that place.

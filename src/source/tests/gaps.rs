@@ -826,3 +826,40 @@ fn a_copy_that_was_packed_before_it_could_be_opened_is_not_told_as_lost_beside_w
     assert_eq!(lines, [""; 0]);
     assert_eq!(gaps(&mut scene), [""; 0]);
 }
+
+#[test]
+fn what_was_cut_off_waits_for_its_copy_while_the_directory_of_that_cannot_be_listed() {
+    for restarted in [false, true] {
+        let mut scene = Scene::with(|settings| {
+            let directory = settings.files[0].trim_end_matches("*.txt*").to_owned();
+            settings.files = vec![format!("{directory}*.txt")];
+            settings.rotated = Rotated::Given(vec![format!("{directory}kept/*")]);
+        });
+        scene.set_mode("", 0o777);
+        fs::create_dir(scene.path("kept")).unwrap();
+        scene.append("cdr.txt", rows(0..9));
+        scene.set_mode("cdr.txt", 0o644);
+        assert_eq!(scene.follow_as_nobody().len(), 9);
+        scene.append("cdr.txt", rows(9..10));
+        scene.copytruncate("cdr.txt", "kept/cdr.txt.1", "");
+        scene.append("cdr.txt", rows(10..12));
+        scene.set_mode("kept/cdr.txt.1", 0o644);
+        scene.set_mode("kept", 0);
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            scene.wait(1);
+            seen.extend(scene.follow_as_nobody());
+        }
+        if restarted {
+            scene.restart();
+        }
+        scene.set_mode("kept", 0o755);
+        for _ in 0..6 {
+            scene.wait(1);
+            seen.extend(scene.follow_as_nobody());
+        }
+        seen.sort();
+        assert_eq!(seen.len(), 3, "{restarted}: {seen:?}");
+        assert_eq!(gaps(&mut scene), [""; 0], "{restarted}");
+    }
+}
