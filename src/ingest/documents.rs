@@ -14,7 +14,7 @@
 
 use super::Group;
 use super::intake::{At, Came, InFolder, Intake, due_with};
-use super::report::{Report, remedy};
+use super::report::{Report, named_unreadable, remedy};
 use super::reread::{Reading, Reread};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
@@ -225,11 +225,7 @@ impl Documents {
     /// Which files cannot be read and why, when some cannot.
     fn unreadable_now(&self) -> Option<String> {
         let (path, error) = self.unreadable_told.as_ref()?;
-        let others = match self.unreadable.len() {
-            0 | 1 => String::new(),
-            many => format!(", and {} more", many - 1),
-        };
-        Some(format!("{}: {error}{others}", path.display()))
+        Some(named_unreadable(self.unreadable.len(), path, error))
     }
 
     /// Says that files cannot be removed or moved, now and then.

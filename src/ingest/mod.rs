@@ -532,13 +532,10 @@ impl Ingest {
         self.feeds
             .retain(|following| !removed(&following.feed.name));
         for Following { feed, .. } in &mut self.feeds {
-            let share = exchange
-                .reshared
-                .iter()
-                .find(|(name, _)| *name == feed.name);
-            share
-                .into_iter()
-                .for_each(|(_, share)| feed.source.reshare(*share));
+            let mut reshared = exchange.reshared.iter();
+            if let Some((_, share)) = reshared.find(|(name, _)| *name == feed.name) {
+                feed.source.reshare(*share);
+            }
         }
         // One that was changed is as silent as it was; one that is new is so from now on.
         let lately = std::mem::take(&mut self.lately).into_iter();

@@ -175,11 +175,7 @@ impl Report {
     /// Which files or directories cannot be read and why, when some cannot.
     pub fn unreadable_now(&self) -> Option<String> {
         let Unreadable { count, path, error } = self.unreadable.as_ref()?;
-        let others = match count {
-            0 | 1 => String::new(),
-            many => format!(", and {} more", many - 1),
-        };
-        Some(format!("{}: {error}{others}", path.display()))
+        Some(named_unreadable(*count, path, error))
     }
 
     /// So many entries of the source's state were forgotten for want of room; said once, it goes on.
@@ -249,6 +245,16 @@ impl Report {
         }
     }
 }
+
+/// Names one of `count` files that cannot be read, and says why.
+pub fn named_unreadable(count: usize, path: &Path, error: &str) -> String {
+    let others = match count {
+        0 | 1 => String::new(),
+        many => format!(", and {} more", many - 1),
+    };
+    format!("{}: {error}{others}", path.display())
+}
+
 /// What to do about a file that cannot be read for `error`, behind what the system says of it.
 pub fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
