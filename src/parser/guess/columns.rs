@@ -878,8 +878,6 @@ fn in_order(
 ) -> Vec<usize> {
     /// Fewest rows in which two times are as far apart for both to be of one moment.
     const SAME_MIN: usize = 3;
-    /// Offsets of zones are multiples of a quarter of an hour.
-    const QUARTER_SECS: i64 = 900;
     let apart = |one: usize, other: usize| -> Vec<i64> {
         let both = rows
             .iter()
@@ -901,7 +899,7 @@ fn in_order(
             let apart = apart(**known, index);
             let first = apart.first().copied().unwrap_or_default();
             // Seconds are cut off from one and not from the other, and one may be without its zone.
-            let is_zone = (first + 1).rem_euclid(QUARTER_SECS) <= 2;
+            let is_zone = (first + 1).rem_euclid(ids::STEP_SECS) <= 2;
             let near = |secs: &i64| is_zone && (secs - first).abs() <= 1;
             apart.len() >= SAME_MIN && apart.len() == rows.len() && apart.iter().all(near)
         };

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 const CLOSE_SECS: i64 = 5;
 
 /// Offsets of zones are multiples of a quarter of an hour, and no two are farther apart than 26 hours.
-const STEP_SECS: i64 = 900;
+pub(super) const STEP_SECS: i64 = 900;
 const APART_MAX_SECS: i64 = 26 * 3_600;
 
 /// Whether `text` is an id as Asterisk gives them: seconds, a point and a count, perhaps behind the
