@@ -8,9 +8,9 @@ use super::compared::{self, Of};
 use super::gunzip::Ending;
 use super::identity;
 use super::known::{Known, Mark, Standing};
-use super::tail::{Content, TailError};
+use super::tail::TailError;
 use super::{Change, FileKey, FilePosition, Source};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,10 +51,7 @@ impl Source {
         let Some(first_row) = first_row else {
             // By the time it is read gzip may have finished it.
             if is_unfinished && !is_late {
-                self.files
-                    .get_mut(&key)
-                    .into_iter()
-                    .for_each(|known| known.raise(Standing::Doubtful));
+                self.doubt(key);
             }
             return Ok(());
         };
@@ -77,7 +74,7 @@ impl Source {
             let mark = added_to(Mark::of(&position));
             let found = self.tails.with_content(key, &path, |content| {
                 let holds = compared::holds(content, mark)?;
-                Ok((holds, length_of(content)?))
+                Ok((holds, content.length()?))
             })?;
             if let (true, length) = found {
                 self.go_on_behind(key, mark);
@@ -91,11 +88,8 @@ impl Source {
                 return Ok(());
             }
         }
-        if is_there
-            && !is_late
-            && let Some(known) = self.files.get_mut(&key)
-        {
-            known.raise(Standing::Doubtful);
+        if is_there && !is_late {
+            self.doubt(key);
         }
         Ok(())
     }
@@ -131,12 +125,4 @@ impl Source {
             self.untold.positions.push(position);
         }
     }
-}
-
-/// How long `content` is, unpacked.
-fn length_of(content: &mut Content<'_>) -> io::Result<u64> {
-    if content.ending().is_some() {
-        io::copy(content, &mut io::sink())?;
-    }
-    content.seek(SeekFrom::End(0))
 }

@@ -111,13 +111,7 @@ impl Compared {
                 compared.matched.push(at);
             }
         }
-        let length = match content {
-            Content::Plain { .. } => content.seek(SeekFrom::End(0))?,
-            Content::Packed { .. } => {
-                io::copy(content, &mut io::sink())?;
-                content.seek(SeekFrom::End(0))?
-            }
-        };
+        let length = content.length()?;
         compared.ending = content.ending();
         compared.length =
             Some(length).filter(|_| matches!(compared.ending, None | Some(Ending::Complete)));

@@ -147,6 +147,12 @@ impl Source {
         }
     }
 
+    /// Has the file be compared before it is read on.
+    pub(super) fn doubt(&mut self, key: FileKey) {
+        let known = self.files.get_mut(&key).into_iter();
+        known.for_each(|known| known.raise(Standing::Doubtful));
+    }
+
     pub(super) fn settle(&mut self, key: FileKey) -> Result<(), TailError> {
         let standing = self.files.get(&key).map(|known| known.standing);
         if standing == Some(Standing::Grown) && self.has_only_grown(key)? {

@@ -395,12 +395,8 @@ impl Source {
             let before = std::iter::once((position, &past.marks));
             let before = before.chain(others.map(|other| (&other.position, &other.marks)));
             let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
-            let rows_change = self.settings.rows_change;
             let is_shortened = past.is_shortened_to(&known.position);
             let found = self.tails.with_content(key, &path, |content| {
-                if rows_change {
-                    return Ok(None);
-                }
                 if identity::compare(content, position)? == Likeness::Same {
                     return Ok(Some((0, None)));
                 }
@@ -451,9 +447,11 @@ impl Source {
         Ok(())
     }
 
-    /// Whether the file of the past with that number may hold it, or what is left of it, again.
+    /// Whether the file of the past with that number may hold it, or what is left of it, again. Where
+    /// rows tell how something stands, one that was written anew never counts as what it was.
     pub(super) fn may_be_taken_back(&self, at: usize) -> bool {
-        let past = self.pasts.get(at).filter(|past| past.is_awaited);
+        let is_log = !self.settings.rows_change;
+        let past = self.pasts.get(at).filter(|past| is_log && past.is_awaited);
         let past = past.filter(|past| past.position.head_bytes > 0);
         past.is_some_and(|past| {
             let known = self.files.get(&past.position.key);
@@ -524,10 +522,7 @@ impl Source {
             Ok((Likeness::Same, _)) => Ok(None),
             // It has become another one since it was looked at: the next look knows more.
             Ok(_) => {
-                let known = self.files.get_mut(&key);
-                known
-                    .into_iter()
-                    .for_each(|known| known.raise(Standing::Doubtful));
+                self.doubt(key);
                 Ok(Some(Verdict::Wait))
             }
             Err(TailError::Moved) => Ok(Some(Verdict::Wait)),

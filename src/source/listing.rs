@@ -307,6 +307,11 @@ pub fn base_of(glob: &str) -> PathBuf {
         .collect()
 }
 
+/// Whether one of `globs` begins in what is `hidden`.
+pub fn hides_a_base(hidden: &Hidden, globs: &[String]) -> bool {
+    !hidden.is_empty() && globs.iter().any(|glob| hidden.hides(&base_of(glob)))
+}
+
 /// Whether a component of a glob may stand for several names.
 pub fn has_wildcard(component: &Component<'_>) -> bool {
     component

@@ -494,9 +494,8 @@ impl Source {
         let standing = |known: &Known| known.standing;
         if self.files.get(&key).map(standing) == Some(Standing::Grown)
             && matches!(self.has_only_grown(key), Ok(false))
-            && let Some(known) = self.files.get_mut(&key)
         {
-            known.raise(Standing::Doubtful);
+            self.doubt(key);
         }
     }
 

@@ -10,8 +10,7 @@ use super::{Change, FileKey, FilePosition, Gap, GapCause, Rotated, Source, listi
 use crate::clock::UnixMs;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,8 +78,10 @@ impl Source {
         let heirs: HashMap<FileKey, u64> = heirs.filter_map(size_of).collect();
         let is_waited_for = self.files.values().any(Known::may_be_a_copy);
         let is_clear = found_any && !is_waited_for;
-        let generations = self.generations_elsewhere();
-        let are_hidden = generations.iter().any(|base| hidden.hides(base));
+        let are_hidden = match &self.settings.rotated {
+            Rotated::Derived => false,
+            Rotated::Given(globs) => listing::hides_a_base(hidden, globs),
+        };
         let is_due = |since: UnixMs, path: &Path| {
             let is_in_sight = !are_hidden && !hidden.hides(path);
             (is_clear && is_in_sight) || now.since(since) >= COPY_AWAITED
@@ -174,14 +175,6 @@ impl Source {
         self.newcomers = newcomers;
     }
 
-    /// The directories of the generations that the configuration says are elsewhere.
-    fn generations_elsewhere(&self) -> Vec<PathBuf> {
-        match &self.settings.rotated {
-            Rotated::Derived => Vec::new(),
-            Rotated::Given(globs) => globs.iter().map(|glob| listing::base_of(glob)).collect(),
-        }
-    }
-
     /// Tells what was lost with the past at that place.
     fn tell_past(&mut self, at: usize) {
         let Some(past) = self.pasts.get(at) else {
@@ -233,10 +226,7 @@ impl Source {
         for (key, path) in self.kin_of(position, path) {
             let length = self.tails.with_content(key, &path, |content| {
                 let likeness = identity::compare(content, position)?;
-                if content.ending().is_some() {
-                    io::copy(content, &mut io::sink())?;
-                }
-                let length = content.seek(SeekFrom::End(0))?;
+                let length = content.length()?;
                 Ok((likeness == Likeness::Same).then_some(length))
             });
             longest = longest.max(length.unwrap_or(None));

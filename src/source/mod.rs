@@ -378,10 +378,7 @@ impl Source {
     /// every start of the agent would be the first, and files that appeared while it was down
     /// would be passed over.
     pub fn is_placed(&self) -> bool {
-        let hides_a_glob = || {
-            let mut globs = self.settings.files.iter();
-            globs.any(|glob| self.unplaced_under.hides(&listing::base_of(glob)))
-        };
+        let hides_a_glob = || listing::hides_a_base(&self.unplaced_under, &self.settings.files);
         let is_in_sight =
             self.unplaced_under.is_empty() || !(self.files.is_empty() || hides_a_glob());
         !self.start_applies && is_in_sight

@@ -24,7 +24,7 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 impl Source {
     /// Whether the file of the past with that number is being written again as it was.
     pub(super) fn is_written_again(&mut self, at: usize) -> bool {
-        if self.settings.rows_change || !self.may_be_taken_back(at) {
+        if !self.may_be_taken_back(at) {
             return false;
         }
         let Some(past) = self.pasts.get(at) else {

@@ -140,6 +140,18 @@ impl<'a> Content<'a> {
         }
     }
 
+    /// How long it is; of a packed one its text, which is unpacked for that to where it ends.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn length(&mut self) -> io::Result<u64> {
+        if matches!(self, Self::Packed { .. }) {
+            io::copy(self, &mut io::sink())?;
+        }
+        self.seek(SeekFrom::End(0))
+    }
+
     /// How a packed file ends, as far as it was read; `None` for one that is not packed.
     pub fn ending(&self) -> Option<Ending> {
         match self {
