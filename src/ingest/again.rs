@@ -13,9 +13,11 @@
 //! **Crash argument.** The events of some rows and the place where reading them again goes on are
 //! one commit. After a crash it goes on there, and rows in between give the same ids.
 
+use super::feed::{Feed, Understood};
+use super::group::{GROUP_BYTES_MAX, GROUP_ROWS_MAX};
 use super::intake::{At, Intake};
 use super::reread::{Reading, Reread};
-use super::{Feed, GROUP_BYTES_MAX, GROUP_ROWS_MAX, Ingest, READ_BYTES, Understood};
+use super::{Ingest, READ_BYTES};
 use crate::derive::{Derive, Fate, Now};
 use crate::event::EventId;
 use crate::queue::{Covered, SourceBatch, SourceCounts, Wholes};

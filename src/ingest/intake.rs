@@ -4,8 +4,10 @@
 //! to the outside (an acknowledgement, the removal of a file) it does in
 //! [`committed`](Intake::committed), never before.
 
+use super::feed::Understood;
+use super::group::{Group, remember};
 use super::reread::{Reading, Reread};
-use super::{Entry, Group, Understood, remember, set_aside};
+use super::set_aside::{self, Entry};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
 use crate::event::{Event, EventId};

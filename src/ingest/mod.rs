@@ -13,8 +13,12 @@ mod ahead;
 mod alerts;
 mod continued;
 mod documents;
+mod feed;
+mod following;
 mod forget;
+mod group;
 mod heartbeat;
+mod hint;
 mod intake;
 mod lately;
 mod looks;
@@ -32,8 +36,11 @@ mod unconfigured;
 
 pub use alerts::{ALERTS_MAX, AlertBox, Alerts};
 pub use documents::{After, Documents, watermark_name, watermark_of};
+pub use feed::{Feed, lasting};
 pub use forget::{Forgotten, forget, is_known};
+pub use group::{GROUP_BYTES_MAX, GROUP_ROWS_MAX, Group};
 pub use heartbeat::Heartbeat;
+pub use hint::Hint;
 pub use intake::{InFolder, Intake};
 pub use lately::{BySource, Lately};
 pub use mailbox::{Exchange, Mailbox, MakeFeed, SourceStanding, Standing};
@@ -44,46 +51,27 @@ pub use status::{SourceStatus, SourcesStatus};
 pub use told::Told;
 pub use unconfigured::KEPT_HOURS;
 
-use crate::clock::{Clock, Moment, UnixMs};
-use crate::derive::{Derive, Fate, Now};
-use crate::event::{Event, EventId, Origin, Sequence};
-use crate::parser::{Format, Parser, Problem, Reject, Step};
+use crate::clock::{Clock, Moment};
+use crate::derive::Now;
+use crate::event::{EventId, Sequence};
 use crate::progress::{Progress, Pulse};
-use crate::queue::{
-    self, DiskLimits, Packed, Queue, QueueError, Room, Shortage, SourceBatch, SourceCounts,
-    StateChange, WhenFull,
-};
-use crate::shutdown::{Bell, Shutdown};
-use crate::source::{
-    Change, Changed, Chunk, FileKey, FilePosition, FileStatus, Looked, Oversized, Piece, Source,
-};
+use crate::queue::{DiskLimits, Queue, QueueError, Room, Shortage, WhenFull};
+use crate::shutdown::Shutdown;
+use crate::source::Changed;
 use crate::tap::{self, Seen, Tap};
 use again::Again;
-use continued::Continued;
-use looks::Looks;
+use following::Following;
 use mailbox::Ask;
 use overflow::Overflow;
 use pause::Pause;
-use report::Report;
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use unconfigured::Unconfigured;
-
-/// Most rows of one commit, set aside or not: where the cost of the sync is spread thin enough
-/// (measured with 541-byte events: 112,000 a second at 64 per commit, 407,000 at this number), and
-/// some hundred kilobytes of memory.
-pub const GROUP_ROWS_MAX: usize = 1_024;
-
-/// Most bytes of one commit's rows and the events made of them, beside [`GROUP_ROWS_MAX`]: bounds
-/// memory with wide rows.
-pub const GROUP_BYTES_MAX: usize = 2 << 20;
 
 /// Memory that reading takes at most, of the agent's budget: a group of [`GROUP_BYTES_MAX`] and a
 /// row beyond it, the blocks packed of it, the batch they are written in, and what the database
@@ -124,25 +112,6 @@ const OUTLIVED_PAUSE: Duration = Duration::from_secs(60);
 /// Longest time between two passes where time alone may bring events.
 const TICK_PAUSE: Duration = Duration::from_secs(1);
 
-/// One source with everything that turns its bytes into events.
-#[derive(Debug)]
-pub struct Feed {
-    /// The source's name.
-    pub name: Arc<str>,
-    /// The files.
-    pub source: Source,
-    /// The format of their lines.
-    pub format: Format,
-    /// What reads them.
-    pub parser: Parser,
-    /// What is told of a record, of several together, and of time alone.
-    pub derive: Derive,
-    /// Time between two looks when nothing calls for one.
-    pub poll: Duration,
-    /// It makes only events that still fit when reading pauses for the others.
-    pub reserved: bool,
-}
-
 /// Why ingest cannot begin.
 #[derive(Debug)]
 pub enum IngestError {
@@ -167,57 +136,6 @@ impl fmt::Display for IngestError {
 }
 
 impl std::error::Error for IngestError {}
-
-/// A word from whoever watches the directories: something changed. Wakes the pump.
-#[derive(Debug, Clone)]
-pub struct Hint {
-    heard: Arc<Mutex<Changed>>,
-    is_complete: Arc<AtomicBool>,
-    is_spared: Arc<AtomicBool>,
-    bell: Bell,
-    awaited: Arc<Notify>,
-}
-
-impl Hint {
-    /// A hint that rings `bell`.
-    pub fn new(bell: Bell) -> Hint {
-        Hint {
-            heard: Arc::new(Mutex::new(Changed::Nothing)),
-            is_complete: Arc::new(AtomicBool::new(false)),
-            is_spared: Arc::default(),
-            bell,
-            awaited: Arc::default(),
-        }
-    }
-
-    /// Tells the pump whether all directories are watched, so that looking at them seldom is enough.
-    pub fn is_complete(&self, is_complete: bool) {
-        self.is_complete.store(is_complete, Ordering::Relaxed);
-    }
-
-    /// Tells the pump what was heard.
-    pub fn give(&self, heard: Changed) {
-        let mut untold = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        *untold = heard.max(*untold);
-        drop(untold);
-        self.bell.ring();
-    }
-
-    /// Whether the pump finds rows whenever it looks, and needs no word of more.
-    pub fn is_spared(&self) -> bool {
-        self.is_spared.load(Ordering::Relaxed)
-    }
-
-    /// Returns when the pump has begun to wait for a word since this returned last.
-    pub async fn awaited(&self) {
-        self.awaited.notified().await;
-    }
-
-    fn take(&self) -> Changed {
-        let mut untold = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut untold, Changed::Nothing)
-    }
-}
 
 /// The ingest pump.
 #[derive(Debug)]
@@ -260,114 +178,6 @@ pub struct Ingest {
     lately: BySource,
     /// For how long sources that the queue knows have not been configured.
     unconfigured: Unconfigured,
-}
-
-/// A feed, when it is looked at next, and what was said of it.
-#[derive(Debug)]
-struct Following {
-    feed: Feed,
-    look_at: Moment,
-    looks: Looks,
-    /// What is shown of its files, until something may be different.
-    shown: Option<Arc<[FileStatus]>>,
-    /// The queue has heard of the source.
-    seen: bool,
-    /// Every complete row there is has been read.
-    caught_up: bool,
-    /// Records that are whole as they stand and wait for lines that may continue them.
-    continued: Continued,
-    report: Report,
-}
-
-impl Following {
-    fn new(feed: Feed, queue: &Queue, now: Moment) -> Following {
-        Following {
-            look_at: now,
-            looks: Looks::none(now),
-            shown: None,
-            // Taken for known when that cannot be read: nothing is passed over then.
-            seen: is_known(queue, &feed.name).unwrap_or(true),
-            caught_up: false,
-            continued: Continued::default(),
-            report: Report::new(&feed.name),
-            feed,
-        }
-    }
-
-    /// Every remembered file. Taken anew only when something may be different: a year of hourly
-    /// files costs some milliseconds.
-    fn statuses(&mut self, now: Moment) -> Arc<[FileStatus]> {
-        let source = &mut self.feed.source;
-        let shown = self
-            .shown
-            .get_or_insert_with(|| source.statuses(now).into());
-        Arc::clone(shown)
-    }
-
-    fn standing(&mut self, now: Moment) -> SourceStanding {
-        let lag = self.feed.source.lag(now);
-        SourceStanding {
-            name: Arc::clone(&self.feed.name),
-            files: lag.files,
-            unread_bytes: lag.unread_bytes,
-            partial_for: lag.partial_since.map(|since| now.since(since)),
-            trouble: self.report.trouble_now().map(str::to_string),
-            unreadable: self.report.unreadable_now(),
-        }
-    }
-
-    /// Looks at the files, or where that would cost too much too often, at those that are open.
-    fn look_as_due(&mut self, clock: &dyn Clock, is_watched: bool, group: &mut Group) {
-        let (now, wall) = (clock.now(), clock.wall());
-        self.look_at = now + self.feed.poll;
-        let has_grown = self.feed.source.glance(wall);
-        if self
-            .looks
-            .are_due(now, is_watched, !has_grown && self.feed.source.is_settled())
-        {
-            self.look(wall, group);
-            self.looks.looked(now, clock.now());
-            if self.feed.source.is_in_doubt() {
-                self.look_at = self.look_at.min(self.looks.call());
-            }
-        }
-    }
-
-    fn look(&mut self, wall: UnixMs, group: &mut Group) {
-        self.shown = None;
-        match self.feed.source.look(wall) {
-            Ok(looked) => {
-                self.report.no_trouble();
-                self.report.waiting(self.feed.source.waiting_long());
-                if !self.seen && self.feed.source.is_placed() {
-                    // Even with no file there: files that appear from now on are new ones.
-                    self.seen = true;
-                    group.batch(&self.feed.name);
-                    group.state.push(forget::known(&self.feed.name));
-                }
-                group.note(&self.feed, looked, wall, &mut self.report);
-            }
-            Err(error) => self.report.trouble(&error),
-        }
-    }
-}
-
-/// What one commit will hold.
-#[derive(Debug, Default)]
-pub struct Group {
-    /// Once some of it is packed, batches are only added, and events at the end of one.
-    batches: Vec<SourceBatch>,
-    set_aside: Vec<Entry>,
-    /// What was packed of them while the group before was committed.
-    packed: Packed,
-    /// Small state that changes with it.
-    state: Vec<StateChange>,
-    rows: usize,
-    bytes: usize,
-    /// Bytes that another group holds, of the most that both may.
-    bytes_elsewhere: usize,
-    /// Events that were saved from damage; see [`Ingest`].
-    saved: Arc<HashSet<EventId>>,
 }
 
 /// What a pass came to.
@@ -460,10 +270,9 @@ impl Ingest {
             let began = self.clock.now();
             self.answer();
             self.pulse.due(began);
-            self.is_watched = hint.is_complete.load(Ordering::Relaxed);
+            self.is_watched = hint.watches_all();
             let passed = self.pass(hint.take());
-            hint.is_spared
-                .store(self.glances_anyway(), Ordering::Relaxed);
+            hint.spare(self.glances_anyway());
             if passed != Passed::Paused && self.pass_again() {
                 continue;
             }
@@ -478,8 +287,7 @@ impl Ingest {
                 Passed::Idle => {
                     let pause = self.until_next_look();
                     self.pulse.due(self.clock.now() + pause);
-                    hint.awaited.notify_one();
-                    hint.bell.wait(pause);
+                    hint.wait(pause);
                 }
                 Passed::Paused => {
                     shutdown.wait(PAUSE);
@@ -926,325 +734,10 @@ impl Ingest {
     }
 }
 
-impl Group {
-    /// Whether there is nothing to commit.
-    fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.state.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows >= GROUP_ROWS_MAX || self.bytes + self.bytes_elsewhere >= GROUP_BYTES_MAX
-    }
-
-    /// The batch of the source called `name`.
-    fn batch(&mut self, name: &Arc<str>) -> &mut SourceBatch {
-        let index = match self.batches.iter().position(|batch| batch.source == *name) {
-            Some(index) => index,
-            None => {
-                let (events, positions, forgotten) = (Vec::new(), Vec::new(), Vec::new());
-                self.batches.push(SourceBatch {
-                    source: Arc::clone(name),
-                    events,
-                    positions,
-                    forgotten,
-                    counts: SourceCounts::default(),
-                });
-                self.batches.len() - 1
-            }
-        };
-        self.batches
-            .get_mut(index)
-            .expect("the batch was found or added")
-    }
-
-    /// Notes what a look found.
-    fn note(&mut self, feed: &Feed, looked: Looked, wall: UnixMs, report: &mut Report) {
-        let name = &feed.name;
-        if !looked.positions.is_empty() || !looked.forgotten.is_empty() {
-            let batch = self.batch(name);
-            let is_forgotten = |position: &FilePosition| looked.forgotten.contains(&position.key);
-            // Rows that were read ahead, before this look, may have one.
-            batch.positions.retain(|known| !is_forgotten(known));
-            batch.forgotten.extend(looked.forgotten);
-            looked
-                .positions
-                .into_iter()
-                .for_each(|position| remember(batch, position));
-        }
-        for change in looked.changes {
-            report.changed(&change);
-            if let Change::Gap(gap) = change {
-                // In one commit with the position that passes over what is lost.
-                let event = feed.derive.gap(&gap, wall);
-                let batch = self.batch(name);
-                batch.counts.gaps += 1;
-                batch.counts.derived += 1;
-                batch.events.push(event);
-            }
-        }
-    }
-
-    fn understand(&mut self, following: &mut Following, piece: Piece, now: Now) {
-        match piece {
-            Piece::Lines(chunk) => self.understand_lines(following, &chunk, now),
-            Piece::Oversized(oversized) => self.pass_over(following, oversized),
-        }
-    }
-
-    /// A line too long to be one: counted, told and set aside without its bytes.
-    fn pass_over(&mut self, following: &mut Following, oversized: Oversized) {
-        let reason = format!(
-            "a line of {} bytes is longer than line_max",
-            oversized.bytes
-        );
-        let line = (oversized.line > 0).then_some(oversized.line);
-        let place = place(&oversized.path, line, oversized.offset);
-        following.report.set_aside(&place, &reason);
-        self.rows += 1;
-        self.set_aside.push(Entry {
-            source: following.feed.name.to_string(),
-            file: oversized.path.display().to_string(),
-            line,
-            offset: oversized.offset,
-            column: None,
-            reason,
-            row: String::new(),
-            row_base64: None,
-        });
-        let batch = self.batch(&following.feed.name);
-        batch.counts.rows += 1;
-        batch.counts.rejected += 1;
-        remember(batch, oversized.position);
-    }
-
-    fn understand_lines(&mut self, following: &mut Following, chunk: &Chunk, now: Now) {
-        if following.goes_back_before(chunk.file) {
-            return;
-        }
-        let Following { feed, report, .. } = following;
-        let (mut at, mut lines) = (0, 0);
-        let (mut counts, mut events) = (SourceCounts::default(), Vec::new());
-        let is_over = following.continued.is_over(chunk.file);
-        feed.parser.set_circumstances(now.wall, is_over);
-        let saved = Arc::clone(&self.saved);
-        while !self.is_full() && at < chunk.bytes.len() {
-            let before = events.len();
-            let understood = feed.understand(chunk, at, now, &saved, &mut events);
-            let Some((understood, bytes, taken)) = understood else {
-                break;
-            };
-            understood.count(events.len() - before, &mut counts);
-            let told = events.iter().skip(before);
-            self.bytes += told.map(|event| event.data.len()).sum::<usize>();
-            if let Understood::Row(Fate::Misfit(reject)) = understood {
-                let line = (chunk.line > 0).then(|| chunk.line + u64::from(lines));
-                let offset = chunk.offset + at as u64;
-                report.set_aside(&place(&chunk.path, line, offset), &reject.to_string());
-                let row = chunk.bytes.get(at..at + bytes).unwrap_or_default();
-                self.set_aside
-                    .push(entry(&feed.name, chunk, line, offset, &reject, row));
-            }
-            at += bytes;
-            lines += taken;
-            self.bytes += bytes;
-            self.rows += 1;
-        }
-        if let Some((count, at)) = feed.parser.take_doubtful() {
-            report.doubtful(&chunk.path, at, count);
-        }
-        let position = feed.source.consumed(chunk.file, at, lines);
-        if at > 0 {
-            let before = events.len();
-            if counts.rows > 0 {
-                feed.derive.rows_came(now, &mut events);
-            }
-            counts.derived += (events.len() - before) as u64;
-            let batch = self.batch(&feed.name);
-            batch.events.append(&mut events);
-            batch.counts.rows += counts.rows;
-            batch.counts.derived += counts.derived;
-            batch.counts.rejected += counts.rejected;
-            batch.counts.filtered += counts.filtered;
-            batch.counts.repeated += counts.repeated;
-            batch.counts.joined += counts.joined;
-            remember(batch, position);
-        }
-        following.note_waiting(chunk, at, now.moment);
-    }
-}
-
-/// What the first line, or lines, of some bytes came to.
-#[derive(Debug, PartialEq, Eq)]
-enum Understood {
-    /// A row, and what became of it.
-    Row(Fate),
-    /// A blank line or a header.
-    Nothing,
-}
-
-impl Understood {
-    /// Counts a row of which `made` events were made.
-    fn count(&self, made: usize, counts: &mut SourceCounts) {
-        let Understood::Row(fate) = self else {
-            return;
-        };
-        counts.rows += 1;
-        counts.derived += made as u64;
-        match fate {
-            // One of the events stands for the row.
-            Fate::Told => counts.derived -= 1,
-            Fate::Filtered => counts.filtered += 1,
-            Fate::Repeated => counts.repeated += 1,
-            Fate::Joined => counts.joined += 1,
-            Fate::Misfit(_) => counts.rejected += 1,
-        }
-    }
-}
-
-impl Following {
-    /// Takes in that of `chunk` only the first `at` bytes were understood: where a record waits for
-    /// lines that may continue it, it does so for a while only.
-    fn note_waiting(&mut self, chunk: &Chunk, at: usize, now: Moment) {
-        if !self.feed.parser.format().may_continue() {
-            return;
-        }
-        let waits = at < chunk.bytes.len();
-        self.continued.note(chunk.file, waits, at > 0, now);
-    }
-
-    /// Whether records of files that made way for a newer one have waited for more until lines of
-    /// `newer` came: they are handed out now, and those lines again behind them.
-    fn goes_back_before(&mut self, newer: FileKey) -> bool {
-        let source = &mut self.feed.source;
-        let ended = self
-            .continued
-            .end_before(newer, |file| source.has_made_way(file));
-        if ended.is_empty() {
-            return false;
-        }
-        source.consumed(newer, 0, 0);
-        for file in ended.into_iter().chain([newer]) {
-            source.hand_out_again(file);
-        }
-        true
-    }
-
-    /// Has records that have waited enough handed out again.
-    fn wait_no_longer(&mut self, now: Now) {
-        let source = &mut self.feed.source;
-        self.continued
-            .end(now.moment, |file| source.hand_out_again(file));
-    }
-}
-
-impl Feed {
-    /// Understands what begins `at` bytes into the chunk, adds what it tells to `events` unless that
-    /// was `saved` from damage, and says how many bytes and lines that takes; `None` when it is not
-    /// whole and more may follow.
-    fn understand(
-        &mut self,
-        chunk: &Chunk,
-        at: usize,
-        now: Now,
-        saved: &HashSet<EventId>,
-        events: &mut Vec<Event>,
-    ) -> Option<(Understood, usize, u32)> {
-        let rest = chunk.bytes.get(at..).unwrap_or_default();
-        let offset = chunk.offset + at as u64;
-        let (record, bytes, lines) = match self.parser.next(rest, offset == 0, chunk.last) {
-            Step::Record {
-                record,
-                bytes,
-                lines,
-            } => (record, bytes, lines),
-            Step::Skipped { bytes, lines } => return Some((Understood::Nothing, bytes, lines)),
-            Step::Unwanted { bytes, lines } => {
-                return Some((Understood::Row(Fate::Filtered), bytes, lines));
-            }
-            Step::Rejected {
-                reject,
-                bytes,
-                lines,
-            } => return Some((Understood::Row(Fate::Misfit(reject)), bytes, lines)),
-            Step::More => return None,
-        };
-        let raw = rest.get(..bytes).unwrap_or_default();
-        let origin = Origin {
-            first_row: &chunk.first_row,
-            offset,
-            raw: lasting(&self.format, raw),
-        };
-        let before = events.len();
-        let mut fate = self.derive.take(&record, &self.format, origin, now, events);
-        let fits = events.iter().skip(before).all(queue::accepts);
-        if !fits {
-            events.truncate(before);
-            fate = Fate::Misfit(Reject::row(Problem::TooLong));
-        }
-        if !saved.is_empty() {
-            let mut made = events.split_off(before);
-            made.retain(|event| !saved.contains(&event.id));
-            events.append(&mut made);
-        }
-        if fate == Fate::Told && events.len() == before {
-            fate = Fate::Repeated;
-        }
-        Some((Understood::Row(fate), bytes, lines))
-    }
-}
-
-/// What of a record of `format` its event's id is made of. How many lines continue a line may
-/// depend on when it was read; its id must not.
-pub fn lasting<'r>(format: &Format, raw: &'r [u8]) -> &'r [u8] {
-    if !format.may_continue() {
-        return raw;
-    }
-    let end = memchr::memchr(b'\n', raw).map_or(raw.len(), |end| end + 1);
-    raw.get(..end).unwrap_or(raw)
-}
-
-/// The position of a file is the last one found in a group.
-fn remember(batch: &mut SourceBatch, position: FilePosition) {
-    batch.positions.retain(|known| known.key != position.key);
-    batch.positions.push(position);
-}
-
 /// An error with its causes, as one text.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-fn entry(
-    source: &str,
-    chunk: &Chunk,
-    line: Option<u64>,
-    offset: u64,
-    reject: &Reject,
-    row: &[u8],
-) -> Entry {
-    Entry {
-        source: source.to_owned(),
-        file: chunk.path.display().to_string(),
-        line,
-        offset,
-        column: reject.column.as_ref().map(|(column, _)| *column),
-        reason: reject.to_string(),
-        row: set_aside::row_text(row),
-        row_base64: None,
-    }
-}
-
-/// A row's place for a message: the file's name, and its line or, where that is not known, offset.
-fn place(path: &Path, line: Option<u64>, offset: u64) -> String {
-    let name = path
-        .file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy();
-    line.map_or_else(
-        || format!("{name} at byte {offset}"),
-        |line| format!("{name}:{line}"),
-    )
 }
 
 #[cfg(test)]

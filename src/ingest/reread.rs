@@ -9,7 +9,8 @@
 //! **Crash argument.** As for rows: what some files tell, and from which change on reading them again
 //! goes on, are one commit. It ends between two instants, so that none is read twice or left out.
 
-use super::{GROUP_BYTES_MAX, GROUP_ROWS_MAX, Group, Understood};
+use super::feed::Understood;
+use super::group::{GROUP_BYTES_MAX, GROUP_ROWS_MAX, Group};
 use crate::folder::{Folder, Found};
 use crate::queue::{Covered, SourceBatch, Wholes};
 use crate::source::FilePosition;

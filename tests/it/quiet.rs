@@ -144,7 +144,7 @@ fn a_flood_of_failed_calls_changes_neither_memory_nor_threads() {
         "{memory} KiB before, {memory_most} at most; {before} threads, {threads_most} at most"
     );
     // Two groups of rows, one of them being committed while the other is read, and the generation
-    // they are written to (src/ingest/mod.rs); without the code, which a debug build has much of.
+    // they are written to (src/ingest/group.rs); without the code, which a debug build has much of.
     // Measured: 20 to 22 MiB, 2026-11, x86_64.
     assert!(
         memory_most < memory + (24 << 10),
