@@ -43,6 +43,9 @@ impl Source {
                 }
             }
         }
+        // What was added to a generation is compared with files that are known for what they are.
+        let is_rotated = |key: &FileKey| self.files.get(key).is_some_and(|known| known.is_rotated);
+        doubtful.sort_by_key(is_rotated);
         let replaced = self.replaced(&doubtful);
         for key in doubtful {
             match self.settle(key) {

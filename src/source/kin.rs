@@ -183,6 +183,8 @@ impl Source {
                 for elder in &heir.elders {
                     self.leave_to(*elder, key, heir.length);
                 }
+                // What it holds beyond that may have been added to it.
+                self.pass_over_added(key)?;
                 let heir = self.files.get(&key).map(Parent::of);
                 parents.entry(head).or_default().extend(heir);
             }

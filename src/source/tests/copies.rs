@@ -302,7 +302,7 @@ fn a_file_that_is_written_again_with_fewer_rows_goes_on_with_what_comes_after_th
 #[test]
 fn rows_that_a_rotation_adds_to_one_archive_are_not_read_again_in_it() {
     let row = |n: usize| format!("{n}|a row of the day\n");
-    for is_packed in [false, true] {
+    for (is_packed, is_removed) in [(false, false), (true, false), (false, true), (true, true)] {
         for (is_read, between, unread) in [
             (true, false, 0),
             (true, true, 0),
@@ -317,7 +317,8 @@ fn rows_that_a_rotation_adds_to_one_archive_are_not_read_again_in_it() {
             };
             let mut next = 0;
             for round in 0..5 {
-                let case = format!("{archive}, {is_read}, {between}, {unread}, {round}");
+                let case =
+                    format!("{archive}, {is_removed}, {is_read}, {between}, {unread}, {round}");
                 for _ in 0..20 {
                     scene.append("cdr.txt", row(next));
                     next += 1;
@@ -334,9 +335,13 @@ fn rows_that_a_rotation_adds_to_one_archive_are_not_read_again_in_it() {
                 scene.append(archive, added);
                 if between {
                     let expected = if is_read { 0 } else { 20 };
-                    assert_eq!(scene.follow().len(), expected, "{case}");
+                    let seen = scene.follow();
+                    assert_eq!(seen.len(), expected, "{case}: {seen:?}");
                 }
-                scene.rewrite("cdr.txt", "");
+                match is_removed {
+                    true => scene.remove("cdr.txt"),
+                    false => scene.rewrite("cdr.txt", ""),
+                }
                 let mut seen = Vec::new();
                 for _ in 0..4 {
                     seen.extend(scene.follow());
