@@ -385,3 +385,62 @@ fn what_gzip_has_not_finished_adding_to_an_archive_waits_to_be_compared() {
     scene.rewrite("cdr.txt", "");
     assert_eq!(scene.follow(), [""; 0]);
 }
+
+#[test]
+fn rows_that_are_added_to_an_archive_every_second_are_read_once() {
+    let row = |n: usize| format!("{n}|a row of the day\n");
+    for (is_packed, is_removed) in [(false, false), (true, false), (false, true), (true, true)] {
+        for (read, unread) in [(20, 0), (20, 3), (0, 3), (2, 1)] {
+            let mut scene = Scene::new();
+            let archive = if is_packed {
+                "cdr.txt.gz"
+            } else {
+                "cdr.txt.2026"
+            };
+            let mut next = 0;
+            let mut seen = Vec::new();
+            for round in 0..30 {
+                for part in [read, unread] {
+                    for _ in 0..part {
+                        scene.append("cdr.txt", row(next));
+                        next += 1;
+                    }
+                    if part == read {
+                        seen.extend(scene.follow());
+                    }
+                }
+                let text = fs::read(scene.path("cdr.txt")).unwrap();
+                let added = if is_packed { gzipped(&text) } else { text };
+                scene.append(archive, added);
+                if round % 3 == 0 {
+                    seen.extend(scene.follow());
+                }
+                match is_removed {
+                    true => scene.remove("cdr.txt"),
+                    false => scene.rewrite("cdr.txt", ""),
+                }
+                if round % 4 != 0 {
+                    seen.extend(scene.follow());
+                }
+                scene.wait(1);
+            }
+            for _ in 0..20 {
+                seen.extend(scene.follow());
+                scene.wait(5);
+            }
+            let number = |line: &String| -> usize {
+                let row = line.split_once(": ").unwrap().1;
+                row.split_once('|').unwrap().0.parse().unwrap()
+            };
+            let mut rows: Vec<usize> = seen.iter().map(number).collect();
+            rows.sort_unstable();
+            let case = format!("{archive}, {is_removed}, {read}, {unread}");
+            let missing: Vec<usize> = (0..next).filter(|n| !rows.contains(n)).collect();
+            assert_eq!(missing, [0; 0], "{case}");
+            let are_once = rows.windows(2).all(|two| two[0] != two[1]);
+            assert!(are_once, "{case}: {rows:?}");
+            let is_seen = |gap: &Gap| gap.bytes != Some(0);
+            assert!(!scene.gaps.iter().any(is_seen), "{case}: {:?}", scene.gaps);
+        }
+    }
+}
