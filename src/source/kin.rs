@@ -15,10 +15,11 @@ use super::gunzip::Ending;
 use super::identity::{self, Likeness};
 use super::known::{CopyOf, Known, Mark, Presence, Standing};
 use super::losses::{LOOKS_FOR_COPY, Newcomer};
-use super::past::{Lost, Past};
+use super::past::{Lost, PASTS_MAX, Past};
 use super::tail::TailError;
 use super::trimmed::{self, Trimmed};
-use super::{Change, FileKey, FilePosition, Source, SourceError, TAIL_BYTES_MAX};
+use super::{Change, FileKey, FilePosition, GapCause, Rotated, Source, SourceError};
+use super::{TAIL_BYTES_MAX, rotated};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -173,7 +174,10 @@ impl Source {
             Verdict::Heir(heir) => {
                 let parent = &heir.parent;
                 let head = (parent.position.head_bytes, parent.position.head);
-                if let Some(parents) = parents.get_mut(&head) {
+                // A copy that was made before rows were taken from its front is one of that still.
+                if let Some(parents) = parents.get_mut(&head)
+                    && heir.trimmed.is_none()
+                {
                     parents.retain(|other| other.of != parent.of);
                     parents.retain(|other| !heir.elders.contains(&other.of));
                 }
@@ -185,8 +189,10 @@ impl Source {
                 }
                 // What it holds beyond that may have been added to it.
                 self.pass_over_added(key)?;
-                let heir = self.files.get(&key).map(Parent::of);
-                parents.entry(head).or_default().extend(heir);
+                if let Some(heir) = self.files.get(&key).map(Parent::of) {
+                    let head = (heir.position.head_bytes, heir.position.head);
+                    parents.entry(head).or_default().push(heir);
+                }
             }
         }
         Ok(())
@@ -341,9 +347,15 @@ impl Source {
             return Ok(None);
         };
         let path = Arc::clone(&known.path);
+        // What had its name may have gone on in a generation that was copied from it before.
+        let is_elsewhere = matches!(self.settings.rotated, Rotated::Given(_));
         let has_name = |parent: &&Parent| {
-            let is_it = parent.of == Of::File(key) || parent.is_named;
-            !is_it && parent.path.as_os_str() == path.as_os_str()
+            let is_other = parent.of != Of::File(key);
+            is_other
+                && match parent.path.as_os_str() == path.as_os_str() {
+                    true => !parent.is_named,
+                    false => rotated::is_generation(&parent.path, &path, is_elsewhere),
+                }
         };
         let before: Vec<&Parent> = parents.values().flatten().filter(has_name).collect();
         let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
@@ -433,7 +445,9 @@ impl Source {
                 .changes
                 .extend(past.lost_beside_copy(Some(length)));
             if let Some(trimmed) = trimmed {
+                self.keep_untrimmed(&Parent::of_past(&past));
                 trimmed.move_position(&mut past.position);
+                past.position.life = past.position.life.saturating_add(1);
                 past.marks.clear();
             }
             self.distrust(key);
@@ -576,6 +590,9 @@ impl Source {
             }
             Of::File(_) => self.leave_to(parent.of, key, heir.length),
         }
+        if heir.trimmed.is_some() && !parent.is_alive {
+            self.keep_untrimmed(parent);
+        }
         if parent.path == path {
             // Of others that had the name between the two, and perhaps this inode, nothing was read;
             // the last has it all.
@@ -600,6 +617,26 @@ impl Source {
                 self.save_in_successor(key);
             }
         }
+    }
+
+    /// Keeps `parent`, from whose front rows were taken, for the copies that were made of it before.
+    fn keep_untrimmed(&mut self, parent: &Parent) {
+        if self.pasts.len() >= PASTS_MAX {
+            self.pasts.remove(0);
+        }
+        self.pasts.push(Past {
+            position: parent.position.clone(),
+            path: Arc::clone(&parent.path),
+            size: parent.position.offset,
+            unseen_bytes: 0,
+            marks: parent.marks.clone(),
+            recent: parent.recent.clone(),
+            since: self.looked_at,
+            look: self.looks,
+            is_awaited: false,
+            lost: Lost::Nothing,
+            cause: GapCause::Truncated,
+        });
     }
 
     /// Has what is unread of a file that nothing names, or whose disk may be mounted later, count as
