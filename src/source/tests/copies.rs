@@ -279,6 +279,42 @@ fn a_file_that_is_written_again_as_it_was_bit_by_bit_has_no_row_read_again() {
 }
 
 #[test]
+fn rows_that_a_restored_backup_lacks_are_read_from_the_copy_that_was_made_before_or_told_as_lost() {
+    for is_copied in [true, false] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", "1|a\n2|b\n3|c\n");
+        assert_eq!(scene.follow().len(), 3);
+        scene.append("cdr.txt", "4|d\n");
+        scene.look();
+        if is_copied {
+            fs::copy(scene.path("cdr.txt"), scene.path("cdr.txt.1")).unwrap();
+        }
+        scene.rewrite("cdr.txt", "1|a\n2|b\n");
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            seen.extend(scene.follow());
+            scene.wait(1);
+        }
+        let mut told = scene.changes();
+        told.retain(|change| change.starts_with("gap"));
+        match is_copied {
+            true => assert_eq!(
+                (seen, told),
+                (vec!["cdr.txt.1: 4|d".to_owned()], Vec::new())
+            ),
+            false => assert_eq!(
+                (seen.len(), told),
+                (0, vec!["gap cdr.txt truncated 4".to_owned()])
+            ),
+        }
+        scene.append("cdr.txt", "5|e\n");
+        assert_eq!(scene.follow(), ["cdr.txt: 5|e"]);
+        scene.restart();
+        assert_eq!(scene.follow(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_file_that_is_written_again_with_fewer_rows_goes_on_with_what_comes_after_them() {
     let row = |n: usize| format!("{n}|a row of the day\n");
     for left in [1, 60] {
