@@ -8,6 +8,7 @@ use super::compared::{self, Of};
 use super::gunzip::Ending;
 use super::identity;
 use super::known::{Known, Mark, Presence, Standing};
+use super::losses::Newcomer;
 use super::tail::TailError;
 use super::{Change, FileKey, FilePosition, Source};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -101,7 +102,12 @@ impl Source {
         }
         if is_there && !is_late {
             self.doubt(key);
+            return Ok(());
         }
+        // What was gone or cut off before it could be opened may be what is read here.
+        let newcomer = self.files.get(&key);
+        let newcomer = newcomer.map(|known| Newcomer::of(known, self.looks));
+        self.newcomers.extend(newcomer);
         Ok(())
     }
 

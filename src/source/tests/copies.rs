@@ -423,6 +423,44 @@ fn what_gzip_has_not_finished_adding_to_an_archive_waits_to_be_compared() {
 }
 
 #[test]
+fn a_file_that_was_added_to_an_archive_before_it_could_be_opened_is_not_told_as_lost() {
+    for (archive, is_removed) in [
+        ("cdr.txt.2026", false),
+        ("cdr.txt.2026", true),
+        ("cdr.txt.gz", true),
+    ] {
+        let mut scene = Scene::new();
+        let add = |scene: &Scene, text: &str| match archive {
+            "cdr.txt.gz" => scene.append(archive, gzipped(text.as_bytes())),
+            _ => scene.append(archive, text),
+        };
+        add(&scene, "1|a row\n2|a row\n");
+        assert_eq!(scene.follow().len(), 2);
+        for _ in 0..10 {
+            scene.wait(2);
+            scene.look();
+        }
+        scene.append("cdr.txt", "3|a row\n4|a row\n");
+        // It is listed, and gone before it is opened.
+        scene.set_mode("cdr.txt", 0o000);
+        assert_eq!(scene.follow_as_nobody(), [""; 0]);
+        scene.set_mode("cdr.txt", 0o644);
+        add(&scene, "3|a row\n4|a row\n");
+        match is_removed {
+            true => scene.remove("cdr.txt"),
+            false => scene.rewrite("cdr.txt", ""),
+        }
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            scene.wait(6);
+            seen.extend(scene.follow());
+        }
+        assert_eq!(seen.len(), 2, "{archive}, {is_removed}: {seen:?}");
+        assert_eq!(scene.gaps, [], "{archive}, {is_removed}");
+    }
+}
+
+#[test]
 fn rows_that_are_added_to_an_archive_every_second_are_read_once() {
     let row = |n: usize| format!("{n}|a row of the day\n");
     for (is_packed, is_removed) in [(false, false), (true, false), (false, true), (true, true)] {
