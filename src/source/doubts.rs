@@ -298,6 +298,7 @@ impl Source {
                     since: self.looked_at,
                     look: 0,
                     is_awaited: true,
+                    was_trimmed: false,
                     lost: Lost::Nothing,
                     cause: GapCause::Truncated,
                 };
@@ -432,6 +433,7 @@ fn begin_new_life(
         since: now,
         look: 0,
         is_awaited: true,
+        was_trimmed: false,
         lost,
         cause: match came {
             Came::Stayed => GapCause::Truncated,

@@ -41,6 +41,10 @@ const UNFINISHED_KEPT: Duration = Duration::from_secs(10);
 /// strangers: beyond it a copy of one of them is read beside it, with the same ids.
 const UNREAD_HEADS_MAX: usize = 1_000;
 
+/// Most states of files of one name, before rows were taken from their front, that copies are compared
+/// with.
+const UNTRIMMED_KEPT: usize = 8;
+
 /// What a stranger turned out to be.
 enum Verdict {
     /// It cannot be said yet.
@@ -619,12 +623,10 @@ impl Source {
         }
     }
 
-    /// Keeps `parent`, from whose front rows were taken, for the copies that were made of it before.
+    /// Keeps `parent`, from whose front rows were taken, for the copies that were made of it before. Of one
+    /// name the last [`UNTRIMMED_KEPT`] are kept: some programs trim their log with each row.
     fn keep_untrimmed(&mut self, parent: &Parent) {
-        if self.pasts.len() >= PASTS_MAX {
-            self.pasts.remove(0);
-        }
-        self.pasts.push(Past {
+        let past = Past {
             position: parent.position.clone(),
             path: Arc::clone(&parent.path),
             size: parent.position.offset,
@@ -634,9 +636,22 @@ impl Source {
             since: self.looked_at,
             look: self.looks,
             is_awaited: false,
+            was_trimmed: true,
             lost: Lost::Nothing,
             cause: GapCause::Truncated,
-        });
+        };
+        let is_one = |past: &Past| past.was_trimmed && past.path == parent.path;
+        let kept = self.pasts.iter().filter(|past| is_one(past)).count();
+        if kept >= UNTRIMMED_KEPT {
+            // In the oldest's place: whoever goes through the pasts by their numbers goes on.
+            let same = self.pasts.iter_mut().filter(|past| is_one(past));
+            let oldest = same.min_by_key(|past| past.look);
+            if let Some(oldest) = oldest {
+                *oldest = past;
+            }
+        } else if self.pasts.len() < PASTS_MAX {
+            self.pasts.push(past);
+        }
     }
 
     /// Has what is unread of a file that nothing names, or whose disk may be mounted later, count as

@@ -159,6 +159,22 @@ fn a_file_that_is_copied_and_then_trimmed_gives_every_row_once() {
 }
 
 #[test]
+fn a_file_that_is_trimmed_with_each_row_is_remembered_a_few_times_only() {
+    for how in EITHER {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..50));
+        assert_eq!(scene.follow().len(), 50);
+        for upto in 51..200 {
+            replace(&scene, how, &rows(upto - 50..upto));
+            assert_eq!(scene.follow(), as_read(upto - 1..upto), "{how:?}");
+            scene.wait(1);
+        }
+        let trimmed = scene.source.pasts.iter().filter(|past| past.was_trimmed);
+        assert!(trimmed.count() <= 8, "{how:?}");
+    }
+}
+
+#[test]
 fn a_row_corrected_in_the_front_has_no_row_read_again() {
     for how in EITHER {
         let mut scene = Scene::new();
