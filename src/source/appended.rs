@@ -7,7 +7,8 @@
 use super::compared::{self, Of};
 use super::gunzip::Ending;
 use super::identity;
-use super::known::{Known, Mark, Standing};
+use super::known::{Known, Mark, Presence, Standing};
+use super::losses::Newcomer;
 use super::tail::TailError;
 use super::{Change, FileKey, FilePosition, Source};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -60,17 +61,27 @@ impl Source {
         let mut alive = self.files.values().filter(|known| known.is_here());
         let is_there = alive.any(|known| known.position.key != key && is_begun(&known.position));
         let pasts = self.pasts.iter().filter(|past| is_begun(&past.position));
-        let pasts: Vec<(Of, FilePosition, Arc<Path>)> = pasts
-            .map(|past| {
-                let of = Of::Past(past.position.key, past.position.life);
-                (of, past.position.clone(), Arc::clone(&past.path))
-            })
-            .collect();
+        let pasts = pasts.map(|past| {
+            let of = Of::Past(past.position.key, past.position.life);
+            (of, past.position.clone(), Arc::clone(&past.path))
+        });
+        // Who adds a file may remove it instead. While rows are read of it nothing is passed over.
+        let is_over = |known: &&Known| {
+            let is_left = known.presence == Presence::Unlisted && !known.may_have_rows();
+            let is_it = known.position.key != key && is_begun(&known.position);
+            is_it && (is_left || !known.is_here())
+        };
+        let gone = self.files.values().filter(is_over);
+        let gone = gone.map(|known| {
+            let of = Of::File(known.position.key);
+            (of, known.position.clone(), Arc::clone(&known.path))
+        });
+        let over: Vec<(Of, FilePosition, Arc<Path>)> = pasts.chain(gone).collect();
         let added_to = |mark: Mark| Mark {
             offset: from + mark.offset,
             ..mark
         };
-        for (of, position, from_path) in pasts {
+        for (of, position, from_path) in over {
             let mark = added_to(Mark::of(&position));
             let found = self.tails.with_content(key, &path, |content| {
                 let holds = compared::holds(content, mark)?;
@@ -85,12 +96,18 @@ impl Source {
                     offset: mark.offset,
                 };
                 self.untold.changes.push(change);
-                return Ok(());
+                // It may have been added to more than once.
+                return self.pass_over_added(key);
             }
         }
         if is_there && !is_late {
             self.doubt(key);
+            return Ok(());
         }
+        // What was gone or cut off before it could be opened may be what is read here.
+        let newcomer = self.files.get(&key);
+        let newcomer = newcomer.map(|known| Newcomer::of(known, self.looks));
+        self.newcomers.extend(newcomer);
         Ok(())
     }
 

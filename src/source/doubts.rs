@@ -4,7 +4,7 @@ use super::identity::{self, Likeness};
 use super::known::{Came, Known, Mark, Presence, Standing};
 use super::past::{Lost, Past};
 use super::tail::TailError;
-use super::{Change, FileKey, FilePosition, Gap, GapCause, Looked, compared};
+use super::{Change, FileKey, FilePosition, GapCause, Looked, compared};
 use super::{Rewrite, Source, SourceError, Start, start};
 use crate::clock::UnixMs;
 use std::cmp::Reverse;
@@ -43,6 +43,9 @@ impl Source {
                 }
             }
         }
+        // What was added to a generation is compared with files that are known for what they are.
+        let is_rotated = |key: &FileKey| self.files.get(key).is_some_and(|known| known.is_rotated);
+        doubtful.sort_by_key(is_rotated);
         let replaced = self.replaced(&doubtful);
         for key in doubtful {
             match self.settle(key) {
@@ -285,7 +288,7 @@ impl Source {
         let past = match kept {
             Some(mark) => {
                 known.standing = Standing::Sure;
-                let past = Past {
+                let mut past = Past {
                     position: known.position.clone(),
                     path: Arc::clone(&known.path),
                     size: known.size_before,
@@ -295,10 +298,11 @@ impl Source {
                     since: self.looked_at,
                     look: 0,
                     is_awaited: true,
+                    was_trimmed: false,
                     lost: Lost::Nothing,
                     cause: GapCause::Truncated,
                 };
-                shorten(known, mark, &mut self.untold);
+                past.lost = shorten(known, mark, &mut self.untold);
                 Some(past)
             }
             None => {
@@ -368,26 +372,22 @@ impl Replaced {
     }
 }
 
-/// Rows that had been read were taken off the end of the file; it goes on from what is left.
-fn shorten(known: &mut Known, mark: Mark, untold: &mut Looked) {
-    let path = Arc::clone(&known.path);
+/// Rows that had been read were taken off the end of the file; it goes on from what is left. Returns what
+/// was lost with them, unless a copy has it.
+fn shorten(known: &mut Known, mark: Mark, untold: &mut Looked) -> Lost {
     let unread_bytes = known.unread_before.unwrap_or(0);
-    if unread_bytes > 0 {
-        untold.changes.push(Change::Gap(Gap {
-            path: Arc::clone(&path),
-            position: known.position.clone(),
-            cause: GapCause::Truncated,
-            bytes: Some(unread_bytes),
-            unseen_bytes: 0,
-        }));
-    }
     untold.changes.push(Change::Rewritten {
-        path,
+        path: Arc::clone(&known.path),
         how: Rewrite::Shortened,
         unread_bytes,
     });
     known.shorten(mark);
+    if unread_bytes > 0 {
+        // Its position is told with what was lost: whoever starts before that finds it shortened again.
+        return Lost::Seen(unread_bytes);
+    }
     untold.positions.push(known.kept());
+    Lost::Nothing
 }
 
 /// The file is not what it was: reads it from its start from now on. Returns the life that is
@@ -433,6 +433,7 @@ fn begin_new_life(
         since: now,
         look: 0,
         is_awaited: true,
+        was_trimmed: false,
         lost,
         cause: match came {
             Came::Stayed => GapCause::Truncated,

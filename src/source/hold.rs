@@ -10,13 +10,13 @@ use super::{FileKey, Source, SourceError, compared};
 use std::io;
 use std::sync::Arc;
 
-/// Most files at whose first row is looked in one look beyond those that there is room to keep open:
+/// Most files into which is looked in one look beyond those that there is room to keep open:
 /// some milliseconds, where a source has thousands to catch up with.
 pub const PEEKED_MAX: usize = 64;
 
 impl Source {
     /// Opens the oldest files with something to read while there is room, and takes in the first row
-    /// of these and of others.
+    /// of these and of others. Others that have grown are compared: see [`Source::hold`].
     pub(super) fn hold_unread(&mut self) -> Result<(), SourceError> {
         let keys_of = |is_it: fn(&Known) -> bool| {
             let files = self.files.iter().filter(move |(_, known)| is_it(known));
@@ -41,6 +41,9 @@ impl Source {
             } else if peeked < PEEKED_MAX && is_unknown(known) && known.position.head_bytes == 0 {
                 peeked += 1;
                 self.peek(key)
+            } else if peeked < PEEKED_MAX && known.standing == Standing::Grown {
+                peeked += 1;
+                self.settle(key)
             } else {
                 continue;
             };

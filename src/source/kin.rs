@@ -15,10 +15,11 @@ use super::gunzip::Ending;
 use super::identity::{self, Likeness};
 use super::known::{CopyOf, Known, Mark, Presence, Standing};
 use super::losses::{LOOKS_FOR_COPY, Newcomer};
-use super::past::{Lost, Past};
+use super::past::{Lost, PASTS_MAX, Past};
 use super::tail::TailError;
 use super::trimmed::{self, Trimmed};
-use super::{Change, FileKey, FilePosition, Source, SourceError, TAIL_BYTES_MAX};
+use super::{Change, FileKey, FilePosition, GapCause, Rotated, Source, SourceError};
+use super::{TAIL_BYTES_MAX, rotated};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +40,10 @@ const UNFINISHED_KEPT: Duration = Duration::from_secs(10);
 /// Most files at whose head is looked because nothing of them has been read, at each look with
 /// strangers: beyond it a copy of one of them is read beside it, with the same ids.
 const UNREAD_HEADS_MAX: usize = 1_000;
+
+/// Most states of files of one name, before rows were taken from their front, that copies are compared
+/// with.
+const UNTRIMMED_KEPT: usize = 8;
 
 /// What a stranger turned out to be.
 enum Verdict {
@@ -173,7 +178,10 @@ impl Source {
             Verdict::Heir(heir) => {
                 let parent = &heir.parent;
                 let head = (parent.position.head_bytes, parent.position.head);
-                if let Some(parents) = parents.get_mut(&head) {
+                // A copy that was made before rows were taken from its front is one of that still.
+                if let Some(parents) = parents.get_mut(&head)
+                    && heir.trimmed.is_none()
+                {
                     parents.retain(|other| other.of != parent.of);
                     parents.retain(|other| !heir.elders.contains(&other.of));
                 }
@@ -183,8 +191,12 @@ impl Source {
                 for elder in &heir.elders {
                     self.leave_to(*elder, key, heir.length);
                 }
-                let heir = self.files.get(&key).map(Parent::of);
-                parents.entry(head).or_default().extend(heir);
+                // What it holds beyond that may have been added to it.
+                self.pass_over_added(key)?;
+                if let Some(heir) = self.files.get(&key).map(Parent::of) {
+                    let head = (heir.position.head_bytes, heir.position.head);
+                    parents.entry(head).or_default().push(heir);
+                }
             }
         }
         Ok(())
@@ -339,9 +351,15 @@ impl Source {
             return Ok(None);
         };
         let path = Arc::clone(&known.path);
+        // What had its name may have gone on in a generation that was copied from it before.
+        let is_elsewhere = matches!(self.settings.rotated, Rotated::Given(_));
         let has_name = |parent: &&Parent| {
-            let is_it = parent.of == Of::File(key) || parent.is_named;
-            !is_it && parent.path.as_os_str() == path.as_os_str()
+            let is_other = parent.of != Of::File(key);
+            is_other
+                && match parent.path.as_os_str() == path.as_os_str() {
+                    true => !parent.is_named,
+                    false => rotated::is_generation(&parent.path, &path, is_elsewhere),
+                }
         };
         let before: Vec<&Parent> = parents.values().flatten().filter(has_name).collect();
         let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
@@ -431,7 +449,9 @@ impl Source {
                 .changes
                 .extend(past.lost_beside_copy(Some(length)));
             if let Some(trimmed) = trimmed {
+                self.keep_untrimmed(&Parent::of_past(&past));
                 trimmed.move_position(&mut past.position);
+                past.position.life = past.position.life.saturating_add(1);
                 past.marks.clear();
             }
             self.distrust(key);
@@ -574,6 +594,9 @@ impl Source {
             }
             Of::File(_) => self.leave_to(parent.of, key, heir.length),
         }
+        if heir.trimmed.is_some() && !parent.is_alive {
+            self.keep_untrimmed(parent);
+        }
         if parent.path == path {
             // Of others that had the name between the two, and perhaps this inode, nothing was read;
             // the last has it all.
@@ -597,6 +620,37 @@ impl Source {
             for key in before {
                 self.save_in_successor(key);
             }
+        }
+    }
+
+    /// Keeps `parent`, from whose front rows were taken, for the copies that were made of it before. Of one
+    /// name the last [`UNTRIMMED_KEPT`] are kept: some programs trim their log with each row.
+    fn keep_untrimmed(&mut self, parent: &Parent) {
+        let past = Past {
+            position: parent.position.clone(),
+            path: Arc::clone(&parent.path),
+            size: parent.position.offset,
+            unseen_bytes: 0,
+            marks: parent.marks.clone(),
+            recent: parent.recent.clone(),
+            since: self.looked_at,
+            look: self.looks,
+            is_awaited: false,
+            was_trimmed: true,
+            lost: Lost::Nothing,
+            cause: GapCause::Truncated,
+        };
+        let is_one = |past: &Past| past.was_trimmed && past.path == parent.path;
+        let kept = self.pasts.iter().filter(|past| is_one(past)).count();
+        if kept >= UNTRIMMED_KEPT {
+            // In the oldest's place: whoever goes through the pasts by their numbers goes on.
+            let same = self.pasts.iter_mut().filter(|past| is_one(past));
+            let oldest = same.min_by_key(|past| past.look);
+            if let Some(oldest) = oldest {
+                *oldest = past;
+            }
+        } else if self.pasts.len() < PASTS_MAX {
+            self.pasts.push(past);
         }
     }
 

@@ -189,6 +189,10 @@ impl Source {
         match self.files.get_mut(&key) {
             Some(known) => {
                 let was_rotated = known.is_rotated;
+                // What gzip or a script added to it was not there to be unpacked.
+                if found.is_packed && !known.is_as_found(&found) {
+                    self.tails.forget_unpacked(key);
+                }
                 known.listed(found, look, now);
                 if matches!(known.came, Came::Back { .. }) {
                     let path = Arc::clone(&known.path);
@@ -505,7 +509,11 @@ impl Source {
             return Ok(false);
         };
         let (size, modified_ns) = tail.size_and_modified_ns()?;
-        Ok(known.observe(size, modified_ns, now))
+        let has_changed = known.observe(size, modified_ns, now);
+        if has_changed {
+            self.tails.forget_unpacked(key);
+        }
+        Ok(has_changed)
     }
 
     /// Puts the files with something to read in order.

@@ -63,14 +63,16 @@ impl Source {
         let mut newcomers = std::mem::take(&mut self.newcomers);
         newcomers.sort_by_cached_key(|newcomer| newcomer.name().to_vec());
         let is_elsewhere = matches!(self.settings.rotated, Rotated::Given(_));
-        let is_read_whole = |position: &FilePosition, path: &Path, size: u64| {
+        let is_named_after = |path: &Path, size: u64| {
             let mut beginnings = rotated::beginnings(path);
-            position.offset == 0
-                && position.head_bytes == 0
-                && beginnings.any(|beginning| {
-                    let mut named_so = named_from(&newcomers, &beginning);
-                    named_so.any(|newcomer| newcomer.may_be(path, size, is_elsewhere))
-                })
+            beginnings.any(|beginning| {
+                let mut named_so = named_from(&newcomers, &beginning);
+                named_so.any(|newcomer| newcomer.may_be(path, size, is_elsewhere))
+            })
+        };
+        let is_unknown = |position: &FilePosition| position.offset == 0 && position.head_bytes == 0;
+        let is_read_whole = |position: &FilePosition, path: &Path, size: u64| {
+            is_unknown(position) && is_named_after(path, size)
         };
         let owed = self.files.values().filter_map(|known| known.owed);
         let heirs = owed.filter_map(|owed| owed.goes_on_in);
@@ -131,8 +133,10 @@ impl Source {
             // It is back, and may be what it was, but could not be opened yet: that is found out first.
             let may_be_it = known.is_here() && known.standing == Standing::Doubtful;
             let owed = known.owed.take_if(|owed| !may_be_it && is_over(owed));
-            let is_it = !is_read_whole(&known.position, &known.path, known.size);
-            due.extend(owed.filter(|_| is_it).map(|owed| (*key, owed)));
+            // One that had grown, and was gone before it was compared, may have been another under its inode.
+            let may_be_other = known.standing == Standing::Grown || is_unknown(&known.position);
+            let is_read = may_be_other && is_named_after(&known.path, known.size);
+            due.extend(owed.filter(|_| !is_read).map(|owed| (*key, owed)));
         }
         for key in new {
             let Some(known) = self.files.get(&key) else {

@@ -32,6 +32,8 @@ pub struct Past {
     pub look: u64,
     /// No copy was found so far, and one may have been missed: the file waits.
     pub is_awaited: bool,
+    /// Its file goes on: rows were taken from the front of it.
+    pub was_trimmed: bool,
     /// What was lost with it, unless a copy has it.
     pub lost: Lost,
     /// How.

@@ -279,6 +279,42 @@ fn a_file_that_is_written_again_as_it_was_bit_by_bit_has_no_row_read_again() {
 }
 
 #[test]
+fn rows_that_a_restored_backup_lacks_are_read_from_the_copy_that_was_made_before_or_told_as_lost() {
+    for is_copied in [true, false] {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", "1|a\n2|b\n3|c\n");
+        assert_eq!(scene.follow().len(), 3);
+        scene.append("cdr.txt", "4|d\n");
+        scene.look();
+        if is_copied {
+            fs::copy(scene.path("cdr.txt"), scene.path("cdr.txt.1")).unwrap();
+        }
+        scene.rewrite("cdr.txt", "1|a\n2|b\n");
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            seen.extend(scene.follow());
+            scene.wait(1);
+        }
+        let mut told = scene.changes();
+        told.retain(|change| change.starts_with("gap"));
+        match is_copied {
+            true => assert_eq!(
+                (seen, told),
+                (vec!["cdr.txt.1: 4|d".to_owned()], Vec::new())
+            ),
+            false => assert_eq!(
+                (seen.len(), told),
+                (0, vec!["gap cdr.txt truncated 4".to_owned()])
+            ),
+        }
+        scene.append("cdr.txt", "5|e\n");
+        assert_eq!(scene.follow(), ["cdr.txt: 5|e"]);
+        scene.restart();
+        assert_eq!(scene.follow(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_file_that_is_written_again_with_fewer_rows_goes_on_with_what_comes_after_them() {
     let row = |n: usize| format!("{n}|a row of the day\n");
     for left in [1, 60] {
@@ -302,7 +338,7 @@ fn a_file_that_is_written_again_with_fewer_rows_goes_on_with_what_comes_after_th
 #[test]
 fn rows_that_a_rotation_adds_to_one_archive_are_not_read_again_in_it() {
     let row = |n: usize| format!("{n}|a row of the day\n");
-    for is_packed in [false, true] {
+    for (is_packed, is_removed) in [(false, false), (true, false), (false, true), (true, true)] {
         for (is_read, between, unread) in [
             (true, false, 0),
             (true, true, 0),
@@ -317,7 +353,8 @@ fn rows_that_a_rotation_adds_to_one_archive_are_not_read_again_in_it() {
             };
             let mut next = 0;
             for round in 0..5 {
-                let case = format!("{archive}, {is_read}, {between}, {unread}, {round}");
+                let case =
+                    format!("{archive}, {is_removed}, {is_read}, {between}, {unread}, {round}");
                 for _ in 0..20 {
                     scene.append("cdr.txt", row(next));
                     next += 1;
@@ -334,9 +371,13 @@ fn rows_that_a_rotation_adds_to_one_archive_are_not_read_again_in_it() {
                 scene.append(archive, added);
                 if between {
                     let expected = if is_read { 0 } else { 20 };
-                    assert_eq!(scene.follow().len(), expected, "{case}");
+                    let seen = scene.follow();
+                    assert_eq!(seen.len(), expected, "{case}: {seen:?}");
                 }
-                scene.rewrite("cdr.txt", "");
+                match is_removed {
+                    true => scene.remove("cdr.txt"),
+                    false => scene.rewrite("cdr.txt", ""),
+                }
                 let mut seen = Vec::new();
                 for _ in 0..4 {
                     seen.extend(scene.follow());
@@ -379,4 +420,101 @@ fn what_gzip_has_not_finished_adding_to_an_archive_waits_to_be_compared() {
     );
     scene.rewrite("cdr.txt", "");
     assert_eq!(scene.follow(), [""; 0]);
+}
+
+#[test]
+fn a_file_that_was_added_to_an_archive_before_it_could_be_opened_is_not_told_as_lost() {
+    for (archive, is_removed) in [
+        ("cdr.txt.2026", false),
+        ("cdr.txt.2026", true),
+        ("cdr.txt.gz", true),
+    ] {
+        let mut scene = Scene::new();
+        let add = |scene: &Scene, text: &str| match archive {
+            "cdr.txt.gz" => scene.append(archive, gzipped(text.as_bytes())),
+            _ => scene.append(archive, text),
+        };
+        add(&scene, "1|a row\n2|a row\n");
+        assert_eq!(scene.follow().len(), 2);
+        for _ in 0..10 {
+            scene.wait(2);
+            scene.look();
+        }
+        scene.append("cdr.txt", "3|a row\n4|a row\n");
+        // It is listed, and gone before it is opened.
+        scene.set_mode("cdr.txt", 0o000);
+        assert_eq!(scene.follow_as_nobody(), [""; 0]);
+        scene.set_mode("cdr.txt", 0o644);
+        add(&scene, "3|a row\n4|a row\n");
+        match is_removed {
+            true => scene.remove("cdr.txt"),
+            false => scene.rewrite("cdr.txt", ""),
+        }
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            scene.wait(6);
+            seen.extend(scene.follow());
+        }
+        assert_eq!(seen.len(), 2, "{archive}, {is_removed}: {seen:?}");
+        assert_eq!(scene.gaps, [], "{archive}, {is_removed}");
+    }
+}
+
+#[test]
+fn rows_that_are_added_to_an_archive_every_second_are_read_once() {
+    let row = |n: usize| format!("{n}|a row of the day\n");
+    for (is_packed, is_removed) in [(false, false), (true, false), (false, true), (true, true)] {
+        for (read, unread) in [(20, 0), (20, 3), (0, 3), (2, 1)] {
+            let mut scene = Scene::new();
+            let archive = if is_packed {
+                "cdr.txt.gz"
+            } else {
+                "cdr.txt.2026"
+            };
+            let mut next = 0;
+            let mut seen = Vec::new();
+            for round in 0..30 {
+                for part in [read, unread] {
+                    for _ in 0..part {
+                        scene.append("cdr.txt", row(next));
+                        next += 1;
+                    }
+                    if part == read {
+                        seen.extend(scene.follow());
+                    }
+                }
+                let text = fs::read(scene.path("cdr.txt")).unwrap();
+                let added = if is_packed { gzipped(&text) } else { text };
+                scene.append(archive, added);
+                if round % 3 == 0 {
+                    seen.extend(scene.follow());
+                }
+                match is_removed {
+                    true => scene.remove("cdr.txt"),
+                    false => scene.rewrite("cdr.txt", ""),
+                }
+                if round % 4 != 0 {
+                    seen.extend(scene.follow());
+                }
+                scene.wait(1);
+            }
+            for _ in 0..20 {
+                seen.extend(scene.follow());
+                scene.wait(5);
+            }
+            let number = |line: &String| -> usize {
+                let row = line.split_once(": ").unwrap().1;
+                row.split_once('|').unwrap().0.parse().unwrap()
+            };
+            let mut rows: Vec<usize> = seen.iter().map(number).collect();
+            rows.sort_unstable();
+            let case = format!("{archive}, {is_removed}, {read}, {unread}");
+            let missing: Vec<usize> = (0..next).filter(|n| !rows.contains(n)).collect();
+            assert_eq!(missing, [0; 0], "{case}");
+            let are_once = rows.windows(2).all(|two| two[0] != two[1]);
+            assert!(are_once, "{case}: {rows:?}");
+            let is_seen = |gap: &Gap| gap.bytes != Some(0);
+            assert!(!scene.gaps.iter().any(is_seen), "{case}: {:?}", scene.gaps);
+        }
+    }
 }

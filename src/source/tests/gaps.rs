@@ -863,3 +863,36 @@ fn what_was_cut_off_waits_for_its_copy_while_the_directory_of_that_cannot_be_lis
         assert_eq!(gaps(&mut scene), [""; 0], "{restarted}");
     }
 }
+
+#[test]
+fn a_file_written_anew_and_longer_while_there_is_no_room_to_open_it_owes_nothing() {
+    let mut scene = Scene::with(|settings| settings.open_files_max = 1);
+    scene.append("cdr.txt", rows(0..10));
+    assert_eq!(scene.follow().len(), 10);
+    scene.close_all();
+    scene.append("other.txt", rows(50..51));
+    scene.age("other.txt", 5);
+    scene.look();
+    scene.wait(10);
+    scene.rewrite("cdr.txt", &rows(100..120));
+    scene.look();
+    scene.append("cdr.txt", rows(120..122));
+    assert_eq!(settle(&mut scene).len(), 23);
+    assert_eq!(gaps(&mut scene), [""; 0]);
+}
+
+#[test]
+fn another_file_under_a_used_inode_that_was_packed_before_it_could_be_opened_owes_nothing() {
+    let mut scene = Scene::new();
+    scene.append("cdr.txt", rows(0..2));
+    assert_eq!(scene.follow().len(), 2);
+    scene.close_all();
+    scene.wait(10);
+    scene.rewrite("cdr.txt", &rows(100..120));
+    scene.set_mode("cdr.txt", 0o000);
+    assert_eq!(scene.follow_as_nobody(), [""; 0]);
+    scene.set_mode("cdr.txt", 0o644);
+    scene.gzip("cdr.txt");
+    assert_eq!(settle(&mut scene).len(), 20);
+    assert_eq!(gaps(&mut scene), [""; 0]);
+}

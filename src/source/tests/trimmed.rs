@@ -120,6 +120,61 @@ fn a_file_trimmed_again_and_again_gives_every_row_once() {
 }
 
 #[test]
+fn a_file_that_is_copied_and_then_trimmed_gives_every_row_once() {
+    for how in EITHER {
+        for is_packed in [false, true] {
+            for restarted in [false, true] {
+                let mut scene = Scene::new();
+                let (mut upto, mut seen) = (0, Vec::new());
+                for round in 0..4 {
+                    scene.append("cdr.txt", rows(upto..upto + 150));
+                    upto += 150;
+                    seen.extend(follow_long(&mut scene).0);
+                    let kept = fs::read(scene.path("cdr.txt")).unwrap();
+                    match is_packed {
+                        true => scene.append(&format!("cdr.txt.{round}.gz"), gzipped(&kept)),
+                        false => scene.append(&format!("cdr.txt.{round}"), &kept),
+                    };
+                    if restarted {
+                        scene.restart();
+                    }
+                    replace(&scene, how, &rows(upto - 100..upto + 5));
+                    upto += 5;
+                    let (more, told) = follow_long(&mut scene);
+                    seen.extend(more);
+                    let case = format!("{how:?}, {is_packed}, {restarted}, {round}");
+                    let expected = as_read(0..upto);
+                    let left = seen.get(expected.len()..).unwrap_or_default();
+                    assert!(
+                        seen == expected,
+                        "{case}: {} {:?}",
+                        left.len(),
+                        left.first()
+                    );
+                    assert_eq!(told, [""; 0], "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_trimmed_with_each_row_is_remembered_a_few_times_only() {
+    for how in EITHER {
+        let mut scene = Scene::new();
+        scene.append("cdr.txt", rows(0..50));
+        assert_eq!(scene.follow().len(), 50);
+        for upto in 51..200 {
+            replace(&scene, how, &rows(upto - 50..upto));
+            assert_eq!(scene.follow(), as_read(upto - 1..upto), "{how:?}");
+            scene.wait(1);
+        }
+        let trimmed = scene.source.pasts.iter().filter(|past| past.was_trimmed);
+        assert!(trimmed.count() <= 8, "{how:?}");
+    }
+}
+
+#[test]
 fn a_row_corrected_in_the_front_has_no_row_read_again() {
     for how in EITHER {
         let mut scene = Scene::new();
