@@ -60,8 +60,10 @@ pub fn kinds_of(page: &str) -> &'static [&'static str] {
     }
 }
 
-/// Most alarms that can stand at once: a whole list of them fits a body, and their state the queue.
-pub const ALARMS_MAX: usize = 1_024;
+/// Most alarms that can stand at once: a switch with a lower bound for each of its accounts has one for
+/// each that ran dry, for as long as nobody pays. A whole list of them fits a body, and their state the
+/// queue.
+pub const ALARMS_MAX: usize = 8_192;
 
 /// Most bytes of one alarm as it is remembered, in JSON: what the queue takes as one piece of state. A
 /// longer one could never be committed, nor anything that came with it.
@@ -760,7 +762,7 @@ mod tests {
         );
         check_error("PushDtmfInfo", "{}", "no such page");
         let many = format!("{{\"infoAlarmCurrents\":[{}0]}}", "0,".repeat(ALARMS_MAX));
-        check_error(ALARMS, &many, "1025 alarms at once, at most 1024 are taken");
+        check_error(ALARMS, &many, "8193 alarms at once, at most 8192 are taken");
         let long = format!("{{\"account\":\"{}\",\"money\":1}}", "x".repeat(2_000));
         check_error(MONEY, &long, "account is too long");
         assert!(read(MONEY, b"{\"account\":\"\xff\",\"money\":1}").is_err());

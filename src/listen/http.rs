@@ -4,7 +4,7 @@ use super::bucket::Bucket;
 use super::gate::{Gate, Refusal};
 use super::{Answer, Owed, Pages, Push, Settings};
 use crate::clock::Clock;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
@@ -20,15 +20,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::{sleep, timeout};
 
 /// What a push is answered once it is durable: the one answer that the switch's manual documents.
 pub const KEPT: &str = "{\"retCode\":0}";
 
-/// Longest body, in bytes; a longer one is answered 413. A list of a thousand current alarms takes
-/// some 200 KiB.
+/// Longest body of rows, in bytes, and of any body as many as each connection of a source may hold; a
+/// longer one is answered 413.
 pub const BODY_BYTES_MAX: usize = 256 << 10;
+
+/// Longest body posted to a page, in bytes: a list of as many current alarms as can stand
+/// ([`ALARMS_MAX`](crate::event::vos3000_push::ALARMS_MAX)) takes some 1.7 MiB. Of those longer than
+/// [`BODY_BYTES_MAX`] a source reads one at a time, so that all of its connections hold 18 MiB together.
+pub const PAGE_BYTES_MAX: usize = 2 << 20;
 
 /// Most connections one source holds open; further ones wait in the system's queue. A switch opens
 /// one for each push or keeps a few. Where it leaves them open behind it, the one that rests longest
@@ -76,6 +81,8 @@ pub(super) struct Desk {
     /// Longest time for a request's head: [`HEAD_TIME_MAX`].
     pub(super) head_time: Duration,
     pub(super) crowd: Crowd,
+    /// Whose body is longer than [`BODY_BYTES_MAX`]: one at a time.
+    pub(super) long: Semaphore,
 }
 
 /// Whether a connection waits for the place of another.
@@ -142,6 +149,7 @@ pub(super) async fn listen(
         clock: Arc::clone(clock),
         head_time: HEAD_TIME_MAX,
         crowd: Crowd::default(),
+        long: Semaphore::new(1),
     });
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -284,13 +292,12 @@ impl Desk {
         if !self.gate.is_open() {
             return self.refuse(Refusal::Full, StatusCode::SERVICE_UNAVAILABLE);
         }
-        if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        if body.size_hint().lower() > self.pages.body_bytes_max() as u64 {
             return self.refuse(Refusal::Long, StatusCode::PAYLOAD_TOO_LARGE);
         }
-        let body = match timeout(BODY_TIME_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await
-        {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+        let (body, alone) = match timeout(BODY_TIME_MAX, self.read(body)).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(Refusal::Long)) => {
                 return self.refuse(Refusal::Long, StatusCode::PAYLOAD_TOO_LARGE);
             }
             _ => return self.refuse(Refusal::Slow, StatusCode::REQUEST_TIMEOUT),
@@ -299,11 +306,13 @@ impl Desk {
         self.gate.offer(Push {
             page,
             bytes: body.len(),
-            body: body.into(),
+            body,
             peer,
             arrived: self.clock.wall(),
             answer: Answer(Owed::Http(owed)),
         });
+        // From here on it is among the bytes that wait at the gate.
+        drop(alone);
         match timeout(COMMIT_TIME_MAX, kept).await {
             Ok(Ok(())) => {
                 let mut reply = Response::new(Full::from(KEPT));
@@ -315,6 +324,28 @@ impl Desk {
             // It was counted by whoever dropped it.
             _ => bare(StatusCode::SERVICE_UNAVAILABLE),
         }
+    }
+
+    /// The whole body, and the place that it has if it is a long one.
+    async fn read(
+        &self,
+        mut body: Incoming,
+    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Refusal> {
+        let (mut bytes, mut alone) = (Vec::new(), None);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Refusal::Slow)?.into_data() else {
+                continue;
+            };
+            let length = bytes.len() + data.len();
+            if length > self.pages.body_bytes_max() {
+                return Err(Refusal::Long);
+            }
+            if length > BODY_BYTES_MAX && alone.is_none() {
+                alone = self.long.acquire().await.ok();
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok((bytes, alone))
     }
 
     fn refuse(&self, why: Refusal, status: StatusCode) -> Reply {
@@ -330,6 +361,14 @@ fn bare(status: StatusCode) -> Reply {
 }
 
 impl Pages {
+    /// Rows make many times their length of events; what is posted to a page does not.
+    fn body_bytes_max(&self) -> usize {
+        match self.names.is_empty() {
+            true => BODY_BYTES_MAX,
+            false => PAGE_BYTES_MAX,
+        }
+    }
+
     /// The page that `path` names, when there is one.
     fn page(&self, path: &str) -> Option<String> {
         let mut rest = path.split('/').filter(|segment| !segment.is_empty());
@@ -382,6 +421,7 @@ mod tests {
                 clock,
                 head_time: Duration::from_millis(50),
                 crowd: Crowd::default(),
+                long: Semaphore::new(1),
             });
             let (mut own, theirs) = tokio::io::duplex(4_096);
             let client = async {
