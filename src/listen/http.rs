@@ -6,7 +6,7 @@ use super::{Answer, Owed, Pages, Push, Settings};
 use crate::clock::Clock;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, EXPECT, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -271,10 +271,16 @@ impl Activity {
 impl Desk {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Reply {
         let (head, body) = request.into_parts();
+        let body = Unread {
+            body,
+            is_held_back: head.headers.contains_key(EXPECT),
+        };
         let Some(page) = self.pages.page(head.uri.path()) else {
+            body.pass_over().await;
             return self.refuse(Refusal::Page, StatusCode::NOT_FOUND);
         };
         if head.method != Method::POST {
+            body.pass_over().await;
             let mut reply = self.refuse(Refusal::Page, StatusCode::METHOD_NOT_ALLOWED);
             reply
                 .headers_mut()
@@ -287,11 +293,14 @@ impl Desk {
             bucket.take(now)
         };
         if !within_rate {
+            body.pass_over().await;
             return self.refuse(Refusal::Rate, StatusCode::SERVICE_UNAVAILABLE);
         }
         if !self.gate.is_open() {
+            body.pass_over().await;
             return self.refuse(Refusal::Full, StatusCode::SERVICE_UNAVAILABLE);
         }
+        let Unread { body, .. } = body;
         if body.size_hint().lower() > self.pages.body_bytes_max() as u64 {
             return self.refuse(Refusal::Long, StatusCode::PAYLOAD_TOO_LARGE);
         }
@@ -354,6 +363,35 @@ impl Desk {
     }
 }
 
+/// The body of a request that may be refused without it.
+struct Unread {
+    body: Incoming,
+    /// Its client waits for a word before it sends the body, and sends none after a refusal.
+    is_held_back: bool,
+}
+
+impl Unread {
+    /// Reads it and forgets it, where it is no longer than bodies are. A connection that is closed before
+    /// all of it was read is reset by the system, and its client may never see the answer.
+    async fn pass_over(mut self) {
+        let is_long = self.body.size_hint().lower() > BODY_BYTES_MAX as u64;
+        if self.is_held_back || is_long {
+            return;
+        }
+        let mut left = BODY_BYTES_MAX;
+        let whole = async {
+            while let Some(Ok(frame)) = self.body.frame().await {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                match left.checked_sub(bytes) {
+                    Some(less) => left = less,
+                    None => return,
+                }
+            }
+        };
+        let _too_slow = timeout(BODY_TIME_MAX, whole).await;
+    }
+}
+
 fn bare(status: StatusCode) -> Reply {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = status;
@@ -391,6 +429,7 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[track_caller]
     fn check(own: &str, names: &[&str], path: &str, expected: Option<&str>) {
@@ -425,9 +464,7 @@ mod tests {
             });
             let (mut own, theirs) = tokio::io::duplex(4_096);
             let client = async {
-                tokio::io::AsyncWriteExt::write_all(&mut own, said.as_bytes())
-                    .await
-                    .unwrap();
+                own.write_all(said.as_bytes()).await.unwrap();
                 if said == PUSH {
                     let push = loop {
                         match gate.take() {
@@ -443,6 +480,51 @@ mod tests {
             runtime.block_on(both);
             assert_eq!(gate.refusals().slow, refused, "{said:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_waits_for_the_body_so_that_the_client_sees_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let gate = Gate::new(crate::shutdown::Bell::default());
+        gate.close();
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
+        let desk = Arc::new(Desk {
+            gate: gate.clone(),
+            pages: Pages {
+                path: "/".to_string(),
+                names: Vec::new(),
+            },
+            bucket: Mutex::new(Bucket::full(1_000, clock.now())),
+            clock,
+            head_time: HEAD_TIME_MAX,
+            crowd: Crowd::default(),
+            long: Semaphore::new(1),
+        });
+        let (mut own, theirs) = tokio::io::duplex(4_096);
+        let client = async {
+            // Many clients send the head first, and the body behind it.
+            for path in ["/", "/", "/nowhere"] {
+                let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n");
+                for part in [&head, "body"] {
+                    let sent = own.write_all(part.as_bytes()).await;
+                    sent.expect("the connection is there");
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+            own.shutdown().await.unwrap();
+            let mut answers = String::new();
+            own.read_to_string(&mut answers).await.unwrap();
+            answers
+        };
+        let peer = SocketAddr::from(([127, 0, 0, 1], 5060));
+        let both = async { tokio::join!(converse(theirs, peer, desk), client) };
+        let ((), answers) = runtime.block_on(both);
+        assert_eq!(answers.matches("HTTP/1.1 503").count(), 2, "{answers}");
+        assert_eq!(answers.matches("HTTP/1.1 404").count(), 1, "{answers}");
+        assert_eq!((gate.refusals().full, gate.refusals().page), (2, 1));
     }
 
     #[test]
