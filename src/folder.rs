@@ -119,7 +119,8 @@ pub struct Found {
 }
 
 impl Found {
-    fn new(path: PathBuf, metadata: &Metadata, now: Moment) -> Found {
+    /// The file at `path`, as `metadata` says it is `now`.
+    pub fn new(path: PathBuf, metadata: &Metadata, now: Moment) -> Found {
         Found {
             path,
             key: FileKey {

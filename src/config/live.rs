@@ -234,7 +234,11 @@ fn after(table: &SourceTable, place: &mut Place<'_>) -> Option<After> {
         ("move_to", Some(directory)) => {
             if !directory.is_dir() {
                 let shown = directory.display();
-                place.problem("move_to", &table.move_to, format!("{shown} is no directory; make it, on the same file system, where the agent's user may write"));
+                place.problem(
+                    "move_to",
+                    &table.move_to,
+                    format!("{shown} is no directory; make it, where the agent's user may write"),
+                );
                 return None;
             }
             Some(After::MoveTo(directory))
@@ -243,7 +247,7 @@ fn after(table: &SourceTable, place: &mut Place<'_>) -> Option<After> {
             place.problem(
                 "move_to",
                 &table.move_to,
-                "missing; write move_to = \"/var/spool/cdr-done\", a directory on the same file system",
+                "missing; write move_to = \"/var/spool/cdr-done\", a directory",
             );
             None
         }

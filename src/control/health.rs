@@ -114,7 +114,7 @@ fn remedy(what: &str) -> &'static str {
 fn of_source(source: &SourceStatus) -> Vec<String> {
     let name = &source.name;
     let trouble = source.trouble.as_ref();
-    let trouble = trouble.map(|error| format!("source {name} cannot be read: {error}"));
+    let trouble = trouble.map(|error| format!("source {name} has trouble: {error}"));
     let unreadable = source.unreadable.as_ref();
     let unreadable =
         unreadable.map(|what| format!("source {name} cannot read {what}{}", remedy(what)));

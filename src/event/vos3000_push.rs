@@ -60,8 +60,10 @@ pub fn kinds_of(page: &str) -> &'static [&'static str] {
     }
 }
 
-/// Most alarms that can stand at once: a whole list of them fits a body, and their state the queue.
-pub const ALARMS_MAX: usize = 1_024;
+/// Most alarms that can stand at once: a switch with a lower bound for each of its accounts has one for
+/// each that ran dry, for as long as nobody pays. A whole list of them fits a body, and their state the
+/// queue.
+pub const ALARMS_MAX: usize = 8_192;
 
 /// Most bytes of one alarm as it is remembered, in JSON: what the queue takes as one piece of state. A
 /// longer one could never be committed, nor anything that came with it.
@@ -277,21 +279,16 @@ fn call(fields: &Fields<'_>) -> Result<CallState, PushError> {
 }
 
 fn phone(fields: &Fields<'_>) -> Result<Phone, PushError> {
-    let dids = match fields.0.get("dids").filter(|dids| dids.get() != "null") {
-        None => Vec::new(),
-        Some(dids) => serde_json::from_str(dids.get())
-            .map_err(|_| PushError::Field("dids", "not a list of texts"))?,
-    };
-    let online = fields.0.get("online").ok_or(PushError::Missing("online"))?;
+    let online = fields.required("online")?;
     Ok(Phone {
         number: fields.required("e164")?,
-        online: match online.get() {
-            "true" => true,
-            "false" => false,
+        online: match online.as_str() {
+            "true" | "1" => true,
+            "false" | "0" => false,
             _ => return Err(PushError::Field("online", "neither true nor false")),
         },
         time_ms: fields.millis("eventTime")?,
-        dids,
+        dids: fields.list("dids")?,
         local_port: fields.whole("localPort")?,
         fields: fields.texts(&["localIp", "remoteIp", "productId"])?,
     })
@@ -311,21 +308,23 @@ impl<'t> Fields<'t> {
 
     /// The text of a field, a number as it is written; nothing where it is empty or `null`.
     fn text(&self, name: &'static str) -> Result<Option<String>, PushError> {
-        let Some(raw) = self.0.get(name) else {
-            return Ok(None);
-        };
-        let text = match raw.get().chars().next() {
-            Some('"') => {
-                serde_json::from_str(raw.get()).map_err(|_| PushError::Field(name, "not text"))?
-            }
-            Some('{' | '[') => return Err(PushError::Field(name, "neither text nor a number")),
-            Some('n') => return Ok(None),
-            _ => raw.get().to_string(),
-        };
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(PushError::Field(name, "too long"));
+        match self.0.get(name) {
+            Some(raw) => text_of(name, raw),
+            None => Ok(None),
         }
-        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// The texts of a list, numbers as they are written; none where it is empty, an empty text or `null`.
+    fn list(&self, name: &'static str) -> Result<Vec<String>, PushError> {
+        const NONE: [&str; 2] = ["null", "\"\""];
+        let Some(raw) = self.0.get(name).filter(|raw| !NONE.contains(&raw.get())) else {
+            return Ok(Vec::new());
+        };
+        let not_texts = || PushError::Field(name, "not a list of texts");
+        let list: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| not_texts())?;
+        let text = |raw: &&RawValue| text_of(name, raw).map_err(|_| not_texts());
+        let texts: Result<Vec<Option<String>>, PushError> = list.iter().map(text).collect();
+        Ok(texts?.into_iter().flatten().collect())
     }
 
     fn required(&self, name: &'static str) -> Result<String, PushError> {
@@ -368,6 +367,22 @@ impl<'t> Fields<'t> {
         }
         Ok(texts)
     }
+}
+
+/// The text of the field `name`, whose value is `raw`; a number or a truth as it is written.
+fn text_of(name: &'static str, raw: &RawValue) -> Result<Option<String>, PushError> {
+    let text = match raw.get().chars().next() {
+        Some('"') => {
+            serde_json::from_str(raw.get()).map_err(|_| PushError::Field(name, "not text"))?
+        }
+        Some('{' | '[') => return Err(PushError::Field(name, "neither text nor a number")),
+        Some('n') => return Ok(None),
+        _ => raw.get().to_string(),
+    };
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(PushError::Field(name, "too long"));
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 impl CallState {
@@ -755,15 +770,44 @@ mod tests {
         );
         check_error(
             PHONE,
-            "{\"e164\":\"1\",\"online\":1}",
+            "{\"e164\":\"1\",\"online\":\"yes\"}",
             "online is neither true nor false",
         );
         check_error("PushDtmfInfo", "{}", "no such page");
         let many = format!("{{\"infoAlarmCurrents\":[{}0]}}", "0,".repeat(ALARMS_MAX));
-        check_error(ALARMS, &many, "1025 alarms at once, at most 1024 are taken");
+        check_error(ALARMS, &many, "8193 alarms at once, at most 8192 are taken");
         let long = format!("{{\"account\":\"{}\",\"money\":1}}", "x".repeat(2_000));
         check_error(MONEY, &long, "account is too long");
         assert!(read(MONEY, b"{\"account\":\"\xff\",\"money\":1}").is_err());
+    }
+
+    #[test]
+    fn a_telephone_is_read_whichever_way_a_release_writes_its_truths_and_numbers() {
+        let phone = |rest: &str| {
+            let body = format!("{{\"e164\":12025550101,\"eventTime\":\"1\",{rest}}}");
+            match read(PHONE, body.as_bytes()) {
+                Ok(Told::Phone(phone)) => (phone.online, phone.dids.join(" ")),
+                other => panic!("{rest}: {other:?}"),
+            }
+        };
+        for (rest, online, dids) in [
+            ("\"online\":true", true, ""),
+            ("\"online\":\"true\",\"dids\":null", true, ""),
+            ("\"online\":1,\"dids\":\"\"", true, ""),
+            ("\"online\":0,\"dids\":[]", false, ""),
+            (
+                "\"online\":false,\"dids\":[442079460101,\"4420\",null]",
+                false,
+                "442079460101 4420",
+            ),
+        ] {
+            assert_eq!(phone(rest), (online, dids.to_owned()), "{rest}");
+        }
+        check_error(
+            PHONE,
+            "{\"e164\":1,\"online\":true,\"eventTime\":1,\"dids\":[{}]}",
+            "dids is not a list of texts",
+        );
     }
 
     #[test]

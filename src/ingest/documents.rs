@@ -11,21 +11,25 @@
 //! **Half-written files.** A switch creates a document under its final name and then writes it. One
 //! that ends early waits until it changes, or until it has not for `incomplete_max`; it is then
 //! set aside, and read again should it change after all.
+//!
+//! **What cannot be removed or moved** is tried again, and remembered meanwhile, so that this is so after
+//! a restart too: a directory that the agent may not write in is often found out after days. Of the oldest
+//! beyond [`UNDONE_MAX`] nothing becomes any more.
 
-use super::Group;
 use super::intake::{At, Came, InFolder, Intake, due_with};
 use super::report::{Report, named_unreadable, remedy};
 use super::reread::{Reading, Reread};
+use super::{GROUP_ROWS_MAX, Group};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now};
 use crate::event::{EventId, Origin};
-use crate::folder::{Folder, Found, HEAD_BYTES, relative};
+use crate::folder::{FILES_REMEMBERED_MAX, FILES_WAITING_MAX, Folder, Found, HEAD_BYTES, relative};
 use crate::parser::document::DOCUMENT_BYTES_MAX;
 use crate::parser::{DocumentStep, Format, Parser, Record};
 use crate::queue::{Covered, SourceBatch, StateChange, Wholes};
 use crate::source::{FileKey, FilePosition};
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -35,6 +39,15 @@ use std::time::Duration;
 /// Shortest time between two lines about files that could not be removed or moved.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(600);
 
+/// Most files that are remembered because they could not be removed or moved.
+const UNDONE_MAX: usize = FILES_WAITING_MAX;
+
+/// Time between two tries of these.
+const UNDONE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Most of them that are tried at once, as many as a group has rows; one where the last could not.
+const UNDONE_AT_ONCE: usize = GROUP_ROWS_MAX;
+
 /// What becomes of a file once what it told is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
@@ -42,7 +55,7 @@ pub enum After {
     Keep,
     /// It is removed.
     Delete,
-    /// It is moved to this directory, on the same file system.
+    /// It is moved to this directory; on another file system it is copied.
     MoveTo(PathBuf),
 }
 
@@ -73,8 +86,32 @@ impl After {
                 if target.symlink_metadata().is_ok() {
                     target = directory.join(format!("{name}.{}", file.changed_ns));
                 }
-                fs::rename(path, target)
+                match fs::rename(path, &target) {
+                    Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                        self.carry(file, &target)
+                    }
+                    renamed => renamed,
+                }
             }
+        }
+    }
+
+    /// Copies the `file` to another file system and removes it there. The copy has its name and is durable
+    /// before: after a crash there is one, or both, or a part of one under a hidden name, which the next
+    /// copy of the same file writes over.
+    fn carry(&self, file: &Found, target: &Path) -> io::Result<()> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let part = target.with_file_name(format!(".{name}.part"));
+        fs::copy(&file.path, &part)?;
+        File::open(&part)?.sync_all()?;
+        fs::rename(&part, target)?;
+        if let Some(parent) = target.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+        match file.is(&fs::metadata(&file.path)?) {
+            true => fs::remove_file(&file.path),
+            // What was written meanwhile is told first, and moved then.
+            false => fs::remove_file(target),
         }
     }
 }
@@ -91,6 +128,12 @@ pub struct Documents {
     report: Report,
     /// Files whose event is in the group that is not yet durable.
     done: Vec<Found>,
+    /// Files whose event is durable, and that could not be removed or moved; oldest first.
+    undone: VecDeque<Found>,
+    /// When that is tried again.
+    undone_at: Moment,
+    /// Why one of them could not, and which.
+    obstacle: Option<(PathBuf, String)>,
     not_moved: u64,
     not_moved_told_at: Option<Moment>,
     /// Files that wait because they cannot be read; as many as wait at most.
@@ -129,6 +172,9 @@ impl Documents {
             derive,
             after,
             done: Vec::new(),
+            undone: VecDeque::new(),
+            undone_at: Moment::default(),
+            obstacle: None,
             not_moved: 0,
             not_moved_told_at: None,
             unreadable: HashSet::new(),
@@ -226,6 +272,64 @@ impl Documents {
     fn unreadable_now(&self) -> Option<String> {
         let (path, error) = self.unreadable_told.as_ref()?;
         Some(named_unreadable(self.unreadable.len(), path, error))
+    }
+
+    /// Does what is to become of `file`; false where that cannot be done now.
+    fn finish(&mut self, file: &Found, now: Moment) -> bool {
+        let name = relative(&self.folder.settings().directory, &file.path);
+        match self.after.apply(file, &name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                self.tell_not_moved(&file.path, &error, now);
+                self.obstacle = Some((file.path.clone(), error.to_string()));
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Tries again what could not be done.
+    fn finish_undone(&mut self, now: Moment) {
+        if self.undone.is_empty() || now < self.undone_at {
+            return;
+        }
+        self.undone_at = now + UNDONE_PAUSE;
+        for _ in 0..UNDONE_AT_ONCE.min(self.undone.len()) {
+            let Some(file) = self.undone.pop_front() else {
+                break;
+            };
+            if !self.finish(&file, now) {
+                // One file may be to blame, or all: the next is tried the next time.
+                self.undone.push_back(file);
+                return;
+            }
+        }
+        match self.undone.is_empty() {
+            true => self.obstacle = None,
+            false => self.undone_at = now,
+        }
+    }
+
+    /// From when on files have to be known at the next start, for what is still to become of them; in
+    /// nanoseconds since 1970.
+    fn needed_from_ns(&self) -> i64 {
+        if self.after == After::Keep {
+            return i64::MAX;
+        }
+        // A few that can never be removed must not have all that come after them remembered for ever.
+        let is_kept = self.folder.remembered() < FILES_REMEMBERED_MAX;
+        let undone = self.undone.iter().filter(|_| is_kept);
+        let files = self.done.iter().chain(undone);
+        files.map(|file| file.changed_ns).min().unwrap_or(i64::MAX)
+    }
+
+    /// What cannot be removed or moved, and why, when there is something.
+    fn obstacle_now(&self) -> Option<String> {
+        let (path, error) = self.obstacle.as_ref()?;
+        let (count, word) = (self.undone.len(), self.after.word());
+        let one = path.display();
+        Some(format!(
+            "after_read = \"{word}\" fails for {count} files, one of them {one}: {error}"
+        ))
     }
 
     /// Says that files cannot be removed or moved, now and then.
@@ -339,12 +443,8 @@ impl Intake for Documents {
             self.read(file, at.machine(), group);
         }
         self.tell_readable();
-        // What becomes of these is still to come: they have to be known at the next start.
-        let done = self.done.iter().map(|file| file.changed_ns);
-        let up_to_ns = match self.after {
-            After::Keep => i64::MAX,
-            After::Delete | After::MoveTo(_) => done.min().unwrap_or(i64::MAX),
-        };
+        self.finish_undone(at.now);
+        let up_to_ns = self.needed_from_ns();
         let caught_up = self.folder.is_caught_up();
         let forgotten = group.derive(&self.name, &mut self.derive, at.machine(), caught_up);
         self.report.forgotten(forgotten);
@@ -357,9 +457,11 @@ impl Intake for Documents {
     }
 
     fn folder(&self) -> Option<InFolder> {
+        let mut folder = self.folder.status();
+        folder.trouble = folder.trouble.or_else(|| self.obstacle_now());
         Some(InFolder {
             source: Arc::clone(&self.name),
-            folder: self.folder.status(),
+            folder,
             last_set_aside: self.last_set_aside.clone(),
             unreadable: self.unreadable_now(),
         })
@@ -391,15 +493,17 @@ impl Intake for Documents {
     }
 
     fn committed(&mut self, now: Moment) {
-        let directory = self.folder.settings().directory.clone();
         for file in std::mem::take(&mut self.done) {
-            let name = relative(&directory, &file.path);
-            match self.after.apply(&file, &name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    self.tell_not_moved(&file.path, &error, now);
-                }
-                _ => {}
+            if self.finish(&file, now) {
+                continue;
             }
+            if self.undone.len() == UNDONE_MAX {
+                self.undone.pop_front();
+            }
+            if self.undone.is_empty() {
+                self.undone_at = now + UNDONE_PAUSE;
+            }
+            self.undone.push_back(file);
         }
     }
 

@@ -7,6 +7,11 @@
 //! repeated, for what was told lately is committed with it ([`derive::recent`](crate::derive::recent)). A commit that fails answers busy at once, while its group is
 //! kept and tried again: also that ends in an event at most twice, with one id.
 //!
+//! **A long list of alarms** may change more than one commit holds. Each commit then takes some of the
+//! changes, and what is remembered of them with it; the list is compared again for the rest, and answered
+//! after the last. A crash, or a disk that fills, between two of them leaves what was told so far: whatever
+//! list comes next brings what is missing.
+//!
 //! **What does not fit** is set aside, durably, and then answered as if it did: the one answer
 //! that the manual documents is `retCode` 0, what a switch does on another is not known, and to
 //! have it repeat for ever what will never fit helps nobody. Nothing is lost by that: the row is
@@ -21,7 +26,7 @@ use super::report::Report;
 use super::{GROUP_ROWS_MAX, Group};
 use crate::clock::{Moment, UnixMs};
 use crate::derive::{Derive, Fate, Now, Observation};
-use crate::event::vos3000_push::{self, Alarm, Alarms, Edge, PushMaker, Told};
+use crate::event::vos3000_push::{self, Alarms, Edge, PushMaker, Told};
 use crate::event::{Event, Origin};
 use crate::listen::{Answer, DATAGRAM_BYTES_MAX, Gate, Push, Refusal, Refusals};
 use crate::parser::encoding::Decoder;
@@ -42,6 +47,9 @@ const REFUSALS_PAUSE: Duration = Duration::from_secs(600);
 /// Most lines of one push that are set aside one by one, as many as a group of rows has: a body has room
 /// for more than a hundred thousand lines. What comes behind them is one more.
 const MISFITS_MAX: usize = GROUP_ROWS_MAX;
+
+/// Most changes that a list of alarms brings in one commit, as many as a group has rows.
+const EDGES_MAX: usize = GROUP_ROWS_MAX;
 
 /// Time between two calls when nothing is pushed: for what is said in the log.
 const IDLE_PAUSE: Duration = Duration::from_secs(5);
@@ -66,6 +74,8 @@ pub struct Pushed {
     was_deaf: bool,
     /// Whose push came first, and whether it was said that another's came.
     peer: Option<(IpAddr, bool)>,
+    /// A list of alarms of which a part was added.
+    unfinished: Option<Push>,
     /// What was added to the group that is not yet durable: at most its number of rows.
     owed: Vec<(Answer, Option<Vec<u8>>)>,
 }
@@ -165,6 +175,7 @@ impl Pushed {
             reserved: Reserved::default(),
             was_deaf: false,
             peer: None,
+            unfinished: None,
             owed: Vec::new(),
         })
     }
@@ -235,7 +246,7 @@ impl Intake for Pushed {
             self.derive.was_deaf(at.now);
         }
         while !group.is_full()
-            && let Some(push) = self.gate.take()
+            && let Some(push) = self.unfinished.take().or_else(|| self.gate.take())
         {
             if at.reserved_only && !self.reserved.has(&push.page) {
                 // Dropped, it answers busy.
@@ -256,8 +267,13 @@ impl Intake for Pushed {
                 derive: &mut self.derive,
                 group,
                 odd: None,
+                unfinished: false,
             };
             let taken = self.reading.read(hands);
+            if taken.unfinished {
+                self.unfinished = Some(push);
+                break;
+            }
             if let Some(reason) = taken.misfit {
                 self.report.set_aside(&place, &reason);
             }
@@ -283,6 +299,9 @@ impl Intake for Pushed {
     fn turned_away(&mut self) {
         self.was_deaf = true;
         self.gate.close();
+        if self.unfinished.take().is_some() {
+            self.gate.refused(Refusal::Full);
+        }
         for _busy in self.owed.drain(..) {
             self.gate.refused(Refusal::Full);
         }
@@ -293,7 +312,11 @@ impl Intake for Pushed {
     }
 
     fn due(&self, now: Moment) -> Moment {
-        due_with(&self.derive, now + IDLE_PAUSE, now)
+        let pause = match self.unfinished {
+            Some(_) => Duration::ZERO,
+            None => IDLE_PAUSE,
+        };
+        due_with(&self.derive, now + pause, now)
     }
 }
 
@@ -312,6 +335,8 @@ struct Taken {
     misfit: Option<String>,
     /// What a sender of datagrams wants to hear.
     flowno: Option<Vec<u8>>,
+    /// It is to be read again after the commit, for what the group had no room for.
+    unfinished: bool,
 }
 
 /// One push, and what it takes to understand it.
@@ -325,6 +350,8 @@ struct Hands<'a> {
     group: &'a mut Group,
     /// Why a part of the push does not fit.
     odd: Option<String>,
+    /// There is more to it than was told.
+    unfinished: bool,
 }
 
 impl Hands<'_> {
@@ -373,11 +400,19 @@ impl Reader {
             Self::Rows(rows) if rows.format.reader.is_document() => rows.document(&mut hands),
             Self::Rows(rows) => return rows.lines(hands),
         };
+        if hands.unfinished {
+            hands.group.tell(hands.source, came.told);
+            return Taken {
+                unfinished: true,
+                ..Taken::default()
+            };
+        }
         let misfit = came.why_not().or(hands.odd.take());
         hands.add(&push.body, came);
         Taken {
             misfit,
             flowno: flowno(&push.body).map(<[u8]>::to_vec),
+            unfinished: false,
         }
     }
 }
@@ -401,54 +436,7 @@ impl Pages {
     fn tell(&mut self, page: Told, hands: &mut Hands<'_>) -> Came {
         let arrived = hands.push.arrived;
         match page {
-            Told::Alarms(Alarms { standing, odd }) => {
-                let alarms = standing;
-                for (written, error) in odd {
-                    let why = error.to_string();
-                    hands.odd.get_or_insert_with(|| why.clone());
-                    hands.add(written.as_bytes(), Came::misfit(why));
-                }
-                let mut told = Vec::new();
-                let balances: Vec<Alarm> = alarms
-                    .iter()
-                    .filter(|alarm| alarm.balance_of().is_some())
-                    .cloned()
-                    .collect();
-                let mut raised = HashSet::new();
-                for (alarm, edge) in self.standing.compare(alarms, hands.group) {
-                    told.push(self.maker.alarm(&alarm, edge, arrived));
-                    match (alarm.balance_of(), edge) {
-                        (Some(account), Edge::Raised) => drop(raised.insert(account.to_owned())),
-                        (Some(account), Edge::Cleared) => {
-                            // What is remembered of it is what it was at the beginning.
-                            let seen = Observation {
-                                balance: None,
-                                ended: true,
-                                threshold: alarm.lower.as_deref(),
-                                ..seen(account, "", arrived)
-                            };
-                            hands.derive.observe(seen, &mut told);
-                        }
-                        _ => {}
-                    }
-                }
-                // Also of those that stand: the balance goes on falling, through further thresholds.
-                for alarm in &balances {
-                    let (Some(account), Some(balance)) = (alarm.balance_of(), &alarm.value) else {
-                        continue;
-                    };
-                    let at = match raised.contains(account) {
-                        true => UnixMs(alarm.start_ms),
-                        false => arrived,
-                    };
-                    let seen = Observation {
-                        threshold: alarm.lower.as_deref(),
-                        ..seen(account, balance, at)
-                    };
-                    hands.derive.observe(seen, &mut told);
-                }
-                Came::told(told)
-            }
+            Told::Alarms(alarms) => self.alarms(alarms, hands),
             Told::Money(money) => {
                 let (account, balance) = (&money.account, &money.money);
                 if !self.lately.is_first(account, balance, arrived, hands.group) {
@@ -466,6 +454,56 @@ impl Pages {
             },
             Told::Phone(phone) => hands.news(self.maker.phone(&phone)),
         }
+    }
+
+    /// What a list of alarms is told as, or a part of it.
+    fn alarms(&mut self, list: Alarms, hands: &mut Hands<'_>) -> Came {
+        let arrived = hands.push.arrived;
+        let Alarms { standing, odd } = list;
+        let mut told = Vec::new();
+        let mut raised = HashSet::new();
+        let compared = self.standing.compare(&standing, EDGES_MAX, hands.group);
+        for (alarm, edge) in compared.edges {
+            told.push(self.maker.alarm(&alarm, edge, arrived));
+            match (alarm.balance_of(), edge) {
+                (Some(account), Edge::Raised) => drop(raised.insert(account.to_owned())),
+                (Some(account), Edge::Cleared) => {
+                    // What is remembered of it is what it was at the beginning.
+                    let seen = Observation {
+                        balance: None,
+                        ended: true,
+                        threshold: alarm.lower.as_deref(),
+                        ..seen(account, "", arrived)
+                    };
+                    hands.derive.observe(seen, &mut told);
+                }
+                _ => {}
+            }
+        }
+        // Also of those that stand: the balance goes on falling, through further thresholds.
+        for alarm in standing.iter().filter(|alarm| self.standing.has(alarm)) {
+            let (Some(account), Some(balance)) = (alarm.balance_of(), &alarm.value) else {
+                continue;
+            };
+            let at = match raised.contains(account) {
+                true => UnixMs(alarm.start_ms),
+                false => arrived,
+            };
+            let seen = Observation {
+                threshold: alarm.lower.as_deref(),
+                ..seen(account, balance, at)
+            };
+            hands.derive.observe(seen, &mut told);
+        }
+        hands.unfinished = compared.more;
+        if !compared.more {
+            for (written, error) in odd {
+                let why = error.to_string();
+                hands.odd.get_or_insert_with(|| why.clone());
+                hands.add(written.as_bytes(), Came::misfit(why));
+            }
+        }
+        Came::told(told)
     }
 }
 

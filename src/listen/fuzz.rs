@@ -1,7 +1,7 @@
 //! A door for the fuzz targets: what a connection of a switch, or of somebody else, can say.
 
 use super::bucket::Bucket;
-use super::http::{BODY_BYTES_MAX, Crowd, Desk, HEAD_TIME_MAX, KEPT, converse};
+use super::http::{Crowd, Desk, HEAD_TIME_MAX, KEPT, PAGE_BYTES_MAX, converse};
 use super::{Gate, Pages};
 use crate::clock::{Clock, SystemClock};
 use crate::shutdown::Bell;
@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
 const NAMES: [&str; 2] = ["CallStateReport", "PhoneOnline"];
@@ -40,13 +41,14 @@ async fn connection(data: &[u8]) {
         clock,
         head_time: HEAD_TIME_MAX,
         crowd: Crowd::default(),
+        long: Semaphore::new(1),
     });
     let (mut own, theirs) = duplex(data.len() + 4_096);
     let mut kept = 0;
     let mut take = || {
         while let Some(push) = gate.take() {
             assert!(NAMES.contains(&push.page.as_str()));
-            assert!(push.bytes == push.body.len() && push.bytes <= BODY_BYTES_MAX);
+            assert!(push.bytes == push.body.len() && push.bytes <= PAGE_BYTES_MAX);
             assert_eq!(push.peer, peer);
             push.answer.kept(None);
             kept += 1;

@@ -4,9 +4,9 @@ use super::bucket::Bucket;
 use super::gate::{Gate, Refusal};
 use super::{Answer, Owed, Pages, Push, Settings};
 use crate::clock::Clock;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, EXPECT, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -20,15 +20,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::{sleep, timeout};
 
 /// What a push is answered once it is durable: the one answer that the switch's manual documents.
 pub const KEPT: &str = "{\"retCode\":0}";
 
-/// Longest body, in bytes; a longer one is answered 413. A list of a thousand current alarms takes
-/// some 200 KiB.
+/// Longest body of rows, in bytes, and of any body as many as each connection of a source may hold; a
+/// longer one is answered 413.
 pub const BODY_BYTES_MAX: usize = 256 << 10;
+
+/// Longest body posted to a page, in bytes: a list of as many current alarms as can stand
+/// ([`ALARMS_MAX`](crate::event::vos3000_push::ALARMS_MAX)) takes some 1.7 MiB. Of those longer than
+/// [`BODY_BYTES_MAX`] a source reads one at a time, so that all of its connections hold 18 MiB together.
+pub const PAGE_BYTES_MAX: usize = 2 << 20;
 
 /// Most connections one source holds open; further ones wait in the system's queue. A switch opens
 /// one for each push or keeps a few. Where it leaves them open behind it, the one that rests longest
@@ -76,6 +81,8 @@ pub(super) struct Desk {
     /// Longest time for a request's head: [`HEAD_TIME_MAX`].
     pub(super) head_time: Duration,
     pub(super) crowd: Crowd,
+    /// Whose body is longer than [`BODY_BYTES_MAX`]: one at a time.
+    pub(super) long: Semaphore,
 }
 
 /// Whether a connection waits for the place of another.
@@ -142,6 +149,7 @@ pub(super) async fn listen(
         clock: Arc::clone(clock),
         head_time: HEAD_TIME_MAX,
         crowd: Crowd::default(),
+        long: Semaphore::new(1),
     });
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -263,10 +271,16 @@ impl Activity {
 impl Desk {
     async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Reply {
         let (head, body) = request.into_parts();
+        let body = Unread {
+            body,
+            is_held_back: head.headers.contains_key(EXPECT),
+        };
         let Some(page) = self.pages.page(head.uri.path()) else {
+            body.pass_over().await;
             return self.refuse(Refusal::Page, StatusCode::NOT_FOUND);
         };
         if head.method != Method::POST {
+            body.pass_over().await;
             let mut reply = self.refuse(Refusal::Page, StatusCode::METHOD_NOT_ALLOWED);
             reply
                 .headers_mut()
@@ -279,18 +293,20 @@ impl Desk {
             bucket.take(now)
         };
         if !within_rate {
+            body.pass_over().await;
             return self.refuse(Refusal::Rate, StatusCode::SERVICE_UNAVAILABLE);
         }
         if !self.gate.is_open() {
+            body.pass_over().await;
             return self.refuse(Refusal::Full, StatusCode::SERVICE_UNAVAILABLE);
         }
-        if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        let Unread { body, .. } = body;
+        if body.size_hint().lower() > self.pages.body_bytes_max() as u64 {
             return self.refuse(Refusal::Long, StatusCode::PAYLOAD_TOO_LARGE);
         }
-        let body = match timeout(BODY_TIME_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await
-        {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+        let (body, alone) = match timeout(BODY_TIME_MAX, self.read(body)).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(Refusal::Long)) => {
                 return self.refuse(Refusal::Long, StatusCode::PAYLOAD_TOO_LARGE);
             }
             _ => return self.refuse(Refusal::Slow, StatusCode::REQUEST_TIMEOUT),
@@ -299,11 +315,13 @@ impl Desk {
         self.gate.offer(Push {
             page,
             bytes: body.len(),
-            body: body.into(),
+            body,
             peer,
             arrived: self.clock.wall(),
             answer: Answer(Owed::Http(owed)),
         });
+        // From here on it is among the bytes that wait at the gate.
+        drop(alone);
         match timeout(COMMIT_TIME_MAX, kept).await {
             Ok(Ok(())) => {
                 let mut reply = Response::new(Full::from(KEPT));
@@ -317,9 +335,60 @@ impl Desk {
         }
     }
 
+    /// The whole body, and the place that it has if it is a long one.
+    async fn read(
+        &self,
+        mut body: Incoming,
+    ) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Refusal> {
+        let (mut bytes, mut alone) = (Vec::new(), None);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Refusal::Slow)?.into_data() else {
+                continue;
+            };
+            let length = bytes.len() + data.len();
+            if length > self.pages.body_bytes_max() {
+                return Err(Refusal::Long);
+            }
+            if length > BODY_BYTES_MAX && alone.is_none() {
+                alone = self.long.acquire().await.ok();
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok((bytes, alone))
+    }
+
     fn refuse(&self, why: Refusal, status: StatusCode) -> Reply {
         self.gate.refused(why);
         bare(status)
+    }
+}
+
+/// The body of a request that may be refused without it.
+struct Unread {
+    body: Incoming,
+    /// Its client waits for a word before it sends the body, and sends none after a refusal.
+    is_held_back: bool,
+}
+
+impl Unread {
+    /// Reads it and forgets it, where it is no longer than bodies are. A connection that is closed before
+    /// all of it was read is reset by the system, and its client may never see the answer.
+    async fn pass_over(mut self) {
+        let is_long = self.body.size_hint().lower() > BODY_BYTES_MAX as u64;
+        if self.is_held_back || is_long {
+            return;
+        }
+        let mut left = BODY_BYTES_MAX;
+        let whole = async {
+            while let Some(Ok(frame)) = self.body.frame().await {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                match left.checked_sub(bytes) {
+                    Some(less) => left = less,
+                    None => return,
+                }
+            }
+        };
+        let _too_slow = timeout(BODY_TIME_MAX, whole).await;
     }
 }
 
@@ -330,6 +399,14 @@ fn bare(status: StatusCode) -> Reply {
 }
 
 impl Pages {
+    /// Rows make many times their length of events; what is posted to a page does not.
+    fn body_bytes_max(&self) -> usize {
+        match self.names.is_empty() {
+            true => BODY_BYTES_MAX,
+            false => PAGE_BYTES_MAX,
+        }
+    }
+
     /// The page that `path` names, when there is one.
     fn page(&self, path: &str) -> Option<String> {
         let mut rest = path.split('/').filter(|segment| !segment.is_empty());
@@ -352,6 +429,7 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[track_caller]
     fn check(own: &str, names: &[&str], path: &str, expected: Option<&str>) {
@@ -382,12 +460,11 @@ mod tests {
                 clock,
                 head_time: Duration::from_millis(50),
                 crowd: Crowd::default(),
+                long: Semaphore::new(1),
             });
             let (mut own, theirs) = tokio::io::duplex(4_096);
             let client = async {
-                tokio::io::AsyncWriteExt::write_all(&mut own, said.as_bytes())
-                    .await
-                    .unwrap();
+                own.write_all(said.as_bytes()).await.unwrap();
                 if said == PUSH {
                     let push = loop {
                         match gate.take() {
@@ -403,6 +480,51 @@ mod tests {
             runtime.block_on(both);
             assert_eq!(gate.refusals().slow, refused, "{said:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_waits_for_the_body_so_that_the_client_sees_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let gate = Gate::new(crate::shutdown::Bell::default());
+        gate.close();
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
+        let desk = Arc::new(Desk {
+            gate: gate.clone(),
+            pages: Pages {
+                path: "/".to_string(),
+                names: Vec::new(),
+            },
+            bucket: Mutex::new(Bucket::full(1_000, clock.now())),
+            clock,
+            head_time: HEAD_TIME_MAX,
+            crowd: Crowd::default(),
+            long: Semaphore::new(1),
+        });
+        let (mut own, theirs) = tokio::io::duplex(4_096);
+        let client = async {
+            // Many clients send the head first, and the body behind it.
+            for path in ["/", "/", "/nowhere"] {
+                let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n");
+                for part in [&head, "body"] {
+                    let sent = own.write_all(part.as_bytes()).await;
+                    sent.expect("the connection is there");
+                    sleep(Duration::from_millis(20)).await;
+                }
+            }
+            own.shutdown().await.unwrap();
+            let mut answers = String::new();
+            own.read_to_string(&mut answers).await.unwrap();
+            answers
+        };
+        let peer = SocketAddr::from(([127, 0, 0, 1], 5060));
+        let both = async { tokio::join!(converse(theirs, peer, desk), client) };
+        let ((), answers) = runtime.block_on(both);
+        assert_eq!(answers.matches("HTTP/1.1 503").count(), 2, "{answers}");
+        assert_eq!(answers.matches("HTTP/1.1 404").count(), 1, "{answers}");
+        assert_eq!((gate.refusals().full, gate.refusals().page), (2, 1));
     }
 
     #[test]

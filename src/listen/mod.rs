@@ -30,7 +30,9 @@ mod udp;
 
 pub use allow::{Network, NotANetwork};
 pub use gate::{BYTES_WAITING_MAX, Gate, PUSHES_WAITING_MAX, Refusal, Refusals};
-pub use http::{BODY_BYTES_MAX, BODY_TIME_MAX, CONNECTIONS_MAX, HEAD_TIME_MAX, KEPT};
+pub use http::{
+    BODY_BYTES_MAX, BODY_TIME_MAX, CONNECTIONS_MAX, HEAD_TIME_MAX, KEPT, PAGE_BYTES_MAX,
+};
 pub use udp::DATAGRAM_BYTES_MAX;
 
 use crate::clock::{Clock, UnixMs};

@@ -77,8 +77,12 @@ impl Bench {
 
     /// One pass, without its commit; gives the kinds of the events.
     fn take(&mut self) -> Vec<String> {
+        self.take_at(self.clock.now())
+    }
+
+    fn take_at(&mut self, now: Moment) -> Vec<String> {
         let at = At {
-            now: self.clock.now(),
+            now,
             wall: self.clock.wall(),
             hinted: true,
             reserved_only: false,
@@ -168,4 +172,69 @@ fn a_document_is_not_moved_over_another_of_its_name() {
     let moved: Vec<String> = moved.collect();
     assert_eq!(moved.len(), 2, "{moved:?}");
     assert!(["one", "two"].map(|uuid| moved.concat().contains(uuid)) == [true, true]);
+}
+
+#[test]
+fn what_cannot_be_moved_is_remembered_told_and_moved_once_it_can_be() {
+    let archive = tempfile::tempdir().unwrap();
+    let target = archive.path().join("done");
+    // Not even root can make a directory where a file is.
+    fs::write(&target, "").unwrap();
+    let mut bench = Bench::new(After::MoveTo(target.clone()));
+    for number in 0..3 {
+        bench.write(&format!("{number}.json"), &number.to_string());
+    }
+    let mut told = 0;
+    while told < 3 {
+        told += bench.take().len();
+        bench.documents.committed(bench.clock.now());
+    }
+    let trouble = |bench: &Bench| bench.documents.folder().unwrap().folder.trouble;
+    let said = trouble(&bench).unwrap();
+    assert!(
+        said.starts_with("after_read = \"move_to\" fails for 3 files, one of them"),
+        "{said}"
+    );
+    let oldest = fs::metadata(bench.dir.path().join("0.json")).unwrap();
+    let changed_ns = Found::new(PathBuf::new(), &oldest, Moment::default()).changed_ns;
+    assert_eq!(bench.documents.needed_from_ns(), changed_ns);
+    fs::remove_file(&target).unwrap();
+    bench.take_at(bench.clock.now() + 2 * UNDONE_PAUSE);
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 3);
+    assert_eq!(trouble(&bench), None);
+    assert_eq!(bench.documents.needed_from_ns(), i64::MAX);
+}
+
+#[test]
+fn a_document_is_carried_to_another_file_system_whole_or_not_at_all() {
+    let archive = tempfile::tempdir().unwrap();
+    let after = After::MoveTo(archive.path().to_owned());
+    let bench = Bench::new(after.clone());
+    bench.write("call.json", "one");
+    let path = bench.dir.path().join("call.json");
+    let found = |path: &Path| {
+        let metadata = fs::metadata(path).unwrap();
+        Found::new(path.to_owned(), &metadata, Moment::default())
+    };
+    let names = || -> Vec<_> {
+        let entries = fs::read_dir(archive.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let file = found(&path);
+    bench.write("other.json", "two");
+    let other = found(&bench.dir.path().join("other.json"));
+    after
+        .carry(&file, &archive.path().join("call.json"))
+        .unwrap();
+    assert!(!path.exists());
+    assert_eq!(names(), ["call.json"]);
+    let written = fs::read_to_string(archive.path().join("call.json")).unwrap();
+    assert!(written.contains("one"));
+    // The switch has written on meanwhile: it is told of first.
+    bench.write("other.json", "three and more");
+    after
+        .carry(&other, &archive.path().join("other.json"))
+        .unwrap();
+    assert!(other.path.exists());
+    assert_eq!(names(), ["call.json"]);
 }

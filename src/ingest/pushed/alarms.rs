@@ -4,7 +4,7 @@ use crate::event::vos3000_push::{Alarm, Edge};
 use crate::ingest::Group;
 use crate::queue::{Queue, QueueError, StateChange};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 /// The alarms that stand, by type, name and start.
@@ -19,6 +19,15 @@ pub(super) struct Standing {
 }
 
 type Key = (String, String, i64);
+
+/// What a list has changed.
+#[derive(Debug)]
+pub(super) struct Compared {
+    /// What went, and then what came, in the order of the list.
+    pub(super) edges: Vec<(Alarm, Edge)>,
+    /// There are more changes than were asked for.
+    pub(super) more: bool,
+}
 
 impl Standing {
     /// What stood when the agent stopped.
@@ -35,35 +44,53 @@ impl Standing {
         Ok(Standing { prefix, alarms })
     }
 
-    /// Takes `list` for what stands now; returns what came and what went, in that order of the
-    /// list, cleared ones first. The change goes with the group.
-    pub(super) fn compare(&mut self, list: Vec<Alarm>, group: &mut Group) -> Vec<(Alarm, Edge)> {
-        let mut before = std::mem::take(&mut self.alarms);
+    /// Takes `list` for what stands now, as far as that brings no more than `most` changes. The changes go
+    /// with the group; the same list brings those that are left.
+    pub(super) fn compare(&mut self, list: &[Alarm], most: usize, group: &mut Group) -> Compared {
         let mut edges = Vec::new();
+        let mut listed: HashSet<Key> = list.iter().map(key).collect();
+        let gone: Vec<Key> = self
+            .alarms
+            .keys()
+            .filter(|key| !listed.contains(key))
+            .take(most + 1)
+            .cloned()
+            .collect();
+        for key in gone {
+            if edges.len() == most {
+                return Compared { edges, more: true };
+            }
+            if let Some(alarm) = self.alarms.remove(&key) {
+                group.change(self.state(&key, None));
+                edges.push((alarm, Edge::Cleared));
+            }
+        }
         for alarm in list {
-            let key = key(&alarm);
-            if self.alarms.contains_key(&key) {
+            let key = key(alarm);
+            if !listed.remove(&key) {
                 continue; // Twice in one list.
             }
-            let edge = match before.remove(&key) {
+            let edge = match self.alarms.get(&key) {
                 None => Some(Edge::Raised),
                 Some(known) if known.level != alarm.level => Some(Edge::Changed),
                 Some(_) => None,
             };
             if let Some(edge) = edge {
-                let value = serde_json::to_vec(&alarm).expect("texts and a number are JSON");
+                if edges.len() == most {
+                    return Compared { edges, more: true };
+                }
+                let value = serde_json::to_vec(alarm).expect("texts and a number are JSON");
                 group.change(self.state(&key, Some(value)));
                 edges.push((alarm.clone(), edge));
             }
-            self.alarms.insert(key, alarm);
+            self.alarms.insert(key, alarm.clone());
         }
-        let mut cleared = Vec::new();
-        for (key, alarm) in before {
-            group.change(self.state(&key, None));
-            cleared.push((alarm, Edge::Cleared));
-        }
-        cleared.extend(edges);
-        cleared
+        Compared { edges, more: false }
+    }
+
+    /// Whether the alarm is one of those that stand.
+    pub(super) fn has(&self, alarm: &Alarm) -> bool {
+        self.alarms.contains_key(&key(alarm))
     }
 
     /// A change of the state that stands for the alarm of `key`; its name is of fixed length.
