@@ -199,6 +199,8 @@ pub struct Derive {
     quiet: Option<(Moment, Duration)>,
     /// When the machines first heard what time it is, and what it was.
     began: Option<(Moment, UnixMs)>,
+    /// For how long a report that was told may keep the next one from being told.
+    quiet_after_report: Duration,
     /// When it was last looked for what is due.
     swept_at: Option<Moment>,
     /// Entries forgotten since the last call for that.
@@ -240,6 +242,7 @@ impl Derive {
             recent: None,
             failed: Recent::load(&name("failed/"), stored),
             joined,
+            quiet_after_report: longest_pause(&settings, format),
             settings,
             maker,
             quiet: None,
@@ -983,7 +986,7 @@ impl Derive {
             else {
                 return;
             };
-            if wall.since(at) < self.settings.repeat_every.max(FUTURE_MAX) {
+            if wall.since(at) < self.quiet_after_report.max(FUTURE_MAX) {
                 return;
             }
             self.standing.remove(key);
@@ -1100,6 +1103,13 @@ impl Derive {
     fn put_sundry(&mut self, sundry: Sundry) {
         self.sundry.put(table::key([]), sundry, UnixMs(0));
     }
+}
+
+/// The longest `repeat_every` of the source and of its patterns.
+fn longest_pause(settings: &Settings, format: &Format) -> Duration {
+    let pairings = format.layouts.iter().filter_map(|it| it.pairing.as_ref());
+    let pauses = pairings.filter_map(|pairing| pairing.repeat_every);
+    pauses.max().unwrap_or_default().max(settings.repeat_every)
 }
 
 /// A wall-clock instant as it is told.

@@ -359,6 +359,29 @@ state = "cleared"
     assert_eq!(ids.len(), events.len());
 }
 
+#[test]
+fn a_cleared_alarm_is_remembered_for_as_long_as_its_pattern_counts_repeats() {
+    let mut format = own(
+        "reader = \"pattern\"\n[[pattern]]\nmatch = '^(?<time>\\S+ \\S+) (?<type>\\S+) ok$'\nevent = \"alarm\"\nstate = \"cleared\"\n",
+    );
+    let pairing = format.layouts[0].pairing.as_mut().unwrap();
+    pairing.repeat_every = Some(Duration::from_secs(7 * 86_400));
+    let mut bench = Bench::new(format, Settings::default());
+    let mut told = Vec::new();
+    // A job that says each day that all is well.
+    for day in 10..18 {
+        let row = format!("2026-04-{day} 15:00:00 backup ok\n");
+        told.extend(bench.feed(row.as_bytes()));
+        bench.tick();
+        bench.advance(Duration::from_secs(86_400));
+    }
+    let days: Vec<_> = told
+        .iter()
+        .map(|it| data(it)["cleared_at"].clone())
+        .collect();
+    assert_eq!(days, ["2026-04-10T15:00:00Z", "2026-04-17T15:00:00Z"]);
+}
+
 /// A text log of a switch as an operator may want it told.
 fn asterisk_full() -> Format {
     own(r#"
