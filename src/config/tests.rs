@@ -894,3 +894,29 @@ fn a_name_with_dots_is_said_to_need_quotes() {
         &["accounts: the name 192.0.2.1, which needs quotes for its dots, does not belong here"],
     );
 }
+
+#[test]
+fn an_expression_between_double_quotes_is_said_to_need_single_ones() {
+    let text = format!(
+        "{SOURCE}\n[[source.pattern]]\nmatch = \"^(?<time>\\S+) (?<type>\\w+)\"\n{ENDPOINT}"
+    );
+    check(
+        &text,
+        &["write expressions between single quotes, like '^(?<time>\\S+ \\S+) (?<message>.*)'"],
+    );
+}
+
+#[test]
+fn a_list_or_a_table_of_something_else_is_said_to_be_that() {
+    let with = |line: &str| SOURCE.replace("start = \"now\"", &format!("start = \"now\"\n{line}"));
+    let expected =
+        "reasons: a table of numbers does not belong here; write reasons = { 486 = \"Busy\" }";
+    check(
+        &format!("{}\n{ENDPOINT}", with("reasons = { 486 = 1 }")),
+        &[expected],
+    );
+    let expected =
+        "files: a list of numbers and texts does not belong here; write files = [\"/home";
+    let own = SOURCE.replace("files = [", "files = [5, ");
+    check(&format!("{own}\n{ENDPOINT}"), &[expected]);
+}
