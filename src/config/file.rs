@@ -460,6 +460,10 @@ impl Loaded {
                     "{}; values stand in quotes, and names with other letters than A-Z, 0-9, - and _ too: write like {{ \"gateway 1\" = \"CLIENT001\" }}",
                     error.message()
                 ),
+                _ if error.message().contains("escape") => format!(
+                    "{}; between double quotes \\ begins an escape: write expressions between single quotes, like '^(?<time>\\S+ \\S+) (?<message>.*)'",
+                    error.message()
+                ),
                 _ => error.message().to_string(),
             };
             problems.add(path, line, "", what);

@@ -8,7 +8,7 @@ use super::live::{self, Kind};
 use super::place::{Place, listed, nearest};
 use super::route;
 use super::value;
-use super::written::Key;
+use super::written::{Key, Written};
 use crate::event::CallSettings;
 use crate::parser::encoding::Decoder;
 use crate::parser::format::{CALL, PATTERN};
@@ -308,13 +308,20 @@ fn calls(table: &SourceTable, place: &mut Place<'_>) -> CallSettings {
             Ok(number) => {
                 numbered.insert(number, text);
             }
-            Err(_) => place.problem(
-                "reasons",
-                &table.reasons,
-                format!(
-                    "{number:?} is no number of an end reason; write like {{ 486 = \"Busy\" }}"
-                ),
-            ),
+            Err(_) => {
+                let what = format!("{number:?} is no number of an end reason");
+                let own = table.reasons.as_ref().map(toml::Spanned::get_ref);
+                match matches!(own, Some(Written::As(own)) if own.contains_key(&number)) {
+                    true => {
+                        let what = format!("{what}; write like {{ 486 = \"Busy\" }}");
+                        place.problem("reasons", &table.reasons, what);
+                    }
+                    false => {
+                        let what = format!("{what}; write a line like 486,Busy");
+                        place.problem("reasons_file", &table.reasons_file, what);
+                    }
+                }
+            }
         }
     }
     let accounts = map(
@@ -406,11 +413,13 @@ fn read_pairs(path: &Path) -> Result<Vec<(String, String)>, String> {
             value::show_bytes(TABLE_BYTES_MAX)
         ));
     }
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| format!("{shown} is not written in UTF-8; save it so"))?;
     // Spreadsheets put one before UTF-8.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut pairs = Vec::new();
+    let mut lines: HashMap<String, (usize, String)> = HashMap::new();
     for (index, line) in text
         .lines()
         .enumerate()
@@ -420,13 +429,25 @@ fn read_pairs(path: &Path) -> Result<Vec<(String, String)>, String> {
             parser::delimited::fields_of(line)
                 .try_into()
                 .map_err(|fields: Vec<String>| {
+                    let between = match fields.len() == 1 && line.contains([';', '\t']) {
+                        true => "; write a comma between them",
+                        false => "",
+                    };
                     format!(
-                        "{shown}:{}: {} columns, expected 2: key,text",
+                        "{shown}:{}: {} columns, expected 2: key,text{between}",
                         index + 1,
                         fields.len()
                     )
                 })?;
-        pairs.push((key.trim().to_string(), value.trim().to_string()));
+        let (key, value) = (key.trim().to_string(), value.trim().to_string());
+        let before = lines.insert(key.clone(), (index + 1, value.clone()));
+        if let Some((line, _)) = before.filter(|(_, before)| *before != value) {
+            return Err(format!(
+                "{shown}:{}: {key:?} stands in line {line} too, with another text; leave one of them out",
+                index + 1
+            ));
+        }
+        pairs.push((key, value));
     }
     Ok(pairs)
 }

@@ -894,3 +894,65 @@ fn a_name_with_dots_is_said_to_need_quotes() {
         &["accounts: the name 192.0.2.1, which needs quotes for its dots, does not belong here"],
     );
 }
+
+#[test]
+fn an_expression_between_double_quotes_is_said_to_need_single_ones() {
+    let text = format!(
+        "{SOURCE}\n[[source.pattern]]\nmatch = \"^(?<time>\\S+) (?<type>\\w+)\"\n{ENDPOINT}"
+    );
+    check(
+        &text,
+        &["write expressions between single quotes, like '^(?<time>\\S+ \\S+) (?<message>.*)'"],
+    );
+}
+
+#[test]
+fn a_list_or_a_table_of_something_else_is_said_to_be_that() {
+    let with = |line: &str| SOURCE.replace("start = \"now\"", &format!("start = \"now\"\n{line}"));
+    let expected =
+        "reasons: a table of numbers does not belong here; write reasons = { 486 = \"Busy\" }";
+    check(
+        &format!("{}\n{ENDPOINT}", with("reasons = { 486 = 1 }")),
+        &[expected],
+    );
+    let expected =
+        "files: a list of numbers and texts does not belong here; write files = [\"/home";
+    let own = SOURCE.replace("files = [", "files = [5, ");
+    check(&format!("{own}\n{ENDPOINT}"), &[expected]);
+}
+
+#[test]
+fn what_is_wrong_with_a_table_beside_the_configuration_is_said_of_that_file() {
+    let dir = directory(&format!(
+        "{SOURCE}reasons_file = \"reasons.csv\"\naccounts_file = \"accounts.csv\"\n{ENDPOINT}"
+    ));
+    let path = dir.path().join("switchhook.toml");
+    let problems = |reasons: &[u8], accounts: &[u8]| {
+        fs::write(dir.path().join("reasons.csv"), reasons).unwrap();
+        fs::write(dir.path().join("accounts.csv"), accounts).unwrap();
+        Config::load(&path).map_or_else(|problems| problems.to_string(), |_| String::new())
+    };
+    let fine: (&[u8], &[u8]) = (b"486,Busy\n", b"GW-1,A1\nGW-2,A1\nGW-1,A1\n");
+    assert!(!problems(fine.0, fine.1).contains("_file"));
+    for (accounts, expected) in [
+        (
+            &b"GW-1,A1\nGW-2,A2\nGW-1,A3\n"[..],
+            "accounts.csv:3: \"GW-1\" stands in line 1 too, with another text",
+        ),
+        (
+            b"GW-1;A1\n",
+            "accounts.csv:1: 1 columns, expected 2: key,text; write a comma between them",
+        ),
+        (b"GW-1,\xbf\xcd\n", "is not written in UTF-8; save it so"),
+    ] {
+        let told = problems(fine.0, accounts);
+        assert!(
+            told.contains("accounts_file") && told.contains(expected),
+            "{told}"
+        );
+    }
+    let told = problems(b"code,text\n486,Busy\n", fine.1);
+    let expected =
+        "reasons_file: \"code\" is no number of an end reason; write a line like 486,Busy";
+    assert!(told.contains(expected), "{told}");
+}

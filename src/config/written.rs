@@ -33,11 +33,34 @@ fn describe(value: &toml::Value) -> String {
         toml::Value::Float(number) => format!("the number {number}"),
         toml::Value::Boolean(truth) => format!("the word {truth}"),
         toml::Value::Datetime(time) => format!("the date {time}"),
-        toml::Value::Array(_) => "a list".to_string(),
+        toml::Value::Array(values) => format!("a list{}", kinds(values.iter())),
         toml::Value::Table(table) => match dotted(table) {
             Some(name) => format!("the name {name}, which needs quotes for its dots,"),
-            None => "a table".to_string(),
+            None => format!("a table{}", kinds(table.values())),
         },
+    }
+}
+
+/// Of what kinds the values in a list or a table are, like " of texts and numbers": not what they are, for
+/// there may be secrets among them.
+fn kinds<'v>(values: impl Iterator<Item = &'v toml::Value>) -> String {
+    let mut kinds: Vec<&str> = Vec::new();
+    for value in values {
+        let kind = match value {
+            toml::Value::String(_) => "texts",
+            toml::Value::Integer(_) | toml::Value::Float(_) => "numbers",
+            toml::Value::Boolean(_) => "truths",
+            toml::Value::Datetime(_) => "dates",
+            toml::Value::Array(_) => "lists",
+            toml::Value::Table(_) => "tables",
+        };
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    match kinds.is_empty() {
+        true => String::new(),
+        false => format!(" of {}", kinds.join(" and ")),
     }
 }
 

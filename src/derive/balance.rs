@@ -11,6 +11,7 @@
 //! Between the threshold and that much above it nothing changes: a balance that swings around a
 //! threshold is told once. An account seen for the first time counts as having been above.
 
+use super::beyond::Brief;
 use super::standing::is_over;
 use crate::clock::UnixMs;
 use crate::event::amount::Amount;
@@ -81,6 +82,11 @@ impl Thresholds {
     pub fn of(&self, account: &str) -> &[Threshold] {
         self.by_account.get(account).unwrap_or(&self.all)
     }
+
+    /// Whether `account` has thresholds of its own.
+    pub fn names(&self, account: &str) -> bool {
+        self.by_account.contains_key(account)
+    }
 }
 
 /// One threshold.
@@ -116,6 +122,45 @@ impl Account {
     /// Nothing has to be remembered.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The same in short, by the account's `thresholds`; `None` where a step is of none of these.
+    pub fn brief(&self, thresholds: &[Threshold]) -> Option<Brief> {
+        let mut brief = Brief {
+            low: 0,
+            told: 0,
+            was_told: 0,
+            told_at: i64::MIN,
+        };
+        for step in &self.steps {
+            let mut places = thresholds.iter().take(THRESHOLDS_MAX);
+            let bit = 1 << places.position(|threshold| step.is_of(threshold))?;
+            brief.low |= if step.low { bit } else { 0 };
+            brief.told |= if step.told { bit } else { 0 };
+            if let Some(told_at) = step.told_at {
+                brief.was_told |= bit;
+                brief.told_at = brief.told_at.max(told_at);
+            }
+        }
+        Some(brief)
+    }
+
+    /// What `brief` says in short of an account with these `thresholds`. A threshold told before another one
+    /// counts as told with it, and so rather later again than too soon.
+    pub fn of_brief(brief: Brief, thresholds: &[Threshold]) -> Account {
+        let steps = thresholds.iter().take(THRESHOLDS_MAX).enumerate();
+        let steps = steps.filter_map(|(index, threshold)| {
+            let is_set = |bits: u16| bits & (1 << index) != 0;
+            is_set(brief.low | brief.was_told).then(|| Step {
+                at: threshold.text.clone(),
+                low: is_set(brief.low),
+                told: is_set(brief.told),
+                told_at: is_set(brief.was_told).then_some(brief.told_at),
+            })
+        });
+        Account {
+            steps: steps.collect(),
+        }
     }
 }
 

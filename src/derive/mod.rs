@@ -15,6 +15,7 @@
 //! counted: it may be told once more.
 
 pub mod balance;
+pub mod beyond;
 pub mod conference;
 pub mod join;
 pub mod recent;
@@ -38,6 +39,7 @@ use crate::queue::StateChange;
 use crate::source::Gap;
 use crate::timestamp::Timestamp;
 use balance::{Account, Thresholds};
+use beyond::Beyond;
 use conference::{CONFERENCE, CONFERENCES_MAX, Conference};
 use join::{Held, Kind};
 use recent::Recent;
@@ -180,6 +182,8 @@ pub struct Derive {
     maker: Maker,
     standing: Table<Standing>,
     accounts: Table<Account>,
+    /// Accounts that were pushed out of the table.
+    beyond: Beyond,
     held: Table<Held>,
     cells: Table<Cell>,
     conferences: Table<Conference>,
@@ -195,6 +199,8 @@ pub struct Derive {
     quiet: Option<(Moment, Duration)>,
     /// When the machines first heard what time it is, and what it was.
     began: Option<(Moment, UnixMs)>,
+    /// For how long a report that was told may keep the next one from being told.
+    quiet_after_report: Duration,
     /// When it was last looked for what is due.
     swept_at: Option<Moment>,
     /// Entries forgotten since the last call for that.
@@ -227,6 +233,7 @@ impl Derive {
                 !it.raised
             }),
             accounts: Table::load(name("balance"), ACCOUNTS_MAX, stored),
+            beyond: Beyond::default(),
             // A call that is up stays, however many lines come that end none.
             held: Table::load_ranked(name("join"), join::HELD_MAX, stored, |it: &Held| it.bye),
             cells: Table::load(name("cell"), CELLS_MAX, stored),
@@ -235,6 +242,7 @@ impl Derive {
             recent: None,
             failed: Recent::load(&name("failed/"), stored),
             joined,
+            quiet_after_report: longest_pause(&settings, format),
             settings,
             maker,
             quiet: None,
@@ -456,7 +464,11 @@ impl Derive {
         } = &self.settings.thresholds;
         let configured = self.settings.thresholds.of(seen.account);
         let key = table::key([seen.account]);
-        let known = self.accounts.get(key);
+        let beyond = match self.settings.thresholds.names(seen.account) {
+            true => None,
+            false => self.beyond.get(key, configured),
+        };
+        let known = self.accounts.get(key).or(beyond.as_ref());
         let told_threshold = seen.threshold.and_then(balance::Threshold::parse);
         let bound = told_threshold.as_ref().map(|told| told.amount);
         let is_own = configured.is_empty();
@@ -506,12 +518,30 @@ impl Derive {
                 .derived(BALANCE_ALERT, key, seen.at, labels, alert.data());
             told.push(event);
         }
+        let (has_news, count) = (known != Some(&next), alerts.len());
         if next.is_empty() {
             self.accounts.remove(key);
-        } else if self.accounts.get(key) != Some(&next) {
-            self.accounts.put(key, next, at);
+            self.beyond.remove(key);
+        } else if has_news {
+            self.remember(key, next, at);
         }
-        alerts.len()
+        count
+    }
+
+    /// Remembers what is known of an account from now on. Where there is no room, the account that has not
+    /// changed for longest is not durable any more.
+    fn remember(&mut self, key: table::Key, next: Account, at: UnixMs) {
+        self.beyond.remove(key);
+        if self.accounts.is_full()
+            && self.accounts.get(key).is_none()
+            && let Some((_, oldest, account)) = self.accounts.oldest()
+            && self
+                .beyond
+                .put(oldest, account, &self.settings.thresholds.all)
+        {
+            self.accounts.remove(oldest);
+        }
+        self.accounts.put(key, next, at);
     }
 
     fn is_early(&self, time: Timestamp) -> bool {
@@ -956,7 +986,7 @@ impl Derive {
             else {
                 return;
             };
-            if wall.since(at) < self.settings.repeat_every.max(FUTURE_MAX) {
+            if wall.since(at) < self.quiet_after_report.max(FUTURE_MAX) {
                 return;
             }
             self.standing.remove(key);
@@ -1073,6 +1103,13 @@ impl Derive {
     fn put_sundry(&mut self, sundry: Sundry) {
         self.sundry.put(table::key([]), sundry, UnixMs(0));
     }
+}
+
+/// The longest `repeat_every` of the source and of its patterns.
+fn longest_pause(settings: &Settings, format: &Format) -> Duration {
+    let pairings = format.layouts.iter().filter_map(|it| it.pairing.as_ref());
+    let pauses = pairings.filter_map(|pairing| pairing.repeat_every);
+    pauses.max().unwrap_or_default().max(settings.repeat_every)
 }
 
 /// A wall-clock instant as it is told.

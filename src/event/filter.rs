@@ -27,6 +27,8 @@ enum Test {
     /// None of the two above.
     Not(Box<Test>),
     Compare(Order, Amount),
+    /// Two comparisons that both have to hold.
+    Between(Box<[Test; 2]>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +49,8 @@ const ORDERS: [(&str, Order); 4] = [
 impl Filter {
     /// Reads a table of conditions: a truth, a number, a text (`"x"`, `"x*"`, `"!=x"`, `"!=x*"`,
     /// `">=1"`), or a list of such of which one has to hold. Of `"!=x"` in a list each has to: it names
-    /// what is not wanted.
+    /// what is not wanted. Two bounds behind each other that some number is between, `">=10", "<=20"`, have
+    /// to hold together: by itself one or the other holds of every number.
     ///
     /// # Errors
     ///
@@ -65,7 +68,7 @@ impl Filter {
                 value => std::slice::from_ref(value),
             };
             match values.iter().map(test).collect() {
-                Ok(tests) => conditions.push((key, tests)),
+                Ok(tests) => conditions.push((key, ranges(tests))),
                 Err(what) => problems.push((key, what)),
             }
         }
@@ -163,13 +166,42 @@ fn find<'t>(data: &Object<'t>, key: &str) -> Option<Cow<'t, str>> {
     find(&object, inner)
 }
 
+/// Bounds behind each other that there is something between, each pair as one test.
+fn ranges(tests: Vec<Test>) -> Vec<Test> {
+    let mut ranges: Vec<Test> = Vec::with_capacity(tests.len());
+    for test in tests {
+        match ranges.pop_if(|before| before.is_other_end_of(&test)) {
+            Some(before) => ranges.push(Test::Between(Box::new([before, test]))),
+            None => ranges.push(test),
+        }
+    }
+    ranges
+}
+
 impl Test {
+    /// Whether the two are the bounds of a range that is not empty.
+    fn is_other_end_of(&self, other: &Test) -> bool {
+        use Order::{Less, LessOrEqual, More, MoreOrEqual};
+        let (Test::Compare(order, bound), Test::Compare(other_order, other_bound)) = (self, other)
+        else {
+            return false;
+        };
+        let (lower, upper) = match (order, other_order) {
+            (More | MoreOrEqual, Less | LessOrEqual) => (bound, other_bound),
+            (Less | LessOrEqual, More | MoreOrEqual) => (other_bound, bound),
+            _ => return false,
+        };
+        let is_closed = |order: &Order| matches!(order, LessOrEqual | MoreOrEqual);
+        lower < upper || (lower == upper && is_closed(order) && is_closed(other_order))
+    }
+
     fn holds(&self, found: Option<&str>) -> bool {
         let compared = |text: &str| is_same(text, found.unwrap_or_default());
         match self {
             Test::Is(text) => compared(text),
             Test::Not(test) => !test.holds(found),
             Test::BeginsWith(text) => found.is_some_and(|found| found.starts_with(text)),
+            Test::Between(both) => both.iter().all(|test| test.holds(found)),
             Test::Compare(order, bound) => {
                 found
                     .and_then(Amount::parse)
@@ -189,6 +221,7 @@ impl Test {
     fn fits(&self, holds: &Holds) -> bool {
         match (self, holds) {
             (Test::Not(test), holds) => test.fits(holds),
+            (Test::Between(both), holds) => both.iter().all(|test| test.fits(holds)),
             // Without any text: there is no value.
             (Test::Is(text), _) if text.is_empty() => true,
             (Test::Is(text), Holds::Truth) => matches!(text.as_str(), "true" | "false"),
@@ -207,6 +240,10 @@ impl fmt::Display for Test {
             Test::Is(text) => write!(f, "{text:?}"),
             Test::BeginsWith(text) => write!(f, "\"{text}*\""),
             Test::Not(test) => write!(f, "not {test}"),
+            Test::Between(both) => {
+                let [one, other] = &**both;
+                write!(f, "{one}, {other}")
+            }
             Test::Compare(order, bound) => {
                 let sign = ORDERS.iter().find(|(_, known)| known == order);
                 write!(f, "\"{}{bound}\"", sign.map_or("", |(sign, _)| sign))
@@ -250,7 +287,7 @@ fn test(value: &toml::Value) -> Result<Test, String> {
                 return Ok(Test::Not(Box::new(named(text.trim()))));
             }
             // Signs of other languages, which as texts would be equal to nothing.
-            if text.starts_with(['=', '!']) {
+            if text.starts_with(['=', '!', '~', '^']) {
                 return Err(format!("{text:?} begins like no comparison; {LIKE}"));
             }
             let order = ORDERS
@@ -307,6 +344,21 @@ mod tests {
         check("connected = true\nduration = 1", false);
         check("extra.lastapp = \"Dial\"", true);
         check("\"extra.lastapp\" = \"Dial\"\n\"extra.a.b\" = 1", true);
+    }
+
+    #[test]
+    fn two_bounds_with_something_between_are_a_range() {
+        check("duration = [\">=100\", \"<=125\"]", true);
+        check("duration = [\"<=125\", \">=125\"]", true);
+        check("duration = [\">=10\", \"<=20\"]", false);
+        check("duration = [\"<125\", \">=1\"]", false);
+        check("duration = [\">=1\", \"<=5\", \">=100\", \"<200\"]", true);
+        check("duration = [\">=1\", \"<=5\", 125]", true);
+        check("codec = [\">=1\", \"<=5\"]", false);
+        // Nothing is between these: it is one or the other.
+        check("duration = [\"<10\", \">100\"]", true);
+        check("duration = [\"<100\", \">200\"]", false);
+        check("duration = [\"<125\", \">=125\"]", true);
     }
 
     #[test]

@@ -444,6 +444,8 @@ fn no_layout(format: &Format, found: usize) -> Problem {
     }
     let usable = format.layouts.iter().filter(|layout| !layout.only_by_name);
     let mut expected: Vec<_> = usable.map(|layout| layout.columns.len()).collect();
+    // Of as many there are, but for rows of another kind.
+    expected.retain(|columns| *columns != found);
     expected.sort_unstable();
     expected.dedup();
     Problem::FieldCount { found, expected }

@@ -539,6 +539,22 @@ fn a_reject_names_the_column_and_hides_numbers() {
     assert_eq!(rejects[0], "12 fields, expected 18");
 }
 
+#[test]
+fn a_row_of_another_kind_is_not_said_to_have_the_count_it_has() {
+    let rows = b"1366720450|NONE|q|SIP/1|UNPAUSE|a|b|c|d|e|f\n\
+                 1366720451|NONE|NONE|Agent/1|AGENTLOGOFF|SIP/1-01|3600\n\
+                 1366720452|NONE|NONE|Agent/1|AGENTCALLBACKLOGOFF|1@in|27|Autologoff\n\
+                 1366720453|MANAGER|q|SIP/1|REMOVEMEMBER|\n";
+    let (records, rejects) = read(settings("asterisk-queue-log"), rows);
+    assert_eq!(rejects, ["11 fields, expected 10"]);
+    let told = records.iter().map(|event| {
+        let data: serde_json::Value = serde_json::from_slice(&event.data).unwrap();
+        data["login_seconds"].clone()
+    });
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, [3600.into(), 27.into(), serde_json::Value::Null]);
+}
+
 /// What can stand in a file, each piece a whole line; the flag says that it is a good row.
 fn pieces() -> impl Strategy<Value = (Vec<u8>, bool)> {
     const GOOD: &[u8] = b"\"A\",\"1\",\"2\",\"c\",\"\",\"a\",\"\",\"Dial\",\"x\",\"2026-04-10 14:31:05\",,\"2026-04-10 14:31:07\",2,0,\"BUSY\",\"D\"\n";
