@@ -202,11 +202,13 @@ struct Guess {
 }
 
 /// Takes the first row for the columns' names where nothing in it looks like a value, and something
-/// below it does.
+/// below it does. Jobs that add to a file write the names again each time: that is no row either.
 fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     let Some((first, rows)) = shape.rows.split_first() else {
         return false;
     };
+    let rows: Vec<&Vec<String>> = rows.iter().filter(|row| *row != first).collect();
+    let rows = rows.as_slice();
     let plain = |text: &String| {
         matches!(
             Looks::of(std::iter::once(text.as_str()), dates),
@@ -222,7 +224,9 @@ fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     if !first.iter().all(plain) || !differs || filled * 2 <= first.len() {
         return false;
     }
-    shape.names = Some(shape.rows.remove(0));
+    let names = shape.rows.remove(0);
+    shape.rows.retain(|row| *row != names);
+    shape.names = Some(names);
     true
 }
 
@@ -562,13 +566,19 @@ fn tells_how(rows: &[Vec<String>], index: usize) -> bool {
 }
 
 /// Whether something is in the column at `index`, and `is` true of all of it.
-fn all_filled(rows: &[Vec<String>], index: usize, is: impl Fn(&str) -> bool) -> bool {
+fn all_filled(
+    rows: &[impl AsRef<[String]>],
+    index: usize,
+    is: impl Fn(&str) -> bool,
+) -> bool {
     filled(rows, index).next().is_some() && filled(rows, index).all(is)
 }
 
 /// What is in the column at `index`, but for what is empty.
-fn filled(rows: &[Vec<String>], index: usize) -> impl Iterator<Item = &str> {
-    let texts = rows.iter().map(move |row| field(row, index).trim());
+fn filled(rows: &[impl AsRef<[String]>], index: usize) -> impl Iterator<Item = &str> {
+    let texts = rows
+        .iter()
+        .map(move |row| field(row.as_ref(), index).trim());
     texts.filter(|text| !text.is_empty())
 }
 

@@ -363,4 +363,6 @@ pub fn is_utf16(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+mod public_tests;
+#[cfg(test)]
 mod tests;

@@ -115,7 +115,7 @@ fn a_row_with_one_column_more_in_front_does_not_fit_though_the_count_does() {
 
 /// The meanings of the columns of a guess, by name; and how many rows it reads.
 #[track_caller]
-fn guessed(text: &str) -> (String, usize) {
+pub(super) fn guessed(text: &str) -> (String, usize) {
     let bytes = text.as_bytes();
     let guessed = guess(sample(bytes, "x"), &TimeZone::UTC).expect("a guess");
     let columns = guessed.table.layout[0].columns.iter();
