@@ -595,11 +595,14 @@ fn length(text: &str) -> Option<i64> {
 }
 
 /// A length of time in whole seconds, in digits or as a clock shows it: `147`, `147.6`, `0:02:27`, and
-/// as the reports of Elastix and Issabel do: `147s (2m 27s)`.
+/// as the reports of Elastix and Issabel do: `147s (2m 27s)`; or as Go prints them: `2m27s`.
 ///
 /// Two numbers with a colon could be minutes and seconds or hours and minutes, and are neither.
 pub(super) fn seconds(text: &str) -> Option<i64> {
     let Some((hours, rest)) = text.split_once(':') else {
+        if let Some(told) = in_units(text) {
+            return Some(told);
+        }
         let told = text
             .split_once('s')
             .filter(|(_, rest)| rest.is_empty() || (rest.starts_with(" (") && rest.ends_with(')')));
@@ -617,6 +620,20 @@ pub(super) fn seconds(text: &str) -> Option<i64> {
     Some((hours * 60 + minutes) * 60 + below_60(seconds)?)
 }
 
+/// A length of time as Go prints one of a minute and more: `1h2m27.5s`, `2m27s`, `2m0s`.
+fn in_units(text: &str) -> Option<i64> {
+    let below_60 = |part: &str| length(part).filter(|number| *number < 60);
+    let (minutes, seconds) = text.strip_suffix('s')?.split_once('m')?;
+    let (hours, minutes) = match minutes.split_once('h') {
+        Some((hours, minutes)) => (length(hours).filter(|_| !hours.contains('.'))?, minutes),
+        None => (0, minutes),
+    };
+    let minutes = below_60(minutes).filter(|_| !minutes.contains('.'))?;
+    let whole = hours.checked_mul(60)?.checked_add(minutes)?.checked_mul(60)?;
+    let whole = whole.checked_add(below_60(seconds)?)?;
+    (whole <= INTEGER_MAX).then_some(whole)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -629,7 +646,18 @@ mod tests {
         assert_eq!(seconds("100:00:00"), Some(360_000));
         assert_eq!(seconds("147s (2m 27s)"), Some(147));
         assert_eq!(seconds("34s"), Some(34));
+        assert_eq!(seconds("2m27s"), Some(147));
+        assert_eq!(seconds("2m0s"), Some(120));
+        assert_eq!(seconds("1h2m27.5s"), Some(3_747));
         for text in [
+            "60m0s",
+            "1m60s",
+            "m27s",
+            "2ms",
+            "2m27",
+            "1.5h2m27s",
+            "-2m27s",
+            "9223372036854775807h0m0s",
             "2:27",
             "00:60:00",
             "00:00:60",
