@@ -9,7 +9,7 @@ use super::super::record::{Fields, fitting, seconds};
 use super::super::time::{self, DATES, Dates};
 use super::super::{Header, presets, text_of};
 use super::ids;
-use super::kinds::{Doubt, Looks, meaning_of};
+use super::kinds::{Doubt, Looks, is_port, meaning_of};
 use super::shape::{self, Shape};
 use super::{ROWS_MAX, Sample, may_be_id};
 use jiff::tz::TimeZone;
@@ -769,11 +769,19 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     }
     let numbers = |guesses: &[Guess]| -> Vec<usize> {
         let is_number = |index: &usize| {
-            guesses
-                .get(*index)
-                .is_some_and(|guess| guess.looks == Looks::Number && guess.meaning.is_none())
+            guesses.get(*index).is_some_and(|guess| {
+                guess.looks == Looks::Number && guess.meaning.is_none() && !is_port(&guess.name)
+            }) && !is_count(rows, *index)
         };
         let all: Vec<usize> = (0..guesses.len()).filter(is_number).collect();
+        // Where several have a plus in front, as numbers of the world have, the others are some ids.
+        let of_the_world =
+            |index: &usize| all_filled(rows, *index, |text| text.starts_with('+'));
+        let of_the_world: Vec<usize> = all.iter().copied().filter(of_the_world).collect();
+        let all = match of_the_world.len() {
+            0 | 1 => all,
+            _ => of_the_world,
+        };
         // The switch's own number, or a trunk's, is in every row.
         let mut others = all.clone();
         others.retain(|index| {
@@ -929,6 +937,22 @@ fn in_order(
         });
     }
     kept
+}
+
+/// Whether digits at `index` are nobody's number: those in front that go up row by row count the
+/// records, and those that end in six zeros are lengths in nanoseconds.
+fn is_count(rows: &[Vec<String>], index: usize) -> bool {
+    const STEP_MAX: u64 = 9;
+    const ROWS_MIN: usize = 3;
+    let counted: Option<Vec<u64>> = filled(rows, index).map(|text| text.parse().ok()).collect();
+    let counted = counted.unwrap_or_default();
+    let goes_up = |pair: &[u64]| match pair {
+        [one, next] => next.checked_sub(*one).is_some_and(|step| (1..=STEP_MAX).contains(&step)),
+        _ => false,
+    };
+    let is_round = |number: &u64| number % 1_000_000 == 0;
+    (index == 0 && counted.len() >= ROWS_MIN && counted.windows(2).all(goes_up))
+        || (!counted.is_empty() && counted.iter().all(is_round))
 }
 
 /// Whether the lengths of time at `index` count the ringing too: a call that failed has one.

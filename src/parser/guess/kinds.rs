@@ -300,6 +300,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("sourcenumber", Meaning::CallerId),
     ("anumber", Meaning::CallerId),
     ("srcuser", Meaning::CallerId),
+    ("srcnumber", Meaning::CallerId),
+    ("srcuri", Meaning::CallerId),
     ("callfrom", Meaning::CallerId),
     ("fromnumber", Meaning::CallerId),
     ("origen", Meaning::CallerId),
@@ -332,6 +334,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("phonenumber", Meaning::CalledId),
     ("bnumber", Meaning::CalledId),
     ("dstuser", Meaning::CalledId),
+    ("dstnumber", Meaning::CalledId),
+    ("dsturi", Meaning::CalledId),
     ("被叫号码", Meaning::CalledId),
     ("callee", Meaning::CalledId),
     ("called", Meaning::CalledId),
@@ -366,7 +370,7 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let end = bare(name.rsplit([' ', '_', '-', '.']).next().unwrap_or(name));
     let is_at_end =
         |word: &str| end == *word || (is_inside(word) && word.is_ascii() && whole.ends_with(word));
-    // Whose number a column has is told by its name; who that is, is in another.
+    // Whose number a column has is told by its name; who that is, is in another, and so is a port.
     // A `hangup source` is a side, and a `source id` the record's in a list of customers.
     let others = [
         "name",
@@ -374,6 +378,7 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
         "destinationid",
         "hangupsource",
         "releasesource",
+        "port",
     ];
     let is_name = |meaning| {
         matches!(meaning, Meaning::CallerId | Meaning::CalledId)
@@ -386,10 +391,16 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let inside = || position(&|(word, meaning)| is_inside(word) && !is_name(*meaning));
     let found = found.or_else(|| at_end().map(|index| (2, index)));
     let doubt = found.or_else(|| inside().map(|index| (3, index)))?;
+    // Both legs of a call are of one session: whatever else names calls does so more surely.
+    let doubt = match NAMES.get(doubt.1) {
+        Some(("sessionid", _)) => (3, NAMES.len()),
+        _ => doubt,
+    };
     // A reason in words is no code.
-    let meaning = match *NAMES.get(doubt.1)? {
-        (_, Meaning::EndReason) if looks == Looks::Text => Meaning::DisconnectReason,
-        (_, meaning) => meaning,
+    let meaning = match NAMES.get(doubt.1) {
+        None => Meaning::CallId,
+        Some((_, Meaning::EndReason)) if looks == Looks::Text => Meaning::DisconnectReason,
+        Some((_, meaning)) => *meaning,
     };
     let is_length = matches!(
         meaning,
@@ -446,6 +457,11 @@ fn suits(meaning: Meaning, looks: Looks) -> bool {
         Meaning::Codec => matches!(looks, Looks::Text | Looks::Empty),
         _ => !matches!(looks, Looks::Time { .. } | Looks::Amount),
     }
+}
+
+/// Whether a column called `name` holds ports, which look like extensions.
+pub(super) fn is_port(name: &str) -> bool {
+    name.trim().to_ascii_lowercase().ends_with("port")
 }
 
 #[cfg(test)]

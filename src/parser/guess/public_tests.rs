@@ -17,3 +17,67 @@ fn names_that_a_job_writes_again_are_no_row() {
         )
     );
 }
+
+#[test]
+fn ports_counts_and_lengths_in_nanoseconds_call_nobody() {
+    // AudioCodes' SBC: both legs have one session, and ports look like extensions.
+    let row = |n: u32| {
+        format!(
+            "[S={n}]|CALL_END|1703697307{n}@10.132.10.245|{}|10.132.10.245|5060|10.132.10.250|5070|103@a.example|101@10.132.10.250|12|06:15:{n}.950 UTC Thu Mar 02 2012|06:15:{n}.950 UTC Thu Mar 02 2012|06:16:{n}.950 UTC Thu Mar 02 2012\n",
+            n / 2
+        )
+    };
+    let header = "[S=1]|SBCReportType|SIPCallId|SessionId|SourceIp|SourcePort|DestIp|DestPort|SrcURI|DstURI|Durat|SetupTime|ConnectTime|ReleaseTime\n";
+    let words = guessed(&format!("{header}{}{}{}", row(10), row(11), row(12))).0;
+    assert_eq!(
+        words,
+        "SIPCallId=call_id SourceIp=caller_ip DestIp=callee_ip SrcURI=caller_id DstURI=called_id SetupTime=start_time ConnectTime=answer_time ReleaseTime=end_time"
+    );
+    // Sansay's VSX begins its rows with their number; CGRateS ends them with a length and a cost.
+    let row = |n: u32| {
+        format!(
+            "0024525{n};V1.10;R;Mon Dec 15 11:38:{n} 2003;Mon Dec 15 11:39:{n} 2003;Mon Dec 15 11:40:{n} 2003;900155512{n};192.0.2.1;881155512{n}\n"
+        )
+    };
+    let words = guessed(&(10..14).map(row).collect::<String>()).0;
+    assert!(
+        words.contains("field7=caller_id field9=called_id"),
+        "{words}"
+    );
+    let row = |n: u32| {
+        format!(
+            "dbafe9c8614c785a65aabd116dd3959c3c56f7{n},192.168.1.1,*voice,2013-11-07T08:42:{n}Z,2013-11-07T08:42:{n}Z,{n}000000000,1.01\n"
+        )
+    };
+    let words = guessed(&(10..14).map(row).collect::<String>()).0;
+    assert!(!words.contains("caller_id"), "{words}");
+}
+
+#[test]
+fn numbers_of_the_world_are_parties_before_ids_of_legs() {
+    // Cisco's, without its line of names.
+    let row = |n: u32| {
+        format!(
+            "1,2,283{n},369519{n},15935472{n},\"+49123456{n}\",152200202,\"+49234567{n}\",\"+49234567{n}\",15935473{n}\n"
+        )
+    };
+    let words = guessed(&(10..15).map(row).collect::<String>()).0;
+    assert_eq!(
+        words,
+        "field5=start_time field6=caller_id field8=called_id field10=end_time"
+    );
+}
+
+#[test]
+fn names_of_meras_softswitch_tell_who_calls() {
+    let row = |n: u32| {
+        format!(
+            "HOST=mvts1,SRC-NUMBER-IN=44207946{n},SRC-NUMBER-BILL=44207946{n},DST-NUMBER-IN=880171122{n},DST-NUMBER-BILL=880171122{n},SETUP-TIME=22:59:{n}.252 UTC Sun Sep 27 2020,ELAPSED-TIME=120\n"
+        )
+    };
+    let words = guessed(&(10..15).map(row).collect::<String>()).0;
+    assert!(
+        words.contains("SRC-NUMBER-IN=caller_id DST-NUMBER-IN=called_id"),
+        "{words}"
+    );
+}
