@@ -874,8 +874,10 @@ fn answers_of_failures(guesses: &mut [Guess], rows: &[Vec<String>]) {
         let code = reason.and_then(|reason| field(row, reason).trim().parse::<u16>().ok());
         code.is_some_and(|code| REFUSALS.contains(&code))
     };
+    // FreeSWITCH writes 0 where there was no answer.
+    let is_told = |text: &str| text.contains(|letter| matches!(letter, '1'..='9'));
     let is_empty = |row: &Vec<String>| {
-        !field(row, answer).trim().is_empty()
+        is_told(field(row, answer))
             && seconds(field(row, length).trim()) == Some(0)
             && (is_refused(row) || row.iter().any(|text| is_failure(text)))
     };

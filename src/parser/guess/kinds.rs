@@ -201,6 +201,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("dstip", Meaning::CalleeIp),
     ("datetimeconnect", Meaning::AnswerTime),
     ("answerepoch", Meaning::AnswerTime),
+    ("answeruepoch", Meaning::AnswerTime),
     ("answer", Meaning::AnswerTime),
     ("connecttime", Meaning::AnswerTime),
     ("connectat", Meaning::AnswerTime),
@@ -222,6 +223,9 @@ const NAMES: &[(&str, Meaning)] = &[
     ("sessiontime", Meaning::HoldDuration),
     ("通话时长", Meaning::HoldDuration),
     ("talkduration", Meaning::HoldDuration),
+    // As Yeastar writes it.
+    ("talkduraction", Meaning::HoldDuration),
+    ("callduraction", Meaning::Duration),
     ("duration", Meaning::Duration),
     ("duración", Meaning::Duration),
     ("duracion", Meaning::Duration),
@@ -256,6 +260,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("起始时间", Meaning::StartTime),
     ("开始时间", Meaning::StartTime),
     ("startepoch", Meaning::StartTime),
+    ("startuepoch", Meaning::StartTime),
     ("startedat", Meaning::StartTime),
     ("datetimeorigination", Meaning::StartTime),
     ("start", Meaning::StartTime),
@@ -267,6 +272,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("终止时间", Meaning::EndTime),
     ("结束时间", Meaning::EndTime),
     ("endepoch", Meaning::EndTime),
+    ("enduepoch", Meaning::EndTime),
     ("endedat", Meaning::EndTime),
     ("releasetime", Meaning::EndTime),
     ("datetimedisconnect", Meaning::EndTime),
@@ -366,8 +372,10 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let (whole, last) = (bare(name), bare(name.rsplit('.').next().unwrap_or(name)));
     let is_inside =
         |word: &str| (word.len() >= INSIDE_CHARS_MIN || !word.is_ascii()) && whole.contains(word);
-    // The last word of a name says what it is: a `talk fee` is a fee, a `fee rate` a rate.
-    let end = bare(name.rsplit([' ', '_', '-', '.']).next().unwrap_or(name));
+    // The last word of a name says what it is: a `talk fee` is a fee, a `fee rate` a rate; behind it stands
+    // a unit or a zone.
+    let unitless = name.rsplit_once(" (").map_or(name, |(name, _)| name);
+    let end = bare(unitless.rsplit([' ', '_', '-', '.']).next().unwrap_or(name));
     let is_at_end =
         |word: &str| end == *word || (is_inside(word) && word.is_ascii() && whole.ends_with(word));
     // Whose number a column has is told by its name; who that is, is in another, and so is a port.

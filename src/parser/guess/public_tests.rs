@@ -81,3 +81,34 @@ fn names_of_meras_softswitch_tell_who_calls() {
         "{words}"
     );
 }
+
+#[test]
+fn times_and_lengths_are_known_by_the_names_of_more_products() {
+    // DIDWW has the zone behind the names; Yeastar has its own spelling; FreeSWITCH has microseconds, and
+    // 0 where nobody answered.
+    let row = |n: u32, answer: &str, end: &str| {
+        format!("2026-04-10 14:28:{n}.123,{answer},{end},12025550{n},44207946{n},147\n")
+    };
+    let text = "Date/Time Start (UTC),Date/Time Connect (UTC),Date/Time End (UTC),Source Number,Destination DID,Duration (s)\n".to_owned()
+        + &row(10, "2026-04-10 14:28:33.001", "2026-04-10 14:31:00.001")
+        + &row(11, "", "2026-04-10 14:31:00.001");
+    let words = guessed(&text).0;
+    assert!(
+        words.starts_with("Date/Time Start (UTC)=start_time Date/Time Connect (UTC)=answer_time Date/Time End (UTC)=end_time"),
+        "{words}"
+    );
+    let text = r#"{"callid":"1547391782.318","timestart":"2019-01-13 23:03:02","callfrom":"1001","callto":"1005","callduraction":"21","talkduraction":"10","status":"ANSWERED"}"#;
+    let words = guessed(&format!("{text}\n")).0;
+    assert!(
+        words.contains("callduraction=duration") && words.contains("talkduraction=hold_duration"),
+        "{words}"
+    );
+    let text = "uuid\tcaller\tstart_uepoch\tanswer_uepoch\tend_uepoch\tbillsec\tcause\n\
+        8f1d2c3b-0001-4f11-9a01-000000000001\t101\t1775831295123456\t1775831303123456\t1775831450123456\t147\tNORMAL_CLEARING\n\
+        8f1d2c3b-0001-4f11-9a01-000000000002\t101\t1775831395123456\t0\t1775831405123456\t0\tUSER_BUSY\n";
+    let words = guessed(text).0;
+    assert!(
+        words.contains("start_uepoch=start_time answer_uepoch=answer_time end_uepoch=end_time"),
+        "{words}"
+    );
+}
