@@ -629,7 +629,10 @@ fn in_units(text: &str) -> Option<i64> {
         None => (0, minutes),
     };
     let minutes = below_60(minutes).filter(|_| !minutes.contains('.'))?;
-    let whole = hours.checked_mul(60)?.checked_add(minutes)?.checked_mul(60)?;
+    let whole = hours
+        .checked_mul(60)?
+        .checked_add(minutes)?
+        .checked_mul(60)?;
     let whole = whole.checked_add(below_60(seconds)?)?;
     (whole <= INTEGER_MAX).then_some(whole)
 }

@@ -457,7 +457,9 @@ fn compact(text: &str, fraction: &str) -> Result<Option<Shown>, TimeProblem> {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let nanos = Scan(text.as_bytes().get(14..).unwrap_or_default()).fraction();
     match (digits(whole), nanos) {
-        (Ok(Shown::Clock { civil, .. }), Some(nanos)) if is_number(whole) && is_number(fraction) => {
+        (Ok(Shown::Clock { civil, .. }), Some(nanos))
+            if is_number(whole) && is_number(fraction) =>
+        {
             let civil = civil.with().subsec_nanosecond(nanos).build();
             Ok(Some(Shown::Clock {
                 civil: civil.map_err(|_| TimeProblem::Shape)?,
@@ -592,8 +594,11 @@ fn zone(rest: &[u8]) -> Option<Named> {
     };
     // Go writes the letters behind the offset: `+0200 CEST`, or the offset once more.
     let rest = scan.0.strip_prefix(b" ").unwrap_or_default();
-    let is_named = rest.len() >= 3 && rest.len() <= LETTERS_MAX
-        && rest.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'+' | b'-'));
+    let is_named = rest.len() >= 3
+        && rest.len() <= LETTERS_MAX
+        && rest
+            .iter()
+            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'+' | b'-'));
     if !(scan.0.is_empty() || is_named) || minutes > 59 {
         return None;
     }

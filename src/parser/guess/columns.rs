@@ -566,11 +566,7 @@ fn tells_how(rows: &[Vec<String>], index: usize) -> bool {
 }
 
 /// Whether something is in the column at `index`, and `is` true of all of it.
-fn all_filled(
-    rows: &[impl AsRef<[String]>],
-    index: usize,
-    is: impl Fn(&str) -> bool,
-) -> bool {
+fn all_filled(rows: &[impl AsRef<[String]>], index: usize, is: impl Fn(&str) -> bool) -> bool {
     filled(rows, index).next().is_some() && filled(rows, index).all(is)
 }
 
@@ -775,8 +771,7 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         };
         let all: Vec<usize> = (0..guesses.len()).filter(is_number).collect();
         // Where several have a plus in front, as numbers of the world have, the others are some ids.
-        let of_the_world =
-            |index: &usize| all_filled(rows, *index, |text| text.starts_with('+'));
+        let of_the_world = |index: &usize| all_filled(rows, *index, |text| text.starts_with('+'));
         let of_the_world: Vec<usize> = all.iter().copied().filter(of_the_world).collect();
         let all = match of_the_world.len() {
             0 | 1 => all,
@@ -949,7 +944,9 @@ fn is_count(rows: &[Vec<String>], index: usize) -> bool {
     let counted: Option<Vec<u64>> = filled(rows, index).map(|text| text.parse().ok()).collect();
     let counted = counted.unwrap_or_default();
     let goes_up = |pair: &[u64]| match pair {
-        [one, next] => next.checked_sub(*one).is_some_and(|step| (1..=STEP_MAX).contains(&step)),
+        [one, next] => next
+            .checked_sub(*one)
+            .is_some_and(|step| (1..=STEP_MAX).contains(&step)),
         _ => false,
     };
     let is_round = |number: &u64| number % 1_000_000 == 0;
