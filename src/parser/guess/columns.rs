@@ -663,8 +663,17 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         let guess = guesses.get(*index);
         guess.is_some_and(|guess| guess.looks == Looks::Time { local: true })
     };
-    // What is told by a zone and what is told by none cannot be set in order.
-    let alike = times.iter().all(is_local) || !times.iter().any(is_local);
+    // What is told by a zone and what is told by none cannot be set in order; letters that are those of
+    // `zone` are one.
+    let has_letters = |index: &usize| {
+        let other = Err(time::TimeProblem::OtherZone);
+        all_filled(rows, *index, |text| {
+            time::read_dated(text, dates, Some(&TimeZone::UTC)) == other
+                && time::read_dated(text, dates, Some(zone)).is_ok()
+        })
+    };
+    let alike = times.iter().all(is_local)
+        || !times.iter().any(|index| is_local(index) && !has_letters(index));
     let times = in_order(times, alike, rows, |row, index| at(row, Some(index)));
     let timed = [Meaning::StartTime, Meaning::EndTime];
     if timed
@@ -678,13 +687,30 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             };
             rows.iter().any(|row| is_lacking(&row))
         };
-        let first = match times.as_slice() {
-            [first, last] if lacks(*first, *last) => Meaning::AnswerTime,
-            _ => Meaning::StartTime,
+        // A call that lasted longer than from one to the other had not ended then: it was answered.
+        let outlasts = |first: usize, last: usize| {
+            let is_length = |index: &usize| {
+                guesses
+                    .get(*index)
+                    .is_some_and(|guess| guess.looks == Looks::Length)
+            };
+            let longer = |row: &&Vec<String>, length: usize| {
+                let span = Some(at(row, Some(last))? - at(row, Some(first))?);
+                Some(seconds(field(row, length).trim())? > span? + 1)
+            };
+            (0..guesses.len()).filter(is_length).any(|length| {
+                let longer = rows.iter().filter(|row| longer(row, length) == Some(true));
+                longer.count() * 2 > rows.len()
+            })
+        };
+        let (first, second) = match times.as_slice() {
+            [first, last] if lacks(*first, *last) => (Meaning::AnswerTime, Meaning::EndTime),
+            [first, last] if outlasts(*first, *last) => (Meaning::StartTime, Meaning::AnswerTime),
+            _ => (Meaning::StartTime, Meaning::EndTime),
         };
         give(guesses, times.first().copied(), first, Kind::Time);
         if let [_, between @ .., last] = times.as_slice() {
-            give(guesses, Some(*last), Meaning::EndTime, Kind::Time);
+            give(guesses, Some(*last), second, Kind::Time);
             if let [answer] = between {
                 give(guesses, Some(*answer), Meaning::AnswerTime, Kind::Time);
             }

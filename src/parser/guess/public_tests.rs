@@ -1,6 +1,7 @@
 //! Files as products publish them, and what each was taken for.
 
-use super::tests::guessed;
+use super::tests::{guessed, guessed_in};
+use jiff::tz::TimeZone;
 
 #[test]
 fn names_that_a_job_writes_again_are_no_row() {
@@ -113,6 +114,51 @@ fn times_and_lengths_are_known_by_the_names_of_more_products() {
     let words = guessed(text).0;
     assert!(
         words.contains("start_uepoch=start_time answer_uepoch=answer_time end_uepoch=end_time"),
+        "{words}"
+    );
+}
+
+#[test]
+fn times_of_broadworks_are_no_ids_of_asterisk() {
+    let row = |n: u32| {
+        format!(
+            "0000218348005056{n},SP1,Normal,+15145550{n}1,Originating,+15145551{n}1,20260410150{n}.335,1-050000,Yes,20260410151{n}.112,20260410152{n}.870,016\n"
+        )
+    };
+    let words = guessed(&(100..105).map(row).collect::<String>()).0;
+    assert!(
+        words.contains("field7=start_time field10=answer_time field11=end_time"),
+        "{words}"
+    );
+}
+
+#[test]
+fn the_later_of_two_times_is_the_answer_where_the_call_is_longer_than_both_are_apart() {
+    let row = |n: u32| {
+        format!(
+            "dbafe9c8614c785a65aabd116dd3959c3c56f7{n},call,1001,+49865171749{n},2013-11-07 08:42:{n} +0000 UTC,2013-11-07 08:43:{n} +0000 UTC,1m{n}s,1.0100\n"
+        )
+    };
+    let words = guessed(&(10..15).map(row).collect::<String>()).0;
+    assert!(
+        words.contains("field5=start_time field6=answer_time field7=hold_duration"),
+        "{words}"
+    );
+}
+
+#[test]
+fn times_with_the_letters_of_the_given_zone_are_set_in_order() {
+    // Cisco's gateways begin a row with when it was written, and have the setup behind it.
+    let row = |n: i64| {
+        format!(
+            "{},1923{n},0,2,\"C6B95D{n}\",\"14:31:{n}.268 PDT Tue May 12 2015\",\"14:32:{n}.508 PDT Tue May 12 2015\",\"14:34:{n}.508 PDT Tue May 12 2015\",\"10\",\"120255501{n}\",\"120255502{n}\"\n",
+            1_431_466_440 + n
+        )
+    };
+    let zone = TimeZone::get("America/Los_Angeles").unwrap();
+    let words = guessed_in(&(10..15).map(row).collect::<String>(), &zone).0;
+    assert!(
+        words.contains("field6=start_time field7=answer_time"),
         "{words}"
     );
 }
