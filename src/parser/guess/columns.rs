@@ -8,6 +8,7 @@ use super::super::reader::Reader;
 use super::super::record::{Fields, fitting, seconds};
 use super::super::time::{self, DATES, Dates};
 use super::super::{Header, presets, text_of};
+use super::acc;
 use super::ids;
 use super::kinds::{Doubt, Looks, is_port, meaning_of};
 use super::shape::{self, Shape};
@@ -84,8 +85,12 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
     } else {
         like(&shape.rows, dates, zone)
     };
-    let columns = columns(&shape, like.as_ref(), dates, zone);
+    let mut columns = columns(&shape, like.as_ref(), dates, zone);
+    let is_acc = like.is_none() && acc::take(&mut columns, &shape.rows);
     let mut guessed = put_together(&shape, has_header, like, dates, columns);
+    if is_acc {
+        acc::finish(&mut guessed.table);
+    }
     guessed.table.nothing = nothing;
     guessed.doubtful_dates = doubtful_dates;
     Some(guessed)
@@ -190,13 +195,13 @@ fn is_hour(text: &str) -> bool {
 }
 
 /// What is known of one column while its meaning is sought.
-struct Guess {
-    name: String,
+pub(super) struct Guess {
+    pub(super) name: String,
     looks: Looks,
-    meaning: Option<Meaning>,
+    pub(super) meaning: Option<Meaning>,
     /// How sure the meaning is.
     doubt: Doubt,
-    kind: Kind,
+    pub(super) kind: Kind,
     /// The column with the day.
     date: Option<String>,
 }
@@ -673,7 +678,9 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         })
     };
     let alike = times.iter().all(is_local)
-        || !times.iter().any(|index| is_local(index) && !has_letters(index));
+        || !times
+            .iter()
+            .any(|index| is_local(index) && !has_letters(index));
     let times = in_order(times, alike, rows, |row, index| at(row, Some(index)));
     let timed = [Meaning::StartTime, Meaning::EndTime];
     if timed

@@ -162,3 +162,28 @@ fn times_with_the_letters_of_the_given_zone_are_set_in_order() {
         "{words}"
     );
 }
+
+#[test]
+fn rows_of_the_table_acc_are_lines_of_calls_that_are_joined() {
+    // Exported from MySQL, and as Kamailio's acc_json writes them.
+    let text = "id\tmethod\tfrom_tag\tto_tag\tcallid\tsip_code\tsip_reason\ttime\tsrc_user\tdst_user\n\
+        1\tINVITE\t12c3\t9p3s\tub2d@192.0.2.1\t200\tOK\t2020-11-05 08:38:20\talice\tbob\n\
+        2\tBYE\t12c3\t9p3s\tub2d@192.0.2.1\t200\tOK\t2020-11-05 08:39:20\talice\tbob\n\
+        3\tMESSAGE\t12c4\t9p3t\tub2e@192.0.2.1\t200\tOK\t2020-11-05 08:39:21\talice\tbob\n";
+    assert_eq!(
+        guessed(text),
+        (
+            "method=method from_tag=from_tag to_tag=to_tag callid=call_id sip_code=end_reason sip_reason=disconnect_reason time=event_time src_user=caller_id dst_user=called_id".to_owned(),
+            2
+        )
+    );
+    let text = r#"{"method": "INVITE", "from_tag": "12c3", "to_tag": "9p3s", "callid": "ub2d", "sip_code": "200", "sip_reason": "OK", "time": 1604565500, "src_user": "alice"}"#;
+    let words = guessed(&format!("{text}\n")).0;
+    assert!(words.contains("time=event_time"), "{words}");
+    // OpenSIPS tells whole calls in the same table.
+    let text = "method,from_tag,to_tag,callid,sip_code,sip_reason,time,duration\n\
+        INVITE,12c3,9p3s,ub2d@192.0.2.1,200,OK,2020-11-05 08:38:20,60\n\
+        INVITE,12c4,9p3t,ub2e@192.0.2.1,486,Busy,2020-11-05 08:39:20,0\n";
+    let words = guessed(text).0;
+    assert!(!words.contains("=method"), "{words}");
+}
