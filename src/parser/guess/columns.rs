@@ -5,12 +5,12 @@ use super::super::format::{
     Column, ColumnTable, FormatTable, Kind, LayoutTable, Meaning, kind_of, word_of,
 };
 use super::super::reader::Reader;
-use super::super::record::{Fields, fitting, seconds};
+use super::super::record::{Fields, fitting, minutes, seconds};
 use super::super::time::{self, DATES, Dates};
 use super::super::{Header, presets, text_of};
 use super::acc;
 use super::ids;
-use super::kinds::{Doubt, Looks, is_port, meaning_of};
+use super::kinds::{Doubt, Looks, is_port, meaning_of, without_minutes};
 use super::shape::{self, Shape};
 use super::{ROWS_MAX, Sample, may_be_id};
 use jiff::tz::TimeZone;
@@ -365,6 +365,15 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
                     }),
             };
             let kind = known.map_or(looks.kind(meaning), |column| column.kind);
+            let in_minutes = without_minutes(own)
+                .filter(|_| meaning.is_none() && known.is_none())
+                .filter(|_| all_filled(&shape.rows, index, |text| minutes(text).is_some()))
+                .and_then(|name| meaning_of(name, Looks::Length))
+                .filter(|(meaning, _)| kind_of(*meaning) == Some(Kind::Seconds));
+            let (meaning, doubt, kind) = match in_minutes {
+                Some((meaning, doubt)) => (Some(meaning), doubt, Kind::Minutes),
+                None => (meaning, doubt, kind),
+            };
             Guess {
                 name: unique(&name, index, &mut taken),
                 looks,
@@ -417,7 +426,8 @@ fn once_each(guesses: &mut [Guess], rows: &[Vec<String>]) {
         let kind = guess.meaning.and_then(kind_of);
         let names = guess.meaning != Some(Meaning::CallId) || has_ids(rows, index);
         let calls = !is_party(guess) || has_parties(rows, index);
-        names && calls && kind.is_none_or(|kind| kind == guess.kind)
+        let is_length = guess.kind == Kind::Minutes && kind == Some(Kind::Seconds);
+        names && calls && (is_length || kind.is_none_or(|kind| kind == guess.kind))
     };
     let mut order: Vec<usize> = (0..guesses.len()).collect();
     order.sort_by_key(|index| {

@@ -467,6 +467,27 @@ fn suits(meaning: Meaning, looks: Looks) -> bool {
     }
 }
 
+/// What `name` says without the unit behind it, where that is minutes.
+pub(super) fn without_minutes(name: &str) -> Option<&str> {
+    const UNITS: [&str; 8] = [
+        "(minutes)",
+        "(min.)",
+        "(mins)",
+        "(min)",
+        " minutes",
+        "_minutes",
+        " min",
+        "_min",
+    ];
+    let name = name.trim();
+    let of = |unit: &&str| {
+        let at = name.len().checked_sub(unit.len())?;
+        let (rest, end) = name.split_at_checked(at)?;
+        end.eq_ignore_ascii_case(unit).then(|| rest.trim_end())
+    };
+    UNITS.iter().find_map(of).filter(|rest| !rest.is_empty())
+}
+
 /// Whether a column called `name` holds ports, which look like extensions.
 pub(super) fn is_port(name: &str) -> bool {
     name.trim().to_ascii_lowercase().ends_with("port")

@@ -187,3 +187,25 @@ fn rows_of_the_table_acc_are_lines_of_calls_that_are_joined() {
     let words = guessed(text).0;
     assert!(!words.contains("=method"), "{words}");
 }
+
+#[test]
+fn a_length_whose_name_says_minutes_is_read_in_minutes() {
+    let check = |lengths: [&str; 2]| {
+        let [one, other] = lengths;
+        let text = format!(
+            "Datum;Uhrzeit;Von;Nach;Dauer (min)\n10.04.2026;14:28:15;4921112345678;4930123456;{one}\n11.04.2026;14:30:02;4921112345678;491701234567;{other}\n"
+        );
+        assert_eq!(
+            guessed(&text),
+            (
+                "Uhrzeit=start_time Von=caller_id Nach=called_id Dauer (min)=hold_duration"
+                    .to_owned(),
+                2
+            ),
+            "{lengths:?}"
+        );
+    };
+    check(["02:27", "00:45"]);
+    check(["2,45", "0,75"]);
+    check(["2.45", "0"]);
+}
