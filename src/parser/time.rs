@@ -252,7 +252,7 @@ fn year_in_front(text: &str, dates: Dates) -> Option<String> {
 }
 
 /// Reads a time: epoch microseconds (16 digits), milliseconds (13 digits) or seconds (10 digits,
-/// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits, with an optional fraction), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/`, `-`, `.` or nothing
+/// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits, with an optional fraction), `YYYY-MM-DD HH:MM:SS` with `T`, `/`, a comma and a blank or a blank between, `/`, `-`, `.` or nothing
 /// between the date's numbers, one or two digits, an optional fraction, an optional `AM` or `PM`, and an optional `Z`, `±HH:MM`
 /// or the letters of the source's zone; or the same with the month in English letters or Chinese signs.
 ///
@@ -280,7 +280,8 @@ fn year_first(text: &str) -> Result<Option<Shown>, TimeProblem> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return digits(text).map(Some);
     }
-    if matches!(text.as_bytes().get(10), Some(b'.' | b',')) {
+    let begins_in_digits = || text.bytes().take(10).all(|byte| byte.is_ascii_digit());
+    if matches!(text.as_bytes().get(10), Some(b'.' | b',')) && begins_in_digits() {
         return fractional(text).map(Some);
     }
     if let Some((14, fraction)) = text.split_once('.').map(|(date, rest)| (date.len(), rest)) {
@@ -497,7 +498,12 @@ fn civil(text: &str) -> Option<Shown> {
             scan.one_of(&[dash])?;
         }
         let day = scan.number(least, 2)?;
-        scan.one_of(b" T")?;
+        // `4/10/2026, 2:28:15 PM`, as JavaScript writes it for people.
+        if scan.one_of(b",").is_some() {
+            scan.one_of(b" ")?;
+        } else {
+            scan.one_of(b" T/")?;
+        }
         let hour = scan.number(least, 2)?;
         let colon = scan.one_of(b":");
         if dash.is_some() {
@@ -806,7 +812,19 @@ mod tests {
             "2026-04-10T14:28:15Z",
         );
         check("10:28:15 UTC 2026-04-10", "UTC", "2026-04-10T10:28:15Z");
+        // Panels in JavaScript, and 2N's gateways.
+        for (text, dates) in [
+            ("4/10/2026, 2:28:15 PM", Dates::MonthFirst),
+            ("10.4.2026, 14:28:15", Dates::DayFirst),
+            ("10.04.26/14:28:15", Dates::DayFirst),
+        ] {
+            let told = read_dated(text, dates, Some(&TimeZone::UTC));
+            let at = told.unwrap().unwrap().at.to_string();
+            assert_eq!(at, "2026-04-10T14:28:15Z", "{text}");
+        }
         for text in [
+            "2026-04-10,14:28:15",
+            "2026-04-10//14:28:15",
             "20260410142815.",
             "2026041014281x.335",
             "20260410142815.335x",
