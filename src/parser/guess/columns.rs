@@ -79,7 +79,7 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
     let (dates, doubtful_dates) = dates(&shape);
     let named = shape.names.is_some() || take_header(&mut shape, dates);
     drop_totals(&mut shape, dates);
-    let has_header = named && !shape.reader.has_names();
+    let has_header = (named || shape.is_titled) && !shape.reader.has_names();
     let like = if named {
         None
     } else {
@@ -497,13 +497,19 @@ fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
     };
     let day_from =
         |from: usize| (from..count).find(|index| all(*index, &|text| is_day(text, dates)));
+    // Digits alone are an hour right behind a day of digits.
+    let is_bare = |index: usize| {
+        let is_day = |text: &str| text.len() == 8 && is_day(text, dates);
+        let is_hour = |text: &str| text.len() == 6 && is_time(&format!("20000101 {text}"), dates);
+        index > 0 && all(index - 1, &is_day) && all(index, &is_hour)
+    };
     let first_hour = |guesses: &[Guess], mut places: std::ops::Range<usize>| {
         let is_free = |index: usize| {
             guesses
                 .get(index)
                 .is_some_and(|guess| guess.meaning.is_none())
         };
-        places.find(|index| is_free(*index) && all(*index, &is_hour))
+        places.find(|index| is_free(*index) && (all(*index, &is_hour) || is_bare(*index)))
     };
     let tell = |guesses: &mut [Guess], day: usize, hour: usize, meaning: Meaning| {
         let date = guesses.get(day).map(|guess| guess.name.clone());

@@ -209,3 +209,35 @@ fn a_length_whose_name_says_minutes_is_read_in_minutes() {
     check(["2,45", "0,75"]);
     check(["2.45", "0"]);
 }
+
+#[test]
+fn a_title_is_a_header_and_what_is_left_of_a_row_is_none() {
+    // Eltex' SMG says in each file when it was begun; Grandstream has fewer names than columns.
+    let row = |n: u32| {
+        format!(
+            "27;2;user answer;192.168.16.2;5200{n};5100{n};2011-10-24 09:33:{n};2011-10-24 09:34:{n}\n"
+        )
+    };
+    let rows: String = (10..14).map(row).collect();
+    let (words, good) = guessed(&format!(
+        "SMG4. CDR. File started at '20111024093328'\n{rows}"
+    ));
+    assert!(words.contains("field7=start_time"), "{words}");
+    assert_eq!(good, 4);
+    let (_, good) = guessed(&format!(
+        "Prefix;Length;Cause;Address;From;To;Begun\n{rows}"
+    ));
+    assert_eq!(good, 4);
+    let bytes = format!("192.168.16.2;52009;51009;2011-10-24 09:33:09;2011-10-24 09:34:09\n{rows}");
+    let torn = super::tests::header_of(&bytes);
+    assert_eq!(torn, super::Header::Auto);
+    let torn = super::tests::header_of(&format!("OK\n{rows}"));
+    assert_eq!(torn, super::Header::Auto);
+}
+
+#[test]
+fn a_day_and_an_hour_in_digits_alone_are_a_time() {
+    let row = |n: u32| format!("1,145728935{n},861586005{n}001,20160415,1618{n},0001{n},02\n");
+    let words = guessed(&(10..14).map(row).collect::<String>()).0;
+    assert!(words.contains("field5=start_time"), "{words}");
+}

@@ -119,6 +119,13 @@ pub(super) fn guessed(text: &str) -> (String, usize) {
     guessed_in(text, &TimeZone::UTC)
 }
 
+/// Whether a guess takes the first line of every file for no row.
+pub(super) fn header_of(text: &str) -> Header {
+    guess(sample(text.as_bytes(), "x"), &TimeZone::UTC)
+        .expect("a guess")
+        .header
+}
+
 /// The same of a file whose local times are those of `zone`.
 #[track_caller]
 pub(super) fn guessed_in(text: &str, zone: &TimeZone) -> (String, usize) {
