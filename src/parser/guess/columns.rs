@@ -826,17 +826,22 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             0 | 1 => all,
             _ => of_the_world,
         };
-        // The switch's own number, or a trunk's, is in every row.
+        // The switch's own number, or a trunk's, is in every row; and what goes up from row to row is
+        // counted or a clock's.
         let mut others = all.clone();
         others.retain(|index| {
             let first = rows.first().map(|row| field(row, *index));
             rows.iter().any(|row| Some(field(row, *index)) != first)
         });
+        let mut wandering = others.clone();
+        wandering.retain(|index| !goes_up(rows, *index));
         let wanted = match meant(guesses, Meaning::CallerId) {
             None => 2,
             Some(_) => 1,
         };
-        if others.len() < wanted { all } else { others }
+        let enough = |found: &Vec<usize>| found.len() >= wanted;
+        let found = [wandering, others].into_iter().find(enough);
+        found.unwrap_or(all)
     };
     let found = numbers(guesses);
     let is_extension = |index: usize| {
@@ -867,8 +872,12 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     give(guesses, called, Meaning::CalledId, Kind::Text);
     // Switches tell the caller's number in several forms before they come to the called one.
     let caller = meant(guesses, Meaning::CallerId);
+    let is_callers = |index: usize| {
+        let name = guesses.get(index).map_or("", |guess| guess.name.as_str());
+        meaning_of(name, Looks::Number).is_some_and(|(meaning, _)| meaning == Meaning::CallerId)
+    };
     let mut others = numbers(guesses).into_iter();
-    if let Some(next) = others.find(|index| differs(*index, caller)) {
+    if let Some(next) = others.find(|index| differs(*index, caller) && !is_callers(*index)) {
         give(guesses, Some(next), Meaning::CalledId, Kind::Text);
     }
     if let Some(index) = (0..guesses.len()).find(|index| tells_how(rows, *index)) {
@@ -892,10 +901,22 @@ fn tell_answered(guesses: &mut [Guess], rows: &[Vec<String>]) {
     if guesses.iter().any(told) {
         return;
     }
+    let outcome = guesses
+        .iter()
+        .position(|guess| guess.meaning == Some(Meaning::DisconnectReason));
+    // In words that are not known calls may have failed, and where none has lasted no time, ringing counts.
+    let is_unclear = |length: usize| {
+        let differ = outcome.is_some_and(|outcome| {
+            let words: HashSet<&str> = filled(rows, outcome).collect();
+            words.len() > 1
+        });
+        differ && filled(rows, length).all(|text| seconds(text) != Some(0))
+    };
     let mut lengths = guesses.iter_mut().enumerate();
     let length = lengths.find(|(_, guess)| guess.meaning == Some(Meaning::Duration));
     if let Some((index, length)) = length
         && !has_ringing(rows, index)
+        && !is_unclear(index)
     {
         length.meaning = Some(Meaning::HoldDuration);
     }
@@ -1003,6 +1024,15 @@ fn is_count(rows: &[Vec<String>], index: usize) -> bool {
         || (!counted.is_empty() && counted.iter().all(is_round))
 }
 
+/// Whether the digits at `index` are more in each row than in the one before.
+fn goes_up(rows: &[Vec<String>], index: usize) -> bool {
+    /// By chance the numbers of this many calls go up once in 24.
+    const ROWS_MIN: usize = 4;
+    let counted: Option<Vec<u64>> = filled(rows, index).map(|text| text.parse().ok()).collect();
+    let counted = counted.unwrap_or_default();
+    counted.len() >= ROWS_MIN && counted.is_sorted_by(|one, next| one < next)
+}
+
 /// Whether the lengths of time at `index` count the ringing too: a call that failed has one.
 fn has_ringing(rows: &[Vec<String>], index: usize) -> bool {
     rows.iter().any(|row| {
@@ -1013,7 +1043,7 @@ fn has_ringing(rows: &[Vec<String>], index: usize) -> bool {
 
 /// Whether `text` is a word by which switches say that a call failed.
 fn is_failure(text: &str) -> bool {
-    const FAILURES: [&str; 15] = [
+    const FAILURES: [&str; 36] = [
         "BUSY",
         "USER BUSY",
         "NO ANSWER",
@@ -1029,12 +1059,35 @@ fn is_failure(text: &str) -> bool {
         "ORIGINATOR CANCEL",
         "CALL REJECTED",
         "MISSED",
+        // As panels translate them.
+        "OCUPADO",
+        "SIN RESPUESTA",
+        "NO CONTESTADO",
+        "NO CONTESTADA",
+        "FALLIDO",
+        "FALLIDA",
+        "SEM RESPOSTA",
+        "NÃO ATENDIDA",
+        "FALHA",
+        "OCCUPÉ",
+        "SANS RÉPONSE",
+        "ÉCHEC",
+        "BESETZT",
+        "KEINE ANTWORT",
+        "VERPASST",
+        "OCCUPATO",
+        "NON RISPOSTO",
+        "ЗАНЯТО",
+        "НЕТ ОТВЕТА",
+        "ПРОПУЩЕН",
+        "未接",
     ];
     let text = text.trim();
     // Some write the code behind: `USER_BUSY [17]`.
     let word = text.split(" [").next().unwrap_or(text);
     let word = word.replace(['_', '-'], " ");
-    let known = |known: &&str| known.eq_ignore_ascii_case(&word);
+    let word = word.to_uppercase();
+    let known = |known: &&str| **known == word;
     FAILURES.iter().any(known) || is_refusal(text)
 }
 

@@ -241,3 +241,69 @@ fn a_day_and_an_hour_in_digits_alone_are_a_time() {
     let words = guessed(&(10..14).map(row).collect::<String>()).0;
     assert!(words.contains("field5=start_time"), "{words}");
 }
+
+#[test]
+fn calls_that_failed_in_words_of_other_languages_are_not_told_as_connected() {
+    let text = |words: [&str; 3]| {
+        let row = |(n, word): (usize, &str)| {
+            format!("2026-04-10 14:{n}8:15;101;91234567{n};2{n};{word}\n")
+        };
+        let rows = words.into_iter().enumerate().map(row);
+        format!(
+            "Fecha;Origen;Destino;Duración;Estado\n{}",
+            rows.collect::<String>()
+        )
+    };
+    // What is known to be a failure, and what is not known at all but differs.
+    for words in [
+        ["CONTESTADO", "OCUPADO", "Sin respuesta"],
+        ["Besvaret", "Optaget", "Ikke besvaret"],
+    ] {
+        let words = guessed(&text(words)).0;
+        assert!(words.contains("Duración=duration"), "{words}");
+    }
+    let words = guessed(&text(["CONTESTADO"; 3])).0;
+    assert!(words.contains("Duración=hold_duration"), "{words}");
+}
+
+#[test]
+fn whom_a_call_was_forwarded_from_was_not_called() {
+    let row =
+        |n: u32, from: &str| format!("+120255501{n},2018-08-23 08:{n} UTC,{n},completed,{from}\n");
+    let text = "From,Start Time,Duration,Status,Forwarded From\n".to_owned()
+        + &row(10, "")
+        + &row(11, "+12025550199");
+    let words = guessed(&text).0;
+    assert!(!words.contains("called_id"), "{words}");
+}
+
+#[test]
+fn the_ticks_of_a_clock_call_nobody() {
+    // Sonus' GSX and Ribbon's SBC have the system's ticks before the numbers.
+    let row = |n: u32, caller: u32| {
+        format!(
+            "STOP,GSX1,0x001200000000{n},1234{n}789,04/13/2026,14:28:{n}.1,04/13/2026,14:30:{n}.2,212555010{caller},442079460{caller}\n"
+        )
+    };
+    let text = row(10, 7) + &row(11, 3) + &row(12, 5) + &row(13, 1);
+    let words = guessed(&text).0;
+    assert!(
+        words.contains("field9=caller_id field10=called_id"),
+        "{words}"
+    );
+}
+
+#[test]
+fn lengths_of_kazoo_and_wazo_are_known_by_their_names() {
+    let text = "call_id,caller_id_number,callee_id_number,duration_seconds,billing_seconds,iso_8601\n\
+        9f3b-1,1000,12025550101,155,147,2026-04-10T14:28:15Z\n";
+    let words = guessed(text).0;
+    assert!(
+        words.contains("duration_seconds=duration billing_seconds=bill_duration"),
+        "{words}"
+    );
+    let text = "Call Date,Caller,Called,Period,user Field\n\
+        2015-01-02T00:00:00,Alice (1001),1002,2,userfield\n";
+    let words = guessed(text).0;
+    assert!(words.contains("Period=hold_duration"), "{words}");
+}
