@@ -813,9 +813,17 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         give(guesses, Some(*only), meaning, Kind::Seconds);
     }
     let numbers = |guesses: &[Guess]| -> Vec<usize> {
+        let is_day_of_another = |name: &String| {
+            guesses
+                .iter()
+                .any(|guess| guess.date.as_ref() == Some(name))
+        };
         let is_number = |index: &usize| {
             guesses.get(*index).is_some_and(|guess| {
-                guess.looks == Looks::Number && guess.meaning.is_none() && !is_port(&guess.name)
+                guess.looks == Looks::Number
+                    && guess.meaning.is_none()
+                    && !is_port(&guess.name)
+                    && !is_day_of_another(&guess.name)
             }) && !is_count(rows, *index)
         };
         let all: Vec<usize> = (0..guesses.len()).filter(is_number).collect();

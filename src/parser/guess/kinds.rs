@@ -377,9 +377,10 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     // The last word of a name says what it is: a `talk fee` is a fee, a `fee rate` a rate; behind it stands
     // a unit or a zone.
     let unitless = name.rsplit_once(" (").map_or(name, |(name, _)| name);
+    let told = bare(unitless);
     let end = bare(unitless.rsplit([' ', '_', '-', '.']).next().unwrap_or(name));
     let is_at_end =
-        |word: &str| end == *word || (is_inside(word) && word.is_ascii() && whole.ends_with(word));
+        |word: &str| end == *word || (is_inside(word) && word.is_ascii() && told.ends_with(word));
     // Whose number a column has is told by its name; who that is, is in another, and so is a port.
     // A `hangup source` is a side, and a `source id` the record's in a list of customers.
     let others = [
