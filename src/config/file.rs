@@ -461,6 +461,10 @@ impl Loaded {
                     error.message(),
                     written.and_then(in_single_quotes).unwrap_or_default()
                 ),
+                _ if error.message().contains("escaped value") => format!(
+                    "{}; a text with backslashes stands in single quotes",
+                    error.message()
+                ),
                 Some((None, true)) => format!(
                     "{}; values stand in quotes, and names with other letters than A-Z, 0-9, - and _ too: write like {{ \"gateway 1\" = \"CLIENT001\" }}",
                     error.message()

@@ -859,6 +859,10 @@ fn a_text_whose_quotes_were_forgotten_is_shown_with_them() {
         "[[source]]\ntemplate = \"\"${uuid}\",\"${start_stamp}\"\"\n",
         &["stands in single quotes: write template = '\"${uuid}\",\"${start_stamp}\"'"],
     );
+    check(
+        "[[source]]\nfiles = [\"D:\\Logs\\Master.csv\"]\n",
+        &["a text with backslashes stands in single quotes"],
+    );
     for (word, near) in [
         (
             "asterisk",

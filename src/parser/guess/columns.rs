@@ -1027,7 +1027,7 @@ fn is_count(rows: &[Vec<String>], index: usize) -> bool {
             .is_some_and(|step| (1..=STEP_MAX).contains(&step)),
         _ => false,
     };
-    let is_round = |number: &u64| number % 1_000_000 == 0;
+    let is_round = |number: &u64| number.is_multiple_of(1_000_000);
     (index == 0 && counted.len() >= ROWS_MIN && counted.windows(2).all(goes_up))
         || (!counted.is_empty() && counted.iter().all(is_round))
 }
