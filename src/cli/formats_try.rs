@@ -233,6 +233,12 @@ impl View<'_> {
             ));
             return false;
         }
+        if has_json_behind_heads(self.sample.bytes) {
+            screen::line(
+                "behind the head of each line is JSON: have syslog write the messages alone, in a file of their own, for format = \"json-lines\"; of rsyslog by template(name=\"bare\" type=\"string\" string=\"%msg:2:$%\\n\")",
+            );
+            return false;
+        }
         let Some(guessed) = guessed else {
             screen::line(self.without_columns());
             return false;
@@ -297,6 +303,9 @@ impl View<'_> {
             Some(b'<') => {
                 "it is XML: with a document in each file, directory = \"…\" and format = \"xml-document\" with columns of your own"
             }
+            _ if is_db_text(self.sample.bytes) => {
+                "it is a table of Kamailio's or OpenSIPS' db_text: format = \"delimited\", delimiter = \":\", quote = \"none\", escape = '\\', header = \"present\", and columns of your own, in the order of its first line"
+            }
             _ => {
                 "its lines do not come apart into columns either: for free text write patterns, with format = \"pattern\"; `switchhook formats show vos3000-alarm` prints some to change"
             }
@@ -347,14 +356,15 @@ impl View<'_> {
         if let Some(what) = fit.tally.calls.warning() {
             screen::line(screen::styled(screen::WAIT, what));
         }
+        let rows = String::from_utf8_lossy(self.sample.bytes);
+        if format.name == "acc-flatstore" && rows.lines().any(tells_whole_call) {
+            let what = "answered calls are whole here, with setuptime, created, duration and ms_duration at the end, as OpenSIPS' do_accounting(\"db\", \"cdr\") has them, and would wait for a BYE that never comes: write the two layouts of docs/opensips.md instead";
+            screen::line(screen::styled(screen::WAIT, what));
+        }
         // A file of CEL has seconds, or dates where its configuration says so.
         let local_times = format.local_times || guess::has_local_times(self.sample, &fit.settings);
         let says = self.columns_and_events(&fit.settings, local_times);
-        if fit.tally.calls.are_joined() {
-            screen::line(
-                "# each line alone; the agent joins a call's beginning and end and tells it once: `switchhook check` shows it so",
-            );
-        }
+        say_joined(fit);
         screen::line("");
         head("to paste and adjust");
         let name = match kinds(format).contains(&CALL) {
@@ -444,12 +454,15 @@ impl View<'_> {
             Meaning::AnswerTime,
             Meaning::BillDuration,
             Meaning::HoldDuration,
+            // Lines of a call's beginning and end are joined.
+            Meaning::Method,
         ];
         if !of_answers.into_iter().any(tells) {
             let what = "no column is known to say whether a call was answered, so connected and bill_duration are null: mark one, as = \"answer_time\", \"bill_duration\" or \"hold_duration\"";
             screen::line(screen::styled(screen::WAIT, what));
         }
         let says = self.columns_and_events(&fit.settings, guessed.local_times);
+        say_joined(&fit);
         screen::line("");
         head("to paste and adjust");
         self.source(CALL, "", guessed.local_times.then_some(says), false);
@@ -683,6 +696,69 @@ fn list_inside(page: &serde_json::Value) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Says that calls are told in lines that are joined, where that is so.
+fn say_joined(fit: &Fit) {
+    if fit.tally.calls.are_joined() {
+        screen::line(
+            "# each line alone; the agent joins a call's beginning and end and tells it once: `switchhook check` shows it so",
+        );
+    }
+}
+
+/// Whether most lines of `bytes` are JSON behind what syslog puts before a message.
+fn has_json_behind_heads(bytes: &[u8]) -> bool {
+    let is_behind = |line: &&[u8]| {
+        let start = memchr::memmem::find(line, b": {").and_then(|at| line.get(at + 2..));
+        !line.starts_with(b"{")
+            && start.is_some_and(|json| {
+                serde_json::from_slice::<serde::de::IgnoredAny>(json.trim_ascii()).is_ok()
+            })
+    };
+    let lines = || {
+        bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+    };
+    lines().filter(is_behind).count() * 2 > lines().count()
+}
+
+/// Whether `bytes` begin with the names and types of a table of db_text: `id(int,auto) method(string)`.
+fn is_db_text(bytes: &[u8]) -> bool {
+    let first = bytes.split(|byte| *byte == b'\n').next();
+    let first = first.map(String::from_utf8_lossy).unwrap_or_default();
+    let mut names = first.split_whitespace().peekable();
+    let is_named = |name: &str| name.ends_with(')') && name.find('(').is_some_and(|at| at > 0);
+    names.peek().is_some() && names.all(is_named)
+}
+
+/// Whether `row` of the table `acc` tells a whole call, as OpenSIPS has it by `do_accounting("db", "cdr")`:
+/// its last four columns are the seconds until the answer, the beginning, and the length in seconds and
+/// in milliseconds.
+fn tells_whole_call(row: &str) -> bool {
+    const TIME: usize = 6;
+    let fields: Vec<&str> = row.trim_end().split('|').collect();
+    let number = |text: &str| text.parse::<i64>().ok();
+    let (Some(time), [_, .., setup, created, secs, millis]) = (fields.get(TIME), fields.as_slice())
+    else {
+        return false;
+    };
+    let told = [*time, setup, created, secs, millis].map(number);
+    let [
+        Some(time),
+        Some(setup),
+        Some(created),
+        Some(secs),
+        Some(millis),
+    ] = told
+    else {
+        return false;
+    };
+    fields.len() >= TIME + 5
+        && created > 0
+        && (time - created - setup).abs() <= 1
+        && (millis / 1_000 - secs).abs() <= 1
 }
 
 /// The types of events that `format` makes, each once.

@@ -456,6 +456,15 @@ impl Loaded {
             let written = line.and_then(|line| text.lines().nth(line.checked_sub(1)?));
             let what = match written.map(|written| (quoted(written), written.contains('{'))) {
                 Some((Some(quoted), _)) => format!("a text stands in quotes; write {quoted}"),
+                _ if written.and_then(in_single_quotes).is_some() => format!(
+                    "{}; what has quotes or backslashes of its own stands in single quotes: write {}",
+                    error.message(),
+                    written.and_then(in_single_quotes).unwrap_or_default()
+                ),
+                _ if error.message().contains("escaped value") => format!(
+                    "{}; a text with backslashes stands in single quotes",
+                    error.message()
+                ),
                 Some((None, true)) => format!(
                     "{}; values stand in quotes, and names with other letters than A-Z, 0-9, - and _ too: write like {{ \"gateway 1\" = \"CLIENT001\" }}",
                     error.message()
@@ -517,6 +526,10 @@ fn quoted(line: &str) -> Option<String> {
     const LISTS: [&str; 2] = ["files", "events"];
     let (key, value) = line.split_once('=')?;
     let (key, value) = (key.trim(), value.split(" #").next()?.trim());
+    // Editors and web pages make others of straight quotes.
+    let value = value.trim_matches([
+        '\u{201C}', '\u{201D}', '\u{201E}', '\u{2018}', '\u{2019}', '\u{AB}', '\u{BB}',
+    ]);
     let is_key = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
     let is_text = !value.is_empty()
         && !value.contains(['"', '\''])
@@ -536,6 +549,15 @@ fn quoted(line: &str) -> Option<String> {
         true => format!("{key} = [{text}]"),
         false => format!("{key} = {text}"),
     })
+}
+
+/// The `line` with its text in single quotes, where it has quotes or backslashes within double ones.
+fn in_single_quotes(line: &str) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    let value = value.trim().strip_prefix('"')?;
+    let value = value.strip_suffix('"').unwrap_or(value);
+    let is_own = !value.is_empty() && value.contains(['"', '\\']) && !value.contains('\'');
+    is_own.then(|| format!("{} = '{value}'", key.trim()))
 }
 
 /// Where each line of a text begins.

@@ -40,7 +40,10 @@ pub(super) fn format(
         let names: Vec<&str> = names.collect();
         let advice = match nearest(word, names.iter().copied()) {
             Some(near) => format!("did you mean {near:?}?"),
-            None => format!("the formats are {}", names.join(", ")),
+            None => match holding(word, &names) {
+                near if near.is_empty() => format!("the formats are {}", names.join(", ")),
+                near => format!("did you mean {}?", near.join(" or ")),
+            },
         };
         let what = super::live::no_push(word);
         let what = what.unwrap_or_else(|| format!("{word:?} is not known; {advice}"));
@@ -138,6 +141,16 @@ fn template_of(
             (None, None)
         }
     }
+}
+
+/// Those of `names` that `word` is a part of, in quotes: a switch's name, as `asterisk`, or a kind of files.
+fn holding(word: &str, names: &[&str]) -> Vec<String> {
+    const LETTERS_MIN: usize = 3;
+    let word = word.to_ascii_lowercase();
+    let near = names
+        .iter()
+        .filter(|name| word.len() >= LETTERS_MIN && name.contains(&word));
+    near.map(|name| format!("{name:?}")).collect()
 }
 
 /// Notes the keys that only general formats have.

@@ -846,6 +846,34 @@ fn a_text_whose_quotes_were_forgotten_is_shown_with_them() {
         &["2: a text stands in quotes"],
     );
     check("[[source]]\nname = \"a\" \"b\"\n", &["2: unexpected"]);
+    // What is pasted from a page has other quotes; expressions and templates have their own.
+    check(
+        "[[source]]\nname = \u{201C}cdr\u{201D}\n",
+        &["2: a text stands in quotes; write name = \"cdr\""],
+    );
+    check(
+        "[[source.pattern]]\nmatch = \"^\\[(?<time>\\S+) up\"\n",
+        &["stands in single quotes: write match = '^\\[(?<time>\\S+) up'"],
+    );
+    check(
+        "[[source]]\ntemplate = \"\"${uuid}\",\"${start_stamp}\"\"\n",
+        &["stands in single quotes: write template = '\"${uuid}\",\"${start_stamp}\"'"],
+    );
+    check(
+        "[[source]]\nfiles = [\"D:\\Logs\\Master.csv\"]\n",
+        &["a text with backslashes stands in single quotes"],
+    );
+    for (word, near) in [
+        (
+            "asterisk",
+            "did you mean \"asterisk-cdr\" or \"asterisk-cdr-custom\"",
+        ),
+        ("Kamailio", "did you mean \"kamailio-acc\"?"),
+        ("mitel", "the formats are vos3000-pipe"),
+    ] {
+        let own = SOURCE.replace("vos3000-pipe", word);
+        check(&format!("{own}\n{ENDPOINT}"), &[near]);
+    }
     for accounts in ["GW 1 = \"A\"", "GW-1 = A", "网关 = \"A\""] {
         check(
             &format!("[[source]]\naccounts = {{ {accounts} }}\n"),

@@ -268,7 +268,7 @@ pub fn of_column(key: &str, kind: Kind, about: &'static str) -> Field<String> {
     let holds = match kind {
         Kind::Text => Holds::Text,
         Kind::Money => Holds::Amount,
-        Kind::Integer | Kind::Seconds | Kind::Millis => Holds::Whole,
+        Kind::Integer | Kind::Seconds | Kind::Minutes | Kind::Millis => Holds::Whole,
         Kind::Time => Holds::Time,
     };
     Field::new("", holds, about).called(key)

@@ -127,7 +127,7 @@ pub struct ColumnTable {
     /// first one with a value counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<String>,
-    /// `text` (default), `integer`, `money`, `seconds`, `milliseconds` or `time`.
+    /// `text` (default), `integer`, `money`, `seconds`, `minutes`, `milliseconds` or `time`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// What it means for the event.
@@ -306,6 +306,8 @@ pub enum Kind {
     Money,
     /// A length of time in seconds; a fraction is cut off.
     Seconds,
+    /// A length of time in minutes, as a clock shows it or with a fraction; told in seconds.
+    Minutes,
     /// A length of time in milliseconds.
     Millis,
     /// An instant; see [`super::time::read`].
@@ -313,11 +315,12 @@ pub enum Kind {
 }
 
 /// The types of columns, each with its word in the configuration.
-pub const KINDS: [(&str, Kind); 6] = [
+pub const KINDS: [(&str, Kind); 7] = [
     ("text", Kind::Text),
     ("integer", Kind::Integer),
     ("money", Kind::Money),
     ("seconds", Kind::Seconds),
+    ("minutes", Kind::Minutes),
     ("milliseconds", Kind::Millis),
     ("time", Kind::Time),
 ];
@@ -675,7 +678,9 @@ pub(super) fn check_column(
         found
     });
     let needed = meaning.and_then(kind_of);
-    if let Some(needed) = needed.filter(|needed| *needed != kind) {
+    // Lengths are seconds, in whatever unit they are written.
+    let is_length = kind == Kind::Minutes && needed == Some(Kind::Seconds);
+    if let Some(needed) = needed.filter(|needed| *needed != kind && !is_length) {
         problem(
             "columns",
             format!(

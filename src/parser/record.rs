@@ -512,6 +512,7 @@ fn read(
                 .filter(|number: &i64| number.unsigned_abs() <= INTEGER_MAX.unsigned_abs()),
         ),
         Kind::Seconds => whole(seconds(text).filter(|secs| *secs <= LENGTH_SECS_MAX)),
+        Kind::Minutes => whole(minutes(text).filter(|secs| *secs <= LENGTH_SECS_MAX)),
         Kind::Millis => whole(length(text).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX)),
         Kind::Time => value_of(time::read_dated(text, dates, zone), doubtful),
     }
@@ -597,11 +598,14 @@ fn length(text: &str) -> Option<i64> {
 }
 
 /// A length of time in whole seconds, in digits or as a clock shows it: `147`, `147.6`, `0:02:27`, and
-/// as the reports of Elastix and Issabel do: `147s (2m 27s)`.
+/// as the reports of Elastix and Issabel do: `147s (2m 27s)`; or as Go prints them: `2m27s`.
 ///
 /// Two numbers with a colon could be minutes and seconds or hours and minutes, and are neither.
 pub(super) fn seconds(text: &str) -> Option<i64> {
     let Some((hours, rest)) = text.split_once(':') else {
+        if let Some(told) = in_units(text) {
+            return Some(told);
+        }
         let told = text
             .split_once('s')
             .filter(|(_, rest)| rest.is_empty() || (rest.starts_with(" (") && rest.ends_with(')')));
@@ -619,6 +623,52 @@ pub(super) fn seconds(text: &str) -> Option<i64> {
     Some((hours * 60 + minutes) * 60 + below_60(seconds)?)
 }
 
+/// A length of time that is written in minutes, in whole seconds: `2:27`, or `0:02:27` with hours; or with a
+/// fraction, `2.45` or `2,45`, to the nearest second.
+pub(super) fn minutes(text: &str) -> Option<i64> {
+    /// More digits of a fraction are of no second.
+    const DIGITS_MAX: u32 = 9;
+    if let Some((minutes, rest)) = text.split_once(':') {
+        if rest.contains(':') {
+            return seconds(text);
+        }
+        let rest = length(rest).filter(|secs| *secs < 60 && rest.len() == 2)?;
+        let minutes = length(minutes).filter(|_| !minutes.contains('.'))?;
+        return minutes.checked_mul(60)?.checked_add(rest);
+    }
+    let (minutes, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
+    let count = u32::try_from(fraction.len()).ok()?;
+    if count > DIGITS_MAX || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let parts = 10_i64.pow(count);
+    let fraction: i64 = match fraction {
+        "" => 0,
+        digits => digits.parse().ok()?,
+    };
+    let minutes = length(minutes).filter(|_| !minutes.contains('.'))?;
+    minutes
+        .checked_mul(60)?
+        .checked_add((fraction * 60 + parts / 2) / parts)
+}
+
+/// A length of time as Go prints one of a minute and more: `1h2m27.5s`, `2m27s`, `2m0s`.
+fn in_units(text: &str) -> Option<i64> {
+    let below_60 = |part: &str| length(part).filter(|number| *number < 60);
+    let (minutes, seconds) = text.strip_suffix('s')?.split_once('m')?;
+    let (hours, minutes) = match minutes.split_once('h') {
+        Some((hours, minutes)) => (length(hours).filter(|_| !hours.contains('.'))?, minutes),
+        None => (0, minutes),
+    };
+    let minutes = below_60(minutes).filter(|_| !minutes.contains('.'))?;
+    let whole = hours
+        .checked_mul(60)?
+        .checked_add(minutes)?
+        .checked_mul(60)?;
+    let whole = whole.checked_add(below_60(seconds)?)?;
+    (whole <= INTEGER_MAX).then_some(whole)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -631,7 +681,18 @@ mod tests {
         assert_eq!(seconds("100:00:00"), Some(360_000));
         assert_eq!(seconds("147s (2m 27s)"), Some(147));
         assert_eq!(seconds("34s"), Some(34));
+        assert_eq!(seconds("2m27s"), Some(147));
+        assert_eq!(seconds("2m0s"), Some(120));
+        assert_eq!(seconds("1h2m27.5s"), Some(3_747));
         for text in [
+            "60m0s",
+            "1m60s",
+            "m27s",
+            "2ms",
+            "2m27",
+            "1.5h2m27s",
+            "-2m27s",
+            "9223372036854775807h0m0s",
             "2:27",
             "00:60:00",
             "00:00:60",
@@ -651,6 +712,43 @@ mod tests {
             "147s (",
         ] {
             assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_in_minutes_are_told_in_seconds() {
+        for (text, expected) in [
+            ("2", 120),
+            ("2:27", 147),
+            ("000:10", 10),
+            ("147:00", 8_820),
+            ("0:02:27", 147),
+            ("2.45", 147),
+            ("2,45", 147),
+            ("0.33", 20),
+            ("0.0167", 1),
+            ("2.", 120),
+        ] {
+            assert_eq!(minutes(text), Some(expected), "{text}");
+        }
+        for text in [
+            "2:60",
+            "2:7",
+            ":27",
+            "2:",
+            "2:2.5",
+            "-2:27",
+            "2.5:27",
+            "2.4.5",
+            "1.234,5",
+            ".5",
+            "2,4a",
+            "2.0000000001",
+            "two",
+            "9223372036854775807",
+            "9007199254740991:00:00",
+        ] {
+            assert_eq!(minutes(text), None, "{text}");
         }
     }
 

@@ -132,7 +132,7 @@ impl fmt::Display for Problem {
             Self::NotTime(value) => write!(f, "{value:?} is not a time"),
             Self::OtherZone(value) => write!(
                 f,
-                "{value:?} names another time zone than that of the source then"
+                "{value:?} names a time zone by letters that the source's timezone does not have then: write the switch's own, like timezone = \"America/New_York\" for EDT"
             ),
             Self::NoTimeZone => f.write_str("a local time, but the source has no timezone"),
             Self::MissingTime => f.write_str("neither a beginning nor an end of the call"),

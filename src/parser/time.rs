@@ -252,7 +252,7 @@ fn year_in_front(text: &str, dates: Dates) -> Option<String> {
 }
 
 /// Reads a time: epoch microseconds (16 digits), milliseconds (13 digits) or seconds (10 digits,
-/// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits), `YYYY-MM-DD HH:MM:SS` with `T` or a blank, `/`, `-`, `.` or nothing
+/// with an optional fraction), `YYYYMMDDHHMMSS` (14 digits, with an optional fraction), `YYYY-MM-DD HH:MM:SS` with `T`, `/`, a comma and a blank or a blank between, `/`, `-`, `.` or nothing
 /// between the date's numbers, one or two digits, an optional fraction, an optional `AM` or `PM`, and an optional `Z`, `±HH:MM`
 /// or the letters of the source's zone; or the same with the month in English letters or Chinese signs.
 ///
@@ -280,8 +280,12 @@ fn year_first(text: &str) -> Result<Option<Shown>, TimeProblem> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return digits(text).map(Some);
     }
-    if matches!(text.as_bytes().get(10), Some(b'.' | b',')) {
+    let begins_in_digits = || text.bytes().take(10).all(|byte| byte.is_ascii_digit());
+    if matches!(text.as_bytes().get(10), Some(b'.' | b',')) && begins_in_digits() {
         return fractional(text).map(Some);
+    }
+    if let Some((14, fraction)) = text.split_once('.').map(|(date, rest)| (date.len(), rest)) {
+        return compact(text, fraction);
     }
     let shown = civil(text).or_else(|| civil(&in_words(text)?));
     shown.map(Some).ok_or(TimeProblem::Shape)
@@ -313,7 +317,8 @@ pub(super) fn month_of(word: &str) -> Option<usize> {
 
 /// A time whose month is a word, in numbers, year first: `10-Apr-2026 08:01:05`, `Apr 10 2026
 /// 08:01:05 AM`, `Fri, 10 Apr 2026 08:01:05 +0200`, `08:01:05.123 UTC Fri Apr 10 2026` (as SIP
-/// devices log it), `Fri Apr 10 08:01:05 CEST 2026` (Java, `date`), `10/Apr/2026:08:01:05 +0200`.
+/// devices log it), `Fri Apr 10 08:01:05 CEST 2026` (Java, `date`), `10/Apr/2026:08:01:05 +0200`; or one
+/// whose date stands behind the hour: `08:01:05 EDT 2026-04-10`.
 ///
 /// Whatever the order, there is one way to read it: the number with four digits is the year, of two
 /// with fewer the first is the day.
@@ -381,6 +386,19 @@ fn words(text: &str) -> Option<Words<'_>> {
             // The century of telephone bills.
             (Some(number), 2) if told.year.is_none() => told.year = Some(2_000 + number),
             (Some(_), _) => return None,
+            // Behind the hour and the zone, as Twilio exports it: `10:28:15 EDT 2026-04-10`.
+            (None, 10)
+                if told.clock.is_some()
+                    && told.year.is_none()
+                    && told.month.is_none()
+                    && word.starts_with(|first: char| first.is_ascii_digit()) =>
+            {
+                let (year, rest) = word.split_once('-')?;
+                let (month, day) = rest.split_once('-')?;
+                told.year = whole(year).filter(|_| year.len() == 4);
+                told.month = whole(month).map(usize::from);
+                told.day = whole(day);
+            }
             _ if word.contains(':') && told.clock.is_none() => match year_and_clock() {
                 Some((year, clock)) if told.year.is_none() => {
                     (told.year, told.clock) = (Some(year), Some(clock));
@@ -434,6 +452,26 @@ fn digits(text: &str) -> Result<Shown, TimeProblem> {
     }
 }
 
+/// `YYYYMMDDHHMMSS` with a fraction, as BroadWorks writes it: `20260410142815.335`.
+fn compact(text: &str, fraction: &str) -> Result<Option<Shown>, TimeProblem> {
+    let whole = text.get(..14).unwrap_or_default();
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let nanos = Scan(text.as_bytes().get(14..).unwrap_or_default()).fraction();
+    match (digits(whole), nanos) {
+        (Ok(Shown::Clock { civil, .. }), Some(nanos))
+            if is_number(whole) && is_number(fraction) =>
+        {
+            let civil = civil.with().subsec_nanosecond(nanos).build();
+            Ok(Some(Shown::Clock {
+                civil: civil.map_err(|_| TimeProblem::Shape)?,
+                precision: Precision::Millis,
+                zone: None,
+            }))
+        }
+        _ => Err(TimeProblem::Shape),
+    }
+}
+
 /// Epoch seconds with a fraction.
 fn fractional(text: &str) -> Result<Shown, TimeProblem> {
     let mut scan = Scan(text.as_bytes().get(10..).unwrap_or_default());
@@ -460,7 +498,12 @@ fn civil(text: &str) -> Option<Shown> {
             scan.one_of(&[dash])?;
         }
         let day = scan.number(least, 2)?;
-        scan.one_of(b" T")?;
+        // `4/10/2026, 2:28:15 PM`, as JavaScript writes it for people.
+        if scan.one_of(b",").is_some() {
+            scan.one_of(b" ")?;
+        } else {
+            scan.one_of(b" T/")?;
+        }
         let hour = scan.number(least, 2)?;
         let colon = scan.one_of(b":");
         if dash.is_some() {
@@ -550,12 +593,19 @@ fn zone(rest: &[u8]) -> Option<Named> {
     let sign = if scan.one_of(b"+-")? == b'-' { -1 } else { 1 };
     let hours = i32::from(scan.number(2, 2)?);
     let _colon = scan.one_of(b":");
-    let minutes = if scan.0.is_empty() {
+    let minutes = if matches!(scan.0, [] | [b' ', ..]) {
         0
     } else {
         i32::from(scan.number(2, 2)?)
     };
-    if !scan.0.is_empty() || minutes > 59 {
+    // Go writes the letters behind the offset: `+0200 CEST`, or the offset once more.
+    let rest = scan.0.strip_prefix(b" ").unwrap_or_default();
+    let is_named = rest.len() >= 3
+        && rest.len() <= LETTERS_MAX
+        && rest
+            .iter()
+            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'+' | b'-'));
+    if !(scan.0.is_empty() || is_named) || minutes > 59 {
         return None;
     }
     let offset = Offset::from_seconds(sign * (hours * 3_600 + minutes * 60));
@@ -737,6 +787,55 @@ mod tests {
         assert_eq!(at.to_string(), "2026-04-10T14:28:15.123Z");
         let told = read_dated("26-04-10 14:28:15", Dates::YearFirst, Some(&TimeZone::UTC));
         assert_eq!(told, Err(TimeProblem::Shape), "it could be the 26th");
+    }
+
+    #[test]
+    fn what_programs_of_billing_write_is_read() {
+        // CGRateS, by Go's own form, and BroadWorks.
+        for text in [
+            "2026-04-10 14:28:15 +0000 UTC",
+            "2026-04-10 16:28:15 +0200 CEST",
+            "2026-04-10 11:28:15 -0300 -03",
+        ] {
+            check(text, "Asia/Dhaka", "2026-04-10T14:28:15Z");
+        }
+        check(
+            "2026-04-10 14:28:15.123456789 +0000 UTC",
+            "UTC",
+            "2026-04-10T14:28:15.123Z",
+        );
+        check("20260410142815.335", "UTC", "2026-04-10T14:28:15.335Z");
+        // Twilio.
+        check(
+            "10:28:15 EDT 2026-04-10",
+            "America/New_York",
+            "2026-04-10T14:28:15Z",
+        );
+        check("10:28:15 UTC 2026-04-10", "UTC", "2026-04-10T10:28:15Z");
+        // Panels in JavaScript, and 2N's gateways.
+        for (text, dates) in [
+            ("4/10/2026, 2:28:15 PM", Dates::MonthFirst),
+            ("10.4.2026, 14:28:15", Dates::DayFirst),
+            ("10.04.26/14:28:15", Dates::DayFirst),
+        ] {
+            let told = read_dated(text, dates, Some(&TimeZone::UTC));
+            let at = told.unwrap().unwrap().at.to_string();
+            assert_eq!(at, "2026-04-10T14:28:15Z", "{text}");
+        }
+        for text in [
+            "2026-04-10,14:28:15",
+            "2026-04-10//14:28:15",
+            "20260410142815.",
+            "2026041014281x.335",
+            "20260410142815.335x",
+            "2026-04-10 14:28:15 +0000 utc",
+            "2026-04-10 14:28:15 +0000 UTC UTC",
+            "10:28:15 EDT 2026-13-10",
+            "10:28:15 2026-04-1x",
+        ] {
+            let told = read(text, Some(&TimeZone::UTC));
+            assert_eq!(told, Err(TimeProblem::Shape), "{text:?}");
+        }
     }
 
     #[test]

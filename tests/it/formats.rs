@@ -282,10 +282,19 @@ fn try_says_why_nothing_fits_and_exits_with_65() {
         .lines()
         .map(|row| format!("Jul  3 07:08:34 pbx asterisk[1234]: {row}\n"))
         .collect();
-    let cases: [(Vec<u8>, &str); 20] = [
+    let cases: [(Vec<u8>, &str); 22] = [
         (
             syslog.concat().into_bytes(),
             "are rows of asterisk-cdr: take",
+        ),
+        (
+            b"Nov  5 08:38:20 sip1 kamailio[20820]: {\"method\": \"INVITE\", \"time\": 1604565500}\n"
+                .to_vec(),
+            "%msg:2:$%",
+        ),
+        (
+            b"id(int,auto) method(string) time(int)\n1:INVITE:1604565500\n".to_vec(),
+            "delimiter = \":\"",
         ),
         (b"BZh91AY&SY".to_vec(), "bzip2 -dc"),
         (b"\xFD7zXZ\0\0\x04".to_vec(), "xz -dc"),
@@ -646,4 +655,42 @@ fn a_file_that_two_sources_make_calls_of_is_pointed_out() {
     assert!(said.contains("\"a\" and \"b\" both follow"), "{said}");
     let said = check("other*.csv");
     assert!(!said.contains("both follow"), "{said}");
+}
+
+#[test]
+fn a_table_acc_exported_from_a_database_gets_a_source_that_joins_its_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("acc.tsv");
+    let rows = "id\tmethod\tfrom_tag\tto_tag\tcallid\tsip_code\tsip_reason\ttime\n\
+        1\tINVITE\t12c3\t9p3s\tub2d@192.0.2.1\t200\tOK\t2020-11-05 08:38:20\n\
+        2\tBYE\t12c3\t9p3s\tub2d@192.0.2.1\t200\tOK\t2020-11-05 08:39:20\n";
+    fs::write(&path, rows).unwrap();
+    let said = text(&attempt(&path, &[]).stdout);
+    assert!(said.contains("joins a call's beginning and end"), "{said}");
+    assert!(!said.contains("whether a call was answered"), "{said}");
+    check_pasted(&said, 2);
+}
+
+#[test]
+fn calls_that_opensips_has_whole_in_db_flatstore_are_pointed_out_and_read_as_its_page_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("acc_1.log");
+    // OpenSIPS' issue 1853.
+    let rows = "INVITE|gK002a|8ravm|826286136_13@192.0.2.1|200|OK|1570705611|5|1570705606|19|19102\n\
+        INVITE|gK0414|KUQKF|822354406_92@192.0.2.1|480|Temporarily Unavailable|1570705435\n";
+    fs::write(&path, rows).unwrap();
+    let said = text(&attempt(&path, &[]).stdout);
+    assert!(
+        said.contains("the two layouts of docs/opensips.md"),
+        "{said}"
+    );
+    let joined = text(&attempt(&fixture("opensips/acc_flatstore_1.log"), &[]).stdout);
+    assert!(!joined.contains("two layouts"), "{joined}");
+    let page = include_str!("../../docs/opensips.md");
+    let mut blocks = page.split("```");
+    let block = blocks.find(|block| block.contains("ms_duration")).unwrap();
+    let source = block
+        .trim_start_matches("toml")
+        .replace("/var/log/opensips/acc_*.log", path.to_str().unwrap());
+    check_pasted(&format!("to paste and adjust\n{source}"), 2);
 }

@@ -5,11 +5,12 @@ use super::super::format::{
     Column, ColumnTable, FormatTable, Kind, LayoutTable, Meaning, kind_of, word_of,
 };
 use super::super::reader::Reader;
-use super::super::record::{Fields, fitting, seconds};
+use super::super::record::{Fields, fitting, minutes, seconds};
 use super::super::time::{self, DATES, Dates};
 use super::super::{Header, presets, text_of};
+use super::acc;
 use super::ids;
-use super::kinds::{Doubt, Looks, meaning_of};
+use super::kinds::{Doubt, Looks, is_port, meaning_of, without_minutes};
 use super::shape::{self, Shape};
 use super::{ROWS_MAX, Sample, may_be_id};
 use jiff::tz::TimeZone;
@@ -78,14 +79,18 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
     let (dates, doubtful_dates) = dates(&shape);
     let named = shape.names.is_some() || take_header(&mut shape, dates);
     drop_totals(&mut shape, dates);
-    let has_header = named && !shape.reader.has_names();
+    let has_header = (named || shape.is_titled) && !shape.reader.has_names();
     let like = if named {
         None
     } else {
         like(&shape.rows, dates, zone)
     };
-    let columns = columns(&shape, like.as_ref(), dates, zone);
+    let mut columns = columns(&shape, like.as_ref(), dates, zone);
+    let is_acc = like.is_none() && acc::take(&mut columns, &shape.rows);
     let mut guessed = put_together(&shape, has_header, like, dates, columns);
+    if is_acc {
+        acc::finish(&mut guessed.table);
+    }
     guessed.table.nothing = nothing;
     guessed.doubtful_dates = doubtful_dates;
     Some(guessed)
@@ -190,23 +195,25 @@ fn is_hour(text: &str) -> bool {
 }
 
 /// What is known of one column while its meaning is sought.
-struct Guess {
-    name: String,
+pub(super) struct Guess {
+    pub(super) name: String,
     looks: Looks,
-    meaning: Option<Meaning>,
+    pub(super) meaning: Option<Meaning>,
     /// How sure the meaning is.
     doubt: Doubt,
-    kind: Kind,
+    pub(super) kind: Kind,
     /// The column with the day.
     date: Option<String>,
 }
 
 /// Takes the first row for the columns' names where nothing in it looks like a value, and something
-/// below it does.
+/// below it does. Jobs that add to a file write the names again each time: that is no row either.
 fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     let Some((first, rows)) = shape.rows.split_first() else {
         return false;
     };
+    let rows: Vec<&Vec<String>> = rows.iter().filter(|row| *row != first).collect();
+    let rows = rows.as_slice();
     let plain = |text: &String| {
         matches!(
             Looks::of(std::iter::once(text.as_str()), dates),
@@ -222,7 +229,9 @@ fn take_header(shape: &mut Shape, dates: Dates) -> bool {
     if !first.iter().all(plain) || !differs || filled * 2 <= first.len() {
         return false;
     }
-    shape.names = Some(shape.rows.remove(0));
+    let names = shape.rows.remove(0);
+    shape.rows.retain(|row| *row != names);
+    shape.names = Some(names);
     true
 }
 
@@ -356,6 +365,15 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
                     }),
             };
             let kind = known.map_or(looks.kind(meaning), |column| column.kind);
+            let in_minutes = without_minutes(own)
+                .filter(|_| meaning.is_none() && known.is_none())
+                .filter(|_| all_filled(&shape.rows, index, |text| minutes(text).is_some()))
+                .and_then(|name| meaning_of(name, Looks::Length))
+                .filter(|(meaning, _)| kind_of(*meaning) == Some(Kind::Seconds));
+            let (meaning, doubt, kind) = match in_minutes {
+                Some((meaning, doubt)) => (Some(meaning), doubt, Kind::Minutes),
+                None => (meaning, doubt, kind),
+            };
             Guess {
                 name: unique(&name, index, &mut taken),
                 looks,
@@ -408,7 +426,8 @@ fn once_each(guesses: &mut [Guess], rows: &[Vec<String>]) {
         let kind = guess.meaning.and_then(kind_of);
         let names = guess.meaning != Some(Meaning::CallId) || has_ids(rows, index);
         let calls = !is_party(guess) || has_parties(rows, index);
-        names && calls && kind.is_none_or(|kind| kind == guess.kind)
+        let is_length = guess.kind == Kind::Minutes && kind == Some(Kind::Seconds);
+        names && calls && (is_length || kind.is_none_or(|kind| kind == guess.kind))
     };
     let mut order: Vec<usize> = (0..guesses.len()).collect();
     order.sort_by_key(|index| {
@@ -478,13 +497,19 @@ fn days_and_hours(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates) {
     };
     let day_from =
         |from: usize| (from..count).find(|index| all(*index, &|text| is_day(text, dates)));
+    // Digits alone are an hour right behind a day of digits.
+    let is_bare = |index: usize| {
+        let is_day = |text: &str| text.len() == 8 && is_day(text, dates);
+        let is_hour = |text: &str| text.len() == 6 && is_time(&format!("20000101 {text}"), dates);
+        index > 0 && all(index - 1, &is_day) && all(index, &is_hour)
+    };
     let first_hour = |guesses: &[Guess], mut places: std::ops::Range<usize>| {
         let is_free = |index: usize| {
             guesses
                 .get(index)
                 .is_some_and(|guess| guess.meaning.is_none())
         };
-        places.find(|index| is_free(*index) && all(*index, &is_hour))
+        places.find(|index| is_free(*index) && (all(*index, &is_hour) || is_bare(*index)))
     };
     let tell = |guesses: &mut [Guess], day: usize, hour: usize, meaning: Meaning| {
         let date = guesses.get(day).map(|guess| guess.name.clone());
@@ -562,13 +587,15 @@ fn tells_how(rows: &[Vec<String>], index: usize) -> bool {
 }
 
 /// Whether something is in the column at `index`, and `is` true of all of it.
-fn all_filled(rows: &[Vec<String>], index: usize, is: impl Fn(&str) -> bool) -> bool {
+fn all_filled(rows: &[impl AsRef<[String]>], index: usize, is: impl Fn(&str) -> bool) -> bool {
     filled(rows, index).next().is_some() && filled(rows, index).all(is)
 }
 
 /// What is in the column at `index`, but for what is empty.
-fn filled(rows: &[Vec<String>], index: usize) -> impl Iterator<Item = &str> {
-    let texts = rows.iter().map(move |row| field(row, index).trim());
+fn filled(rows: &[impl AsRef<[String]>], index: usize) -> impl Iterator<Item = &str> {
+    let texts = rows
+        .iter()
+        .map(move |row| field(row.as_ref(), index).trim());
     texts.filter(|text| !text.is_empty())
 }
 
@@ -657,8 +684,19 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         let guess = guesses.get(*index);
         guess.is_some_and(|guess| guess.looks == Looks::Time { local: true })
     };
-    // What is told by a zone and what is told by none cannot be set in order.
-    let alike = times.iter().all(is_local) || !times.iter().any(is_local);
+    // What is told by a zone and what is told by none cannot be set in order; letters that are those of
+    // `zone` are one.
+    let has_letters = |index: &usize| {
+        let other = Err(time::TimeProblem::OtherZone);
+        all_filled(rows, *index, |text| {
+            time::read_dated(text, dates, Some(&TimeZone::UTC)) == other
+                && time::read_dated(text, dates, Some(zone)).is_ok()
+        })
+    };
+    let alike = times.iter().all(is_local)
+        || !times
+            .iter()
+            .any(|index| is_local(index) && !has_letters(index));
     let times = in_order(times, alike, rows, |row, index| at(row, Some(index)));
     let timed = [Meaning::StartTime, Meaning::EndTime];
     if timed
@@ -672,13 +710,30 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             };
             rows.iter().any(|row| is_lacking(&row))
         };
-        let first = match times.as_slice() {
-            [first, last] if lacks(*first, *last) => Meaning::AnswerTime,
-            _ => Meaning::StartTime,
+        // A call that lasted longer than from one to the other had not ended then: it was answered.
+        let outlasts = |first: usize, last: usize| {
+            let is_length = |index: &usize| {
+                guesses
+                    .get(*index)
+                    .is_some_and(|guess| guess.looks == Looks::Length)
+            };
+            let longer = |row: &&Vec<String>, length: usize| {
+                let span = Some(at(row, Some(last))? - at(row, Some(first))?);
+                Some(seconds(field(row, length).trim())? > span? + 1)
+            };
+            (0..guesses.len()).filter(is_length).any(|length| {
+                let longer = rows.iter().filter(|row| longer(row, length) == Some(true));
+                longer.count() * 2 > rows.len()
+            })
+        };
+        let (first, second) = match times.as_slice() {
+            [first, last] if lacks(*first, *last) => (Meaning::AnswerTime, Meaning::EndTime),
+            [first, last] if outlasts(*first, *last) => (Meaning::StartTime, Meaning::AnswerTime),
+            _ => (Meaning::StartTime, Meaning::EndTime),
         };
         give(guesses, times.first().copied(), first, Kind::Time);
         if let [_, between @ .., last] = times.as_slice() {
-            give(guesses, Some(*last), Meaning::EndTime, Kind::Time);
+            give(guesses, Some(*last), second, Kind::Time);
             if let [answer] = between {
                 give(guesses, Some(*answer), Meaning::AnswerTime, Kind::Time);
             }
@@ -758,23 +813,43 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         give(guesses, Some(*only), meaning, Kind::Seconds);
     }
     let numbers = |guesses: &[Guess]| -> Vec<usize> {
-        let is_number = |index: &usize| {
+        let is_day_of_another = |name: &String| {
             guesses
-                .get(*index)
-                .is_some_and(|guess| guess.looks == Looks::Number && guess.meaning.is_none())
+                .iter()
+                .any(|guess| guess.date.as_ref() == Some(name))
+        };
+        let is_number = |index: &usize| {
+            guesses.get(*index).is_some_and(|guess| {
+                guess.looks == Looks::Number
+                    && guess.meaning.is_none()
+                    && !is_port(&guess.name)
+                    && !is_day_of_another(&guess.name)
+            }) && !is_count(rows, *index)
         };
         let all: Vec<usize> = (0..guesses.len()).filter(is_number).collect();
-        // The switch's own number, or a trunk's, is in every row.
+        // Where several have a plus in front, as numbers of the world have, the others are some ids.
+        let of_the_world = |index: &usize| all_filled(rows, *index, |text| text.starts_with('+'));
+        let of_the_world: Vec<usize> = all.iter().copied().filter(of_the_world).collect();
+        let all = match of_the_world.len() {
+            0 | 1 => all,
+            _ => of_the_world,
+        };
+        // The switch's own number, or a trunk's, is in every row; and what goes up from row to row is
+        // counted or a clock's.
         let mut others = all.clone();
         others.retain(|index| {
             let first = rows.first().map(|row| field(row, *index));
             rows.iter().any(|row| Some(field(row, *index)) != first)
         });
+        let mut wandering = others.clone();
+        wandering.retain(|index| !goes_up(rows, *index));
         let wanted = match meant(guesses, Meaning::CallerId) {
             None => 2,
             Some(_) => 1,
         };
-        if others.len() < wanted { all } else { others }
+        let enough = |found: &Vec<usize>| found.len() >= wanted;
+        let found = [wandering, others].into_iter().find(enough);
+        found.unwrap_or(all)
     };
     let found = numbers(guesses);
     let is_extension = |index: usize| {
@@ -805,8 +880,12 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     give(guesses, called, Meaning::CalledId, Kind::Text);
     // Switches tell the caller's number in several forms before they come to the called one.
     let caller = meant(guesses, Meaning::CallerId);
+    let is_callers = |index: usize| {
+        let name = guesses.get(index).map_or("", |guess| guess.name.as_str());
+        meaning_of(name, Looks::Number).is_some_and(|(meaning, _)| meaning == Meaning::CallerId)
+    };
     let mut others = numbers(guesses).into_iter();
-    if let Some(next) = others.find(|index| differs(*index, caller)) {
+    if let Some(next) = others.find(|index| differs(*index, caller) && !is_callers(*index)) {
         give(guesses, Some(next), Meaning::CalledId, Kind::Text);
     }
     if let Some(index) = (0..guesses.len()).find(|index| tells_how(rows, *index)) {
@@ -830,10 +909,22 @@ fn tell_answered(guesses: &mut [Guess], rows: &[Vec<String>]) {
     if guesses.iter().any(told) {
         return;
     }
+    let outcome = guesses
+        .iter()
+        .position(|guess| guess.meaning == Some(Meaning::DisconnectReason));
+    // In words that are not known calls may have failed, and where none has lasted no time, ringing counts.
+    let is_unclear = |length: usize| {
+        let differ = outcome.is_some_and(|outcome| {
+            let words: HashSet<&str> = filled(rows, outcome).collect();
+            words.len() > 1
+        });
+        differ && filled(rows, length).all(|text| seconds(text) != Some(0))
+    };
     let mut lengths = guesses.iter_mut().enumerate();
     let length = lengths.find(|(_, guess)| guess.meaning == Some(Meaning::Duration));
     if let Some((index, length)) = length
         && !has_ringing(rows, index)
+        && !is_unclear(index)
     {
         length.meaning = Some(Meaning::HoldDuration);
     }
@@ -856,8 +947,10 @@ fn answers_of_failures(guesses: &mut [Guess], rows: &[Vec<String>]) {
         let code = reason.and_then(|reason| field(row, reason).trim().parse::<u16>().ok());
         code.is_some_and(|code| REFUSALS.contains(&code))
     };
+    // FreeSWITCH writes 0 where there was no answer.
+    let is_told = |text: &str| text.contains(|letter| matches!(letter, '1'..='9'));
     let is_empty = |row: &Vec<String>| {
-        !field(row, answer).trim().is_empty()
+        is_told(field(row, answer))
             && seconds(field(row, length).trim()) == Some(0)
             && (is_refused(row) || row.iter().any(|text| is_failure(text)))
     };
@@ -921,6 +1014,33 @@ fn in_order(
     kept
 }
 
+/// Whether digits at `index` are nobody's number: those in front that go up row by row count the
+/// records, and those that end in six zeros are lengths in nanoseconds.
+fn is_count(rows: &[Vec<String>], index: usize) -> bool {
+    const STEP_MAX: u64 = 9;
+    const ROWS_MIN: usize = 3;
+    let counted: Option<Vec<u64>> = filled(rows, index).map(|text| text.parse().ok()).collect();
+    let counted = counted.unwrap_or_default();
+    let goes_up = |pair: &[u64]| match pair {
+        [one, next] => next
+            .checked_sub(*one)
+            .is_some_and(|step| (1..=STEP_MAX).contains(&step)),
+        _ => false,
+    };
+    let is_round = |number: &u64| number.is_multiple_of(1_000_000);
+    (index == 0 && counted.len() >= ROWS_MIN && counted.windows(2).all(goes_up))
+        || (!counted.is_empty() && counted.iter().all(is_round))
+}
+
+/// Whether the digits at `index` are more in each row than in the one before.
+fn goes_up(rows: &[Vec<String>], index: usize) -> bool {
+    /// By chance the numbers of this many calls go up once in 24.
+    const ROWS_MIN: usize = 4;
+    let counted: Option<Vec<u64>> = filled(rows, index).map(|text| text.parse().ok()).collect();
+    let counted = counted.unwrap_or_default();
+    counted.len() >= ROWS_MIN && counted.is_sorted_by(|one, next| one < next)
+}
+
 /// Whether the lengths of time at `index` count the ringing too: a call that failed has one.
 fn has_ringing(rows: &[Vec<String>], index: usize) -> bool {
     rows.iter().any(|row| {
@@ -931,7 +1051,7 @@ fn has_ringing(rows: &[Vec<String>], index: usize) -> bool {
 
 /// Whether `text` is a word by which switches say that a call failed.
 fn is_failure(text: &str) -> bool {
-    const FAILURES: [&str; 15] = [
+    const FAILURES: [&str; 36] = [
         "BUSY",
         "USER BUSY",
         "NO ANSWER",
@@ -947,12 +1067,35 @@ fn is_failure(text: &str) -> bool {
         "ORIGINATOR CANCEL",
         "CALL REJECTED",
         "MISSED",
+        // As panels translate them.
+        "OCUPADO",
+        "SIN RESPUESTA",
+        "NO CONTESTADO",
+        "NO CONTESTADA",
+        "FALLIDO",
+        "FALLIDA",
+        "SEM RESPOSTA",
+        "NÃO ATENDIDA",
+        "FALHA",
+        "OCCUPÉ",
+        "SANS RÉPONSE",
+        "ÉCHEC",
+        "BESETZT",
+        "KEINE ANTWORT",
+        "VERPASST",
+        "OCCUPATO",
+        "NON RISPOSTO",
+        "ЗАНЯТО",
+        "НЕТ ОТВЕТА",
+        "ПРОПУЩЕН",
+        "未接",
     ];
     let text = text.trim();
     // Some write the code behind: `USER_BUSY [17]`.
     let word = text.split(" [").next().unwrap_or(text);
     let word = word.replace(['_', '-'], " ");
-    let known = |known: &&str| known.eq_ignore_ascii_case(&word);
+    let word = word.to_uppercase();
+    let known = |known: &&str| **known == word;
     FAILURES.iter().any(known) || is_refusal(text)
 }
 

@@ -43,7 +43,8 @@ pub(super) fn native(format: &str) -> Option<fn(&str) -> bool> {
 pub(super) fn made_at(text: &str) -> Option<i64> {
     let (secs, count) = text.rsplit('-').next()?.split_once('.')?;
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_id = secs.len() >= 9 && digits(secs) && digits(count);
+    // Longer ones are dates without anything between their numbers.
+    let is_id = (9..=10).contains(&secs.len()) && digits(secs) && digits(count);
     secs.parse().ok().filter(|_| is_id)
 }
 
@@ -125,6 +126,7 @@ mod tests {
             ("1706368044", None),
             ("12.50", None),
             ("1706368044.", None),
+            ("20260410142815.335", None),
             ("d80e22e0-4c15-11ea-97a0-9dd79410affb", None),
         ] {
             assert_eq!(made_at(text), expected, "{text}");

@@ -201,11 +201,13 @@ const NAMES: &[(&str, Meaning)] = &[
     ("dstip", Meaning::CalleeIp),
     ("datetimeconnect", Meaning::AnswerTime),
     ("answerepoch", Meaning::AnswerTime),
+    ("answeruepoch", Meaning::AnswerTime),
     ("answer", Meaning::AnswerTime),
     ("connecttime", Meaning::AnswerTime),
     ("connectat", Meaning::AnswerTime),
     ("应答时间", Meaning::AnswerTime),
     ("billsec", Meaning::BillDuration),
+    ("billingsec", Meaning::BillDuration),
     ("feeduration", Meaning::BillDuration),
     ("billduration", Meaning::BillDuration),
     ("billedduration", Meaning::BillDuration),
@@ -222,7 +224,11 @@ const NAMES: &[(&str, Meaning)] = &[
     ("sessiontime", Meaning::HoldDuration),
     ("通话时长", Meaning::HoldDuration),
     ("talkduration", Meaning::HoldDuration),
+    // As Yeastar writes it.
+    ("talkduraction", Meaning::HoldDuration),
+    ("callduraction", Meaning::Duration),
     ("duration", Meaning::Duration),
+    ("period", Meaning::Duration),
     ("duración", Meaning::Duration),
     ("duracion", Meaning::Duration),
     ("duração", Meaning::Duration),
@@ -256,6 +262,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("起始时间", Meaning::StartTime),
     ("开始时间", Meaning::StartTime),
     ("startepoch", Meaning::StartTime),
+    ("startuepoch", Meaning::StartTime),
     ("startedat", Meaning::StartTime),
     ("datetimeorigination", Meaning::StartTime),
     ("start", Meaning::StartTime),
@@ -267,6 +274,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("终止时间", Meaning::EndTime),
     ("结束时间", Meaning::EndTime),
     ("endepoch", Meaning::EndTime),
+    ("enduepoch", Meaning::EndTime),
     ("endedat", Meaning::EndTime),
     ("releasetime", Meaning::EndTime),
     ("datetimedisconnect", Meaning::EndTime),
@@ -300,6 +308,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("sourcenumber", Meaning::CallerId),
     ("anumber", Meaning::CallerId),
     ("srcuser", Meaning::CallerId),
+    ("srcnumber", Meaning::CallerId),
+    ("srcuri", Meaning::CallerId),
     ("callfrom", Meaning::CallerId),
     ("fromnumber", Meaning::CallerId),
     ("origen", Meaning::CallerId),
@@ -332,6 +342,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("phonenumber", Meaning::CalledId),
     ("bnumber", Meaning::CalledId),
     ("dstuser", Meaning::CalledId),
+    ("dstnumber", Meaning::CalledId),
+    ("dsturi", Meaning::CalledId),
     ("被叫号码", Meaning::CalledId),
     ("callee", Meaning::CalledId),
     ("called", Meaning::CalledId),
@@ -362,11 +374,14 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let (whole, last) = (bare(name), bare(name.rsplit('.').next().unwrap_or(name)));
     let is_inside =
         |word: &str| (word.len() >= INSIDE_CHARS_MIN || !word.is_ascii()) && whole.contains(word);
-    // The last word of a name says what it is: a `talk fee` is a fee, a `fee rate` a rate.
-    let end = bare(name.rsplit([' ', '_', '-', '.']).next().unwrap_or(name));
+    // The last word of a name says what it is: a `talk fee` is a fee, a `fee rate` a rate; behind it stands
+    // a unit or a zone.
+    let unitless = name.rsplit_once(" (").map_or(name, |(name, _)| name);
+    let told = bare(unitless);
+    let end = bare(unitless.rsplit([' ', '_', '-', '.']).next().unwrap_or(name));
     let is_at_end =
-        |word: &str| end == *word || (is_inside(word) && word.is_ascii() && whole.ends_with(word));
-    // Whose number a column has is told by its name; who that is, is in another.
+        |word: &str| end == *word || (is_inside(word) && word.is_ascii() && told.ends_with(word));
+    // Whose number a column has is told by its name; who that is, is in another, and so is a port.
     // A `hangup source` is a side, and a `source id` the record's in a list of customers.
     let others = [
         "name",
@@ -374,6 +389,7 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
         "destinationid",
         "hangupsource",
         "releasesource",
+        "port",
     ];
     let is_name = |meaning| {
         matches!(meaning, Meaning::CallerId | Meaning::CalledId)
@@ -386,10 +402,16 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
     let inside = || position(&|(word, meaning)| is_inside(word) && !is_name(*meaning));
     let found = found.or_else(|| at_end().map(|index| (2, index)));
     let doubt = found.or_else(|| inside().map(|index| (3, index)))?;
+    // Both legs of a call are of one session: whatever else names calls does so more surely.
+    let doubt = match NAMES.get(doubt.1) {
+        Some(("sessionid", _)) => (3, NAMES.len()),
+        _ => doubt,
+    };
     // A reason in words is no code.
-    let meaning = match *NAMES.get(doubt.1)? {
-        (_, Meaning::EndReason) if looks == Looks::Text => Meaning::DisconnectReason,
-        (_, meaning) => meaning,
+    let meaning = match NAMES.get(doubt.1) {
+        None => Meaning::CallId,
+        Some((_, Meaning::EndReason)) if looks == Looks::Text => Meaning::DisconnectReason,
+        Some((_, meaning)) => *meaning,
     };
     let is_length = matches!(
         meaning,
@@ -446,6 +468,32 @@ fn suits(meaning: Meaning, looks: Looks) -> bool {
         Meaning::Codec => matches!(looks, Looks::Text | Looks::Empty),
         _ => !matches!(looks, Looks::Time { .. } | Looks::Amount),
     }
+}
+
+/// What `name` says without the unit behind it, where that is minutes.
+pub(super) fn without_minutes(name: &str) -> Option<&str> {
+    const UNITS: [&str; 8] = [
+        "(minutes)",
+        "(min.)",
+        "(mins)",
+        "(min)",
+        " minutes",
+        "_minutes",
+        " min",
+        "_min",
+    ];
+    let name = name.trim();
+    let of = |unit: &&str| {
+        let at = name.len().checked_sub(unit.len())?;
+        let (rest, end) = name.split_at_checked(at)?;
+        end.eq_ignore_ascii_case(unit).then(|| rest.trim_end())
+    };
+    UNITS.iter().find_map(of).filter(|rest| !rest.is_empty())
+}
+
+/// Whether a column called `name` holds ports, which look like extensions.
+pub(super) fn is_port(name: &str) -> bool {
+    name.trim().to_ascii_lowercase().ends_with("port")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A guess is for a person to look at before it is used: it tells what fits, in how many rows, and
 //! what does not. Nothing of it is used to read rows that are delivered.
 
+mod acc;
 pub mod columns;
 pub mod ids;
 mod kinds;
@@ -362,5 +363,7 @@ pub fn is_utf16(bytes: &[u8]) -> bool {
     super::encoding::is_utf16(first)
 }
 
+#[cfg(test)]
+mod public_tests;
 #[cfg(test)]
 mod tests;

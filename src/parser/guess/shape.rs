@@ -25,6 +25,26 @@ pub(super) struct Shape {
     pub(super) rows: Vec<Vec<String>>,
     /// Rows that came apart otherwise.
     pub(super) others: usize,
+    /// The first line is no row: a sentence, or names of other columns than the rows have.
+    pub(super) is_titled: bool,
+}
+
+/// Whether `fields`, of a first line that comes apart otherwise than the rows, are words alone: what is
+/// left of a row has digits.
+fn is_title(fields: &[String]) -> bool {
+    let is_sentence = |text: &str| {
+        text.starts_with(|first: char| first.is_alphabetic()) && text.split_whitespace().count() > 1
+    };
+    let is_name = |text: &String| {
+        text.is_empty() || (text.contains(char::is_alphabetic) && !text.contains(char::is_numeric))
+    };
+    match fields {
+        [only] => is_sentence(only),
+        names => {
+            names.iter().all(is_name)
+                && names.iter().filter(|name| !name.is_empty()).count() * 2 > names.len()
+        }
+    }
 }
 
 /// How `lines` come apart, where most of them do in one way.
@@ -76,6 +96,7 @@ fn json(lines: &[&str]) -> Option<Shape> {
         names: Some(names),
         rows,
         others,
+        is_titled: false,
     })
 }
 
@@ -150,6 +171,7 @@ fn pairs(lines: &[&str]) -> Option<Shape> {
                 names: Some(names),
                 rows,
                 others,
+                is_titled: false,
             })
         });
     tried.max_by_key(|shape| (shape.rows.len(), shape.names.as_ref().map_or(0, Vec::len)))
@@ -241,11 +263,14 @@ fn split(lines: &[&str], dialect: Dialect) -> Option<Shape> {
         .collect();
     let fits = (COLUMNS_MIN..=COLUMNS_MAX).contains(&columns) && is_most(rows.len(), lines.len());
     let others = lines.len() - rows.len();
+    let first = lines.first().and_then(&mut take);
+    let is_titled = first.is_some_and(|first| first.len() != columns && is_title(&first));
     let reader = Reader::Delimited(dialect);
     fits.then_some(Shape {
         reader,
         names: None,
         rows,
         others,
+        is_titled,
     })
 }

@@ -115,20 +115,27 @@ fn a_row_with_one_column_more_in_front_does_not_fit_though_the_count_does() {
 
 /// The meanings of the columns of a guess, by name; and how many rows it reads.
 #[track_caller]
-fn guessed(text: &str) -> (String, usize) {
+pub(super) fn guessed(text: &str) -> (String, usize) {
+    guessed_in(text, &TimeZone::UTC)
+}
+
+/// Whether a guess takes the first line of every file for no row.
+pub(super) fn header_of(text: &str) -> Header {
+    guess(sample(text.as_bytes(), "x"), &TimeZone::UTC)
+        .expect("a guess")
+        .header
+}
+
+/// The same of a file whose local times are those of `zone`.
+#[track_caller]
+pub(super) fn guessed_in(text: &str, zone: &TimeZone) -> (String, usize) {
     let bytes = text.as_bytes();
-    let guessed = guess(sample(bytes, "x"), &TimeZone::UTC).expect("a guess");
+    let guessed = guess(sample(bytes, "x"), zone).expect("a guess");
     let columns = guessed.table.layout[0].columns.iter();
     let meant = columns.filter_map(|column| Some((&column.name, column.meaning.as_ref()?)));
     let words: Vec<_> = meant.map(|(name, word)| format!("{name}={word}")).collect();
     let format = Format::from_table(&guessed.table).unwrap();
-    let fit = by_format(
-        sample(bytes, "x"),
-        format,
-        None,
-        guessed.header,
-        &TimeZone::UTC,
-    );
+    let fit = by_format(sample(bytes, "x"), format, None, guessed.header, zone);
     assert_eq!(fit.tally.bad, 0, "{:?}", fit.tally.reasons);
     (words.join(" "), fit.tally.good)
 }
