@@ -27,11 +27,18 @@ impl Source {
     /// Passes over what was added to a generation and was read of another file; has it wait while that
     /// file is there as it was.
     pub(super) fn pass_over_added(&mut self, key: FileKey) -> Result<(), TailError> {
+        // It may have been added to more than once; each piece is of a file that is forgotten with it.
+        while self.pass_over_piece(key)? {}
+        Ok(())
+    }
+
+    /// Passes over one piece that was added; false when there is none, or it waits.
+    fn pass_over_piece(&mut self, key: FileKey) -> Result<bool, TailError> {
         let is_it = |known: &&Known| {
             known.is_rotated && known.position.offset > 0 && known.standing == Standing::Sure
         };
         let Some(known) = self.files.get(&key).filter(is_it) else {
-            return Ok(());
+            return Ok(false);
         };
         let (path, from) = (Arc::clone(&known.path), known.position.offset);
         let is_late = self.looked_at.since(known.changed_at) >= CUT_WITHIN;
@@ -54,7 +61,7 @@ impl Source {
             if is_unfinished && !is_late {
                 self.doubt(key);
             }
-            return Ok(());
+            return Ok(false);
         };
         let is_begun = |position: &FilePosition| position.first_row == Some(first_row);
         self.take_in_begun(key, &path)?;
@@ -68,7 +75,9 @@ impl Source {
         // Who adds a file may remove it instead. While rows are read of it nothing is passed over.
         let is_over = |known: &&Known| {
             let is_left = known.presence == Presence::Unlisted && !known.may_have_rows();
-            let is_it = known.position.key != key && is_begun(&known.position);
+            // What waits for the rest of itself in this very generation was found in it before.
+            let waits = known.owed.as_ref().and_then(|owed| owed.goes_on_in) == Some(key);
+            let is_it = known.position.key != key && is_begun(&known.position) && !waits;
             is_it && (is_left || !known.is_here())
         };
         let gone = self.files.values().filter(is_over);
@@ -96,19 +105,18 @@ impl Source {
                     offset: mark.offset,
                 };
                 self.untold.changes.push(change);
-                // It may have been added to more than once.
-                return self.pass_over_added(key);
+                return Ok(true);
             }
         }
         if is_there && !is_late {
             self.doubt(key);
-            return Ok(());
+            return Ok(false);
         }
         // What was gone or cut off before it could be opened may be what is read here.
         let newcomer = self.files.get(&key);
         let newcomer = newcomer.map(|known| Newcomer::of(known, self.looks));
         self.newcomers.extend(newcomer);
-        Ok(())
+        Ok(false)
     }
 
     /// Takes in the first rows of files that were just begun and whose names the name of the generation at
