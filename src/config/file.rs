@@ -469,10 +469,6 @@ impl Loaded {
                     "{}; values stand in quotes, and names with other letters than A-Z, 0-9, - and _ too: write like {{ \"gateway 1\" = \"CLIENT001\" }}",
                     error.message()
                 ),
-                _ if error.message().contains("escape") => format!(
-                    "{}; between double quotes \\ begins an escape: write expressions between single quotes, like '^(?<time>\\S+ \\S+) (?<message>.*)'",
-                    error.message()
-                ),
                 _ => error.message().to_string(),
             };
             problems.add(path, line, "", what);
@@ -544,7 +540,7 @@ fn quoted(line: &str) -> Option<String> {
     } else {
         '"'
     };
-    let text = format!("{quote}{value}{quote}");
+    let text = format!("{quote}{}{quote}", shown(key, value));
     Some(match LISTS.contains(&key) {
         true => format!("{key} = [{text}]"),
         false => format!("{key} = {text}"),
@@ -557,7 +553,64 @@ fn in_single_quotes(line: &str) -> Option<String> {
     let value = value.trim().strip_prefix('"')?;
     let value = value.strip_suffix('"').unwrap_or(value);
     let is_own = !value.is_empty() && value.contains(['"', '\\']) && !value.contains('\'');
-    is_own.then(|| format!("{} = '{value}'", key.trim()))
+    let key = key.trim();
+    is_own.then(|| format!("{key} = '{}'", shown(key, value)))
+}
+
+/// The `value` as a message may show it: what may hold a secret or a login, as any header of an endpoint
+/// may, is not shown.
+fn shown<'v>(key: &str, value: &'v str) -> &'v str {
+    const SHOWN: [&str; 45] = [
+        "accounts_file",
+        "backoff_initial",
+        "backoff_max",
+        "bye_within",
+        "continues",
+        "control_socket",
+        "currency",
+        "delimiter",
+        "directory",
+        "disk_max",
+        "encoding",
+        "event",
+        "events",
+        "every",
+        "exclude",
+        "files",
+        "format",
+        "free_min",
+        "heartbeat_every",
+        "level",
+        "line_max",
+        "listen",
+        "match",
+        "max_age",
+        "memory_max",
+        "move_to",
+        "name",
+        "node",
+        "order",
+        "poll",
+        "profile",
+        "quote",
+        "reasons_file",
+        "recordings",
+        "repeat_every",
+        "rotated",
+        "secret_file",
+        "settle",
+        "silent_after",
+        "start",
+        "state_dir",
+        "template",
+        "timeout",
+        "timezone",
+        "wait",
+    ];
+    match SHOWN.contains(&key) {
+        true => value,
+        false => "...",
+    }
 }
 
 /// Where each line of a text begins.

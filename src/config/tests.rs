@@ -924,13 +924,27 @@ fn a_name_with_dots_is_said_to_need_quotes() {
 }
 
 #[test]
-fn an_expression_between_double_quotes_is_said_to_need_single_ones() {
-    let text = format!(
-        "{SOURCE}\n[[source.pattern]]\nmatch = \"^(?<time>\\S+) (?<type>\\w+)\"\n{ENDPOINT}"
-    );
+fn a_secret_whose_quotes_were_forgotten_is_not_shown_with_them() {
+    for line in [
+        "secret = whsec_c2VjcmV0",
+        "previous_secret = whsec_c2VjcmV0",
+        "secret = \"whsec_c2VjcmV0\\s\"",
+        "secret = \"whsec_c2VjcmV0\"\"",
+        "basic_auth = switch:c2VjcmV0",
+        "url = https://switch:c2VjcmV0@billing.example/",
+        "proxy = http://switch:c2VjcmV0@10.0.0.1:3128",
+        "headers = { Authorization = Bearer c2VjcmV0 }",
+        "Authorization = Bearer c2VjcmV0",
+        "x_api_key = \"c2VjcmV0\\\"",
+    ] {
+        let text = format!("{SOURCE}\n[[endpoint]]\n{line}\n");
+        let problems = load(&text).unwrap_err().concat();
+        assert!(!problems.is_empty(), "{line}");
+        assert!(!problems.contains("c2VjcmV0"), "{line}: {problems}");
+    }
     check(
-        &text,
-        &["write expressions between single quotes, like '^(?<time>\\S+ \\S+) (?<message>.*)'"],
+        "[[endpoint]]\nsecret = whsec_c2VjcmV0\n",
+        &["2: a text stands in quotes; write secret = \"...\""],
     );
 }
 
