@@ -30,8 +30,8 @@ pub const KEPT: &str = "{\"retCode\":0}";
 /// longer one is answered 413.
 pub const BODY_BYTES_MAX: usize = 256 << 10;
 
-/// Longest body posted to a page, in bytes: a list of as many current alarms as can stand
-/// ([`ALARMS_MAX`](crate::event::vos3000_push::ALARMS_MAX)) takes some 1.7 MiB. Of those longer than
+/// Longest body posted to a page, in bytes: a list of as many current alarms as can stand, 8,192, takes
+/// some 1.7 MiB. Of those longer than
 /// [`BODY_BYTES_MAX`] a source reads one at a time, so that all of its connections hold 18 MiB together.
 pub const PAGE_BYTES_MAX: usize = 2 << 20;
 
