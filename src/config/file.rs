@@ -454,22 +454,21 @@ impl Loaded {
                 continue;
             }
             let written = line.and_then(|line| text.lines().nth(line.checked_sub(1)?));
-            let what = match written.map(|written| (quoted(written), written.contains('{'))) {
-                Some((Some(quoted), _)) => format!("a text stands in quotes; write {quoted}"),
-                _ if written.and_then(in_single_quotes).is_some() => format!(
-                    "{}; what has quotes or backslashes of its own stands in single quotes: write {}",
-                    error.message(),
-                    written.and_then(in_single_quotes).unwrap_or_default()
-                ),
-                _ if error.message().contains("escaped value") => format!(
-                    "{}; a text with backslashes stands in single quotes",
-                    error.message()
-                ),
-                Some((None, true)) => format!(
-                    "{}; values stand in quotes, and names with other letters than A-Z, 0-9, - and _ too: write like {{ \"gateway 1\" = \"CLIENT001\" }}",
-                    error.message()
-                ),
-                _ => error.message().to_string(),
+            let said = error.message();
+            let what = if let Some(quoted) = written.and_then(quoted) {
+                format!("a text stands in quotes; write {quoted}")
+            } else if let Some(quoted) = written.and_then(in_single_quotes) {
+                format!(
+                    "{said}; what has quotes or backslashes of its own stands in single quotes: write {quoted}"
+                )
+            } else if said.contains("escaped value") {
+                format!("{said}; a text with backslashes stands in single quotes")
+            } else if written.is_some_and(|written| written.contains('{')) {
+                format!(
+                    "{said}; values stand in quotes, and names with other letters than A-Z, 0-9, - and _ too: write like {{ \"gateway 1\" = \"CLIENT001\" }}"
+                )
+            } else {
+                said.to_string()
             };
             problems.add(path, line, "", what);
         }

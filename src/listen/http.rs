@@ -440,6 +440,23 @@ mod tests {
         assert_eq!(pages.page(path).as_deref(), expected, "{own} {path}");
     }
 
+    /// A desk for rows at `/`, before the gate.
+    fn desk(gate: &Gate, head_time: Duration) -> Arc<Desk> {
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
+        Arc::new(Desk {
+            gate: gate.clone(),
+            pages: Pages {
+                path: "/".to_string(),
+                names: Vec::new(),
+            },
+            bucket: Mutex::new(Bucket::full(1_000, clock.now())),
+            clock,
+            head_time,
+            crowd: Crowd::default(),
+            long: Semaphore::new(1),
+        })
+    }
+
     #[test]
     fn a_connection_that_rests_after_its_requests_is_no_push_that_was_not_taken() {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -449,19 +466,7 @@ mod tests {
         const PUSH: &str = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx";
         for (said, refused) in [("", 1), ("POST / HT", 1), (PUSH, 0)] {
             let gate = Gate::new(crate::shutdown::Bell::default());
-            let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
-            let desk = Arc::new(Desk {
-                gate: gate.clone(),
-                pages: Pages {
-                    path: "/".to_string(),
-                    names: Vec::new(),
-                },
-                bucket: Mutex::new(Bucket::full(1_000, clock.now())),
-                clock,
-                head_time: Duration::from_millis(50),
-                crowd: Crowd::default(),
-                long: Semaphore::new(1),
-            });
+            let desk = desk(&gate, Duration::from_millis(50));
             let (mut own, theirs) = tokio::io::duplex(4_096);
             let client = async {
                 own.write_all(said.as_bytes()).await.unwrap();
@@ -490,19 +495,7 @@ mod tests {
             .unwrap();
         let gate = Gate::new(crate::shutdown::Bell::default());
         gate.close();
-        let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
-        let desk = Arc::new(Desk {
-            gate: gate.clone(),
-            pages: Pages {
-                path: "/".to_string(),
-                names: Vec::new(),
-            },
-            bucket: Mutex::new(Bucket::full(1_000, clock.now())),
-            clock,
-            head_time: HEAD_TIME_MAX,
-            crowd: Crowd::default(),
-            long: Semaphore::new(1),
-        });
+        let desk = desk(&gate, HEAD_TIME_MAX);
         let (mut own, theirs) = tokio::io::duplex(4_096);
         let client = async {
             // Many clients send the head first, and the body behind it.

@@ -314,6 +314,14 @@ pub enum Kind {
     Time,
 }
 
+impl Kind {
+    /// Whether values of this type are what `needed` asks for: lengths are seconds, in whatever unit they
+    /// are written.
+    pub(super) fn gives(self, needed: Kind) -> bool {
+        self == needed || (self == Kind::Minutes && needed == Kind::Seconds)
+    }
+}
+
 /// The types of columns, each with its word in the configuration.
 pub const KINDS: [(&str, Kind); 7] = [
     ("text", Kind::Text),
@@ -678,9 +686,7 @@ pub(super) fn check_column(
         found
     });
     let needed = meaning.and_then(kind_of);
-    // Lengths are seconds, in whatever unit they are written.
-    let is_length = kind == Kind::Minutes && needed == Some(Kind::Seconds);
-    if let Some(needed) = needed.filter(|needed| *needed != kind && !is_length) {
+    if let Some(needed) = needed.filter(|needed| !kind.gives(*needed)) {
         problem(
             "columns",
             format!(

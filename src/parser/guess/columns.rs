@@ -426,8 +426,7 @@ fn once_each(guesses: &mut [Guess], rows: &[Vec<String>]) {
         let kind = guess.meaning.and_then(kind_of);
         let names = guess.meaning != Some(Meaning::CallId) || has_ids(rows, index);
         let calls = !is_party(guess) || has_parties(rows, index);
-        let is_length = guess.kind == Kind::Minutes && kind == Some(Kind::Seconds);
-        names && calls && (is_length || kind.is_none_or(|kind| kind == guess.kind))
+        names && calls && kind.is_none_or(|kind| guess.kind.gives(kind))
     };
     let mut order: Vec<usize> = (0..guesses.len()).collect();
     order.sort_by_key(|index| {
