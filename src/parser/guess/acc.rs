@@ -4,8 +4,9 @@
 use super::super::format::{FormatTable, Kind, Meaning};
 use super::super::record::seconds;
 use super::columns::Guess;
+use super::kinds::bare;
 
-/// The columns of the table (`acc-create.sql` of both), without anything but letters in lower case.
+/// The columns of the table (`acc-create.sql` of both), by their letters and digits in lower case.
 const NAMES: [(&str, Meaning, Kind); 6] = [
     ("method", Meaning::Method, Kind::Text),
     ("fromtag", Meaning::FromTag, Kind::Text),
@@ -23,11 +24,6 @@ const METHODS: [&str; 2] = ["INVITE", "BYE"];
 
 fn length(row: &[String], index: usize) -> Option<i64> {
     seconds(row.get(index)?.trim())
-}
-
-fn bare(name: &str) -> String {
-    let letters = name.chars().filter(char::is_ascii_alphanumeric);
-    letters.map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 /// Gives the columns the meanings that they have in the table `acc`, where all of it are there; whether

@@ -363,14 +363,16 @@ const INSIDE_CHARS_MIN: usize = 5;
 /// the word stands inside the name; then the place of the word in the list.
 pub(super) type Doubt = (u8, usize);
 
+/// The letters and digits of `name`, in lower case.
+pub(super) fn bare(name: &str) -> String {
+    name.chars()
+        .filter(|letter| letter.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
 /// What a column called `name` may mean, where its values `look` like it, and how sure that is.
 pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
-    let bare = |name: &str| -> String {
-        name.chars()
-            .filter(|letter| letter.is_alphanumeric())
-            .flat_map(char::to_lowercase)
-            .collect()
-    };
     let (whole, last) = (bare(name), bare(name.rsplit('.').next().unwrap_or(name)));
     let is_inside =
         |word: &str| (word.len() >= INSIDE_CHARS_MIN || !word.is_ascii()) && whole.contains(word);
