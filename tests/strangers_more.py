@@ -235,6 +235,37 @@ class CronTrimmedAndMoved(CronTrimmed):
             subprocess.run("tail -n 200 cdr.csv > t && mv t cdr.csv", shell=True, check=True, cwd=self.directory)
 
 
+class CronKeptAndTrimmed(Reopened):
+    """`cp cdr.csv cdr.csv-$(date +%s) && tail -n 120 cdr.csv > t && mv t cdr.csv`: each copy begins with rows of the one before."""
+
+    pause = (1.1, 4.0)
+    keep = "cp cdr.csv cdr.csv-{}"
+    trim = "tail -n 120 cdr.csv > t && mv t cdr.csv"
+
+    def rotate(self):
+        if os.path.exists(self.path("cdr.csv")):
+            keep = self.keep.format(time.time_ns())
+            subprocess.run(f"{keep} && {self.trim}", shell=True, check=True, cwd=self.directory)
+
+
+class CronKeptAndTrimmedInPlace(CronKeptAndTrimmed):
+    """The same with `cat t > cdr.csv`."""
+
+    trim = "tail -n 120 cdr.csv > t && cat t > cdr.csv; rm t"
+
+
+class CronPackedAndTrimmed(CronKeptAndTrimmed):
+    """The same with `gzip -c cdr.csv > cdr.csv-$(date +%s).gz`, and another file."""
+
+    keep = "gzip -c cdr.csv > cdr.csv-{}.gz"
+
+
+class CronPackedAndTrimmedInPlace(CronKeptAndTrimmedInPlace):
+    """And with both."""
+
+    keep = "gzip -c cdr.csv > cdr.csv-{}.gz"
+
+
 class Daily(Reopened):
     """VOS3000: a file for each hour, in a directory for each day."""
 
@@ -706,6 +737,7 @@ SCENES = [
     LogrotateShred, LogrotateRenameCopy, LogrotateCreateOlddir, LogrotateMaxage, LogrotateXz, LogrotateZstd,
     LogrotateEverything, CopytruncateEverything, Savelog, FreeSwitchHup, FreeSwitchAccounts, AsteriskSequential,
     AsteriskRotate, AsteriskTimestamp, CronMoved, CronCopied, CronPacked, CronPackedAndCut, CronCut, CronTrimmed,
-    CronTrimmedAndMoved, Daily, Weekdays, Appenders, Buffered, Fallocated, Mounted, Overlaid, Uploaded, UploadedHidden,
-    Touched, Forbidden, DiskFull, OddNames, FileForEach, DayDirectories, DirectoryAway, Snapshots, Corrected, Exchanged,
+    CronTrimmedAndMoved, CronKeptAndTrimmed, CronKeptAndTrimmedInPlace, CronPackedAndTrimmed, CronPackedAndTrimmedInPlace,
+    Daily, Weekdays, Appenders, Buffered, Fallocated, Mounted, Overlaid, Uploaded, UploadedHidden, Touched, Forbidden,
+    DiskFull, OddNames, FileForEach, DayDirectories, DirectoryAway, Snapshots, Corrected, Exchanged,
 ]
