@@ -31,6 +31,8 @@ pub struct Parent {
     pub is_alive: bool,
     /// A name leads to it.
     pub is_named: bool,
+    /// It has the name of a generation.
+    pub is_rotated: bool,
     /// It was not seen since the start, and may be on a disk that is mounted later.
     pub is_awaited: bool,
     pub marks: Marks,
@@ -52,6 +54,7 @@ impl Parent {
             position: known.position.clone(),
             is_alive: known.is_here(),
             is_named: known.presence == Presence::Listed,
+            is_rotated: known.is_rotated,
             is_awaited: known.presence == Presence::Remembered,
             marks: known.marks.clone(),
             recent: known.recent.clone(),
@@ -65,6 +68,7 @@ impl Parent {
             position: past.position.clone(),
             is_alive: false,
             is_named: false,
+            is_rotated: false,
             is_awaited: false,
             marks: past.marks.clone(),
             recent: past.recent.clone(),
@@ -135,6 +139,19 @@ impl Compared {
         Ok(compared)
     }
 
+    /// The end of its last line; `None` where it has none, or the line is too long.
+    pub fn last_line(&self) -> Option<Mark> {
+        let end_from = self.length? - self.end.len() as u64;
+        let newline = memrchr(b'\n', &self.end)?;
+        let bytes = self.end.get(..=newline)?;
+        let tail = bytes.get(bytes.len().saturating_sub(usize::from(TAIL_BYTES_MAX))..)?;
+        Some(Mark {
+            offset: end_from + bytes.len() as u64,
+            tail: identity::short_hash(tail),
+            tail_bytes: u16::try_from(tail.len()).ok()?,
+        })
+    }
+
     /// The last place up to which `parent` was read that is in the file, when the file ends before
     /// the parent's position does: it was copied before the last rows were read, or an editor has
     /// taken some away.
@@ -173,19 +190,8 @@ impl Compared {
             .max_by_key(|mark| mark.offset)?;
         // Between two marks lies what was consumed at once; the copy ends within.
         let is_close = length - mark.offset <= READ_BYTES_USUAL && length < parent.position.offset;
-        let line_end = memrchr(b'\n', &self.end).map(|at| end_from + at as u64 + 1);
-        let offset = line_end.filter(|_| is_close).unwrap_or(mark.offset);
-        if offset == mark.offset {
-            return Some(mark);
-        }
-        let upto = usize::try_from(offset - end_from).ok()?;
-        let bytes = self.end.get(..upto)?;
-        let tail = bytes.get(bytes.len().saturating_sub(usize::from(TAIL_BYTES_MAX))..)?;
-        Some(Mark {
-            offset,
-            tail: identity::short_hash(tail),
-            tail_bytes: u16::try_from(tail.len()).ok()?,
-        })
+        let last_line = self.last_line().filter(|_| is_close);
+        Some(last_line.unwrap_or(mark))
     }
 }
 
@@ -220,6 +226,22 @@ pub fn holds(content: &mut Content<'_>, mark: Mark) -> io::Result<bool> {
     let count = u64::from(mark.tail_bytes);
     let tail = identity::bytes_at(content, mark.offset.saturating_sub(count), count)?;
     Ok(tail.len() as u64 == count && (count == 0 || identity::short_hash(&tail) == mark.tail))
+}
+
+/// The last bytes of a file, and where they end; `None` for an empty one.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn end_of(content: &mut Content<'_>) -> io::Result<Option<Mark>> {
+    let offset = content.length()?;
+    let tail = identity::bytes_before(content, offset)?;
+    let tail_bytes = u16::try_from(tail.len()).unwrap_or(TAIL_BYTES_MAX);
+    Ok((tail_bytes > 0).then(|| Mark {
+        offset,
+        tail: identity::short_hash(&tail),
+        tail_bytes,
+    }))
 }
 
 /// What a file without a complete row is known by: all that is in it, up to [`HEAD_BYTES_MAX`] bytes.

@@ -3,7 +3,7 @@
 use super::identity::{self, Likeness};
 use super::known::{Came, Known, Mark, Presence, Standing};
 use super::past::{Lost, Past};
-use super::tail::TailError;
+use super::tail::{Content, TailError};
 use super::{Change, FileKey, FilePosition, GapCause, Looked, compared};
 use super::{Rewrite, Source, SourceError, Start, start};
 use crate::clock::UnixMs;
@@ -79,6 +79,7 @@ impl Source {
                     mark: Mark::of(&known.position),
                     is_named: known.presence == Presence::Listed,
                     has_more: known.may_have_rows(),
+                    size: known.size,
                 };
                 let names = known.came.from().into_iter().chain([&known.path]);
                 let names = names.map(|name| Replaced::at(name, &known.position));
@@ -103,6 +104,7 @@ impl Source {
             return;
         };
         let own = known.position.offset;
+        let own_rank = (own, known.may_have_rows(), known.size, key);
         // A generation may be made of a file of any name.
         let name = match known.is_rotated {
             true => Replaced::anywhere(&known.position),
@@ -110,10 +112,12 @@ impl Source {
         };
         let is_further = |other: &&Further| {
             let there = other.mark.offset;
-            other.of != key && there > 0 && (there > own || (other.has_more && there == own))
+            // Of two that were read equally far and go on, one is read first.
+            let is_first = (there, other.has_more, other.size, other.of) > own_rank;
+            other.of != key && there > 0 && (there > own || (other.has_more && is_first))
         };
         let further = replaced.get(&name).into_iter().flatten();
-        let further: Vec<Mark> = further.filter(is_further).map(|other| other.mark).collect();
+        let further: Vec<Further> = further.filter(is_further).copied().collect();
         let is_plain = known.packed_bytes.is_none() && known.position.first_row.is_some();
         let may_differ = self.settings.rows_change && !known.is_rotated;
         if further.is_empty() || !is_plain || may_differ || known.standing != Standing::Sure {
@@ -121,15 +125,21 @@ impl Source {
         }
         let path = Arc::clone(&known.path);
         // The one read furthest may have been saved with other rows at its end; what came before it counts then.
-        let holds = self.tails.with_content(key, &path, |content| {
-            for mark in further {
-                if compared::holds(content, mark)? {
-                    return Ok(true);
+        let held = self.tails.with_content(key, &path, |content| {
+            for other in &further {
+                if compared::holds(content, other.mark)? {
+                    return Ok((true, None));
                 }
             }
-            Ok(false)
+            Ok((false, compared::end_of(content)?))
         });
-        if holds.is_ok_and(|holds| holds) {
+        let (holds, end) = held.unwrap_or((false, None));
+        // A generation may have been copied before the other was read so far: it ends within that.
+        let end = end.filter(|_| known.is_rotated && known.may_have_rows());
+        if holds || end.is_some_and(|end| self.is_end_within(end, &further)) {
+            let Some(known) = self.files.get_mut(&key) else {
+                return;
+            };
             let path = std::mem::take(&mut known.position.path);
             known.position = FilePosition::start_of(key, path, known.position.life);
             known.forget_copies();
@@ -137,6 +147,22 @@ impl Source {
             known.standing = Standing::Stranger;
             self.distrust(key);
         }
+    }
+
+    /// Whether one of those that are plain and were read beyond `end` has the same bytes before that.
+    fn is_end_within(&mut self, end: Mark, further: &[Further]) -> bool {
+        further.iter().any(|other| {
+            let known = self.files.get(&other.of);
+            let known = known.filter(|known| known.is_here() && known.packed_bytes.is_none());
+            let path = known.map(|known| Arc::clone(&known.path));
+            path.filter(|_| other.mark.offset >= end.offset)
+                .is_some_and(|path| {
+                    let holds = |content: &mut Content<'_>| compared::holds(content, end);
+                    self.tails
+                        .with_content(other.of, &path, holds)
+                        .unwrap_or(false)
+                })
+        })
     }
 
     /// Has the queue remember that it is still to be found where to start in the file, if it is:
@@ -265,7 +291,10 @@ impl Source {
             known.owed = None;
             known.rewind();
             known.standing = match known.position.offset {
-                0 => begun,
+                0 => {
+                    known.met_in = self.looks;
+                    begun
+                }
                 _ => Standing::Sure,
             };
             let was_renamed = matches!(known.came, Came::Renamed { .. });
@@ -306,7 +335,7 @@ impl Source {
                 Some(past)
             }
             None => {
-                known.standing = begun;
+                (known.standing, known.met_in) = (begun, self.looks);
                 let past = begin_new_life(known, likeness, &mut self.untold, self.looked_at);
                 if past.is_none() {
                     self.untold.positions.push(known.kept());
@@ -334,6 +363,8 @@ struct Further {
     is_named: bool,
     /// There may be rows beyond the mark.
     has_more: bool,
+    /// Bytes, as far as is known.
+    size: u64,
 }
 
 impl Further {

@@ -10,16 +10,16 @@
 //! that is taken for a copy wrongly would have to agree with the other in its head, and in the 256
 //! bytes before the place: the rows passed over would then have the same ids as those read.
 
-use super::compared::{Compared, Head, Of, Parent, head_of};
+use super::compared::{self, Compared, Head, Of, Parent, head_of};
 use super::gunzip::Ending;
 use super::identity::{self, Likeness};
 use super::known::{CopyOf, Known, Mark, Presence, Standing};
 use super::losses::{LOOKS_FOR_COPY, Newcomer};
-use super::past::{Lost, PASTS_MAX, Past};
-use super::tail::TailError;
+use super::past::{Lost, Past};
+use super::tail::{Content, TailError};
 use super::trimmed::{self, Trimmed};
-use super::{Change, FileKey, FilePosition, GapCause, Rotated, Source, SourceError};
-use super::{TAIL_BYTES_MAX, rotated};
+use super::{Change, FileKey, FilePosition, Source, SourceError, TAIL_BYTES_MAX};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,12 +41,11 @@ const UNFINISHED_KEPT: Duration = Duration::from_secs(10);
 /// strangers: beyond it a copy of one of them is read beside it, with the same ids.
 const UNREAD_HEADS_MAX: usize = 1_000;
 
-/// Most states of files of one name, before rows were taken from their front, that copies are compared
-/// with.
-const UNTRIMMED_KEPT: usize = 8;
+/// Most generations with the head of another one, and something to be read, whose ends are looked for in that.
+const ENDS_COMPARED_MAX: usize = 64;
 
 /// What a stranger turned out to be.
-enum Verdict {
+pub(super) enum Verdict {
     /// It cannot be said yet.
     Wait,
     /// A file of its own, which has this head; none while its first row is not complete.
@@ -58,16 +57,16 @@ enum Verdict {
 }
 
 /// A file that goes on where another was read to.
-struct Heir {
-    parent: Parent,
+pub(super) struct Heir {
+    pub parent: Parent,
     /// Up to where that was read.
-    mark: Mark,
+    pub mark: Mark,
     /// How long it is, if that is known.
-    length: Option<u64>,
+    pub length: Option<u64>,
     /// Earlier files of the same name that it holds as well and that cannot be read any more.
-    elders: Vec<Of>,
+    pub elders: Vec<Of>,
     /// What was taken from the front of that is not in it.
-    trimmed: Option<Trimmed>,
+    pub trimmed: Option<Trimmed>,
 }
 
 impl Source {
@@ -80,21 +79,43 @@ impl Source {
                 && !self.is_still_a_copy(known)
         };
         let due = self.files.values().filter(|known| is_due(known));
-        let mut strangers: Vec<_> = due.map(|known| (known.age(), known.position.key)).collect();
+        let mut strangers: Vec<_> = due
+            .map(|known| (known.comes(), known.position.key))
+            .collect();
         if strangers.is_empty() {
             return Ok(());
         }
         strangers.sort_unstable();
         let mut parents = self.parents()?;
-        for (_, key) in strangers {
-            match self.settle_stranger(key, &mut parents) {
-                Ok(()) => self.tell_read(key),
-                Err(TailError::Moved) => {}
-                Err(TailError::Unreadable(error)) => self.park(key, error),
-                Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
+        let mut late = Vec::new();
+        for (order, key) in strangers {
+            if !self.settle_or_park(key, &mut parents, false)? {
+                let size = self.files.get(&key).map(|known| known.size);
+                late.push((Reverse(size), order, key));
             }
         }
+        late.sort_unstable();
+        for (_, _, key) in late {
+            self.settle_or_park(key, &mut parents, true)?;
+        }
         Ok(())
+    }
+
+    /// As [`Source::settle_stranger`]; one that cannot be read is parked.
+    fn settle_or_park(
+        &mut self,
+        key: FileKey,
+        parents: &mut HashMap<Head, Vec<Parent>>,
+        is_late: bool,
+    ) -> Result<bool, SourceError> {
+        match self.settle_stranger(key, parents, is_late) {
+            Ok(false) => return Ok(false),
+            Ok(true) => self.tell_read(key),
+            Err(TailError::Moved) => {}
+            Err(TailError::Unreadable(error)) => self.park(key, error),
+            Err(TailError::Exhausted(error)) => return Err(SourceError::Exhausted(error)),
+        }
+        Ok(true)
     }
 
     fn is_still_a_copy(&self, known: &Known) -> bool {
@@ -116,7 +137,10 @@ impl Source {
             if position.first_row.is_some() {
                 let head = (position.head_bytes, position.head);
                 parents.entry(head).or_default().push(Parent::of(known));
-            } else if known.is_here() && known.size > 0 && unread.len() < UNREAD_HEADS_MAX {
+            } else if known.is_here()
+                && (known.size > 0 || known.packed_bytes.is_some())
+                && unread.len() < UNREAD_HEADS_MAX
+            {
                 unread.push(*key);
             }
         }
@@ -139,7 +163,7 @@ impl Source {
     }
 
     /// The head of a file through its first row.
-    fn head(&mut self, key: FileKey) -> Result<Option<Head>, TailError> {
+    pub(super) fn head(&mut self, key: FileKey) -> Result<Option<Head>, TailError> {
         let Some(known) = self.files.get(&key) else {
             return Ok(None);
         };
@@ -151,14 +175,20 @@ impl Source {
         Ok(head.map(|(head, _)| head))
     }
 
+    /// False where it is a copy that ends before the other did, and it is not `late` yet: another copy may have
+    /// been made of that later, and hold this one.
     fn settle_stranger(
         &mut self,
         key: FileKey,
         parents: &mut HashMap<Head, Vec<Parent>>,
-    ) -> Result<(), TailError> {
+        is_late: bool,
+    ) -> Result<bool, TailError> {
         let verdict = self.judge(key, parents)?;
+        if !is_late && self.may_be_in_another(key, &verdict, parents) {
+            return Ok(false);
+        }
         let Some(known) = self.files.get_mut(&key) else {
-            return Ok(());
+            return Ok(true);
         };
         known.copy_of = None;
         match verdict {
@@ -199,7 +229,33 @@ impl Source {
                 }
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn may_be_in_another(
+        &self,
+        key: FileKey,
+        verdict: &Verdict,
+        parents: &HashMap<Head, Vec<Parent>>,
+    ) -> bool {
+        match verdict {
+            Verdict::New(Some(head)) => parents.get(head).is_some_and(|kin| !kin.is_empty()),
+            Verdict::Heir(heir) if heir.trimmed.is_none() => {
+                let parent = &heir.parent;
+                let length = match parent.of {
+                    Of::File(of) => self.files.get(&of).map(|known| known.size),
+                    Of::Past(of, life) => {
+                        let is_it =
+                            |past: &&Past| (past.position.key, past.position.life) == (of, life);
+                        self.pasts.iter().find(is_it).map(|past| past.size)
+                    }
+                };
+                let length = length.max(Some(parent.position.offset));
+                let is_rotated = self.files.get(&key).is_some_and(|known| known.is_rotated);
+                is_rotated && !parent.is_alive && heir.length < length
+            }
+            Verdict::New(_) | Verdict::Heir(_) | Verdict::Wait | Verdict::Copy(_) => false,
+        }
     }
 
     fn judge(
@@ -252,9 +308,21 @@ impl Source {
                 .filter_map(|&at| related.get(at))
                 .filter(|parent| !parent.is_alive || *parent.path == *path)
         };
+        // Where rows tell how something stands, what has the same end may have other rows before it.
+        let may_go_on = !self.settings.rows_change;
+        let is_generation = |other: &Parent| other.is_alive && other.is_rotated && may_go_on;
         // Another file has taken its name, and it has none: what was added to it is in both.
         if matched().any(|parent| self.has_unread(parent)) {
             return Ok(Verdict::Wait);
+        }
+        // Where nothing was read of any of those, it may still begin within another one.
+        let mut kin = compared.matched.iter().filter_map(|&at| related.get(at));
+        if !compared.matched.is_empty() && kin.all(|parent| parent.position.offset == 0) {
+            let gone = matched().filter(|parent| !parent.is_alive);
+            let gone = gone.map(|parent| parent.of).collect();
+            if let Some(verdict) = self.judge_trimmed(key, gone)? {
+                return Ok(verdict);
+            }
         }
         let is_last_over = |parent: &&Parent| {
             let last = compared.matched.last().and_then(|&at| related.get(at));
@@ -276,7 +344,10 @@ impl Source {
                 if goes_on && let Some(verdict) = self.is_part_of(&compared, rival)? {
                     return Ok(verdict);
                 }
-                if goes_on && !rival.is_named {
+                let is_as_far = rival.position.offset >= parent.position.offset;
+                let may_be_in_it = goes_on && is_as_far && is_generation(rival);
+                let is_in_it = may_be_in_it && self.ends_within(rival, key, &path)?;
+                if (goes_on && !rival.is_named) || is_in_it {
                     return Ok(Verdict::Wait);
                 }
             }
@@ -301,13 +372,18 @@ impl Source {
                 return Ok(verdict);
             }
         }
-        // One without a name was replaced by this one, which has been renamed and goes on beyond it.
-        let mut replaced = compared.matched.iter().rev();
-        let replaced = replaced.find_map(|&at| related.get(at).filter(|parent| !parent.is_named));
-        if let Some(parent) = replaced {
-            if self.has_unread(parent) {
+        // What goes on beyond a generation was copied to it, or is a later copy.
+        let others = related.iter().filter(|other| is_generation(other));
+        let others: Vec<&Parent> = others.filter(|other| self.has_unread(other)).collect();
+        for other in others.into_iter().rev().take(ENDS_COMPARED_MAX) {
+            if self.ends_within(other, key, &path)? {
                 return Ok(Verdict::Wait);
             }
+        }
+        let earlier = compared.matched.last().and_then(|&at| related.get(at));
+        let earlier =
+            earlier.filter(|earlier| earlier.position.offset > 0 && is_generation(earlier));
+        if let Some(parent) = earlier {
             return Ok(Verdict::Heir(Box::new(Heir {
                 mark: Mark::of(&parent.position),
                 length: compared.length,
@@ -316,10 +392,39 @@ impl Source {
                 trimmed: None,
             })));
         }
+        // One without a name was replaced by this one, which has been renamed and goes on beyond it.
+        let mut replaced = compared.matched.iter().rev();
+        let replaced = replaced.find_map(|&at| related.get(at).filter(|parent| !parent.is_named));
+        if let Some(replaced) = replaced {
+            // A copy of it that is there may have been read further.
+            let last = compared.matched.last().and_then(|&at| related.get(at));
+            let is_further = |last: &&Parent| last.position.offset > replaced.position.offset;
+            let parent = last.filter(is_further).unwrap_or(replaced);
+            if self.has_unread(parent) || self.has_unread(replaced) {
+                return Ok(Verdict::Wait);
+            }
+            let elder = Some(replaced.of).filter(|of| *of != parent.of && !replaced.is_alive);
+            return Ok(Verdict::Heir(Box::new(Heir {
+                mark: Mark::of(&parent.position),
+                length: compared.length,
+                parent: parent.clone(),
+                elders: elder.into_iter().collect(),
+                trimmed: None,
+            })));
+        }
+        // What was found to be a copy of one that is over was read as far as that was.
+        let known = self.files.get(&key);
+        let unchanged = known.filter(|known| compared.length == Some(known.size));
+        let copied = unchanged.and_then(|known| known.copy_of);
+        let was_in = |parent: &Parent| {
+            let is_it = copied.is_some_and(|it| it.is_of(parent.of, &parent.position));
+            let mark = is_it.then(|| compared.last_line()).flatten();
+            mark.filter(|mark| mark.offset <= parent.position.offset)
+        };
         let shorter = related.into_iter().rev().find_map(|parent| {
             let is_over = !parent.is_alive || *parent.path == *path;
-            let mark = is_over.then(|| compared.mark_in(&parent)).flatten()?;
-            Some((parent, mark))
+            let mark = is_over.then(|| was_in(&parent).or_else(|| compared.mark_in(&parent)));
+            Some((parent, mark.flatten()?))
         });
         Ok(match shorter {
             Some((parent, mark)) => Verdict::Heir(Box::new(Heir {
@@ -329,61 +434,40 @@ impl Source {
                 elders: Vec::new(),
                 trimmed: None,
             })),
-            None => match self.judge_trimmed(key, parents)? {
+            None => match self.judge_trimmed(key, Vec::new())? {
                 Some(verdict) => verdict,
                 None => Verdict::New(Some(head)),
             },
         })
     }
 
-    /// What a file is that has the name of one that is gone, and holds what was read last of that at
-    /// another place; `None` when there is none.
-    fn judge_trimmed(
+    /// Whether what `parent` ends with, which is there, stands at the same place in another file.
+    pub(super) fn ends_within(
         &mut self,
+        parent: &Parent,
         key: FileKey,
-        parents: &HashMap<Head, Vec<Parent>>,
-    ) -> Result<Option<Verdict>, TailError> {
-        let can_be = |known: &&Known| {
-            let is_plain = known.packed_bytes.is_none() && !known.is_rotated;
-            is_plain && !self.settings.rows_change
+        path: &Path,
+    ) -> Result<bool, TailError> {
+        let Of::File(of) = parent.of else {
+            return Ok(false);
         };
-        let Some(known) = self.files.get(&key).filter(can_be) else {
-            return Ok(None);
-        };
-        let path = Arc::clone(&known.path);
-        // What had its name may have gone on in a generation that was copied from it before.
-        let is_elsewhere = matches!(self.settings.rotated, Rotated::Given(_));
-        let has_name = |parent: &&Parent| {
-            let is_other = parent.of != Of::File(key);
-            is_other
-                && match parent.path.as_os_str() == path.as_os_str() {
-                    true => !parent.is_named,
-                    false => rotated::is_generation(&parent.path, &path, is_elsewhere),
-                }
-        };
-        let before: Vec<&Parent> = parents.values().flatten().filter(has_name).collect();
-        let (is_header, line_max) = (&self.is_header, self.settings.line_max.max(1));
-        let found = self.tails.with_content(key, &path, |content| {
-            let before = before.iter().map(|it| (&it.position, &it.marks));
-            trimmed::find(content, &before.collect::<Vec<_>>(), is_header, line_max)
-        })?;
-        let Some((parent, trimmed)) = found.and_then(|(at, it)| Some((*before.get(at)?, it)))
-        else {
-            return Ok(None);
-        };
-        if self.has_unread(parent) {
-            return Ok(Some(Verdict::Wait));
+        let packed = self.files.get(&of).and_then(|known| known.packed_bytes);
+        if packed.is_some_and(|bytes| bytes > PACKED_AT_ONCE) {
+            return Ok(false);
         }
-        Ok(Some(Verdict::Heir(Box::new(Heir {
-            mark: trimmed.mark(&parent.position),
-            length: Some(trimmed.length_before),
-            parent: parent.clone(),
-            elders: Vec::new(),
-            trimmed: Some(trimmed),
-        }))))
+        let end = self.tails.with_content(of, &parent.path, compared::end_of);
+        match end {
+            Ok(Some(end)) => {
+                let holds = |content: &mut Content<'_>| compared::holds(content, end);
+                self.tails.with_content(key, path, holds)
+            }
+            Err(TailError::Exhausted(error)) => Err(TailError::Exhausted(error)),
+            // Whoever reads it will find out what is wrong with it.
+            Ok(None) | Err(TailError::Moved | TailError::Unreadable(_)) => Ok(false),
+        }
     }
 
-    fn has_unread(&self, parent: &Parent) -> bool {
+    pub(super) fn has_unread(&self, parent: &Parent) -> bool {
         let Of::File(key) = parent.of else {
             return false;
         };
@@ -478,7 +562,8 @@ impl Source {
             known.is_some_and(|known| {
                 // A generation is compared with all it may be, with this life too.
                 let is_plain = known.packed_bytes.is_none() && !known.is_rotated;
-                let can_be = known.is_held && known.is_here() && known.size > 0;
+                let is_known = known.standing < Standing::Stranger;
+                let can_be = known.is_held && is_known && known.is_here() && known.size > 0;
                 let is_next = known.position.life == past.position.life.saturating_add(1);
                 let is_begun = is_next && known.position.offset == 0;
                 is_plain && can_be && (is_begun || past.is_shortened_to(&known.position))
@@ -620,37 +705,6 @@ impl Source {
             for key in before {
                 self.save_in_successor(key);
             }
-        }
-    }
-
-    /// Keeps `parent`, from whose front rows were taken, for the copies that were made of it before. Of one
-    /// name the last [`UNTRIMMED_KEPT`] are kept: some programs trim their log with each row.
-    fn keep_untrimmed(&mut self, parent: &Parent) {
-        let past = Past {
-            position: parent.position.clone(),
-            path: Arc::clone(&parent.path),
-            size: parent.position.offset,
-            unseen_bytes: 0,
-            marks: parent.marks.clone(),
-            recent: parent.recent.clone(),
-            since: self.looked_at,
-            look: self.looks,
-            is_awaited: false,
-            was_trimmed: true,
-            lost: Lost::Nothing,
-            cause: GapCause::Truncated,
-        };
-        let is_one = |past: &Past| past.was_trimmed && past.path == parent.path;
-        let kept = self.pasts.iter().filter(|past| is_one(past)).count();
-        if kept >= UNTRIMMED_KEPT {
-            // In the oldest's place: whoever goes through the pasts by their numbers goes on.
-            let same = self.pasts.iter_mut().filter(|past| is_one(past));
-            let oldest = same.min_by_key(|past| past.look);
-            if let Some(oldest) = oldest {
-                *oldest = past;
-            }
-        } else if self.pasts.len() < PASTS_MAX {
-            self.pasts.push(past);
         }
     }
 

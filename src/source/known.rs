@@ -1,5 +1,6 @@
 //! Known: what a source knows of one file between two looks.
 
+use super::compared::Of;
 use super::growth::Growth;
 use super::identity::FirstRow;
 use super::listing::Found;
@@ -43,6 +44,9 @@ pub struct Known {
     pub presence: Presence,
     /// The number of the look that listed it last.
     pub listed_in: u64,
+    /// The number of the look that met it, or found out that nothing was read of what it is now; 0 for one that
+    /// is remembered from an earlier run.
+    pub met_in: u64,
     /// What has to be done before it may be read.
     pub standing: Standing,
     /// End of the file when everything before it had been handed out but a partial line: there is
@@ -169,6 +173,16 @@ impl Marks {
     }
 }
 
+impl CopyOf {
+    /// Whether `other`, or its life, with that position, is what it is a copy of.
+    pub fn is_of(&self, other: Of, position: &FilePosition) -> bool {
+        match other {
+            Of::File(key) => (key, position.life) == (self.key, self.life),
+            Of::Past(key, life) => (key, life) == (self.key, self.life),
+        }
+    }
+}
+
 impl Mark {
     /// The mark at a position.
     pub fn of(position: &FilePosition) -> Mark {
@@ -292,6 +306,7 @@ impl Known {
         known.is_rotated = found.is_rotated;
         known.path = found.path.into();
         known.listed_in = look;
+        known.met_in = look;
         known
     }
 
@@ -310,6 +325,7 @@ impl Known {
             changed_at: UnixMs::default(),
             presence: Presence::Remembered,
             listed_in: 0,
+            met_in: 0,
             standing: if is_unplaced {
                 Standing::Unplaced
             } else {
@@ -615,6 +631,12 @@ impl Known {
             path: Arc::clone(&self.path),
             key: self.position.key,
         }
+    }
+
+    /// The order in which files are compared: as they are read, and of those written within one tick of the
+    /// clock the generation first, which was made of the other.
+    pub fn comes(&self) -> (i64, bool, Age) {
+        (self.modified_ns, !self.is_rotated, self.age())
     }
 
     /// Where reading goes on: at the position, or beyond it within something skipped.

@@ -70,8 +70,12 @@ impl Source {
         self.reborn.append(&mut new);
         self.settle_doubts()?;
         self.compare_successors();
+        (self.families, self.overlap_bytes) = (None, 0);
+        self.raise_overlapping(false)?;
         self.take_back_lives()?;
         self.settle_strangers()?;
+        self.raise_overlapping(true)?;
+        self.families = None;
         self.tell_gaps(found_any, &listing.hidden);
         self.give_up_deleted();
         self.arrange();

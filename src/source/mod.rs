@@ -24,6 +24,7 @@ mod appended;
 mod change;
 mod compared;
 mod doubts;
+mod family;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -39,6 +40,7 @@ pub mod listing;
 mod look;
 mod losses;
 mod order;
+mod overlap;
 mod past;
 mod position;
 mod read;
@@ -66,6 +68,7 @@ pub use status::{FileLag, FileState, FileStatus, Lag, PartialLine, WAITING_LONG,
 pub use watch::{Changed, WATCHES_MAX, Watch, WatchProblem};
 
 use crate::clock::UnixMs;
+use family::Families;
 use hidden::Hidden;
 use known::{Known, Presence};
 use losses::Newcomer;
@@ -230,6 +233,10 @@ pub struct Source {
     unreadable_paths: BTreeSet<PathBuf>,
     skips_told: BTreeSet<Skip>,
     too_many_told: bool,
+    /// Which files are of one name, at this look.
+    families: Option<Arc<Families>>,
+    /// Bytes that it has gone through for files that begin within others.
+    overlap_bytes: u64,
 }
 
 /// The lines handed out last.
@@ -278,6 +285,8 @@ impl Source {
             unreadable_paths: BTreeSet::new(),
             skips_told: BTreeSet::new(),
             too_many_told: false,
+            families: None,
+            overlap_bytes: 0,
             settings,
             is_header,
         }

@@ -91,7 +91,7 @@ pub fn is_generation(path: &Path, of: &Path, are_elsewhere: bool) -> bool {
 
 /// The moment by which svlogd and multilog call a generation, with the dot behind it: `@`, 24
 /// hexadecimal digits, and an ending that changes when it is packed.
-fn moment_of(name: &[u8]) -> Option<&[u8]> {
+pub fn moment_of(name: &[u8]) -> Option<&[u8]> {
     let label = name.get(..26)?;
     let digits = label.strip_prefix(b"@")?.strip_suffix(b".")?;
     digits.iter().all(u8::is_ascii_hexdigit).then_some(label)

@@ -78,8 +78,11 @@ pub fn find(
             tails.entry(position.tail).or_insert(at);
         }
     }
-    let length = content.seek(SeekFrom::End(0))?;
-    if tails.is_empty() || length < u64::from(TAIL_BYTES_MAX) || length > TRIMMED_BYTES_MAX {
+    if tails.is_empty() {
+        return Ok(None);
+    }
+    let length = content.length()?;
+    if length < u64::from(TAIL_BYTES_MAX) || length > TRIMMED_BYTES_MAX {
         return Ok(None);
     }
     let mut places = places_of(content, &tails)?;

@@ -158,6 +158,159 @@ fn a_file_that_is_copied_and_then_trimmed_gives_every_row_once() {
     }
 }
 
+/// One file of a script that keeps a copy and then trims, and an agent that is started again at random: the
+/// same seed does the same.
+struct Trimming {
+    rng: fastrand::Rng,
+    scene: Scene,
+    how: How,
+    is_packed: bool,
+    upto: usize,
+    copies: usize,
+    seen: Vec<String>,
+    log: Vec<String>,
+}
+
+impl Trimming {
+    fn act(&mut self) {
+        let what = match self.rng.u32(..10) {
+            0..4 => self.write(),
+            4..6 => self.look(),
+            6 => self.drain(),
+            7 => self.restart(),
+            _ => self.keep_and_trim(),
+        };
+        self.log.push(what);
+        self.scene.now = self.scene.now.after(Duration::from_millis(300));
+    }
+
+    fn write(&mut self) -> String {
+        let more = self.rng.usize(1..40);
+        self.scene
+            .append("cdr.txt", rows(self.upto..self.upto + more));
+        self.upto += more;
+        format!("rows up to {}", self.upto)
+    }
+
+    fn look(&mut self) -> String {
+        self.scene.look();
+        let known = self.scene.source.files.values().map(|known| {
+            let p = &known.position;
+            let name = known.path.file_name().unwrap_or_default().display();
+            let (presence, standing) = (known.presence, known.standing);
+            format!(
+                "\n    {name} {} {presence:?} {standing:?} {}/{} copy {:?}",
+                p.key.inode,
+                p.offset,
+                known.size,
+                known.copy_of.map(|of| of.key.inode)
+            )
+        });
+        let mut known: Vec<String> = known.collect();
+        known.sort_unstable();
+        format!("look: {:?}{}", self.scene.changes(), known.concat())
+    }
+
+    fn drain(&mut self) -> String {
+        let seen = self.scene.drain();
+        let (first, last) = (seen.first().cloned(), seen.last().cloned());
+        self.seen.extend(seen);
+        format!("read {first:?} to {last:?}")
+    }
+
+    fn restart(&mut self) -> String {
+        self.scene.restart();
+        "restart".to_owned()
+    }
+
+    fn keep_and_trim(&mut self) -> String {
+        let Ok(whole) = fs::read(self.scene.path("cdr.txt")) else {
+            return "nothing to trim".to_owned();
+        };
+        self.copies += 1;
+        let copies = self.copies;
+        match self.is_packed {
+            true => self
+                .scene
+                .append(&format!("cdr.txt-{copies}.gz"), gzipped(&whole)),
+            false => self.scene.append(&format!("cdr.txt-{copies}"), &whole),
+        };
+        replace(
+            &self.scene,
+            self.how,
+            &rows(self.upto.saturating_sub(60)..self.upto),
+        );
+        format!(
+            "copy {copies}, {} and more are left",
+            self.upto.saturating_sub(60)
+        )
+    }
+
+    fn run(seed: u64, how: How, is_packed: bool) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut own = Trimming {
+            scene: Scene::with(|settings| {
+                settings.open_files_max = if rng.bool() { 2 } else { 16 }
+            }),
+            rng,
+            how,
+            is_packed,
+            upto: 0,
+            copies: 0,
+            seen: Vec::new(),
+            log: Vec::new(),
+        };
+        for _ in 0..60 {
+            own.act();
+        }
+        own.log.push("end".to_owned());
+        // One copy after the other, each behind the one before it.
+        for _ in 0..own.copies + 12 {
+            let what = own.look();
+            own.log.push(what);
+            let what = own.drain();
+            own.log.push(what);
+            own.scene.wait(5);
+        }
+        let mut rows: Vec<&str> = own
+            .seen
+            .iter()
+            .map(|row| row.split(": ").nth(1).unwrap())
+            .collect();
+        rows.sort_by_key(|row| row.split('|').next().unwrap().parse::<usize>().unwrap());
+        let expected = super::trimmed::rows(0..own.upto);
+        let is_right = rows.iter().copied().eq(expected.lines());
+        let mut twice = rows
+            .windows(2)
+            .filter(|two| two[0] == two[1])
+            .map(|two| two[0]);
+        assert!(
+            is_right,
+            "seed {seed}, {how:?}, packed: {is_packed}: {} rows of {}, twice {:?}\n{}",
+            rows.len(),
+            own.upto,
+            twice.next(),
+            own.log.join("\n")
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_kept_and_trimmed_at_random_gives_every_row_once_through_every_restart() {
+    let seed = std::env::var("SWITCHHOOK_SEED")
+        .ok()
+        .map(|text| text.parse().unwrap());
+    let first = seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
+    let count = if seed.is_some() { 1 } else { 12 };
+    for seed in first..first + count {
+        for how in EITHER {
+            for is_packed in [false, true] {
+                Trimming::run(seed, how, is_packed);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_file_that_is_trimmed_with_each_row_is_remembered_a_few_times_only() {
     for how in EITHER {
