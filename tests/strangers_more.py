@@ -20,6 +20,14 @@ class LogrotateShred(LogrotateCreate):
     pause = (0.2, 0.6)
 
 
+class LogrotateShredPacked(LogrotateShred):
+    """The same where generations are packed."""
+
+    options = "rotate 20\ncreate 0644\ncompress\nshred\nshredcycles 3"
+    halves_may_be_rotated = False
+    is_late = False
+
+
 class LogrotateRenameCopy(LogrotateCreate):
     """Renamed to .tmp, then copied to the name of the generation."""
 
@@ -734,7 +742,8 @@ class Exchanged(Kept):
 
 
 SCENES = [
-    LogrotateShred, LogrotateRenameCopy, LogrotateCreateOlddir, LogrotateMaxage, LogrotateXz, LogrotateZstd,
+    LogrotateShred, LogrotateShredPacked, LogrotateRenameCopy, LogrotateCreateOlddir, LogrotateMaxage, LogrotateXz,
+    LogrotateZstd,
     LogrotateEverything, CopytruncateEverything, Savelog, FreeSwitchHup, FreeSwitchAccounts, AsteriskSequential,
     AsteriskRotate, AsteriskTimestamp, CronMoved, CronCopied, CronPacked, CronPackedAndCut, CronCut, CronTrimmed,
     CronTrimmedAndMoved, CronKeptAndTrimmed, CronKeptAndTrimmedInPlace, CronPackedAndTrimmed, CronPackedAndTrimmedInPlace,

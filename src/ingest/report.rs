@@ -115,6 +115,13 @@ impl Report {
             } => log::info!("rows taken off the end of a file source={source} file={path:?}"),
             Change::Rewritten {
                 path,
+                how: Rewrite::Wiped,
+                ..
+            } => log::info!(
+                "generation written over with noise, not read source={source} file={path:?}"
+            ),
+            Change::Rewritten {
+                path,
                 how,
                 unread_bytes,
             } => log::warn!(

@@ -203,6 +203,7 @@ pub static MESSAGES: &[Message] = messages! {
     SH326 Debug Nobody "worker not started" "The system gave no thread; those that are there do the work";
     SH327 Warn Operator "fewer attempts at once than the endpoint wants, memory_max has no room" "Each attempt takes 56 KiB of it, and all of them half of what rows and events leave: raise memory_max, or lower concurrency";
     SH328 Warn Operator "pushes of two machines come to one source" "Two switches would clear each other's alarms, and take each other's calls for repeats: give each a source of its own, by another port. A standby that took over needs nothing";
+    SH329 Info Nobody "generation written over with noise, not read" "shred wipes what a rotation is about to delete; what was told stays told";
 
     // What operators do.
     SH401 Warn Operator "endpoint paused by the operator" "Until `switchhook endpoints resume NAME`, also after a restart";

@@ -155,6 +155,8 @@ pub enum Rewrite {
     Shortened,
     /// It is long enough, but other bytes stand before the position.
     OtherTail,
+    /// It is a generation, and noise was written over it. It is not read.
+    Wiped,
 }
 
 /// Why a path that the globs name is not followed.

@@ -4,7 +4,7 @@ use super::identity::{self, Likeness};
 use super::known::{Came, Known, Mark, Presence, Standing};
 use super::past::{Lost, Past};
 use super::tail::{Content, TailError};
-use super::{Change, FileKey, FilePosition, GapCause, Looked, compared};
+use super::{Change, FileKey, FilePosition, GapCause, Looked, compared, noise};
 use super::{Rewrite, Source, SourceError, Start, start};
 use crate::clock::UnixMs;
 use std::cmp::Reverse;
@@ -261,12 +261,20 @@ impl Source {
         } else {
             Standing::Sure
         };
+        let path = Arc::clone(&known.path);
+        let was_wiped = std::mem::take(&mut known.is_wiped);
+        let is_plain = known.is_rotated && known.packed_bytes.is_none();
         if known.position.offset == 0 && known.position.head_bytes == 0 && known.is_rotated {
+            let may_be_wiped = is_plain && (was_wiped || known.position.life > 0);
+            known.is_wiped =
+                may_be_wiped && self.tails.with_content(key, &path, noise::is_noise)?;
             known.rewind();
-            known.standing = begun;
+            known.standing = match known.is_wiped {
+                true => Standing::Sure,
+                false => begun,
+            };
             return Ok(());
         }
-        let path = Arc::clone(&known.path);
         let is_of_another_kind = known.is_of_another_kind();
         let (likeness, kept) = self.tails.with_content(key, &path, |content| {
             let likeness = identity::compare(content, &known.position)?;
@@ -308,6 +316,7 @@ impl Source {
             self.await_last_life(key);
             return self.pass_over_added(key);
         }
+        let is_wiped = is_plain && self.tails.with_content(key, &path, noise::is_noise)?;
         // Of one of which nothing was read, and that has another beginning now, nothing is left.
         if known.position.offset == 0 && known.position.head_bytes > 0 && !is_cut {
             let kept = Some(known.position.unread_bytes).filter(|&bytes| bytes > 0);
@@ -336,7 +345,16 @@ impl Source {
             }
             None => {
                 (known.standing, known.met_in) = (begun, self.looks);
-                let past = begin_new_life(known, likeness, &mut self.untold, self.looked_at);
+                let how = match likeness {
+                    _ if is_wiped => Rewrite::Wiped,
+                    Likeness::OtherHead => Rewrite::OtherHead,
+                    Likeness::OtherTail => Rewrite::OtherTail,
+                    Likeness::Shorter | Likeness::Same => Rewrite::Truncated,
+                };
+                let past = begin_new_life(known, how, &mut self.untold, self.looked_at);
+                if is_wiped {
+                    (known.is_wiped, known.standing) = (true, Standing::Sure);
+                }
                 if past.is_none() {
                     self.untold.positions.push(known.kept());
                 }
@@ -428,7 +446,7 @@ fn shorten(known: &mut Known, mark: Mark, untold: &mut Looked) -> Lost {
 /// kept its path was written anew.
 fn begin_new_life(
     known: &mut Known,
-    likeness: Likeness,
+    how: Rewrite,
     untold: &mut Looked,
     now: UnixMs,
 ) -> Option<Past> {
@@ -444,8 +462,8 @@ fn begin_new_life(
         (_, Came::Back { .. }) => owed.map_or(Lost::Nothing, |owed| Lost::Seen(owed.bytes)),
         (Some(bytes @ 1..), _) => Lost::Seen(bytes),
         // All that was seen had been read; what came after the last look nobody saw.
-        (Some(0), Came::Stayed) if was_written => Lost::Seen(0),
-        // Nobody cuts off a generation: it is another one under its inode and its name.
+        // But nobody cuts off a generation: it is another one under its inode and its name.
+        (Some(0), Came::Stayed) if was_written && !known.is_rotated => Lost::Seen(0),
         (None, Came::Stayed) if !known.is_rotated => Lost::Unknown,
         _ => Lost::Nothing,
     };
@@ -481,11 +499,6 @@ fn begin_new_life(
             untold.changes.push(Change::Appeared { path });
         }
         Came::Stayed => {
-            let how = match likeness {
-                Likeness::OtherHead => Rewrite::OtherHead,
-                Likeness::OtherTail => Rewrite::OtherTail,
-                Likeness::Shorter | Likeness::Same => Rewrite::Truncated,
-            };
             untold.changes.push(Change::Rewritten {
                 path,
                 how,

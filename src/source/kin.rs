@@ -138,6 +138,7 @@ impl Source {
                 let head = (position.head_bytes, position.head);
                 parents.entry(head).or_default().push(Parent::of(known));
             } else if known.is_here()
+                && !known.is_wiped
                 && (known.size > 0 || known.packed_bytes.is_some())
                 && unread.len() < UNREAD_HEADS_MAX
             {

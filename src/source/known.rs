@@ -68,6 +68,8 @@ pub struct Known {
     pub partial_since: Option<Moment>,
     /// It has the name of a rotated generation.
     pub is_rotated: bool,
+    /// It is a generation that was written over with noise: there is nothing to be read in it.
+    pub is_wiped: bool,
     /// Of a packed file: its length as it stands. `size` is then that of its text, as far as it
     /// has been unpacked.
     pub packed_bytes: Option<u64>,
@@ -340,6 +342,7 @@ impl Known {
             stuck: None,
             partial_since: None,
             is_rotated: false,
+            is_wiped: false,
             packed_bytes: None,
             is_exhausted: false,
             copy_of: None,
@@ -599,7 +602,7 @@ impl Known {
     fn has_more(&self) -> bool {
         match self.packed_bytes {
             Some(_) => !self.is_exhausted,
-            None => self.size > self.end_seen,
+            None => self.size > self.end_seen && !self.is_wiped,
         }
     }
 
@@ -646,7 +649,10 @@ impl Known {
 
     /// Bytes that are there but not consumed.
     pub fn unread_bytes(&self) -> u64 {
-        self.size.saturating_sub(self.position.offset)
+        match self.is_wiped {
+            true => 0,
+            false => self.size.saturating_sub(self.position.offset),
+        }
     }
 
     /// The same without what is known to be a hole: room that a writer has made ahead is no loss.

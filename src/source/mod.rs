@@ -39,6 +39,7 @@ mod lines;
 pub mod listing;
 mod look;
 mod losses;
+mod noise;
 mod order;
 mod overlap;
 mod past;

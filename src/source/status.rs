@@ -202,7 +202,7 @@ impl Source {
     }
 
     /// How far each file that can be read was read, in the order in which they are read; a copy of
-    /// another one is left out, for what is in it is read there. `now` becomes the age of the partial
+    /// another one is left out, for what is in it is read there, and so is one that was wiped. `now` becomes the age of the partial
     /// lines that are seen for the first time: ask regularly.
     pub fn files(&mut self, now: Moment) -> Vec<FileLag> {
         let mut files = Vec::new();
@@ -217,7 +217,7 @@ impl Source {
                 bytes,
                 since: *known.partial_since.get_or_insert(now),
             });
-            if known.is_here() && known.copy_of.is_none() {
+            if known.is_here() && known.copy_of.is_none() && !known.is_wiped {
                 let path = Arc::clone(&known.path);
                 let (offset, size_bytes) = (known.position.offset, known.size);
                 files.push((

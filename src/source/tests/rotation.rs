@@ -33,6 +33,52 @@ fn files_modified_at_one_instant_are_read_in_the_order_of_their_numbers() {
 }
 
 #[test]
+fn a_generation_that_is_wiped_before_it_is_deleted_is_not_read_and_no_gap() {
+    let noise = |seed| {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let bytes: Vec<u8> = (0..60_000).map(|_| rng.u8(..)).collect();
+        bytes
+    };
+    for is_renamed in [false, true] {
+        for unread in [0, 3] {
+            let mut scene = Scene::new();
+            let rows: String = (0..2_000).map(|n| format!("{n}|a row\n")).collect();
+            scene.append("cdr.txt.1", &rows);
+            assert_eq!(scene.follow().len(), 2_000);
+            scene.append("cdr.txt.1", "a late row\n".repeat(unread));
+            if unread > 0 {
+                scene.look();
+            }
+            let name = if is_renamed { "cdr.txt.2" } else { "cdr.txt.1" };
+            scene.rename("cdr.txt.1", name);
+            for pass in 0..3 {
+                fs::write(scene.path(name), noise(pass)).unwrap();
+                assert_eq!(scene.follow(), [""; 0], "{is_renamed}, {unread}");
+                scene.wait(3);
+                assert_eq!(scene.source.lag(Moment::default()).unread_bytes, 0);
+                if pass == 1 {
+                    scene.restart();
+                }
+            }
+            scene.rewrite(name, "");
+            assert_eq!(scene.follow(), [""; 0], "{is_renamed}, {unread}");
+            scene.remove(name);
+            for _ in 0..4 {
+                assert_eq!(scene.follow(), [""; 0], "{is_renamed}, {unread}");
+                scene.wait(20);
+            }
+            let mut told = scene.changes();
+            told.retain(|change| change.starts_with("gap"));
+            assert_eq!(
+                told.len(),
+                usize::from(unread > 0),
+                "{is_renamed}: {told:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_renamed_file_goes_on_where_it_was() {
     let mut scene = Scene::new();
     scene.append("cdr.txt", "1\n2\n");
