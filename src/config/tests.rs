@@ -447,6 +447,50 @@ fn what_rows_mean_together_is_configured_per_source() {
 }
 
 #[test]
+fn conditions_on_the_words_of_an_alarm_are_those_that_are_told() {
+    let pattern = |keep: &str| {
+        format!(
+            r#"
+[[source]]
+name = "log"
+format = "pattern"
+files = ["/var/log/a/*.log"]
+timezone = "UTC"
+start = "now"
+keep = {{ {keep} }}
+[[source.pattern]]
+match = '^(?<time>\S+ \S+) (?<type>\S+) (?<level>\d) (?<state>up|down)'
+event = "alarm"
+state = {{ down = "raised", up = "cleared" }}
+[[endpoint]]
+name = "e"
+url = "https://h/"
+events = ["alarm"]
+signature = "none"
+"#
+        )
+    };
+    for (keep, expected) in [
+        (
+            "level = \">=2\"",
+            "keep: level: \">=2\" is never there, for 0 to 3 are told as normal, minor, major and critical; write like [\"major\", \"critical\"]",
+        ),
+        (
+            "state = \"up\"",
+            "keep: state: \"up\" is never there; write one of [\"raised\", \"cleared\", \"repeated\"]",
+        ),
+    ] {
+        check(&pattern(keep), &[expected]);
+    }
+    for keep in [
+        "level = [\"major\", \"critical\"]",
+        "state = \"!=repeated\"",
+    ] {
+        load(&pattern(keep)).unwrap();
+    }
+}
+
+#[test]
 fn what_would_never_be_asked_is_refused_with_what_to_write() {
     for (keys, expected) in [
         (

@@ -1,6 +1,7 @@
 //! Filter: which events are wanted, by the values in their `data`.
 
 use super::amount::Amount;
+use super::report::LEVELS;
 use super::shape::Holds;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -221,6 +222,10 @@ impl Test {
     fn fits(&self, holds: &Holds) -> bool {
         match (self, holds) {
             (Test::Not(test), holds) => test.fits(holds),
+            // What holds of a level's number does not of its word, which stands there instead.
+            (Test::Is(_) | Test::Compare(..) | Test::Between(_), Holds::Level) => {
+                !LEVELS.iter().any(|(number, _)| self.holds(Some(number)))
+            }
             (Test::Between(both), holds) => both.iter().all(|test| test.fits(holds)),
             // Without any text: there is no value.
             (Test::Is(text), _) if text.is_empty() => true,
@@ -260,6 +265,13 @@ impl Holds {
             Holds::Whole | Holds::Amount => "5, \"0.5\" or \">=1\"",
             Holds::Time => "\"2026-04-10T*\"",
             Holds::Word(words) => return format!("is never there; write one of {words:?}"),
+            Holds::Level => {
+                let [words @ .., last] = LEVELS.map(|(_, word)| word);
+                return format!(
+                    "is never there, for 0 to 3 are told as {} and {last}; write like [\"major\", \"critical\"]",
+                    words.join(", ")
+                );
+            }
             Holds::Text | Holds::Texts | Holds::Columns => "\"text\" or \"begin*\"",
         };
         format!("is never there; write like {like}")
@@ -404,6 +416,10 @@ mod tests {
             ("a = \"free\"", Holds::Amount),
             ("a = \">2026\"", Holds::Time),
             ("a = \"low\"", WORDS),
+            ("a = \">=2\"", Holds::Level),
+            ("a = 3", Holds::Level),
+            ("a = \"!=0\"", Holds::Level),
+            ("a = [\">1\", \"<=5\"]", Holds::Level),
         ] {
             assert_eq!(misfits(condition, &[holds]).len(), 1, "{condition}");
             assert_eq!(misfits(condition, &[holds, Holds::Text]).len(), 0);
@@ -416,6 +432,9 @@ mod tests {
             ("a = \"0.10\"", Holds::Amount),
             ("a = \"2026-04*\"", Holds::Time),
             ("a = \"!=recovered\"", WORDS),
+            ("a = [\"major\", \"WARNING\", \"\"]", Holds::Level),
+            // Of a scale with more than four steps.
+            ("a = [\">=5\", \"<=7\", 8]", Holds::Level),
         ] {
             assert!(misfits(condition, &[holds]).is_empty(), "{condition}");
         }

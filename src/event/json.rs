@@ -41,7 +41,7 @@ impl Object {
     pub fn text(&mut self, key: &str, value: Option<&str>) {
         self.expect(key, value.is_none(), |holds| match holds {
             Holds::Word(words) => value.is_none_or(|value| words.contains(&value)),
-            Holds::Text | Holds::Amount | Holds::Time => true,
+            Holds::Text | Holds::Level | Holds::Amount | Holds::Time => true,
             _ => false,
         });
         self.key(key);

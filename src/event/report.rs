@@ -43,7 +43,7 @@ const VOS3000_ALARMS: [(&str, &str); 26] = [
 pub const BALANCE_ALARM: &str = "20007";
 
 /// VOS3000's levels, by number.
-const LEVELS: [(&str, &str); 4] = [
+pub const LEVELS: [(&str, &str); 4] = [
     ("0", "normal"),
     ("1", "minor"),
     ("2", "major"),
@@ -116,7 +116,7 @@ pub struct Outcome {
 pub const ALARM_FIELDS: [Field; 12] = [
     Field::text("alarm_type", "The type, as the switch's number or name.").always(),
     Field::text("alarm_name", "The type in words."),
-    Field::text(
+    Field::level(
         "level",
         "normal, minor, major or critical for the switch's numbers 0 to 3; else as written.",
     ),
@@ -131,9 +131,10 @@ pub const ALARM_FIELDS: [Field; 12] = [
     REPEATS,
 ];
 
-const STATE: Field = Field::text(
+const STATE: Field = Field::word(
     "state",
-    "raised, cleared or repeated; of an operator's own pattern also another word.",
+    &["raised", "cleared", "repeated"],
+    "What it did: with repeated it was raised before, and is so still.",
 )
 .always();
 const STARTED_AT: Field = Field::time("started_at", "When it began, where that is known.");

@@ -27,6 +27,8 @@ pub struct Field<K = &'static str> {
 pub enum Holds {
     /// Text.
     Text,
+    /// How grave an alarm is, as text: of numbers 0 to 3 their words, else as written.
+    Level,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Money, a rate or another decimal number, as text: exactly as the switch wrote it.
@@ -57,6 +59,11 @@ impl Field {
     /// Text, or `null`.
     pub const fn text(key: &'static str, about: &'static str) -> Field {
         Field::new(key, Holds::Text, about)
+    }
+
+    /// How grave an alarm is, or `null`.
+    pub const fn level(key: &'static str, about: &'static str) -> Field {
+        Field::new(key, Holds::Level, about)
     }
 
     /// Money as text, or `null`.

@@ -198,7 +198,7 @@ impl Dice {
                 continue;
             }
             match field.holds {
-                Holds::Text => match (&shape.state, key) {
+                Holds::Text | Holds::Level => match (&shape.state, key) {
                     (Some(state), "state") => data.text(key, Some(state)),
                     _ => data.text(key, Some(&self.text())),
                 },

@@ -143,7 +143,7 @@ fn members(kind: &str) -> String {
     let mut rows = format!("`{kind}`:\n\n| key | value | what it says |\n| --- | --- | --- |\n");
     for field in &shape.fields {
         let mut value = match field.holds {
-            Holds::Text | Holds::Word(_) => "text",
+            Holds::Text | Holds::Level | Holds::Word(_) => "text",
             Holds::Amount => "decimal as text",
             Holds::Time => "time",
             Holds::Whole => "whole number",

@@ -231,7 +231,7 @@ fn data(shape: &Shape, name: &str, about: &str) -> Tree {
 
 fn described(field: &Field<String>) -> Tree {
     let name = match field.holds {
-        Holds::Text | Holds::Word(_) | Holds::Amount | Holds::Time => "string",
+        Holds::Text | Holds::Level | Holds::Word(_) | Holds::Amount | Holds::Time => "string",
         Holds::Whole => "integer",
         Holds::Truth => "boolean",
         Holds::Texts => "array",
@@ -243,7 +243,7 @@ fn described(field: &Field<String>) -> Tree {
     };
     let json = said(field.about, json);
     match field.holds {
-        Holds::Text | Holds::Truth => json,
+        Holds::Text | Holds::Level | Holds::Truth => json,
         Holds::Amount => json.with("pattern", AMOUNT_PATTERN),
         Holds::Time => time(json),
         Holds::Whole => json
