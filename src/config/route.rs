@@ -20,7 +20,7 @@ use crate::delivery::route::{
 use crate::event::balance::{self, BALANCE_ALERT};
 use crate::event::filter::Filter;
 use crate::event::shape::{Field, Holds};
-use crate::event::{alert, own};
+use crate::event::{alert, own, vos3000_push};
 use crate::parser::{Format, Meaning};
 use crate::timestamp::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -593,10 +593,14 @@ fn fields_of(
     add(Field::columns("extra", "").owned());
     for source in sources {
         let format = &source.parser.format;
-        let mut kinds = source.may_make().into_iter();
-        let is_open = live::is_push(format) || matches!(source.kind, Kind::Recordings { .. });
-        if is_open && kinds.any(|kind| events.wants(&kind)) {
+        let made = source.may_make();
+        let mut wanted = made.iter().filter(|kind| events.wants(kind));
+        if matches!(source.kind, Kind::Recordings { .. }) && wanted.next().is_some() {
             return None;
+        }
+        if live::is_push(format) {
+            let pushed = wanted.flat_map(|kind| vos3000_push::fields_of(kind));
+            pushed.for_each(|field| add(field.owned()));
         }
         for layout in &format.layouts {
             if events.wants(&layout.event) {

@@ -143,6 +143,41 @@ fn what_only_a_level_takes_that_the_source_cannot_tell_is_said() {
 }
 
 #[test]
+fn conditions_on_what_a_switch_posts_are_held_against_its_pages() {
+    let pushed = |keys: &str| {
+        let source = "[[source]]\nname = \"push\"\nhttp = { listen = \"127.0.0.1:8731\" }\nformat = \"vos3000-push\"\n";
+        with(keys).replace(SOURCE, source)
+    };
+    for (keys, expected) in [
+        (
+            "events = [\"alarm\"]\nwhere = { level = \">=2\" }",
+            "where: level: \">=2\" is never there, for 0 to 3 are told as normal",
+        ),
+        (
+            "events = [\"alarm\", \"phone\"]\nwhere = { alarm_tpye = 20007 }",
+            "where: no event of this endpoint has \"alarm_tpye\"; did you mean alarm_type?",
+        ),
+        (
+            "events = [\"call\"]\nwhere = { state = \"talking\" }",
+            "where: state: \"talking\" is never there; write one of [\"ringing\"",
+        ),
+        (
+            "events = [\"phone\"]\nmask = [\"phone\"]",
+            "mask: no event of this endpoint has \"phone\"",
+        ),
+    ] {
+        check(&pushed(keys), &[expected]);
+    }
+    for keys in [
+        "events = [\"alarm\", \"balance_alert\"]\nwhere = { level = [\"major\", \"\"], alert_type = [\"low_balance\", \"\"] }",
+        "events = [\"call\"]\nwhere = { state = \"hangup\" }\nomit = [\"callee_ip\"]",
+        "events = [\"*\"]\nwhere = { current_balance = \">=0\" }",
+    ] {
+        load(&pushed(keys)).unwrap();
+    }
+}
+
+#[test]
 fn a_slip_in_a_field_s_name_is_seen_where_the_fields_are_known() {
     let cdr = "events = [\"cdr\"]\n";
     one(

@@ -210,11 +210,10 @@ pub fn all() -> Vec<Shape> {
             &super::balance::FIELDS,
         ),
     ];
-    let push = "vos3000-push";
-    shapes.push(of("alarm", push, &super::report::ALARM_FIELDS));
-    shapes.push(of("account", push, &super::vos3000_push::MONEY_FIELDS));
-    shapes.push(of("call", push, &super::vos3000_push::CALL_FIELDS));
-    shapes.push(of("phone", push, &super::vos3000_push::PHONE_FIELDS));
+    for kind in ["alarm", "account", "call", "phone"] {
+        let fields = super::vos3000_push::fields_of(kind);
+        shapes.push(of(kind, "vos3000-push", fields));
+    }
     shapes.push(Shape {
         is_open: true,
         ..of(

@@ -60,6 +60,17 @@ pub fn kinds_of(page: &str) -> &'static [&'static str] {
     }
 }
 
+/// The members of the `data` of what is pushed, by the type of the event; none of other types.
+pub fn fields_of(kind: &str) -> &'static [Field] {
+    match kind {
+        "alarm" => &report::ALARM_FIELDS,
+        "account" => &MONEY_FIELDS,
+        "call" => &CALL_FIELDS,
+        "phone" => &PHONE_FIELDS,
+        _ => &[],
+    }
+}
+
 /// Most alarms that can stand at once: a switch with a lower bound for each of its accounts has one for
 /// each that ran dry, for as long as nobody pays. A whole list of them fits a body, and their state the
 /// queue.
