@@ -115,7 +115,7 @@ pub struct Answer(Owed);
 #[derive(Debug)]
 enum Owed {
     Http(oneshot::Sender<()>),
-    Udp(Arc<UdpSocket>, SocketAddr),
+    Udp(Arc<UdpSocket>, udp::Way),
     #[cfg(test)]
     Nobody,
 }
@@ -130,9 +130,9 @@ impl Answer {
             Owed::Http(owed) => {
                 let _gone_away = owed.send(());
             }
-            Owed::Udp(socket, peer) => {
+            Owed::Udp(socket, way) => {
                 if let Some(text) = acknowledgement {
-                    let _lost = socket.send_to(text, peer);
+                    let _lost = udp::answer(&socket, text, way);
                 }
             }
             #[cfg(test)]

@@ -4,11 +4,13 @@ use super::bucket::Bucket;
 use super::gate::{Gate, Refusal};
 use super::{Answer, Owed, Push, Settings};
 use crate::clock::Clock;
+use nix::libc;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
+    sockopt,
 };
-use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use tokio::io::Interest;
@@ -42,6 +44,11 @@ pub(super) async fn listen(
     let _smaller = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BYTES);
     // Without it what the system drops is only not counted.
     let _uncounted = setsockopt(&socket, sockopt::RxqOvfl, &1);
+    // Without it an answer leaves from the address that the way back begins at.
+    let _from_any = match settings.listen {
+        SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true),
+        SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true),
+    };
     let owing = Arc::new(socket.try_clone()?);
     let socket = UdpSocket::from_std(socket)?;
     gate.listens();
@@ -52,7 +59,7 @@ pub(super) async fn listen(
     loop {
         socket.readable().await?;
         for _ in 0..DATAGRAMS_PER_TURN {
-            let (bytes, peer, lost) = match receive(&socket, &mut buffer) {
+            let (bytes, way, lost) = match receive(&socket, &mut buffer) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // An answer that met no listener comes back as an error of the next read.
@@ -63,6 +70,7 @@ pub(super) async fn listen(
                 let more = lost.wrapping_sub(std::mem::replace(&mut lost_before, lost));
                 gate.refused_many(Refusal::Lost, u64::from(more));
             }
+            let peer = way.peer;
             if !settings
                 .allow
                 .iter()
@@ -82,17 +90,61 @@ pub(super) async fn listen(
                 bytes,
                 peer,
                 arrived: clock.wall(),
-                answer: Answer(Owed::Udp(Arc::clone(&owing), peer)),
+                answer: Answer(Owed::Udp(Arc::clone(&owing), way)),
             });
         }
         yield_now().await;
     }
 }
 
-/// The next datagram: how much of `buffer` it takes, who sent it, and, once there are any, how many
+/// The way of a datagram.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    peer: SocketAddr,
+    /// The address of this machine that it was sent to, where the system says so.
+    own: Option<IpAddr>,
+}
+
+/// Sends `text` the way back: a sender may listen to nobody but the address it has asked, and this
+/// machine may have several.
+pub(super) fn answer(socket: &std::net::UdpSocket, text: &[u8], way: Way) -> io::Result<()> {
+    let (v4, v6);
+    let own = match way.own {
+        Some(IpAddr::V4(own)) => {
+            let s_addr = u32::from_ne_bytes(own.octets());
+            v4 = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: libc::in_addr { s_addr },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            Some(ControlMessage::Ipv4PacketInfo(&v4))
+        }
+        Some(IpAddr::V6(own)) => {
+            let s6_addr = own.octets();
+            v6 = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr { s6_addr },
+                ipi6_ifindex: 0,
+            };
+            Some(ControlMessage::Ipv6PacketInfo(&v6))
+        }
+        None => None,
+    };
+    let peer = SockaddrStorage::from(way.peer);
+    let text = [IoSlice::new(text)];
+    sendmsg(
+        socket.as_raw_fd(),
+        &text,
+        own.as_slice(),
+        MsgFlags::empty(),
+        Some(&peer),
+    )?;
+    Ok(())
+}
+
+/// The next datagram: how much of `buffer` it takes, the way it came, and, once there are any, how many
 /// the system has dropped since the socket was opened, which wraps around.
-fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, Option<u32>)> {
-    let mut space = nix::cmsg_space!(u32);
+fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Way, Option<u32>)> {
+    let mut space = nix::cmsg_space!(u32, libc::in_pktinfo, libc::in6_pktinfo);
     socket.try_io(Interest::READABLE, || {
         let mut parts = [IoSliceMut::new(buffer)];
         let received = recvmsg::<SockaddrStorage>(
@@ -107,11 +159,20 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, SocketAd
             let v6 = peer.as_sockaddr_in6();
             v4.or(v6.map(|peer| SocketAddr::V6(SocketAddrV6::from(*peer))))
         });
-        let lost = received.cmsgs()?.find_map(|message| match message {
-            ControlMessageOwned::RxqOvfl(lost) => Some(lost),
-            _ => None,
-        });
+        let (mut lost, mut own) = (None, None);
+        for message in received.cmsgs()? {
+            match message {
+                ControlMessageOwned::RxqOvfl(dropped) => lost = Some(dropped),
+                ControlMessageOwned::Ipv4PacketInfo(info) => {
+                    own = Some(IpAddr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()));
+                }
+                ControlMessageOwned::Ipv6PacketInfo(info) => {
+                    own = Some(IpAddr::from(info.ipi6_addr.s6_addr));
+                }
+                _ => {}
+            }
+        }
         let peer = peer.ok_or(io::ErrorKind::InvalidData)?;
-        Ok((received.bytes, peer, lost))
+        Ok((received.bytes, Way { peer, own }, lost))
     })
 }

@@ -365,6 +365,41 @@ fn peers_that_are_not_allowed_get_nothing() {
 }
 
 #[test]
+fn a_datagram_is_acknowledged_from_the_address_it_was_sent_to() {
+    for (listen, to) in [
+        ("0.0.0.0", "127.0.0.2"),
+        ("[::]", "127.0.0.2"),
+        ("[::]", "[::1]"),
+        ("127.0.0.2", "127.0.0.2"),
+    ] {
+        let live = Live::new(|port, _| {
+            format!(
+                "udp = {{ listen = \"{listen}:{port}\", allow = [\"127.0.0.0/8\", \"::1\"] }}\nformat = \"vos3000-udp\""
+            )
+        });
+        let agent = live.bench.agent();
+        live.connect();
+        let to: SocketAddr = format!("{to}:{}", live.port).parse().unwrap();
+        let own = if to.is_ipv4() {
+            "127.0.0.1:0"
+        } else {
+            "[::1]:0"
+        };
+        let sender = UdpSocket::bind(own).unwrap();
+        let patience = Some(Duration::from_secs(10));
+        sender.set_read_timeout(patience).unwrap();
+        // One that is connected, as a switch's may be, hears nothing that comes from elsewhere.
+        sender.connect(to).unwrap();
+        sender.send(row(330_000_001).as_bytes()).unwrap();
+        let mut buffer = [0; 64];
+        let bytes = sender.recv(&mut buffer);
+        let bytes = bytes.unwrap_or_else(|error| panic!("{listen} asked at {to}: {error}"));
+        assert_eq!(&buffer[..bytes], b"330000001");
+        assert_eq!(agent.stop(), 0);
+    }
+}
+
+#[test]
 fn connections_that_send_nothing_or_a_byte_at_a_time_do_not_keep_the_switch_out() {
     let live = Live::push();
     let agent = live.bench.agent();
