@@ -47,6 +47,11 @@ const FULL_BYTES: u64 = 1 << 20;
 /// Share of `disk_max` that only reserved types of events may take: a twentieth, 5 %.
 const RESERVE_SHARE: u64 = 20;
 
+/// Least bytes that only they may take. By a generation, its first segment and the rows that filled the
+/// one before beyond its end the account grows at once: a reserve of less would be gone with the last rows
+/// of the others.
+const RESERVE_MIN: u64 = GENERATION_BYTES + 2 * FRESH_BYTES;
+
 /// Share of a limit that must be free again before reading resumes: a pause for each generation
 /// that comes and goes would be noise.
 const RESUME_SHARE: u64 = 20;
@@ -125,6 +130,16 @@ impl DiskLimits {
         (self.disk_max / 16).min(4 << 20)
     }
 
+    /// Bytes that only reserved types of events may take.
+    fn reserve(&self) -> u64 {
+        (self.disk_max / RESERVE_SHARE).max(RESERVE_MIN)
+    }
+
+    /// Bytes that events of all types may take, with all that may still grow.
+    fn for_all(&self) -> u64 {
+        self.disk_max.saturating_sub(self.reserve())
+    }
+
     /// Bytes that events waiting to be delivered can take before reading pauses: what the other
     /// parts may take is not theirs.
     pub fn for_events(&self) -> u64 {
@@ -132,7 +147,7 @@ impl DiskLimits {
             + self.quarantine_max
             + 2 * self.set_aside_max()
             + self.ballast()
-            + self.disk_max / RESERVE_SHARE
+            + self.reserve()
             + COMMIT_BYTES
             + FRESH_BYTES;
         self.disk_max.saturating_sub(others)
@@ -575,8 +590,7 @@ impl Queue {
                 .shortage(limits, 2 * COMMIT_BYTES, false)
                 .is_none()
         };
-        needed <= limits.disk_max - limits.disk_max / RESERVE_SHARE
-            && Partition::of(&disk.directory).is_ok_and(is_free)
+        needed <= limits.for_all() && Partition::of(&disk.directory).is_ok_and(is_free)
     }
 
     /// Whether there is room for more copies of events that wait for their own retry.
@@ -613,7 +627,7 @@ impl Disk {
             needed + resume > limit
         };
         self.is_full_for_reserved = is_over(disk_max, self.is_full_for_reserved);
-        self.is_full = is_over(disk_max - disk_max / RESERVE_SHARE, self.is_full);
+        self.is_full = is_over(limits.for_all(), self.is_full);
         let taken = needed - COMMIT_BYTES;
         let shortage = Shortage::DiskMax { taken, disk_max };
         match (self.is_full_for_reserved, self.is_full) {
