@@ -47,8 +47,8 @@ use serde::{Deserialize, Serialize};
 use standing::{Report, Standing};
 use std::ops::RangeInclusive;
 use std::time::Duration;
-pub use summary::start_of as interval;
 use summary::{By, Cell, Counted, SummarySettings};
+pub use summary::{has_in as has_in_interval, start_of as interval};
 use table::Table;
 
 /// Most alarms and the like remembered for one source, standing or cleared a while ago.
@@ -1066,7 +1066,9 @@ impl Derive {
         };
         let sundry = self.sundry();
         let slot = summary::start_of(wall, every);
-        if sundry.beat == Some(slot.0) {
+        // One of another length, before a reload, is as good as its own.
+        let is_told = |beat: i64| summary::has_in(slot, every, UnixMs(beat));
+        if sundry.beat.is_some_and(is_told) {
             return;
         }
         let mut data = Object::shaped(&own::HEARTBEAT, 160);

@@ -180,6 +180,11 @@ pub fn start_of(at: UnixMs, every: Duration) -> UnixMs {
     UnixMs(at.0.saturating_sub(at.0.rem_euclid(length)))
 }
 
+/// Whether `at` is in the interval of length `every` that begins at `start`.
+pub fn has_in(start: UnixMs, every: Duration, at: UnixMs) -> bool {
+    start <= at && at < start.after(every)
+}
+
 /// `sum` / `count`, rounded half up.
 fn rounded(sum: u64, count: u64) -> Option<u64> {
     sum.checked_mul(2)?

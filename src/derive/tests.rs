@@ -1611,6 +1611,26 @@ fn a_heartbeat_is_told_once_for_each_interval() {
 }
 
 #[test]
+fn no_two_heartbeats_have_one_id_however_often_their_pace_is_changed() {
+    let every = |secs| Settings {
+        heartbeat_every: Some(Duration::from_secs(secs)),
+        ..Settings::default()
+    };
+    let mut bench = Bench::new(flatstore(), every(60));
+    let (mut ids, mut told) = (BTreeSet::new(), 0);
+    for second in 0..300 {
+        let paces = [60, 1, 20, 60, 7, 3_600, 1];
+        bench.settings = every(paces[second / 13 % paces.len()]);
+        for event in bench.tick() {
+            told += 1;
+            assert!(ids.insert(event.id), "second {second}: {}", event.time);
+        }
+        bench.advance(Duration::from_secs(1));
+    }
+    assert!(told > 50, "{told}");
+}
+
+#[test]
 fn an_alarm_that_stands_is_not_forgotten_for_those_that_came_and_went() {
     let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
     bench.forgetful = false;

@@ -61,7 +61,9 @@ impl Intake for Heartbeat {
 
     fn take(&mut self, at: At, group: &mut Group) {
         let interval = derive::interval(at.wall, self.every);
-        if self.told == Some(interval) {
+        // One of another length, before the configuration was changed, is as good as its own.
+        let is_told = |told| derive::has_in_interval(interval, self.every, told);
+        if self.told.is_some_and(is_told) {
             return;
         }
         self.told = Some(interval);
