@@ -582,9 +582,9 @@ impl Folder {
     fn tell(&mut self, trouble: Option<String>) {
         let source = &self.settings.source;
         match (&self.trouble, &trouble) {
-            (None, Some(trouble)) => log::warn!(
-                "directory cannot be listed source={source} error=\"{trouble}; the agent's user must be allowed to read it\""
-            ),
+            (None, Some(trouble)) => {
+                log::warn!("directory cannot be listed source={source} error=\"{trouble}\"")
+            }
             (Some(_), None) => log::info!("directory listed again source={source}"),
             _ => {}
         }

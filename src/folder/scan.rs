@@ -250,8 +250,15 @@ impl Run {
     fn fail(&mut self, path: &Path, depth: usize, error: &io::Error) {
         self.listing = None;
         if depth == 0 || error.kind() != io::ErrorKind::NotFound {
+            let remedy = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    "; the agent's user must be allowed to read it, and to enter those above it"
+                }
+                io::ErrorKind::NotFound => "; it is read once it is there",
+                _ => "",
+            };
             self.trouble
-                .get_or_insert(format!("{}: {error}", path.display()));
+                .get_or_insert(format!("{}: {error}{remedy}", path.display()));
         }
     }
 

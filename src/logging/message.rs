@@ -120,7 +120,7 @@ pub static MESSAGES: &[Message] = messages! {
     SH111 Info Nobody "files no longer wait long" "Reading has caught up";
     SH112 Error Operator "source paused" "The source cannot go on for the error named";
     SH113 Info Nobody "source resumed" "It goes on";
-    SH114 Warn Operator "directory cannot be listed" "Let the agent's user read the directory and enter those above it";
+    SH114 Warn Operator "directory cannot be listed" "Check the directory's name; let the agent's user read it and enter those above it";
     SH115 Info Nobody "directory listed again" "It can be listed";
     SH116 Warn Operator "clock set back, files may be read again" "Set the clock by NTP; receivers know repeats by their ids";
     SH117 Warn Switch "local times in the hour that summer time repeats or leaves out, the earlier reading is taken" "Times of that hour may be an hour off; have the switch write UTC";

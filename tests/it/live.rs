@@ -1231,6 +1231,9 @@ fn a_directory_that_is_not_there_is_shown_until_it_is() {
     wait_until("the trouble to be over", || {
         trouble(&live) == (String::new(), Some(0))
     });
+    let log = agent.log();
+    let told = format!("{expected} or directory (os error 2); it is read once it is there\"");
+    assert!(log.contains(&told), "{log}");
     assert_eq!(agent.stop(), 0);
 }
 
