@@ -24,7 +24,7 @@
 
 mod scan;
 
-use crate::clock::{Clock, Moment, UnixMs};
+use crate::clock::{Clock, Moment, SystemClock, UnixMs};
 use crate::source::{FileKey, FilePosition, Start};
 use glob::Pattern;
 use scan::Scan;
@@ -601,6 +601,17 @@ pub fn globs(settings: &Settings) -> Vec<String> {
         globs.push(format!("{glob}/*"));
     }
     globs
+}
+
+/// All files that are there now, within the bound of what waits, the oldest first.
+pub fn found_now(settings: Settings) -> Vec<Found> {
+    let clock = Arc::new(SystemClock::new());
+    let mut folder = Folder::open(settings, Vec::new(), None, clock);
+    folder.look(false);
+    while folder.is_listing() {
+        folder.look(false);
+    }
+    std::iter::from_fn(|| folder.take()).collect()
 }
 
 /// The path of `file` from `directory` on, as text.

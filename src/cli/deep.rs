@@ -2,12 +2,16 @@
 
 use super::{Exit, screen, test};
 use crate::clock::{Clock, SystemClock, UnixMs};
-use crate::config::Config;
+use crate::config::live::{Folder, Kind};
+use crate::config::{Config, SourceConfig};
 use crate::control::status::free_bytes;
+use crate::folder;
+use crate::ingest::After;
 use crate::queue::Size;
-use crate::source::listing;
+use crate::source::{Start, listing};
 use crate::timestamp::Timestamp;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -106,24 +110,27 @@ fn files(config: &Config, user: &str) -> Exit {
     let mut exit = settings(config, &reader);
     for source in &config.sources {
         let name = &source.files.name;
-        let Ok(mut listing) = listing::list(&source.files) else {
-            continue; // The sample above has said so.
+        let Some((all, mut unreadable)) = newest(source) else {
+            continue; // There are none, or the sample above has said why they cannot be listed.
         };
-        listing
-            .found
-            .sort_by_key(|found| std::cmp::Reverse(found.modified_ns));
-        let files = listing.found.iter().take(FILES_MAX);
-        let all: Vec<PathBuf> = files.map(|found| found.path.clone()).collect();
+        if let Kind::Directory { folder, after } = &source.kind
+            && *after != After::Keep
+            && !may_take_away(folder.directory(), after, &all, &reader)
+        {
+            exit = Exit::Data;
+        }
+        let directory = source.kind.folder().map(Folder::directory);
+        unreadable.extend(directory.and_then(|directory| reader.barred_by(directory)));
         let barred: Vec<PathBuf> = all
             .iter()
             .filter_map(|path| reader.barred_by(path))
             .collect();
-        if all.is_empty() && listing.unreadable.is_empty() {
+        if all.is_empty() && unreadable.is_empty() {
             let note = format!("files    none of source {name} are there yet");
             screen::line(screen::styled(screen::WAIT, note));
             continue;
         }
-        if barred.is_empty() && listing.unreadable.is_empty() {
+        if barred.is_empty() && unreadable.is_empty() {
             good(format_args!(
                 "files    {:?} can read the {} newest of source {name}",
                 reader.name,
@@ -133,7 +140,7 @@ fn files(config: &Config, user: &str) -> Exit {
         }
         exit = Exit::Data;
         let mut told: Vec<PathBuf> = barred.clone();
-        told.extend(listing.unreadable.iter().map(|(path, _)| path.clone()));
+        told.extend(unreadable);
         told.sort();
         told.dedup();
         for path in told.iter().take(NAMED_MAX) {
@@ -144,14 +151,63 @@ fn files(config: &Config, user: &str) -> Exit {
                 path.display()
             ));
         }
+        let count = match all.is_empty() {
+            true => String::new(),
+            false => format!("{} of {} ", barred.len(), all.len()),
+        };
         bad(format_args!(
-            "         {} of {} files of source {name} are out of reach; add the user to the files' group: usermod -a -G GROUP {}",
-            barred.len(),
-            all.len(),
+            "         {count}files of source {name} are out of reach; add the user to the files' group: usermod -a -G GROUP {}",
             reader.name
         ));
     }
     exit
+}
+
+/// The newest files of a source, and what of them cannot be looked at; `None` where it has no files, or
+/// none can be listed.
+fn newest(source: &SourceConfig) -> Option<(Vec<PathBuf>, Vec<PathBuf>)> {
+    if let Some(folder) = source.kind.folder() {
+        let settings = folder.settings(&source.files.name, Start::Beginning, source.poll);
+        fs::metadata(&settings.directory).ok()?;
+        let found = folder::found_now(settings).into_iter().rev();
+        let paths = found.take(FILES_MAX).map(|found| found.path);
+        return Some((paths.collect(), Vec::new()));
+    }
+    if source.kind != Kind::Files {
+        return None;
+    }
+    let mut listing = listing::list(&source.files).ok()?;
+    listing
+        .found
+        .sort_by_key(|found| std::cmp::Reverse(found.modified_ns));
+    let files = listing.found.into_iter().take(FILES_MAX);
+    let unreadable = listing.unreadable.into_iter().map(|(path, _)| path);
+    Some((
+        files.map(|found| found.path).collect(),
+        unreadable.collect(),
+    ))
+}
+
+/// Whether `after` can be done with `files`, which are in `directory` and below it.
+fn may_take_away(directory: &Path, after: &After, files: &[PathBuf], reader: &Reader) -> bool {
+    let target = match after {
+        After::MoveTo(target) => Some(target.as_path()).filter(|target| target.exists()),
+        After::Keep | After::Delete => None,
+    };
+    let parents = files.iter().filter_map(|file| file.parent());
+    let written: BTreeSet<&Path> = parents.chain([directory]).chain(target).collect();
+    let mut closed = written.into_iter().filter(|path| !reader.has(path, 0o3));
+    let Some(first) = closed.next() else {
+        return true;
+    };
+    bad(format_args!(
+        "files    {:?} may not write in {}{}, so after_read = \"{}\" fails: let the directory's group do so, and that user be in it",
+        reader.name,
+        first.display(),
+        describe(first),
+        after.word()
+    ));
+    false
 }
 
 /// Whether the service's user can read the configuration and what it names: it does not start
@@ -206,7 +262,7 @@ impl Reader {
         })
     }
 
-    /// What keeps the user from reading the file at `path`: a directory on the way, or itself.
+    /// What keeps the user from reading the file or directory at `path`: a directory on the way, or itself.
     fn barred_by(&self, path: &Path) -> Option<PathBuf> {
         let mut ancestors: Vec<&Path> = path.ancestors().skip(1).collect();
         ancestors.reverse();
@@ -214,11 +270,13 @@ impl Reader {
             .into_iter()
             .filter(|directory| !directory.as_os_str().is_empty())
             .find(|directory| !self.has(directory, 0o1));
-        let barred = closed.or_else(|| (!self.has(path, 0o4)).then_some(path));
+        // A directory that cannot be entered can be listed, and its files not read.
+        let wanted = if path.is_dir() { 0o5 } else { 0o4 };
+        let barred = closed.or_else(|| (!self.has(path, wanted)).then_some(path));
         barred.map(Path::to_owned)
     }
 
-    /// Whether the user has `permission` (4 to read, 1 to enter) at `path`.
+    /// Whether the user has `permission` (4 to read, 2 to write, 1 to enter) at `path`.
     fn has(&self, path: &Path, permission: u32) -> bool {
         fs::metadata(path).is_ok_and(|metadata| self.may(&metadata, permission))
     }

@@ -71,6 +71,11 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// Where the files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// With what the rest of the table says.
     pub fn settings(&self, source: &Arc<str>, start: Start, poll: Duration) -> folder::Settings {
         folder::Settings {
@@ -93,6 +98,14 @@ impl Kind {
             Self::Directory { .. } => true,
             Self::Listen(settings) => matches!(settings.protocol, Protocol::Http(_)),
             Self::Files | Self::Recordings { .. } => false,
+        }
+    }
+
+    /// The directory it reads the files of, where it does not follow their lines.
+    pub fn folder(&self) -> Option<&Folder> {
+        match self {
+            Self::Directory { folder, .. } | Self::Recordings { folder, .. } => Some(folder),
+            Self::Files | Self::Listen(_) => None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -1235,6 +1236,56 @@ fn a_directory_that_is_not_there_is_shown_until_it_is() {
     let told = format!("{expected} or directory (os error 2); it is read once it is there\"");
     assert!(log.contains(&told), "{log}");
     assert_eq!(agent.stop(), 0);
+}
+
+#[test]
+fn whether_the_service_s_user_can_read_and_remove_documents_is_looked_at() {
+    let live = documents("after_read = \"delete\"");
+    let cdr = live.bench.path("cdr");
+    let (name, written) = document(1);
+    let file = cdr.join(name);
+    fs::write(&file, written).unwrap();
+    let config = live.bench.path("switchhook.toml").display().to_string();
+    let mode = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(live.bench.dir.path(), 0o755);
+    let told = || {
+        let deep = run(&["check", "--deep", "--user", "nobody", "--config", &config]);
+        text(&deep.stdout)
+    };
+    let cannot_read = format!("\"nobody\" cannot read {}", cdr.display());
+    let cannot_write = format!("\"nobody\" may not write in {}", cdr.display());
+    for (directory, at_end, expected) in [
+        (
+            0o777,
+            0o644,
+            "\"nobody\" can read the 1 newest of source live",
+        ),
+        (0o700, 0o644, &cannot_read),
+        (0o744, 0o644, &cannot_read),
+        (0o777, 0o600, &cannot_read),
+        (0o755, 0o644, &cannot_write),
+    ] {
+        mode(&cdr, directory);
+        mode(&file, at_end);
+        let told = told();
+        assert!(told.contains(expected), "{directory:o} {at_end:o}: {told}");
+    }
+    fs::remove_file(&file).unwrap();
+    mode(&cdr, 0o700);
+    let told = told();
+    assert!(told.contains(&cannot_read), "{told}");
+    assert!(
+        told.contains("         files of source live are out of reach"),
+        "{told}"
+    );
+    // Of what is pushed there are no files to come.
+    let live = Live::push();
+    let config = live.bench.path("switchhook.toml").display().to_string();
+    let deep = run(&["check", "--deep", "--config", &config]);
+    let told = text(&deep.stdout);
+    assert!(!told.contains("of source live"), "{told}");
 }
 
 #[test]

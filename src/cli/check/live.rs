@@ -1,17 +1,15 @@
 //! What `check` shows of a source that is not lines of files.
 
 use super::{Sample, Seen, columns, reading, screen, show};
-use crate::clock::SystemClock;
 use crate::config::live::{Folder as FolderConfig, Kind};
 use crate::config::{Config, SourceConfig};
 use crate::derive::Fate;
 use crate::event::filter::Filter;
-use crate::folder::{Folder, Found};
+use crate::folder::{self, Found};
 use crate::listen::Protocol;
 use crate::source::Start;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
-use std::sync::Arc;
 
 /// Shows what there is of `source`; `None` where it is lines of files.
 pub(super) fn sample(source: &SourceConfig, config: &Config) -> Option<Sample> {
@@ -57,13 +55,7 @@ pub(super) fn sample(source: &SourceConfig, config: &Config) -> Option<Sample> {
 /// How many files of the folder were found, within its bound, and the youngest of them.
 fn newest(folder: &FolderConfig, source: &SourceConfig) -> (usize, Option<Found>) {
     let settings = folder.settings(&source.files.name, Start::Beginning, source.poll);
-    let clock = Arc::new(SystemClock::new());
-    let mut folder = Folder::open(settings, Vec::new(), None, clock);
-    folder.look(false);
-    while folder.is_listing() {
-        folder.look(false);
-    }
-    let mut found: Vec<Found> = std::iter::from_fn(|| folder.take()).collect();
+    let mut found = folder::found_now(settings);
     (found.len(), found.pop())
 }
 
