@@ -124,6 +124,11 @@ pub fn check(arguments: &CheckArguments) -> Exit {
             "the configuration is good, but rows do not fit their format: see above",
             Exit::Data,
         ),
+        Sample::Deaf => (
+            screen::BAD,
+            "the configuration is good, but an address cannot be listened on: see above",
+            Exit::Data,
+        ),
         Sample::Unreadable => (
             screen::BAD,
             "the configuration is good, but files cannot be read: see above",
@@ -189,6 +194,8 @@ enum Sample {
     Mistimed,
     /// Some do not.
     Misfits,
+    /// Nothing that is pushed would be heard.
+    Deaf,
     /// Files or directories cannot be read.
     Unreadable,
 }

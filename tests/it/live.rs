@@ -1215,6 +1215,29 @@ fn a_source_that_nobody_can_reach_is_no_healthy_one_until_it_can_be() {
 }
 
 #[test]
+fn an_address_that_is_not_this_machine_s_is_found_before_the_start() {
+    let live = Live::push();
+    let path = live.bench.path("switchhook.toml");
+    let config = path.display().to_string();
+    let check = |expected: &str, code: i32| {
+        let checked = run(&["check", "--config", &config]);
+        let told = text(&checked.stdout);
+        assert!(told.contains(expected), "{expected}: {told}");
+        assert_eq!(checked.status.code(), Some(code), "{told}");
+    };
+    check("can be listened on", 0);
+    let agent = live.bench.agent();
+    live.connect();
+    check("is in use: by the agent itself while it runs", 0);
+    assert_eq!(agent.stop(), 0);
+    let written = fs::read_to_string(&path).unwrap();
+    let own = format!("127.0.0.1:{}\"", live.port);
+    let others = "192.0.2.99:8731\", allow = [\"192.0.2.7\"]";
+    fs::write(&path, written.replace(&own, others)).unwrap();
+    check("(os error 99); write an address of this machine", 65);
+}
+
+#[test]
 fn a_directory_that_is_not_there_is_shown_until_it_is() {
     let live = documents("");
     let cdr = live.bench.path("cdr");

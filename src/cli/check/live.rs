@@ -9,6 +9,7 @@ use crate::folder::{self, Found};
 use crate::listen::Protocol;
 use crate::source::Start;
 use std::fs;
+use std::io;
 use std::net::{TcpListener, UdpSocket};
 
 /// Shows what there is of `source`; `None` where it is lines of files.
@@ -21,16 +22,30 @@ pub(super) fn sample(source: &SourceConfig, config: &Config) -> Option<Sample> {
                 Protocol::Udp => UdpSocket::bind(settings.listen).map(drop),
             };
             let at = format!("{}={}", settings.protocol, settings.listen);
-            match bound {
-                Ok(()) => screen::line(format_args!(
-                    "{at} can be listened on; what is pushed there is shown by its events only"
-                )),
-                // Most likely by the agent itself.
-                Err(error) => {
-                    screen::line(format_args!("{at} is in use or not to be had now: {error}"))
+            Some(match bound {
+                Ok(()) => {
+                    screen::line(format_args!(
+                        "{at} can be listened on; what is pushed there is shown by its events only"
+                    ));
+                    Sample::Fits
                 }
-            }
-            Some(Sample::Fits)
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    screen::line(format_args!(
+                        "{at} is in use: by the agent itself while it runs, else by another program that has to go"
+                    ));
+                    Sample::Fits
+                }
+                Err(error) => {
+                    let remedy = match error.kind() {
+                        io::ErrorKind::AddrNotAvailable => "; write an address of this machine",
+                        io::ErrorKind::PermissionDenied => "; write a port from 1024 on",
+                        _ => "",
+                    };
+                    let what = format!("{at} cannot be listened on: {error}{remedy}");
+                    screen::line(screen::styled(screen::BAD, what));
+                    Sample::Deaf
+                }
+            })
         }
         Kind::Recordings { folder, .. } => {
             let (count, sample) = newest(folder, source);
