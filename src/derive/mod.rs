@@ -705,7 +705,7 @@ impl Derive {
         };
         let since = news.since.unwrap_or(at).unix.0.to_string();
         let again = at.unix.0.to_string();
-        let flaps = news.flaps.to_string();
+        let (flaps, turns) = (news.flaps.to_string(), news.turns.to_string());
         let mut id = subject;
         id.extend([since.as_str(), news.state]);
         if news.state == "repeated" || news.since.is_none() || news.is_other_level {
@@ -715,8 +715,14 @@ impl Derive {
             id.extend(alarm.level);
         }
         // With the id of the first raise, one within the same second would be taken for its repeat.
-        if news.flaps > 0 {
+        // Nor is one that changes within a second the one of the same level before: the first change is
+        // told by its level.
+        let is_later_turn = news.turns > 1;
+        if news.flaps > 0 || is_later_turn {
             id.push(&flaps);
+        }
+        if is_later_turn {
+            id.push(&turns);
         }
         let is_balance = alarm.alarm_type == BALANCE_ALARM;
         let account = record.text_of(Meaning::AccountId);

@@ -34,6 +34,10 @@ pub struct Standing {
     /// How grave it was by the last report that said so, while it is raised. Older releases kept none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
+    /// How many reports of the same time were told of before the one told last: a log whose times are of
+    /// seconds may tell another level, and the first one again, within one. Older releases counted none.
+    #[serde(default)]
+    pub turns: u64,
 }
 
 /// What a report says.
@@ -69,6 +73,8 @@ pub struct Told {
     pub flaps: u64,
     /// It stands, and is as grave now as it was not before.
     pub is_other_level: bool,
+    /// Reports of the same time that were told of before.
+    pub turns: u64,
 }
 
 /// Judges a report of the time `at`; `began` is when it says that the thing began, `level` how grave
@@ -95,6 +101,10 @@ pub fn judge(
             if !is_due(known) && !is_other_level {
                 return (next, None);
             }
+            next.turns = match known.told_at == at.unix.0 {
+                true => known.turns + 1,
+                false => 0,
+            };
             next.told_at = at.unix.0;
             let told = Told {
                 state: if is_other_level { "raised" } else { "repeated" },
@@ -102,6 +112,7 @@ pub fn judge(
                 repeats: next.repeats,
                 flaps: next.flaps,
                 is_other_level,
+                turns: next.turns,
             };
             return (next, Some(told));
         }
@@ -136,6 +147,7 @@ pub fn judge(
         level: level
             .filter(|_| report == Report::Raised)
             .map(str::to_owned),
+        turns: 0,
     };
     let told = Told {
         state,
@@ -143,6 +155,7 @@ pub fn judge(
         repeats,
         flaps,
         is_other_level: false,
+        turns: 0,
     };
     (next, Some(told))
 }

@@ -1611,6 +1611,36 @@ fn a_heartbeat_is_told_once_for_each_interval() {
 }
 
 #[test]
+fn an_alarm_whose_level_changes_back_and_forth_within_a_second_has_an_id_for_each() {
+    let mut bench = Bench::new(preset("vos3000-alarm"), Settings::default());
+    let line = |second: u32, level: u32, state: &str| {
+        format!("2026-04-10 10:00:0{second}|20003|{level}|cpu|1.0|2|1|{state}\n")
+    };
+    let lines = [
+        line(1, 2, "raise"),
+        line(1, 1, "raise"),
+        line(1, 2, "raise"),
+        line(1, 1, "raise"),
+        line(2, 2, "raise"),
+        line(2, 1, "raise"),
+        line(2, 2, "raise"),
+        line(2, 2, "clear"),
+        line(2, 2, "raise"),
+        line(2, 1, "raise"),
+        line(2, 2, "raise"),
+        line(2, 2, "clear"),
+        line(2, 2, "raise"),
+        line(2, 1, "raise"),
+        line(2, 2, "raise"),
+        line(2, 1, "raise"),
+    ];
+    let told = bench.feed(lines.concat().as_bytes());
+    assert_eq!(told.len(), lines.len());
+    let ids: BTreeSet<EventId> = told.iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), lines.len());
+}
+
+#[test]
 fn no_two_heartbeats_have_one_id_however_often_their_pace_is_changed() {
     let every = |secs| Settings {
         heartbeat_every: Some(Duration::from_secs(secs)),
