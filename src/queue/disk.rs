@@ -174,6 +174,8 @@ pub enum Shortage {
         taken: u64,
         /// What it may take, in bytes.
         disk_max: u64,
+        /// What of that is kept for reserved types of events, in bytes; 0 where they do not fit either.
+        reserve: u64,
     },
     /// The partition has too few free bytes.
     FreeMin {
@@ -208,12 +210,22 @@ impl Shortage {
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DiskMax { taken, disk_max } => write!(
-                f,
-                "the state directory takes {} of {}, counting what its parts may still grow; delivery frees it: look at the endpoint with the most events queued, or raise disk_max",
-                Size(*taken),
-                Size(*disk_max)
-            ),
+            Self::DiskMax {
+                taken,
+                disk_max,
+                reserve,
+            } => {
+                write!(
+                    f,
+                    "the state directory takes {} of {}",
+                    Size(*taken),
+                    Size(*disk_max)
+                )?;
+                if *reserve > 0 {
+                    write!(f, ", {} of them kept for reserve_for", Size(*reserve))?;
+                }
+                f.write_str(", counting what its parts may still grow; delivery frees it: look at the endpoint with the most events queued, or raise disk_max")
+            }
             Self::FreeMin { free, free_min } => write!(
                 f,
                 "the partition has {} free and {} are to stay free for the switch; make room there, or lower free_min",
@@ -629,10 +641,14 @@ impl Disk {
         self.is_full_for_reserved = is_over(disk_max, self.is_full_for_reserved);
         self.is_full = is_over(limits.for_all(), self.is_full);
         let taken = needed - COMMIT_BYTES;
-        let shortage = Shortage::DiskMax { taken, disk_max };
+        let shortage = |reserve| Shortage::DiskMax {
+            taken,
+            disk_max,
+            reserve,
+        };
         match (self.is_full_for_reserved, self.is_full) {
-            (true, _) => Room::ForNone(shortage),
-            (false, true) => Room::ForReserved(shortage),
+            (true, _) => Room::ForNone(shortage(0)),
+            (false, true) => Room::ForReserved(shortage(limits.reserve())),
             (false, false) => Room::ForAll,
         }
     }
