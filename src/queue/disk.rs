@@ -130,9 +130,11 @@ impl DiskLimits {
         (self.disk_max / 16).min(4 << 20)
     }
 
-    /// Bytes that only reserved types of events may take.
+    /// Bytes that only reserved types of events may take: at least [`RESERVE_MIN`], but no more than a third
+    /// of what there is for events, where the configuration keeps much for other things.
     fn reserve(&self) -> u64 {
-        (self.disk_max / RESERVE_SHARE).max(RESERVE_MIN)
+        let third = self.disk_max.saturating_sub(self.for_others()) / 3;
+        (self.disk_max / RESERVE_SHARE).max(RESERVE_MIN.min(third))
     }
 
     /// Bytes that events of all types may take, with all that may still grow.
@@ -143,14 +145,17 @@ impl DiskLimits {
     /// Bytes that events waiting to be delivered can take before reading pauses: what the other
     /// parts may take is not theirs.
     pub fn for_events(&self) -> u64 {
-        let others = self.dead_letters_max
+        self.for_all().saturating_sub(self.for_others())
+    }
+
+    /// Bytes of the other parts, and what a commit and a generation that begins need.
+    fn for_others(&self) -> u64 {
+        self.dead_letters_max
             + self.quarantine_max
             + 2 * self.set_aside_max()
             + self.ballast()
-            + self.reserve()
             + COMMIT_BYTES
-            + FRESH_BYTES;
-        self.disk_max.saturating_sub(others)
+            + FRESH_BYTES
     }
 }
 
@@ -676,6 +681,13 @@ mod tests {
             let limits = DiskLimits::of(disk_max);
             let head = HeadGrowth::default().to_come();
             assert!(limits.for_events() > head + (4 << 20), "{disk_max}");
+            // With the most that may be kept for other things, a generation still fits.
+            let limits = DiskLimits {
+                dead_letters_max: disk_max / 4,
+                quarantine_max: disk_max / 8,
+                ..limits
+            };
+            assert!(limits.for_events() > head + (2 << 20), "{disk_max}");
         }
     }
 
