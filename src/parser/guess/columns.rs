@@ -10,7 +10,7 @@ use super::super::time::{self, DATES, Dates};
 use super::super::{Header, presets, text_of};
 use super::acc;
 use super::ids;
-use super::kinds::{Doubt, Looks, is_port, meaning_of, without_minutes};
+use super::kinds::{Doubt, Looks, is_port, meaning_of, side_of, without_minutes};
 use super::shape::{self, Shape};
 use super::{ROWS_MAX, Sample, may_be_id};
 use jiff::tz::TimeZone;
@@ -859,14 +859,21 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
             text.len() >= EXTENSION_DIGITS_MIN && text.bytes().all(|byte| byte.is_ascii_digit())
         })
     };
+    let name = |index: usize| guesses.get(index).map_or("", |guess| guess.name.as_str());
+    let may_be = |index: &usize, party| side_of(name(*index)).is_none_or(|side| side == party);
     let (caller, called) = match found.as_slice() {
         // Beside the one number of the world stands an extension.
         [only] if only.checked_sub(1).is_some_and(is_extension) => {
             (only.checked_sub(1), Some(*only))
         }
         [only] if is_extension(only + 1) => (Some(*only), Some(only + 1)),
-        found => (found.first().copied(), None),
+        found => {
+            let mut found = found.iter().copied();
+            (found.find(|index| may_be(index, Meaning::CallerId)), None)
+        }
     };
+    let caller = caller.filter(|index| may_be(index, Meaning::CallerId));
+    let called = called.filter(|index| may_be(index, Meaning::CalledId));
     // The same number in another form is the same party.
     let differs = |index: usize, party: Option<usize>| {
         let same =
@@ -881,7 +888,8 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     let caller = meant(guesses, Meaning::CallerId);
     let is_callers = |index: usize| {
         let name = guesses.get(index).map_or("", |guess| guess.name.as_str());
-        meaning_of(name, Looks::Number).is_some_and(|(meaning, _)| meaning == Meaning::CallerId)
+        let meant = meaning_of(name, Looks::Number).map(|(meaning, _)| meaning);
+        meant.or(side_of(name)) == Some(Meaning::CallerId)
     };
     let mut others = numbers(guesses).into_iter();
     if let Some(next) = others.find(|index| differs(*index, caller) && !is_callers(*index)) {

@@ -166,6 +166,8 @@ const NAMES: &[(&str, Meaning)] = &[
     ("calluuid", Meaning::CallId),
     ("cdruuid", Meaning::CallId),
     ("uuid", Meaning::CallId),
+    // Before the number of the record, which Kamailio's table of whole calls begins with.
+    ("sipcallid", Meaning::CallId),
     ("flowno", Meaning::CallId),
     ("cdrid", Meaning::CallId),
     ("sessionid", Meaning::CallId),
@@ -307,6 +309,7 @@ const NAMES: &[(&str, Meaning)] = &[
     ("callingparty", Meaning::CallerId),
     ("sourcenumber", Meaning::CallerId),
     ("anumber", Meaning::CallerId),
+    ("srcusername", Meaning::CallerId),
     ("srcuser", Meaning::CallerId),
     ("srcnumber", Meaning::CallerId),
     ("srcuri", Meaning::CallerId),
@@ -341,6 +344,9 @@ const NAMES: &[(&str, Meaning)] = &[
     ("dialednumber", Meaning::CalledId),
     ("phonenumber", Meaning::CalledId),
     ("bnumber", Meaning::CalledId),
+    ("dstusername", Meaning::CalledId),
+    ("dstousername", Meaning::DialledId),
+    ("dstouser", Meaning::DialledId),
     ("dstuser", Meaning::CalledId),
     ("dstnumber", Meaning::CalledId),
     ("dsturi", Meaning::CalledId),
@@ -491,6 +497,19 @@ pub(super) fn without_minutes(name: &str) -> Option<&str> {
         end.eq_ignore_ascii_case(unit).then(|| rest.trim_end())
     };
     UNITS.iter().find_map(of).filter(|rest| !rest.is_empty())
+}
+
+/// Whose side of a call the `name` of a column begins with, whatever it says of it: [`Meaning::CallerId`]
+/// or [`Meaning::CalledId`].
+pub(super) fn side_of(name: &str) -> Option<Meaning> {
+    const CALLER: [&str; 5] = ["src", "source", "caller", "calling", "主叫"];
+    const CALLED: [&str; 5] = ["dst", "dest", "called", "callee", "被叫"];
+    let name = bare(name);
+    let begins = |sides: &[&str]| sides.iter().any(|side| name.starts_with(side));
+    if begins(&CALLED) {
+        return Some(Meaning::CalledId);
+    }
+    begins(&CALLER).then_some(Meaning::CallerId)
 }
 
 /// Whether a column called `name` holds ports, which look like extensions.

@@ -308,3 +308,24 @@ fn lengths_of_kazoo_and_wazo_are_known_by_their_names() {
     let words = guessed(text).0;
     assert!(words.contains("Period=hold_duration"), "{words}");
 }
+
+#[test]
+fn what_is_called_after_one_side_is_no_party_of_the_other() {
+    // Kamailio's table of whole calls, with numbers as called users alone.
+    let row = |n: u32| {
+        format!(
+            "{n},alice,example.com,4420712345{n},example.com,004420712345{n},2024-03-11 09:{n}:22,65,abc{n}@192.0.2.1,t1,t2,2024-03-11 10:{n}:00\n"
+        )
+    };
+    let header = "cdr_id,src_username,src_domain,dst_username,dst_domain,dst_ousername,call_start_time,duration,sip_call_id,sip_from_tag,sip_to_tag,created\n";
+    let words = guessed(&format!("{header}{}{}{}", row(10), row(11), row(12))).0;
+    assert_eq!(
+        words,
+        "src_username=caller_id dst_username=called_id dst_ousername=dialled_id call_start_time=start_time duration=hold_duration sip_call_id=call_id"
+    );
+    // Under names that are not known the side alone is.
+    let row = |n: u32| format!("2024-03-11 09:{n}:22,4420712345{n},15550001{n},65\n");
+    let text = "begun,dst_msisdn,dst_e164,length\n".to_owned() + &row(10) + &row(11) + &row(12);
+    let words = guessed(&text).0;
+    assert!(!words.contains("caller_id"), "{words}");
+}
