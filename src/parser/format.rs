@@ -308,7 +308,7 @@ pub enum Kind {
     Seconds,
     /// A length of time in minutes, as a clock shows it or with a fraction; told in seconds.
     Minutes,
-    /// A length of time in milliseconds.
+    /// A length of time in milliseconds; told in seconds, cut off, where the event's key is in seconds.
     Millis,
     /// An instant; see [`super::time::read`].
     Time,
@@ -318,7 +318,8 @@ impl Kind {
     /// Whether values of this type are what `needed` asks for: lengths are seconds, in whatever unit they
     /// are written.
     pub(super) fn gives(self, needed: Kind) -> bool {
-        self == needed || (self == Kind::Minutes && needed == Kind::Seconds)
+        let is_length = matches!(self, Kind::Minutes | Kind::Millis);
+        self == needed || (is_length && needed == Kind::Seconds)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Record: one row, split into fields and checked against its layout.
 
-use super::format::{CALL, Column, Format, Kind, Layout, Meaning};
+use super::format::{CALL, Column, Format, Kind, Layout, Meaning, kind_of};
 use super::reject::{Problem, Reject, shown};
 use super::time;
 use crate::clock::UnixMs;
@@ -513,7 +513,11 @@ fn read(
         ),
         Kind::Seconds => whole(seconds(text).filter(|secs| *secs <= LENGTH_SECS_MAX)),
         Kind::Minutes => whole(minutes(text).filter(|secs| *secs <= LENGTH_SECS_MAX)),
-        Kind::Millis => whole(length(text).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX)),
+        Kind::Millis => {
+            let millis = length(text).filter(|millis| millis / 1_000 <= LENGTH_SECS_MAX);
+            let in_seconds = column.meaning.and_then(kind_of) == Some(Kind::Seconds);
+            whole(millis.map(|millis| if in_seconds { millis / 1_000 } else { millis }))
+        }
         Kind::Time => value_of(time::read_dated(text, dates, zone), doubtful),
     }
 }

@@ -91,6 +91,33 @@ fn a_line_cut_anywhere_is_whole_when_its_rest_has_come() {
 }
 
 #[test]
+fn lengths_in_milliseconds_are_told_in_seconds_where_the_key_is() {
+    let settings = Settings {
+        format: own(
+            "{ name = \"begun\", type = \"time\", as = \"start_time\" }, { name = \"lasted\", type = \"milliseconds\", as = \"hold_duration\" }, { name = \"delay\", type = \"milliseconds\", as = \"pdd_ms\" }",
+            ",",
+        ),
+        ..settings("asterisk-cdr")
+    };
+    let (events, rejects) = read(
+        settings,
+        b"1710148522,61400,1250\n1710148622,0,900\n1710148722,x,900\n",
+    );
+    assert_eq!(rejects.len(), 1);
+    for (event, told) in events.iter().zip([
+        "\"bill_duration\":61,\"pdd_ms\":1250,\"connected\":true",
+        "\"bill_duration\":0,\"pdd_ms\":900,\"connected\":false",
+    ]) {
+        let told: Vec<&str> = told.split(',').collect();
+        assert!(
+            told.iter().all(|told| data(event).contains(told)),
+            "{}",
+            data(event)
+        );
+    }
+}
+
+#[test]
 fn a_record_of_several_lines_keeps_its_line_ends() {
     let events = check(settings("asterisk-cdr"), "nasty/quotes-newlines.csv", 3, 0);
     assert!(

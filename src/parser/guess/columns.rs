@@ -10,7 +10,7 @@ use super::super::time::{self, DATES, Dates};
 use super::super::{Header, presets, text_of};
 use super::acc;
 use super::ids;
-use super::kinds::{Doubt, Looks, is_port, meaning_of, side_of, without_minutes};
+use super::kinds::{Doubt, Looks, is_port, meaning_of, side_of, without_unit};
 use super::shape::{self, Shape};
 use super::{ROWS_MAX, Sample, may_be_id};
 use jiff::tz::TimeZone;
@@ -365,13 +365,19 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
                     }),
             };
             let kind = known.map_or(looks.kind(meaning), |column| column.kind);
-            let in_minutes = without_minutes(own)
-                .filter(|_| meaning.is_none() && known.is_none())
-                .filter(|_| all_filled(&shape.rows, index, |text| minutes(text).is_some()))
-                .and_then(|name| meaning_of(name, Looks::Length))
-                .filter(|(meaning, _)| kind_of(*meaning) == Some(Kind::Seconds));
-            let (meaning, doubt, kind) = match in_minutes {
-                Some((meaning, doubt)) => (Some(meaning), doubt, Kind::Minutes),
+            let reads = |kind| match kind {
+                Kind::Minutes => {
+                    all_filled(&shape.rows, index, |text| minutes(text).is_some())
+                }
+                _ => all_filled(&shape.rows, index, |text| text.parse::<u64>().is_ok()),
+            };
+            let in_unit = without_unit(own)
+                .filter(|(_, kind)| meaning.is_none() && known.is_none() && reads(*kind))
+                .and_then(|(name, kind)| Some((meaning_of(name, Looks::Length)?, kind)))
+                .filter(|((meaning, _), _)| kind_of(*meaning) == Some(Kind::Seconds));
+            let (meaning, doubt, kind) = match in_unit {
+                // The same length in seconds is surer.
+                Some(((meaning, (sure, at)), kind)) => (Some(meaning), (sure + 1, at), kind),
                 None => (meaning, doubt, kind),
             };
             Guess {

@@ -425,7 +425,7 @@ pub(super) fn meaning_of(name: &str, looks: Looks) -> Option<(Meaning, Doubt)> {
         meaning,
         Meaning::Duration | Meaning::BillDuration | Meaning::HoldDuration
     );
-    // Lengths are seconds; nothing reads them in another unit.
+    // Lengths are seconds; of those in another unit see [`without_unit`].
     let other_unit = [
         "ms",
         "msec",
@@ -478,25 +478,34 @@ fn suits(meaning: Meaning, looks: Looks) -> bool {
     }
 }
 
-/// What `name` says without the unit behind it, where that is minutes.
-pub(super) fn without_minutes(name: &str) -> Option<&str> {
-    const UNITS: [&str; 8] = [
-        "(minutes)",
-        "(min.)",
-        "(mins)",
-        "(min)",
-        " minutes",
-        "_minutes",
-        " min",
-        "_min",
+/// What `name` says without the unit behind it, where that is another than seconds; and the type that
+/// reads lengths in it.
+pub(super) fn without_unit(name: &str) -> Option<(&str, Kind)> {
+    const UNITS: [(&str, Kind); 15] = [
+        ("(minutes)", Kind::Minutes),
+        ("(min.)", Kind::Minutes),
+        ("(mins)", Kind::Minutes),
+        ("(min)", Kind::Minutes),
+        (" minutes", Kind::Minutes),
+        ("_minutes", Kind::Minutes),
+        (" min", Kind::Minutes),
+        ("_min", Kind::Minutes),
+        ("(milliseconds)", Kind::Millis),
+        ("(ms)", Kind::Millis),
+        ("milliseconds", Kind::Millis),
+        ("millis", Kind::Millis),
+        ("msecs", Kind::Millis),
+        ("msec", Kind::Millis),
+        ("ms", Kind::Millis),
     ];
     let name = name.trim();
-    let of = |unit: &&str| {
+    let of = |(unit, kind): &(&str, Kind)| {
         let at = name.len().checked_sub(unit.len())?;
         let (rest, end) = name.split_at_checked(at)?;
-        end.eq_ignore_ascii_case(unit).then(|| rest.trim_end())
+        let rest = rest.trim_end_matches([' ', '_', '-']);
+        (end.eq_ignore_ascii_case(unit) && !rest.is_empty()).then_some((rest, *kind))
     };
-    UNITS.iter().find_map(of).filter(|rest| !rest.is_empty())
+    UNITS.iter().find_map(of)
 }
 
 /// Whose side of a call the `name` of a column begins with, whatever it says of it: [`Meaning::CallerId`]

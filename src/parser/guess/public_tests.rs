@@ -329,3 +329,26 @@ fn what_is_called_after_one_side_is_no_party_of_the_other() {
     let words = guessed(&text).0;
     assert!(!words.contains("caller_id"), "{words}");
 }
+
+#[test]
+fn a_length_whose_name_says_milliseconds_is_read_in_them() {
+    let row = |n: u32, answer: &str, millis: u32| {
+        format!(
+            "c-{n},4420711111{n},4420712345{n},17101485{n}123,{answer},17101486{n}123,{millis}\n"
+        )
+    };
+    for name in ["durationMs", "duration_ms", "Duration (ms)", "talk_time_msec"] {
+        let text = format!(
+            "callId,callerNumber,calleeNumber,startTimestamp,connectTimestamp,endTimestamp,{name}\n"
+        ) + &row(22, "1710148526123", 61_400)
+            + &row(23, "", 0)
+            + &row(24, "1710148528123", 600_250);
+        let (words, rows) = guessed(&text);
+        let told = match name {
+            "talk_time_msec" => "hold_duration",
+            _ => "duration",
+        };
+        assert!(words.contains(&format!(" {name}={told}")), "{words}");
+        assert_eq!(rows, 3);
+    }
+}
