@@ -749,10 +749,19 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
         meant(guesses, Meaning::AnswerTime),
         meant(guesses, Meaning::EndTime),
     );
+    let kinds: Vec<Kind> = guesses.iter().map(|guess| guess.kind).collect();
+    let length = |row: &[String], index: usize| {
+        let text = field(row, index).trim();
+        match kinds.get(index) {
+            Some(Kind::Millis) => text.parse().ok().map(|millis: i64| millis / 1_000),
+            Some(Kind::Minutes) => minutes(text),
+            _ => seconds(text),
+        }
+    };
     // Rows whose length at `index` is the time from the one at `from` to the end, and all that tell both.
     let near = |index: usize, from: Option<usize>| {
         let spans = rows.iter().filter_map(|row| {
-            let told = seconds(field(row, index).trim())?;
+            let told = length(row, index)?;
             Some((at(row, end)? - at(row, from)?, told))
         });
         let spans: Vec<(i64, i64)> = spans.collect();

@@ -340,15 +340,12 @@ fn a_length_whose_name_says_milliseconds_is_read_in_them() {
     for name in ["durationMs", "duration_ms", "Duration (ms)", "talk_time_msec"] {
         let text = format!(
             "callId,callerNumber,calleeNumber,startTimestamp,connectTimestamp,endTimestamp,{name}\n"
-        ) + &row(22, "1710148526123", 61_400)
+        ) + &row(22, "1710148525123", 97_400)
             + &row(23, "", 0)
-            + &row(24, "1710148528123", 600_250);
+            + &row(24, "1710148547123", 77_250);
         let (words, rows) = guessed(&text);
-        let told = match name {
-            "talk_time_msec" => "hold_duration",
-            _ => "duration",
-        };
-        assert!(words.contains(&format!(" {name}={told}")), "{words}");
+        // From the answer on.
+        assert!(words.contains(&format!(" {name}=hold_duration")), "{words}");
         assert_eq!(rows, 3);
     }
 }
