@@ -175,16 +175,55 @@ pub fn read_dated(
 /// A time as `text` shows it, with the year behind in the order of `dates`; see [`read`].
 pub(super) fn shown(text: &str, dates: Dates) -> Result<Option<Shown>, TimeProblem> {
     let text = western(text.trim());
-    match year_in_front(&text, dates) {
+    let text = without_weekday(&text);
+    match year_in_front(text, dates) {
         Some(turned) => year_first(&turned),
-        None => year_first(&text),
+        None => year_first(text),
     }
 }
 
-/// `2026年4月10日 14时28分15秒` as `2026-4-10 14:28:15`; any other text as it is.
+/// `text` without the day of the week, in English, before what begins with a digit.
+fn without_weekday(text: &str) -> &str {
+    const DAYS: [&str; 7] = [
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+    ];
+    if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return text;
+    }
+    let Some((word, rest)) = text.split_once(' ') else {
+        return text;
+    };
+    let word = word.trim_end_matches([',', '.']);
+    let begins = |day: &&str| {
+        let beginning = day.get(..word.len());
+        word.len() >= 3 && beginning.is_some_and(|day| day.eq_ignore_ascii_case(word))
+    };
+    let rest = rest.trim_start();
+    let is_numbers = rest.starts_with(|first: char| first.is_ascii_digit());
+    match is_numbers && DAYS.iter().any(|day| begins(&day)) {
+        true => rest,
+        false => text,
+    }
+}
+
+/// `2026年4月10日 14时28分15秒` as `2026-4-10 14:28:15`, and blanks that do not break lines as others; any
+/// other text as it is.
 pub(super) fn western(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() || !text.contains('月') {
+    const BLANKS: [char; 3] = ['\u{A0}', '\u{2009}', '\u{202F}'];
+    if text.is_ascii() {
         return Cow::Borrowed(text);
+    }
+    if !text.contains('月') {
+        return match text.contains(BLANKS) {
+            true => Cow::Owned(text.replace(BLANKS, " ")),
+            false => Cow::Borrowed(text),
+        };
     }
     let numbers = text
         .replace(['年', '月'], "-")
@@ -499,10 +538,11 @@ fn civil(text: &str) -> Option<Shown> {
         }
         let day = scan.number(least, 2)?;
         // `4/10/2026, 2:28:15 PM`, as JavaScript writes it for people.
-        if scan.one_of(b",").is_some() {
-            scan.one_of(b" ")?;
-        } else {
-            scan.one_of(b" T/")?;
+        let is_comma = scan.one_of(b",").is_some();
+        let between = scan.one_of(if is_comma { b" " } else { b" T/" })?;
+        // An hour of one digit may be as wide as one of two.
+        if between == b' ' {
+            while scan.one_of(b" ").is_some() {}
         }
         let hour = scan.number(least, 2)?;
         let colon = scan.one_of(b":");
@@ -640,20 +680,27 @@ impl Scan<'_> {
         )
     }
 
-    /// `AM` or `PM`, after an optional blank: the hours to add.
+    /// `AM` or `PM`, after an optional blank, or `a. m.` with points: the hours to add.
     fn half_of_day(&mut self) -> Option<i16> {
-        let rest = self.0.strip_prefix(b" ").unwrap_or(self.0);
-        let (half, rest) = rest.split_at_checked(2)?;
-        let hours = match half {
-            [b'A' | b'a', b'M' | b'm'] => 0,
-            [b'P' | b'p', b'M' | b'm'] => 12,
-            _ => return None,
+        let mut rest = Scan(self.0);
+        rest.one_of(b" ");
+        let hours = match rest.one_of(b"AaPp")? {
+            b'A' | b'a' => 0,
+            _ => 12,
         };
+        let has_points = rest.one_of(b".").is_some();
+        if has_points {
+            rest.one_of(b" ");
+        }
+        rest.one_of(b"Mm")?;
+        if has_points {
+            rest.one_of(b".")?;
+        }
         // `AMT` is a zone.
-        if rest.first().is_some_and(u8::is_ascii_alphabetic) {
+        if rest.0.first().is_some_and(u8::is_ascii_alphabetic) {
             return None;
         }
-        self.0 = rest;
+        self.0 = rest.0;
         Some(hours)
     }
 
@@ -732,6 +779,36 @@ mod tests {
         );
         let at = american.unwrap().unwrap().at.to_string();
         assert_eq!(at, "2026-04-10T14:01:28Z");
+    }
+
+    #[test]
+    fn a_day_of_the_week_and_blanks_beside_the_numbers_are_passed_over() {
+        // RingCentral's export; systemd; Panasonic's exchanges, whose hours are as wide as two digits.
+        for (text, dates) in [
+            ("Fri 04/10/2026 9:05 AM", Dates::MonthFirst),
+            ("Friday, 10.04.2026 09:05", Dates::DayFirst),
+            ("Fri 2026-04-10 09:05:00 UTC", Dates::YearFirst),
+            ("4/10/26  9:05AM", Dates::MonthFirst),
+            ("2026-04-10  9:05:00", Dates::YearFirst),
+            // What JavaScript has before the half of the day since ICU 72, and Spanish in it.
+            ("4/10/2026, 9:05:00\u{202F}AM", Dates::MonthFirst),
+            ("10/4/2026, 9:05:00 a.\u{A0}m.", Dates::DayFirst),
+            ("10/04/2026 09:05 a.m.", Dates::DayFirst),
+        ] {
+            let told = read_dated(text, dates, Some(&TimeZone::UTC));
+            let at = told.ok().flatten().map(|told| told.at.unix.unix_secs());
+            assert_eq!(at, Some(1_775_811_900), "{text}");
+        }
+        let told = |text| read_dated(text, Dates::MonthFirst, Some(&TimeZone::UTC));
+        for text in [
+            "Foo 04/10/2026 09:05",
+            "Fri",
+            "Fri 10",
+            "04/10/2026 9:05 a.",
+            "04/10/2026 9:05 a.mt",
+        ] {
+            assert!(told(text).is_err(), "{text}");
+        }
     }
 
     #[test]
