@@ -1,6 +1,6 @@
 //! `switchhook formats`: the formats there are, and what each says of its columns.
 
-use super::{Exit, formats_try, screen};
+use super::{Exit, formats_try, general, screen};
 use crate::parser::format::{Format, Layout, word_of};
 use crate::parser::presets;
 use crate::parser::reader::GENERAL;
@@ -59,11 +59,26 @@ fn list() {
     }
 }
 
+/// What stands above keys to paste.
+const TO_PASTE: &str = "as keys of a [[source]], to paste and change";
+
 fn show(name: &str, wanted: Option<&str>) -> Exit {
+    if let Some((what, keys)) = general::keys(name) {
+        screen::line(format_args!(
+            "{}  {what}",
+            screen::styled(screen::HEAD, name)
+        ));
+        screen::line("");
+        screen::line(screen::styled(screen::HEAD, TO_PASTE));
+        screen::line(keys);
+        return Exit::Success;
+    }
     let Some(format) = presets::find(name) else {
-        let names = presets::names().collect::<Vec<_>>().join(", ");
+        let general = GENERAL.iter().map(|(word, _)| *word);
+        let names = presets::names().chain(general).collect::<Vec<_>>();
         screen::complaint(format_args!(
-            "there is no preset {name:?}; the presets are {names}"
+            "there is no format {name:?}; the formats are {}",
+            names.join(", ")
         ));
         return Exit::Usage;
     };
@@ -136,10 +151,7 @@ fn describe(format: &Format, layout: &Layout) {
         );
     }
     screen::line("");
-    screen::line(screen::styled(
-        screen::HEAD,
-        "the same as keys of a [[source]], to paste and change",
-    ));
+    screen::line(screen::styled(screen::HEAD, TO_PASTE));
     screen::line(
         presets::as_source(format, &layout.name)
             .unwrap_or_default()

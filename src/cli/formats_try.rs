@@ -223,6 +223,10 @@ impl View<'_> {
         }
         head(format_args!("no preset fits {}", self.path.display()));
         self.near(&fits);
+        if let Some(what) = no_rows::are_parts(self.sample.bytes) {
+            screen::line(what);
+            return false;
+        }
         let guessed = match self.is_one_json() || self.list_inside().is_some() {
             true => None,
             false => guess::guess(self.sample, &self.zone),
@@ -307,7 +311,7 @@ impl View<'_> {
                 "it is a table of Kamailio's or OpenSIPS' db_text: format = \"delimited\", delimiter = \":\", quote = \"none\", escape = '\\', header = \"present\", and columns of your own, in the order of its first line"
             }
             _ => {
-                "its lines do not come apart into columns either: for free text write patterns, with format = \"pattern\"; `switchhook formats show vos3000-alarm` prints some to change"
+                "its lines do not come apart into columns either: for free text write patterns; `switchhook formats show pattern` prints one of calls and one of alarms to change, with format = \"pattern\""
             }
         };
         what.into()

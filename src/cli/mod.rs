@@ -10,6 +10,7 @@ mod demo;
 mod endpoints;
 mod formats;
 mod formats_try;
+mod general;
 mod messages;
 mod no_rows;
 mod pages;

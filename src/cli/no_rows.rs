@@ -94,6 +94,57 @@ pub fn why(shown: &Display<'_>, bytes: &[u8]) -> Option<String> {
     })
 }
 
+/// What rows of Asterisk are that tell parts of calls, in whatever form a database or a mapping of one's own
+/// has them: a call of each would be told several times.
+pub fn are_parts(bytes: &[u8]) -> Option<&'static str> {
+    /// Words of `cel.conf`, of which the first two are no words of calls, and of `queue_log`.
+    const CHANNELS: [&[u8]; 9] = [
+        b"CHAN_START",
+        b"LINKEDID_END",
+        b"CHAN_END",
+        b"ANSWER",
+        b"HANGUP",
+        b"APP_START",
+        b"APP_END",
+        b"BRIDGE_ENTER",
+        b"BRIDGE_EXIT",
+    ];
+    const QUEUES: [&[u8]; 9] = [
+        b"ENTERQUEUE",
+        b"QUEUESTART",
+        b"CONNECT",
+        b"COMPLETEAGENT",
+        b"COMPLETECALLER",
+        b"ABANDON",
+        b"RINGNOANSWER",
+        b"ADDMEMBER",
+        b"REMOVEMEMBER",
+    ];
+    let lines = || {
+        bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.trim_ascii().is_empty())
+    };
+    let has = |line: &[u8], words: &[&[u8]]| {
+        let between = |byte: &u8| matches!(byte, b',' | b';' | b'|' | b'\t' | b'"');
+        line.split(between)
+            .any(|field| words.contains(&field.trim_ascii()))
+    };
+    let tells = |words: &[&[u8]]| {
+        let (sure, _) = words.split_at(2);
+        lines().any(|line| has(line, sure))
+            && lines().filter(|line| has(line, words)).count() * 2 > lines().count()
+    };
+    if tells(&CHANNELS) {
+        return Some(
+            "these are Asterisk's events of channels (CEL), several of each call: format = \"asterisk-cel\" reads the file of cel_custom, by template = '…' with the mapping pasted from cel_custom.conf; of a database's table have cel_custom write the file beside it; whole calls are in the CDRs",
+        );
+    }
+    tells(&QUEUES).then_some(
+        "these are Asterisk's events of queues, several of each call: format = \"asterisk-queue-log\" reads the file queue_log, which Asterisk writes beside a database's table by queue_log_to_file = yes in logger.conf; whole calls are in the CDRs",
+    )
+}
+
 fn is_statement(line: &[u8]) -> bool {
     let start = line.trim_ascii_start().get(..11);
     start.is_some_and(|start| start.eq_ignore_ascii_case(b"INSERT INTO"))

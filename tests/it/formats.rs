@@ -694,3 +694,85 @@ fn calls_that_opensips_has_whole_in_db_flatstore_are_pointed_out_and_read_as_its
         .replace("/var/log/opensips/acc_*.log", path.to_str().unwrap());
     check_pasted(&format!("to paste and adjust\n{source}"), 2);
 }
+
+#[test]
+fn what_list_names_can_be_shown_and_what_is_shown_of_the_general_ones_reads_rows() {
+    let list = text(&run(&["formats", "list"]).stdout);
+    let names = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    for name in names {
+        let shown = run(&["formats", "show", name]);
+        assert_eq!(shown.status.code(), Some(0), "{name}");
+    }
+    for (name, rows) in [
+        (
+            "delimited",
+            "id,caller,callee,begun,talked,result\na,1001,442079460101,2026-04-10 10:00:00,147,ok\n",
+        ),
+        (
+            "key-value",
+            "id=a;caller=1001;callee=442079460101;begun=2026-04-10 10:00:00;talked=147;result=ok\n",
+        ),
+        (
+            "json-lines",
+            "{\"id\":\"a\",\"caller\":\"1001\",\"callee\":\"442079460101\",\"begun\":\"2026-04-10 10:00:00\",\"talked\":147}\n",
+        ),
+        (
+            "pattern",
+            "2026-04-10 10:00:00 from 1001 to 442079460101 lasted 147\n",
+        ),
+    ] {
+        let shown = text(&run(&["formats", "show", name]).stdout);
+        let (_, keys) = shown.split_once("to paste and change\n").expect(&shown);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("calls");
+        fs::write(&path, rows).unwrap();
+        let table = format!(
+            "[[source]]\nname = \"cdr\"\nfiles = [\"{}\"]\nstart = \"now\"\n{keys}",
+            path.display()
+        );
+        check_pasted(&format!("to paste and adjust\n{table}"), 1);
+    }
+    for name in ["json-document", "xml-document"] {
+        let shown = text(&run(&["formats", "show", name]).stdout);
+        let (_, keys) = shown.split_once("to paste and change\n").expect(&shown);
+        let dir = tempfile::tempdir().unwrap();
+        let table = format!(
+            "[[source]]\nname = \"cdr\"\ndirectory = \"{}\"\nstart = \"now\"\n{keys}",
+            dir.path().display()
+        );
+        check_pasted(&format!("to paste and adjust\n{table}"), 0);
+    }
+}
+
+#[test]
+fn events_of_channels_and_queues_from_a_database_are_not_proposed_as_calls() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("export.csv");
+    let cel = "\"id\",\"eventtype\",\"eventtime\",\"cid_num\",\"exten\",\"channame\",\"uniqueid\",\"linkedid\"\n\
+        \"1\",\"CHAN_START\",\"2024-03-11 09:15:22.123456\",\"1001\",\"1002\",\"PJSIP/1001-00000019\",\"1710148522.50\",\"1710148522.50\"\n\
+        \"2\",\"ANSWER\",\"2024-03-11 09:15:26.123456\",\"1001\",\"1002\",\"PJSIP/1001-00000019\",\"1710148522.50\",\"1710148522.50\"\n\
+        \"3\",\"HANGUP\",\"2024-03-11 09:16:27.123456\",\"1001\",\"1002\",\"PJSIP/1001-00000019\",\"1710148522.50\",\"1710148522.50\"\n";
+    let mapping = "1710148522.50;CHAN_START;1710148522.123456;1001\n1710148522.50;ANSWER;1710148526.123456;1001\n1710148522.50;HANGUP;1710148587.123456;1001\n";
+    let queues = "id\ttime\tcallid\tqueuename\tagent\tevent\tdata1\tdata2\n\
+        1\t2024-03-11 09:15:22.123456\t1710148522.50\t8000\tNONE\tENTERQUEUE\t\t442071234567\n\
+        2\t2024-03-11 09:15:30.223456\t1710148522.50\t8000\tPJSIP/1001\tCONNECT\t8\t1710148522.51\n\
+        3\t2024-03-11 09:16:27.323456\t1710148522.50\t8000\tPJSIP/1001\tCOMPLETEAGENT\t8\t57\n";
+    for (rows, expected) in [
+        (cel, "format = \"asterisk-cel\""),
+        (mapping, "template = "),
+        (queues, "queue_log_to_file = yes"),
+    ] {
+        fs::write(&path, rows).unwrap();
+        let output = attempt(&path, &[]);
+        let printed = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(65), "{printed}");
+        assert!(printed.contains(expected), "{printed}");
+        assert!(!printed.contains("to paste"), "{printed}");
+    }
+    // A row that tells a whole call may have the same words.
+    let calls = "begun,src,dst,talked,dialstatus\n2026-04-10 10:00:00,1001,442079460101,147,ANSWER\n2026-04-10 10:02:00,1001,442079460102,0,BUSY\n2026-04-10 10:03:00,1001,442079460102,5,ANSWER\n";
+    fs::write(&path, calls).unwrap();
+    assert_eq!(attempt(&path, &[]).status.code(), Some(0));
+}

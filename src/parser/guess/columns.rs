@@ -366,9 +366,7 @@ fn columns(shape: &Shape, like: Option<&Like>, dates: Dates, zone: &TimeZone) ->
             };
             let kind = known.map_or(looks.kind(meaning), |column| column.kind);
             let reads = |kind| match kind {
-                Kind::Minutes => {
-                    all_filled(&shape.rows, index, |text| minutes(text).is_some())
-                }
+                Kind::Minutes => all_filled(&shape.rows, index, |text| minutes(text).is_some()),
                 _ => all_filled(&shape.rows, index, |text| text.parse::<u64>().is_ok()),
             };
             let in_unit = without_unit(own)

@@ -337,7 +337,12 @@ fn a_length_whose_name_says_milliseconds_is_read_in_them() {
             "c-{n},4420711111{n},4420712345{n},17101485{n}123,{answer},17101486{n}123,{millis}\n"
         )
     };
-    for name in ["durationMs", "duration_ms", "Duration (ms)", "talk_time_msec"] {
+    for name in [
+        "durationMs",
+        "duration_ms",
+        "Duration (ms)",
+        "talk_time_msec",
+    ] {
         let text = format!(
             "callId,callerNumber,calleeNumber,startTimestamp,connectTimestamp,endTimestamp,{name}\n"
         ) + &row(22, "1710148525123", 97_400)
