@@ -463,6 +463,10 @@ impl Loaded {
                 )
             } else if said.contains("escaped value") {
                 format!("{said}; a text with backslashes stands in single quotes")
+            } else if said.starts_with("missing comma") {
+                format!(
+                    "{said}; write a comma between two of a list: [{{ name = \"a\" }}, {{ name = \"b\" }}]"
+                )
             } else if written.is_some_and(|written| written.contains('{')) {
                 format!(
                     "{said}; values stand in quotes, and names with other letters than A-Z, 0-9, - and _ too: write like {{ \"gateway 1\" = \"CLIENT001\" }}"

@@ -72,6 +72,12 @@ pub(super) fn format(
                 None
             }
         },
+        Some(toml::Value::Integer(count)) => {
+            let what =
+                format!("the name of a layout stands in quotes; write columns = \"{count}\"");
+            place.problem("columns", &table.columns, what);
+            None
+        }
         Some(_) => {
             place.problem("columns", &table.columns, format!("a list of columns goes with a general format; for {word} write the name of a layout, or copy the preset with `switchhook formats show {word}`"));
             None

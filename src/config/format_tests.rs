@@ -98,6 +98,18 @@ fn what_stands_in_the_way_of_a_format_is_said_at_its_line() {
         "7: source \"cdr\": template: asterisk-cdr has no templates",
     );
     of(
+        "format = \"asterisk-cdr\"\ntimezone = \"UTC\"\ncolumns = 18",
+        "7: source \"cdr\": columns: the name of a layout stands in quotes; write columns = \"18\"",
+    );
+    of(
+        "format = \"delimited\"\ndelimiter = \",\"\ncolumns = [\"at\", \"from\"]",
+        "columns: invalid type: string \"at\", expected a table with its name; write like [{ name",
+    );
+    of(
+        "format = \"delimited\"\ndelimiter = \",\"\nevent = \"cdrs\"\ncolumns = [{ name = \"at\", type = \"time\", as = \"start_time\" }]",
+        "these are events of type \"cdrs\"; write event = \"cdr\", or as = \"event_time\"",
+    );
+    of(
         "format = \"freeswitch-csv\"\ntimezone = \"UTC\"\ntemplate = \"sql\"",
         "7: source \"cdr\": template: there is no template \"sql\" here; write one of example, builtin",
     );

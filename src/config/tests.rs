@@ -896,6 +896,10 @@ fn a_text_whose_quotes_were_forgotten_is_shown_with_them() {
         &["2: a text stands in quotes; write name = \"cdr\""],
     );
     check(
+        "[[source]]\ncolumns = [{ name = \"at\" } { name = \"from\" }]\n",
+        &["2: missing comma between array elements, expected `,`; write a comma between"],
+    );
+    check(
         "[[source.pattern]]\nmatch = \"^\\[(?<time>\\S+) up\"\n",
         &["stands in single quotes: write match = '^\\[(?<time>\\S+) up'"],
     );

@@ -119,7 +119,7 @@ pub struct LayoutTable {
 
 /// A column as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with its name")]
 pub struct ColumnTable {
     /// Its name; for formats whose values have names, that name or the value's dotted path.
     pub name: String,
@@ -756,7 +756,10 @@ pub(super) fn layout(
     {
         problem(
             "columns",
-            format!("two columns are called {:?}", column.name),
+            format!(
+                "two columns are called {:?}; give each a name of its own",
+                column.name
+            ),
         );
     }
     let mut meanings = vec![None; Meaning::ALL.len()];
@@ -768,7 +771,7 @@ pub(super) fn layout(
             problem(
                 "columns",
                 format!(
-                    "two columns are as = {:?}",
+                    "two columns are as = {:?}; leave it at the one to be told",
                     column.meaning.map_or("", Meaning::word)
                 ),
             );
@@ -899,13 +902,24 @@ pub(super) fn check_event(layouts: &[Layout], problem: &mut impl FnMut(&'static 
             .all(|meaning| layout.column_of(*meaning).is_none())
         {
             let words: Vec<_> = needed.iter().map(|meaning| meaning.word()).collect();
-            problem(
-                "columns",
-                format!(
+            let of_calls = timed_by(CALL).iter();
+            let told = of_calls
+                .copied()
+                .find(|meaning| layout.column_of(*meaning).is_some());
+            // The type's name may be a slip, as `cdrs`.
+            let what = match told {
+                Some(meaning) => format!(
+                    "as = {:?} says when a call was, and these are events of type {:?}; write event = {CALL:?}, or as = \"{}\"",
+                    meaning.word(),
+                    layout.event,
+                    words.join("\" or \"")
+                ),
+                None => format!(
                     "no column says when it happened; mark one with type = \"time\", as = \"{}\"",
                     words.join("\" or \"")
                 ),
-            );
+            };
+            problem("columns", what);
         }
     }
 }
@@ -1010,10 +1024,13 @@ mod tests {
         const TIME: &str = "{ name = \"t\", type = \"time\", as = \"start_time\" }";
         check("", "no columns");
         check("{ name = \"a\" }", "when it happened");
-        check(&format!("{TIME}, {TIME}"), "two columns are called");
+        check(
+            &format!("{TIME}, {TIME}"),
+            "two columns are called \"t\"; give each",
+        );
         check(
             &format!("{TIME}, {{ name = \"u\", type = \"time\", as = \"start_time\" }}"),
-            "two columns are as",
+            "two columns are as = \"start_time\"; leave it",
         );
         check(
             &format!("{TIME}, {{ name = \"12\" }}"),
