@@ -30,7 +30,8 @@ struct Value {
 struct Mapping {
     values: Vec<Value>,
     delimiter: char,
-    quote: char,
+    /// Around values; none where the mapping has none, and a quote is part of a value.
+    quote: Option<char>,
     /// Quotes inside values are not escaped.
     lenient: bool,
 }
@@ -63,7 +64,7 @@ pub fn format(preset: &Format, mapping: &str) -> Result<Format, String> {
         event: Some(preset.event.clone()),
         reader: "delimited".to_string(),
         delimiter: Some(mapping.delimiter.to_string()),
-        quote: Some(mapping.quote.to_string()),
+        quote: mapping.quote.map(String::from),
         quoting: mapping.lenient.then(|| "lenient".to_string()),
         ..FormatTable::default()
     };
@@ -160,7 +161,7 @@ fn known_as(name: &str) -> &str {
     }
 }
 
-const LIKE: &str = "write it as in cdr_custom.conf or cel_custom.conf, like '${CSV_QUOTE(${CDR(src)})},${CSV_QUOTE(${CDR(dst)})},${CSV_QUOTE(${CDR(start)})}', or like 'fields = src,dst,start'";
+const LIKE: &str = "write it as in cdr_custom.conf or cel_custom.conf, like '${CSV_QUOTE(${CDR(src)})},${CSV_QUOTE(${CDR(dst)})},${CSV_QUOTE(${CDR(start)})}', or like 'fields = src,dst,start'; of rows of another kind take what `switchhook formats try FILE` prints";
 
 /// A mapping of functions, as those before Asterisk's advanced ones are.
 fn with_functions(mapping: &str) -> Result<Mapping, String> {
@@ -169,8 +170,9 @@ fn with_functions(mapping: &str) -> Result<Mapping, String> {
         .map_or(mapping, |(_, behind)| behind);
     let mut values = Vec::new();
     let mut between = Vec::new();
-    let mut rest = mapping.trim();
+    let (mut rest, mut quoted) = (mapping.trim(), false);
     while let Some((literal, behind)) = rest.split_once("${") {
+        quoted |= literal.contains('"') || behind.starts_with("CSV_QUOTE(");
         if !values.is_empty() {
             between.push(literal);
         }
@@ -183,9 +185,9 @@ fn with_functions(mapping: &str) -> Result<Mapping, String> {
     Ok(Mapping {
         values,
         delimiter: template::delimiter(between, LIKE)?,
-        quote: '"',
+        quote: quoted.then_some('"'),
         // What stands in quotes of the mapping's own is not escaped.
-        lenient: !mapping.contains("CSV_QUOTE"),
+        lenient: quoted && !mapping.contains("CSV_QUOTE"),
     })
 }
 
@@ -239,7 +241,7 @@ fn with_fields(mapping: &str) -> Result<Mapping, String> {
     Ok(Mapping {
         values,
         delimiter,
-        quote,
+        quote: Some(quote),
         lenient: false,
     })
 }
@@ -303,9 +305,19 @@ fn named(value: &str) -> Result<Value, String> {
         .trim_end_matches(['}', ')']);
     let name = inner.rsplit('(').next().unwrap_or(inner);
     let (name, option) = name.split_once([',', '|']).unwrap_or((name, ""));
+    let (name, option) = match plain(name) {
+        Ok(name) => (name, option.trim()),
+        // What an expression makes is no value that is known: `STRFTIME(${EPOCH},,%F %T)`.
+        Err(problem) => {
+            let expression = value.strip_prefix("CSV_QUOTE(${").unwrap_or(value);
+            let function = expression.split_once('(').map(|(function, _)| function);
+            let function = function.and_then(|function| plain(function).ok());
+            (function.ok_or(problem)?, "")
+        }
+    };
     Ok(Value {
-        name: Some(plain(name)?),
-        option: option.trim().to_string(),
+        name: Some(name),
+        option: option.to_string(),
     })
 }
 
@@ -347,6 +359,29 @@ mod tests {
             "caller_id end_time call_id",
         );
         assert!(!old.local_times && old.id_keys.is_empty());
+    }
+
+    #[test]
+    fn what_an_expression_makes_is_called_after_its_function() {
+        check(
+            "${STRFTIME(${EPOCH},,%Y-%m-%d %H:%M:%S)},${CSV_QUOTE(${IF($[\"${CDR(disposition)}\" = \"ANSWERED\"]?1:0)})},${CSV_QUOTE(${FILTER(0-9,${CDR(src)})})},${CDR(dst):2},${CDR(start)}",
+            &["strftime", "if", "src", "cdr", "start"],
+            "caller_id start_time",
+        );
+    }
+
+    #[test]
+    fn quotes_are_part_of_values_where_the_mapping_has_none() {
+        let dialect = |mapping: &str| match read(mapping).unwrap().reader {
+            super::super::format::Reader::Delimited(dialect) => (dialect.quote, dialect.lenient),
+            other => panic!("{other:?}"),
+        };
+        let bare = "${CDR(clid)},${CDR(src)},${CDR(start)},${IF($[\"${CDR(dst)}\" = \"\"]?0:1)}";
+        assert_eq!(dialect(bare), (None, false));
+        let own = "\"${CDR(clid)}\",\"${CDR(src)}\",\"${CDR(start)}\"";
+        assert_eq!(dialect(own), (Some(b'"'), true));
+        let escaped = "${CSV_QUOTE(${CDR(clid)})},${CDR(src)},${CDR(start)}";
+        assert_eq!(dialect(escaped), (Some(b'"'), false));
     }
 
     #[test]
@@ -465,7 +500,7 @@ mod tests {
             "${CDR(src)}",
             "${CDR(src),${CDR(dst)}",
             "${CDR(src)},${CDR(dst)};${CDR(start)}",
-            "${CDR(src)},${MATH(1+2)},${CDR(start)}",
+            "${CDR(src)},${},${CDR(start)}",
             "${CDR(src)},${CDR(dst)}",
         ] {
             assert!(read(text).is_err(), "{text}");
