@@ -176,8 +176,8 @@ fn with_functions(mapping: &str) -> Result<Mapping, String> {
         if !values.is_empty() {
             between.push(literal);
         }
-        let end =
-            closing(behind).ok_or_else(|| format!("a value's brace is not closed; {LIKE}"))?;
+        let end = template::closing(behind)
+            .ok_or_else(|| format!("a value's brace is not closed; {LIKE}"))?;
         let (value, after) = behind.split_at(end);
         values.push(named(value)?);
         rest = after.get(1..).unwrap_or_default();
@@ -267,27 +267,10 @@ fn field(text: &str) -> Result<Value, String> {
 /// `name` as the presets have it.
 fn plain(name: &str) -> Result<String, String> {
     let name = name.trim().to_ascii_lowercase();
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
-    if name.is_empty() || !name.chars().all(plain) {
+    if !template::is_plain(&name) {
         return Err(format!("{name:?} is no plain value; {LIKE}"));
     }
     Ok(known_as(&name).to_string())
-}
-
-/// Where the brace that is open at the beginning of `text` is closed.
-fn closing(text: &str) -> Option<usize> {
-    let mut open = 1;
-    for (at, letter) in text.char_indices() {
-        match letter {
-            '{' => open += 1,
-            '}' => open -= 1,
-            _ => {}
-        }
-        if open == 0 {
-            return Some(at);
-        }
-    }
-    None
 }
 
 /// A value and its option: `start` and `u` of `CSV_QUOTE(${CDR(start,u)})`.

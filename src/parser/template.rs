@@ -130,6 +130,28 @@ pub(super) fn delimiter<'t>(
     }
 }
 
+/// Whether `name` may be that of a variable or a function.
+pub(super) fn is_plain(name: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
+    !name.is_empty() && name.chars().all(plain)
+}
+
+/// Where the brace that is open at the beginning of `text` is closed.
+pub(super) fn closing(text: &str) -> Option<usize> {
+    let mut open = 1;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
 /// The variables of a template in order, what stands between their values, and whether in quotes.
 fn take_apart(template: &str) -> Result<(Vec<String>, char, bool), String> {
     const LIKE: &str = "write it as in cdr_csv.conf.xml, like '\"${caller_id_number}\",\"${destination_number}\",\"${start_stamp}\"'";
@@ -142,16 +164,18 @@ fn take_apart(template: &str) -> Result<(Vec<String>, char, bool), String> {
         if !names.is_empty() {
             between.push(literal);
         }
-        let (name, after) = behind
-            .split_once('}')
-            .ok_or_else(|| format!("a variable's brace is not closed; {LIKE}"))?;
-        let plain =
-            |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
-        if name.is_empty() || !name.chars().all(plain) {
-            return Err(format!("{name:?} is no plain variable; {LIKE}"));
+        let end =
+            closing(behind).ok_or_else(|| format!("a variable's brace is not closed; {LIKE}"))?;
+        let (value, after) = behind.split_at(end);
+        // What a function makes is called after it: `regex(${a}|^.(.*)$|%1)`.
+        let name = value
+            .split_once('(')
+            .map_or(value, |(function, _)| function);
+        if !is_plain(name) {
+            return Err(format!("{value:?} is no plain variable; {LIKE}"));
         }
         names.push(name.to_string());
-        rest = after;
+        rest = after.get(1..).unwrap_or_default();
     }
     Ok((names, delimiter(between, LIKE)?, quoted))
 }
@@ -185,6 +209,14 @@ mod tests {
         assert!(dialect.lenient && dialect.delimiter == b',');
         let plain = read("${uuid}|${end_epoch}").unwrap();
         assert!(!plain.local_times);
+    }
+
+    #[test]
+    fn what_a_function_makes_is_called_after_it() {
+        let format =
+            read("\"${uuid}\",\"${regex(${sip_from_user}|^.(.*)$|%1)}\",\"${end_stamp}\"").unwrap();
+        let names = format.layouts[0].columns.iter().map(|column| &*column.name);
+        assert_eq!(names.collect::<Vec<_>>(), ["uuid", "regex", "end_stamp"]);
     }
 
     #[test]
