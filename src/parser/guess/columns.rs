@@ -134,13 +134,27 @@ fn dates(shape: &Shape) -> (Dates, bool) {
     if let Some(dates) = by_ids {
         return (dates, false);
     }
-    // Of `26/04/10` the first could be the year too; with points between them it never is.
-    let is_short = |text: &String| {
-        let day = text.split_whitespace().next().unwrap_or_default();
+    // Of `26/04/10` the first could be the year too, where it is one in every row; with points between
+    // them it never is.
+    let short = |text: &String| {
+        let day = text
+            .split([' ', ','])
+            .next()
+            .unwrap_or_default()
+            .to_string();
         let numbers: Vec<usize> = day.split(['/', '-']).map(str::len).collect();
-        matches!(numbers.as_slice(), [1 | 2, 1 | 2, 2]) && is_day(day, Dates::DayFirst)
+        let is_short = matches!(numbers.as_slice(), [1 | 2, 1 | 2, 2]);
+        let told = |dates| is_day(&day, dates);
+        (is_short && (told(Dates::DayFirst) || told(Dates::MonthFirst))).then_some(day)
     };
-    let doubtful_year = texts().any(is_short);
+    let short: Vec<String> = texts().filter_map(short).collect();
+    let may_begin_with_year = |day: &String| {
+        day.as_bytes()
+            .get(2)
+            .is_some_and(|one| !one.is_ascii_digit())
+            && is_day(&format!("20{day}"), Dates::YearFirst)
+    };
+    let doubtful_year = !short.is_empty() && short.iter().all(may_begin_with_year);
     let dates = if month_first > day_first || (doubtful && texts().any(is_half)) {
         Dates::MonthFirst
     } else if day_first > 0 {
@@ -950,16 +964,22 @@ fn tell_answered(guesses: &mut [Guess], rows: &[Vec<String>]) {
     }
 }
 
-/// A time of answer that calls have which failed, without a second of talk, as Grandstream's have, says
-/// nothing of the answer: the length does.
+/// A time of answer that calls have which failed, without a second of talk, as Grandstream's have and
+/// PortaBilling's, says nothing of the answer: the length does. Where nothing else does, it tells the beginning.
 fn answers_of_failures(guesses: &mut [Guess], rows: &[Vec<String>]) {
     let meant = |meaning| {
         guesses
             .iter()
             .position(|guess| guess.meaning == Some(meaning))
     };
-    let length = meant(Meaning::HoldDuration).or(meant(Meaning::BillDuration));
-    let Some((answer, length)) = meant(Meaning::AnswerTime).zip(length) else {
+    let lengths = [
+        Meaning::HoldDuration,
+        Meaning::BillDuration,
+        Meaning::Duration,
+    ];
+    let length = lengths.into_iter().find_map(meant);
+    let end = meant(Meaning::EndTime);
+    let Some(answer) = meant(Meaning::AnswerTime) else {
         return;
     };
     let reason = meant(Meaning::EndReason).or(meant(Meaning::DisconnectReason));
@@ -969,15 +989,24 @@ fn answers_of_failures(guesses: &mut [Guess], rows: &[Vec<String>]) {
     };
     // FreeSWITCH writes 0 where there was no answer.
     let is_told = |text: &str| text.contains(|letter| matches!(letter, '1'..='9'));
+    let has_no_talk = |row: &Vec<String>| match (length, end) {
+        (Some(length), _) => seconds(field(row, length).trim()) == Some(0),
+        (None, Some(end)) => field(row, answer) == field(row, end),
+        (None, None) => false,
+    };
     let is_empty = |row: &Vec<String>| {
         is_told(field(row, answer))
-            && seconds(field(row, length).trim()) == Some(0)
+            && has_no_talk(row)
             && (is_refused(row) || row.iter().any(|text| is_failure(text)))
     };
+    let begins = meant(Meaning::StartTime).is_none();
     if rows.iter().any(is_empty)
         && let Some(guess) = guesses.get_mut(answer)
     {
-        (guess.meaning, guess.kind) = (None, Kind::Text);
+        (guess.meaning, guess.kind) = match begins {
+            true => (Some(Meaning::StartTime), Kind::Time),
+            false => (None, Kind::Text),
+        };
     }
 }
 

@@ -354,3 +354,63 @@ fn a_length_whose_name_says_milliseconds_is_read_in_them() {
         assert_eq!(rows, 3);
     }
 }
+
+#[test]
+fn the_time_of_disconnecting_is_no_answer_under_longer_names() {
+    // Cisco's attributes of RADIUS, and Amazon Connect's records.
+    for (start, end) in [
+        ("h323-setup-time", "h323-disconnect-time"),
+        ("InitiationTimestamp", "DisconnectTimestamp"),
+    ] {
+        let row = |n: u32| {
+            format!("a{n},2026-04-10T09:{n}:15Z,2026-04-10T09:{n}:55Z,120255501{n},44207946{n}\n")
+        };
+        let text = format!("callid,{start},{end},ani,dnis\n") + &row(10) + &row(11) + &row(12);
+        let words = guessed(&text).0;
+        assert!(words.contains(&format!("{end}=end_time")), "{words}");
+    }
+    let text = r#"{"id":"a1","start_time":"2026-04-10T09:10:15Z","AnsweringMachineDetectionStatus":null,"DisconnectReason":"CUSTOMER_DISCONNECT"}"#;
+    let words = guessed(&format!("{text}\n")).0;
+    assert!(
+        words.contains("DisconnectReason=disconnect_reason"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_call_that_failed_when_it_was_connected_was_not_answered() {
+    // PortaBilling writes the end into both times; its lengths are in minutes and seconds.
+    let row = |n: u32, end: u32, length: &str, reason: &str| {
+        format!(
+            "120255501{n},44207946{n},2024-03-11 09:{n}:26,2024-03-11 09:{end}:26,{length},{reason}\n"
+        )
+    };
+    let rows = row(15, 17, "2:00", "Normal call clearing") + &row(18, 18, "0:00", "User busy");
+    let words = guessed(&format!(
+        "CLI,CLD,Connect Time,Disconnect Time,\"Charged Time\",Disconnect Reason\n{rows}"
+    ))
+    .0;
+    assert!(words.contains("Connect Time=start_time"), "{words}");
+    // Calls that were answered and lasted no second are no sign.
+    let rows = row(15, 17, "2:00", "Normal call clearing") + &row(18, 18, "0:00", "Normal");
+    let words = guessed(&format!(
+        "CLI,CLD,Connect Time,Disconnect Time,\"Charged Time\",Disconnect Reason\n{rows}"
+    ))
+    .0;
+    assert!(words.contains("Connect Time=answer_time"), "{words}");
+}
+
+#[test]
+fn a_short_date_is_in_doubt_only_where_its_year_may_be_in_front() {
+    let doubt = |days: [&str; 2]| {
+        let [one, other] = days;
+        let text = format!(
+            "begun,src,dst\n{one} 09:15 AM,12025550101,442079460101\n{other} 09:16 AM,12025550101,442079460102\n"
+        );
+        super::tests::guess_of(&text).doubtful_dates
+    };
+    assert!(!doubt(["3/11/24", "3/13/24"]));
+    assert!(!doubt(["03/11/24", "03/13/24"]));
+    assert!(doubt(["24/03/11", "24/03/12"]));
+    assert!(doubt(["03/11/24", "03/12/24"]));
+}

@@ -119,11 +119,14 @@ pub(super) fn guessed(text: &str) -> (String, usize) {
     guessed_in(text, &TimeZone::UTC)
 }
 
+/// What is guessed of a file that holds `text`.
+pub(super) fn guess_of(text: &str) -> Guessed {
+    guess(sample(text.as_bytes(), "x"), &TimeZone::UTC).expect("a guess")
+}
+
 /// Whether a guess takes the first line of every file for no row.
 pub(super) fn header_of(text: &str) -> Header {
-    guess(sample(text.as_bytes(), "x"), &TimeZone::UTC)
-        .expect("a guess")
-        .header
+    guess_of(text).header
 }
 
 /// The same of a file whose local times are those of `zone`.
