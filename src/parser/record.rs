@@ -543,6 +543,9 @@ fn at(index: usize, column: &Column, value: &str, misfit: Misfit) -> Reject {
         }
         (Misfit::Kind, Kind::Integer) => Problem::NotInteger(shown(value)),
         (Misfit::Kind, Kind::Money) => Problem::NotMoney(shown(value)),
+        (Misfit::Kind, Kind::Seconds) if minutes(value.trim()).is_some() => {
+            Problem::NotSeconds(shown(value))
+        }
         (Misfit::Kind, _) => Problem::NotDuration(shown(value)),
     };
     Reject {

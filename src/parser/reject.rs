@@ -46,6 +46,8 @@ pub enum Problem {
     NotMoney(String),
     /// The value, shortened and masked, is not a length of time.
     NotDuration(String),
+    /// The value, shortened and masked, may be minutes and seconds, or hours and minutes.
+    NotSeconds(String),
     /// The value, shortened and masked, is not a time.
     NotTime(String),
     /// The value, shortened and masked, names a zone by letters that are not the source's.
@@ -104,6 +106,15 @@ impl fmt::Display for Reject {
     }
 }
 
+/// Whether `value` begins with a date of three numbers with its year behind.
+fn has_year_behind(value: &str) -> bool {
+    let day = value.split([' ', ',']).next().unwrap_or_default();
+    let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = day.split(['/', '-', '.']).collect();
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    parts.iter().all(is_number) && matches!(lengths.as_slice(), [1 | 2, 1 | 2, 2 | 4])
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -129,6 +140,14 @@ impl fmt::Display for Problem {
             Self::NotInteger(value) => write!(f, "{value:?} is not a whole number"),
             Self::NotMoney(value) => write!(f, "{value:?} is not an amount"),
             Self::NotDuration(value) => write!(f, "{value:?} is not a length of time"),
+            Self::NotSeconds(value) => write!(
+                f,
+                "{value:?} is not a length of time in seconds: of minutes and seconds write type = \"minutes\""
+            ),
+            Self::NotTime(value) if has_year_behind(value) => write!(
+                f,
+                "{value:?} is not a time: where the year stands behind write dates = \"dmy\" or \"mdy\", whichever it is"
+            ),
             Self::NotTime(value) => write!(f, "{value:?} is not a time"),
             Self::OtherZone(value) => write!(
                 f,
@@ -190,6 +209,21 @@ mod tests {
         assert_eq!(shown("+442079460101"), "+**********01");
         assert_eq!(shown("12.5x"), "12.5x");
         assert_eq!(shown(&"ab".repeat(40)), format!("{}…", "ab".repeat(12)));
+    }
+
+    #[test]
+    fn a_date_with_its_year_behind_is_answered_with_the_key_that_reads_it() {
+        for (text, is_hinted) in [
+            ("03/13/2024 09:15:22", true),
+            ("13.3.24, 09:15", true),
+            ("2024-13-45 14:01:28", false),
+            ("Totals", false),
+            ("192.0.2.1", false),
+            ("13/Mar/2024", false),
+        ] {
+            let said = Problem::NotTime(text.to_string()).to_string();
+            assert_eq!(said.contains("dates = "), is_hinted, "{said}");
+        }
     }
 
     #[test]

@@ -118,6 +118,23 @@ fn lengths_in_milliseconds_are_told_in_seconds_where_the_key_is() {
 }
 
 #[test]
+fn a_length_in_minutes_and_seconds_under_the_type_seconds_is_answered_with_the_other() {
+    let settings = Settings {
+        format: own(
+            "{ name = \"begun\", type = \"time\", as = \"start_time\" }, { name = \"lasted\", type = \"seconds\", as = \"hold_duration\" }",
+            ",",
+        ),
+        ..settings("asterisk-cdr")
+    };
+    let (_, rejects) = read(settings, b"1710148522,01:05\n1710148622,soon\n");
+    assert!(rejects[0].contains("type = \"minutes\""), "{rejects:?}");
+    assert!(
+        rejects[1].ends_with("\"soon\" is not a length of time"),
+        "{rejects:?}"
+    );
+}
+
+#[test]
 fn a_record_of_several_lines_keeps_its_line_ends() {
     let events = check(settings("asterisk-cdr"), "nasty/quotes-newlines.csv", 3, 0);
     assert!(
