@@ -465,6 +465,24 @@ impl View<'_> {
             let what = "no column is known to say whether a call was answered, so connected and bill_duration are null: mark one, as = \"answer_time\", \"bill_duration\" or \"hold_duration\"";
             screen::line(screen::styled(screen::WAIT, what));
         }
+        if let Some(name) = &guessed.doubtful_length {
+            let what = format!(
+                "{name:?} could be in minutes and seconds, or in hours and minutes: if the first, write type = \"minutes\", and as = \"hold_duration\", or \"duration\" with the ringing"
+            );
+            screen::line(screen::styled(screen::WAIT, what));
+        }
+        for (meaning, who) in [
+            (Meaning::CallerId, "called"),
+            (Meaning::CalledId, "was called"),
+        ] {
+            if !tells(meaning) {
+                let what = format!(
+                    "no column is known to say who {who}: mark one, as = {:?}",
+                    meaning.word()
+                );
+                screen::line(screen::styled(screen::WAIT, what));
+            }
+        }
         let says = self.columns_and_events(&fit.settings, guessed.local_times);
         say_joined(&fit);
         screen::line("");

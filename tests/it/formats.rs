@@ -499,6 +499,30 @@ fn try_says_where_nothing_tells_whether_calls_were_answered() {
 }
 
 #[test]
+fn try_says_which_parties_are_not_known_and_what_a_length_with_one_colon_may_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("export.csv");
+    let rows = "Date,Subscriber,Duration,Disposition\n2026-04-10 10:00:00,alice,01:05,NORMAL_CLEARING\n2026-04-10 10:02:00,bob,00:00,USER_BUSY\n";
+    fs::write(&path, rows).unwrap();
+    let printed = text(&attempt(&path, &[]).stdout);
+    for expected in [
+        "who called: mark one, as = \"caller_id\"",
+        "who was called: mark one, as = \"called_id\"",
+        "\"Duration\" could be in minutes and seconds",
+    ] {
+        assert!(printed.contains(expected), "{printed}");
+    }
+    let known = fixture("vos3000/server-csv/cdr_20260410143000.csv");
+    let printed = text(&attempt(&known, &[]).stdout);
+    assert!(!printed.contains("mark one"), "{printed}");
+    // What it says to write reads the rows.
+    let table = "[[source]]\nname = \"cdr\"\nstart = \"now\"\nformat = \"delimited\"\ndelimiter = \",\"\ntimezone = \"UTC\"\nheader = \"present\"\ncolumns = [{ name = \"Date\", type = \"time\", as = \"start_time\" }, { name = \"Subscriber\", as = \"caller_id\" }, { name = \"Duration\", type = \"minutes\", as = \"hold_duration\" }, { name = \"Disposition\" }]";
+    let files = format!("files = [\"{}\"]", path.display());
+    let table = table.replace("start =", &format!("{files}\nstart ="));
+    check_pasted(&format!("to paste and adjust\n{table}"), 2);
+}
+
+#[test]
 fn try_says_what_to_export_instead_of_a_dump_of_sql() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("dump.sql");

@@ -38,6 +38,9 @@ pub struct Guessed {
     pub local_times: bool,
     /// Every date could have day and month in either order.
     pub doubtful_dates: bool,
+    /// A column that is called a length of time and whose values could be minutes and seconds or hours
+    /// and minutes.
+    pub doubtful_length: Option<String>,
     /// The preset's layout that the columns are like, if any: its format and name, how many columns
     /// stand before its own, and how many of its columns the rows have.
     pub like: Option<Like>,
@@ -87,12 +90,14 @@ pub fn guess(sample: Sample<'_>, zone: &TimeZone) -> Option<Guessed> {
     };
     let mut columns = columns(&shape, like.as_ref(), dates, zone);
     let is_acc = like.is_none() && acc::take(&mut columns, &shape.rows);
+    let doubtful_length = doubtful_length(&columns, &shape.rows);
     let mut guessed = put_together(&shape, has_header, like, dates, columns);
     if is_acc {
         acc::finish(&mut guessed.table);
     }
     guessed.table.nothing = nothing;
     guessed.doubtful_dates = doubtful_dates;
+    guessed.doubtful_length = doubtful_length;
     Some(guessed)
 }
 
@@ -927,6 +932,20 @@ fn by_values(guesses: &mut [Guess], rows: &[Vec<String>], dates: Dates, zone: &T
     }
 }
 
+/// The first column without a meaning that is called a length of time and whose values have one colon.
+fn doubtful_length(guesses: &[Guess], rows: &[Vec<String>]) -> Option<String> {
+    let is_length = |name: &str| {
+        let meant = meaning_of(name, Looks::Length).and_then(|(meaning, _)| kind_of(meaning));
+        meant == Some(Kind::Seconds)
+    };
+    let has_one_colon = |text: &str| text.matches(':').count() == 1 && minutes(text).is_some();
+    let mut guesses = guesses.iter().enumerate();
+    let found = guesses.find(|(index, guess)| {
+        guess.meaning.is_none() && is_length(&guess.name) && all_filled(rows, *index, has_one_colon)
+    });
+    found.map(|(_, guess)| guess.name.clone())
+}
+
 /// Where a length of time is all there is, it is what tells that a call was answered; unless calls
 /// that were not have one.
 fn tell_answered(guesses: &mut [Guess], rows: &[Vec<String>]) {
@@ -1263,6 +1282,7 @@ fn put_together(
         header,
         local_times,
         doubtful_dates: false,
+        doubtful_length: None,
         like,
         columns,
     }
