@@ -10,6 +10,7 @@ use crate::parser::guess::{self, Fit, Guessed, Row, Sample};
 use crate::parser::reader::Reader;
 use crate::parser::{Format, Header, Record, Settings, presets};
 use clap::Args;
+use glob::Pattern;
 use jiff::tz::TimeZone;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -657,7 +658,8 @@ impl View<'_> {
             screen::line(format_args!("directory = {}", toml::Value::from(directory)));
         } else {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let glob = format!("{}/{}", directory.trim_end_matches('/'), dated(&name));
+            let directory = Pattern::escape(directory.trim_end_matches('/'));
+            let glob = format!("{directory}/{}", dated(&name));
             screen::line(format_args!("files = {}", toml::Value::from(vec![glob])));
         }
         screen::line("start = \"now\"");
@@ -841,7 +843,7 @@ fn dated(name: &str) -> String {
             .find(|letter: char| !letter.is_ascii_digit())
             .unwrap_or(digits.len());
         let (number, behind) = digits.split_at(end);
-        glob.push_str(before);
+        glob.push_str(&Pattern::escape(before));
         glob.push_str(if number.len() >= DATE_DIGITS_MIN {
             "*"
         } else {
@@ -849,7 +851,7 @@ fn dated(name: &str) -> String {
         });
         rest = behind;
     }
-    glob + rest
+    glob + &Pattern::escape(rest)
 }
 
 #[cfg(test)]
@@ -870,6 +872,7 @@ mod tests {
             ("2026041014.txt", "*.txt"),
             ("Master.csv", "Master.csv"),
             ("cdr39.csv", "cdr39.csv"),
+            ("cdr[1] 20260410.csv", "cdr[[]1[]] *.csv"),
         ] {
             assert_eq!(dated(name), expected);
         }

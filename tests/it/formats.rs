@@ -499,6 +499,16 @@ fn try_says_where_nothing_tells_whether_calls_were_answered() {
 }
 
 #[test]
+fn a_file_whose_name_has_signs_of_a_glob_is_found_by_what_is_pasted() {
+    let dir = tempfile::tempdir().unwrap();
+    let calls = dir.path().join("calls [1]");
+    fs::create_dir(&calls).unwrap();
+    let path = calls.join("Master[2].csv");
+    fs::copy(fixture("asterisk/cdr-csv/Master-18col.csv"), &path).unwrap();
+    check_pasted(&text(&attempt(&path, &[]).stdout), 5);
+}
+
+#[test]
 fn try_says_which_parties_are_not_known_and_what_a_length_with_one_colon_may_be() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("export.csv");
