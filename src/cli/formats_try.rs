@@ -680,8 +680,14 @@ impl View<'_> {
             screen::line(format_args!("timezone = {zone:?}{remark}"));
         }
         if !self.encoding.eq_ignore_ascii_case("utf-8") {
+            // Those whose bytes look alike.
+            let others = match self.encoding {
+                "gbk" => "big5, shift_jis or euc-kr",
+                "windows-1251" => "koi8-r or windows-1256",
+                _ => "windows-1250, windows-1254 or gbk",
+            };
             screen::line(format_args!(
-                "encoding = {:?}   # found by its bytes; where names look wrong, try --encoding with another, as windows-1251",
+                "encoding = {:?}   # found by its bytes; where names look wrong, try --encoding with another, as {others}",
                 self.encoding
             ));
         }

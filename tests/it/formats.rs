@@ -499,6 +499,25 @@ fn try_says_where_nothing_tells_whether_calls_were_answered() {
 }
 
 #[test]
+fn try_names_the_encodings_that_look_like_the_one_it_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("export.csv");
+    // Headers of a caller, a called one, and a beginning in Big5, and one in Russian KOI8-R.
+    let taiwan = b"\xA5D\xA5s\xB8\xB9\xBDX,\xB3Q\xA5s\xB8\xB9\xBDX,\xB6}\xA9l\xAE\xC9\xB6\xA1\n";
+    let russia = b"\xEB\xD4\xCF \xDA\xD7\xCF\xCE\xC9\xCC,\xEB\xD5\xC4\xC1 \xDA\xD7\xCF\xCE\xC9\xCC\xC9,\xEE\xC1\xDE\xC1\xCC\xCF\n";
+    let rows = b"0912345678,0223456789,2024-03-11 09:15:22\n";
+    for (header, other) in [(&taiwan[..], "big5"), (&russia[..], "koi8-r")] {
+        fs::write(&path, [header, rows].concat()).unwrap();
+        let printed = text(&attempt(&path, &[]).stdout);
+        assert!(printed.contains("found by its bytes"), "{printed}");
+        assert!(printed.contains(other), "{printed}");
+        let again = attempt(&path, &["--encoding", other]);
+        assert_eq!(again.status.code(), Some(0));
+        check_pasted(&text(&again.stdout), 1);
+    }
+}
+
+#[test]
 fn a_file_whose_name_has_signs_of_a_glob_is_found_by_what_is_pasted() {
     let dir = tempfile::tempdir().unwrap();
     let calls = dir.path().join("calls [1]");
