@@ -597,6 +597,18 @@ fn a_pattern_that_cannot_work_is_named_with_its_place() {
         ],
     );
     check(
+        &with(
+            "format = \"pattern\"\n[[source.pattern]]\nmatch = '(?<caller_id>.*)'\nevent = \"cdr\"\n",
+        ),
+        &["no field says when it happened; name a group (?<start_time>…), or a field"],
+    );
+    check(
+        &with(
+            "format = \"pattern\"\n[[source.pattern]]\nmatch = '(?<start_time>.*)'\nevent = \"log\"\n",
+        ),
+        &["events of type \"log\"; write event = \"cdr\", or call the group (?<time>…)"],
+    );
+    check(
         &with("format = \"pattern\"\n"),
         &["6: source \"cdr\": pattern: there are no patterns; add [[source.pattern]]"],
     );

@@ -5,8 +5,8 @@
 //! proportion to the line, whatever the expression is. Classes like `\w` and `\d` mean ASCII.
 
 use super::format::{
-    Column, ColumnTable, Format, FormatProblem, FormatTable, Layout, LayoutTable, Meaning, Reader,
-    StartIs, check_column, check_event, dates, layout,
+    CALL, Column, ColumnTable, Format, FormatProblem, FormatTable, Layout, LayoutTable, Meaning,
+    Reader, StartIs, check_column, check_event, dates, layout,
 };
 use super::record::Fields;
 use super::time::{self, Dates};
@@ -412,13 +412,16 @@ fn compile(table: &PatternTable, index: usize) -> Result<(Pattern, Layout), Vec<
         &mut |_, what| problem("fields", what),
     );
     described.pairing = pairing;
+    // Of a call, `time` is when its line was written.
+    let group = match table.event == CALL {
+        true => "name a group (?<start_time>…), or a field",
+        false => "name a group (?<time>…), or a field",
+    };
     check_event(std::slice::from_ref(&described), &mut |_, what: String| {
         let what = what
             .replace("no column says", "no field says")
-            .replace(
-                "mark one with type = \"time\", as =",
-                "name a group (?<time>…), or a field",
-            )
+            .replace("mark one with type = \"time\", as =", group)
+            .replace("or as = \"event_time\"", "or call the group (?<time>…)")
             .replace(
                 "a column for it; mark one as =",
                 "a field for it; name a group or a field",
