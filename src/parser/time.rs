@@ -206,7 +206,7 @@ fn without_weekday(text: &str) -> &str {
     };
     let rest = rest.trim_start();
     let is_numbers = rest.starts_with(|first: char| first.is_ascii_digit());
-    match is_numbers && DAYS.iter().any(|day| begins(&day)) {
+    match is_numbers && DAYS.iter().any(begins) {
         true => rest,
         false => text,
     }
