@@ -104,7 +104,8 @@ impl Source {
             return;
         };
         let own = known.position.offset;
-        let own_rank = (own, known.may_have_rows(), known.size, key);
+        let is_named = known.presence == Presence::Listed;
+        let own_rank = (own, known.may_have_rows(), !is_named, known.size, key);
         // A generation may be made of a file of any name.
         let name = match known.is_rotated {
             true => Replaced::anywhere(&known.position),
@@ -113,7 +114,8 @@ impl Source {
         let is_further = |other: &&Further| {
             let there = other.mark.offset;
             // Of two that were read equally far and go on, one is read first.
-            let is_first = (there, other.has_more, other.size, other.of) > own_rank;
+            let rank = (there, other.has_more, !other.is_named, other.size, other.of);
+            let is_first = rank > own_rank;
             other.of != key && there > 0 && (there > own || (other.has_more && is_first))
         };
         let further = replaced.get(&name).into_iter().flatten();

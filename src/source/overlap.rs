@@ -190,7 +190,7 @@ impl Source {
             return Ok(false);
         };
         let (path, comes) = (Arc::clone(&known.path), known.comes());
-        let modified_ns = known.modified_ns;
+        let (modified_ns, is_rotated) = (known.modified_ns, known.is_rotated);
         let is_before = |known: &&Known| {
             let is_other = known.position.key != key && known.is_here();
             let is_unknown = known.standing == Standing::Stranger && known.copy_of.is_none();
@@ -212,8 +212,10 @@ impl Source {
                 key: known.position.key,
                 path: Arc::clone(&known.path),
                 waits: are_compared && known.standing == Standing::Stranger,
-                added_at: Some(known.position.offset)
-                    .filter(|&offset| offset > 0 && known.modified_ns == modified_ns),
+                added_at: Some(known.position.offset).filter(|&offset| {
+                    let has_grown = offset > 0 && known.size_before == offset;
+                    has_grown && !is_rotated && known.modified_ns == modified_ns
+                }),
             })
             .take(BEFORE_MAX)
             .collect();

@@ -679,7 +679,9 @@ impl History {
         for at in 0..self.models.len() {
             self.write(at, true);
         }
+        self.trace();
         self.settle();
+        self.trace();
     }
 
     fn check(&self) {
