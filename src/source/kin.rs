@@ -316,9 +316,15 @@ impl Source {
         if matched().any(|parent| self.has_unread(parent)) {
             return Ok(Verdict::Wait);
         }
-        // Where nothing was read of any of those, it may still begin within another one.
+        // Where nothing was read of any of those, it may still be part of another one, or begin within it.
         let mut kin = compared.matched.iter().filter_map(|&at| related.get(at));
         if !compared.matched.is_empty() && kin.all(|parent| parent.position.offset == 0) {
+            let is_read = |parent: &&Parent| parent.is_alive && parent.position.offset > 0;
+            for parent in related.iter().rev().filter(is_read) {
+                if let Some(verdict) = self.is_part_of(&compared, parent)? {
+                    return Ok(verdict);
+                }
+            }
             let gone = matched().filter(|parent| !parent.is_alive);
             let gone = gone.map(|parent| parent.of).collect();
             if let Some(verdict) = self.judge_trimmed(key, gone)? {
