@@ -213,8 +213,9 @@ impl Source {
                 path: Arc::clone(&known.path),
                 waits: are_compared && known.standing == Standing::Stranger,
                 added_at: Some(known.position.offset).filter(|&offset| {
-                    let has_grown = offset > 0 && known.size_before == offset;
-                    has_grown && !is_rotated && known.modified_ns == modified_ns
+                    let has_grown = known.packed_bytes.is_some() || known.size_before == offset;
+                    let is_tie = known.modified_ns == modified_ns && !is_rotated;
+                    offset > 0 && has_grown && is_tie
                 }),
             })
             .take(BEFORE_MAX)
