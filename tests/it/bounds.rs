@@ -149,7 +149,9 @@ fn memory_disk_and_open_files_stay_below_their_limits_while_all_of_them_are_reac
     assert_eq!(agent.stop(), 0);
     assert!(most.samples > 20, "{most:?}");
     assert!(most.disk <= DISK_MAX, "{most:?}");
-    assert!(most.disk > DISK_MAX / 2, "the limit was reached: {most:?}");
+    // Reading has paused at the limit, see above: of the 32 MiB 6 are kept for reserved events, and some ten
+    // for what dead letters, rows set aside and a commit may still take.
+    assert!(most.disk > DISK_MAX / 3, "the limit was reached: {most:?}");
     assert!(most.memory <= MEMORY_MAX + BASE_BYTES, "{most:?}");
     assert!(
         most.files <= OPEN_FILES_MAX + CONCURRENCY + BASE_FILES,
