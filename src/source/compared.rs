@@ -139,17 +139,12 @@ impl Compared {
         Ok(compared)
     }
 
-    /// The end of its last line; `None` where it has none, or the line is too long.
+    /// The end of its last line; `None` where it has none, or that is not among its last bytes.
     pub fn last_line(&self) -> Option<Mark> {
         let end_from = self.length? - self.end.len() as u64;
         let newline = memrchr(b'\n', &self.end)?;
         let bytes = self.end.get(..=newline)?;
-        let tail = bytes.get(bytes.len().saturating_sub(usize::from(TAIL_BYTES_MAX))..)?;
-        Some(Mark {
-            offset: end_from + bytes.len() as u64,
-            tail: identity::short_hash(tail),
-            tail_bytes: u16::try_from(tail.len()).ok()?,
-        })
+        Some(Mark::after(bytes, end_from + bytes.len() as u64))
     }
 
     /// The last place up to which `parent` was read that is in the file, when the file ends before
@@ -175,11 +170,7 @@ impl Compared {
             let there = there.and_then(|at| usize::try_from(at).ok());
             let recent = there.and_then(|at| parent.recent.get(at..at + tail.len()));
             if recent == Some(tail) {
-                return Some(Mark {
-                    offset,
-                    tail: identity::short_hash(tail),
-                    tail_bytes: u16::try_from(tail.len()).unwrap_or(TAIL_BYTES_MAX),
-                });
+                return Some(Mark::after(tail, offset));
             }
         }
         let marks = self.marks.iter();
@@ -208,11 +199,7 @@ pub fn what_is_kept(content: &mut Content<'_>, known: &Known) -> io::Result<Opti
     }
     let own = Parent::of(known);
     let compared = Compared::to(content, std::slice::from_ref(&own), false)?;
-    let Some(length) = compared.length else {
-        return Ok(None);
-    };
-    let end_from = length - compared.end.len() as u64;
-    let line_end = memrchr(b'\n', &compared.end).map(|at| end_from + at as u64 + 1);
+    let line_end = compared.last_line().map(|mark| mark.offset);
     let mark = compared.mark_in(&own);
     Ok(mark.filter(|mark| Some(mark.offset) == line_end))
 }
@@ -236,12 +223,7 @@ pub fn holds(content: &mut Content<'_>, mark: Mark) -> io::Result<bool> {
 pub fn end_of(content: &mut Content<'_>) -> io::Result<Option<Mark>> {
     let offset = content.length()?;
     let tail = identity::bytes_before(content, offset)?;
-    let tail_bytes = u16::try_from(tail.len()).unwrap_or(TAIL_BYTES_MAX);
-    Ok((tail_bytes > 0).then(|| Mark {
-        offset,
-        tail: identity::short_hash(&tail),
-        tail_bytes,
-    }))
+    Ok((!tail.is_empty()).then(|| Mark::after(&tail, offset)))
 }
 
 /// What a file without a complete row is known by: all that is in it, up to [`HEAD_BYTES_MAX`] bytes.

@@ -105,7 +105,8 @@ impl Source {
         };
         let own = known.position.offset;
         let is_named = known.presence == Presence::Listed;
-        let own_rank = (own, known.may_have_rows(), !is_named, known.size, key);
+        let has_more = known.may_have_rows();
+        let own_rank = (own, has_more, !is_named, known.size, key);
         // A generation may be made of a file of any name.
         let name = match known.is_rotated {
             true => Replaced::anywhere(&known.position),
@@ -125,7 +126,7 @@ impl Source {
         if further.is_empty() || !is_plain || may_differ || known.standing != Standing::Sure {
             return;
         }
-        let path = Arc::clone(&known.path);
+        let (path, is_rotated) = (Arc::clone(&known.path), known.is_rotated);
         // The one read furthest may have been saved with other rows at its end; what came before it counts then.
         let held = self.tails.with_content(key, &path, |content| {
             for other in &further {
@@ -133,11 +134,14 @@ impl Source {
                     return Ok((true, None));
                 }
             }
-            Ok((false, compared::end_of(content)?))
+            // A generation may have been copied before the other was read so far: it ends within that.
+            let end = match is_rotated && has_more {
+                true => compared::end_of(content)?,
+                false => None,
+            };
+            Ok((false, end))
         });
         let (holds, end) = held.unwrap_or((false, None));
-        // A generation may have been copied before the other was read so far: it ends within that.
-        let end = end.filter(|_| known.is_rotated && known.may_have_rows());
         if holds || end.is_some_and(|end| self.is_end_within(end, &further)) {
             let Some(known) = self.files.get_mut(&key) else {
                 return;
@@ -264,12 +268,11 @@ impl Source {
             Standing::Sure
         };
         let path = Arc::clone(&known.path);
-        let was_wiped = std::mem::take(&mut known.is_wiped);
+        known.is_wiped = false;
         let is_plain = known.is_rotated && known.packed_bytes.is_none();
         if known.position.offset == 0 && known.position.head_bytes == 0 && known.is_rotated {
-            let may_be_wiped = is_plain && (was_wiped || known.position.life > 0);
-            known.is_wiped =
-                may_be_wiped && self.tails.with_content(key, &path, noise::is_noise)?;
+            let may_be = is_plain && known.position.life > 0;
+            known.is_wiped = may_be && self.tails.with_content(key, &path, noise::is_noise)?;
             known.rewind();
             known.standing = match known.is_wiped {
                 true => Standing::Sure,
@@ -278,13 +281,15 @@ impl Source {
             return Ok(());
         }
         let is_of_another_kind = known.is_of_another_kind();
-        let (likeness, kept) = self.tails.with_content(key, &path, |content| {
+        let (likeness, kept, is_wiped) = self.tails.with_content(key, &path, |content| {
             let likeness = identity::compare(content, &known.position)?;
             let kept = match likeness {
                 Likeness::Shorter if !is_of_another_kind => compared::what_is_kept(content, known)?,
                 _ => None,
             };
-            Ok((likeness, kept))
+            let may_be_wiped = is_plain && likeness != Likeness::Same;
+            let is_wiped = may_be_wiped && noise::is_noise(content)?;
+            Ok((likeness, kept, is_wiped))
         })?;
         let is_cut = likeness == Likeness::Same;
         let is_written_over = std::mem::take(&mut known.is_written_over);
@@ -318,7 +323,6 @@ impl Source {
             self.await_last_life(key);
             return self.pass_over_added(key);
         }
-        let is_wiped = is_plain && self.tails.with_content(key, &path, noise::is_noise)?;
         // Of one of which nothing was read, and that has another beginning now, nothing is left.
         if known.position.offset == 0 && known.position.head_bytes > 0 && !is_cut {
             let kept = Some(known.position.unread_bytes).filter(|&bytes| bytes > 0);

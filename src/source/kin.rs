@@ -15,7 +15,7 @@ use super::gunzip::Ending;
 use super::identity::{self, Likeness};
 use super::known::{CopyOf, Known, Mark, Presence, Standing};
 use super::losses::{LOOKS_FOR_COPY, Newcomer};
-use super::past::{Lost, Past};
+use super::past::Lost;
 use super::tail::{Content, TailError};
 use super::trimmed::{self, Trimmed};
 use super::{Change, FileKey, FilePosition, Source, SourceError, TAIL_BYTES_MAX};
@@ -25,13 +25,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a packed file of more than [`PACKED_AT_ONCE`] must have been as it is before it is
+/// How long a packed file that is long must have been as it is before it is
 /// looked into: gzip writes all the time while it works, and what it has not finished would be
 /// unpacked again at every look.
 const PACKED_SETTLED: Duration = Duration::from_secs(1);
-
-/// Longest packed file that is looked into at once, in bytes: it takes some tenths of a second.
-const PACKED_AT_ONCE: u64 = 4 << 20;
 
 /// How long a file that may still be written is waited for: a packed one that ends too early, and
 /// one without a complete first row.
@@ -67,6 +64,19 @@ pub(super) struct Heir {
     pub elders: Vec<Of>,
     /// What was taken from the front of that is not in it.
     pub trimmed: Option<Trimmed>,
+}
+
+impl Verdict {
+    /// A file of that length that goes on behind `mark`, and holds nothing else.
+    fn behind(mark: Mark, parent: &Parent, length: Option<u64>) -> Verdict {
+        Verdict::Heir(Box::new(Heir {
+            parent: parent.clone(),
+            mark,
+            length,
+            elders: Vec::new(),
+            trimmed: None,
+        }))
+    }
 }
 
 impl Source {
@@ -164,7 +174,7 @@ impl Source {
     }
 
     /// The head of a file through its first row.
-    pub(super) fn head(&mut self, key: FileKey) -> Result<Option<Head>, TailError> {
+    fn head(&mut self, key: FileKey) -> Result<Option<Head>, TailError> {
         let Some(known) = self.files.get(&key) else {
             return Ok(None);
         };
@@ -233,6 +243,7 @@ impl Source {
         Ok(true)
     }
 
+    /// Whether another copy may hold it: it is none of what has its head, or ends before what it is of did.
     fn may_be_in_another(
         &self,
         key: FileKey,
@@ -246,9 +257,8 @@ impl Source {
                 let length = match parent.of {
                     Of::File(of) => self.files.get(&of).map(|known| known.size),
                     Of::Past(of, life) => {
-                        let is_it =
-                            |past: &&Past| (past.position.key, past.position.life) == (of, life);
-                        self.pasts.iter().find(is_it).map(|past| past.size)
+                        let mut pasts = self.pasts.iter();
+                        pasts.find(|past| past.is(of, life)).map(|past| past.size)
                     }
                 };
                 let length = length.max(Some(parent.position.offset));
@@ -270,10 +280,7 @@ impl Source {
         let quiet_for = self.looked_at.since(known.changed_at);
         let is_packed = known.packed_bytes.is_some();
         let is_empty = known.size == 0 && !is_packed;
-        let is_long = known
-            .packed_bytes
-            .is_some_and(|bytes| bytes > PACKED_AT_ONCE);
-        if is_empty || (is_long && quiet_for < PACKED_SETTLED) {
+        if is_empty || (known.is_long_packed() && quiet_for < PACKED_SETTLED) {
             return Ok(Verdict::Wait);
         }
         let is_fresh = quiet_for < UNFINISHED_KEPT;
@@ -391,13 +398,8 @@ impl Source {
         let earlier =
             earlier.filter(|earlier| earlier.position.offset > 0 && is_generation(earlier));
         if let Some(parent) = earlier {
-            return Ok(Verdict::Heir(Box::new(Heir {
-                mark: Mark::of(&parent.position),
-                length: compared.length,
-                parent: parent.clone(),
-                elders: Vec::new(),
-                trimmed: None,
-            })));
+            let mark = Mark::of(&parent.position);
+            return Ok(Verdict::behind(mark, parent, compared.length));
         }
         // One without a name was replaced by this one, which has been renamed and goes on beyond it.
         let mut replaced = compared.matched.iter().rev();
@@ -434,13 +436,7 @@ impl Source {
             Some((parent, mark.flatten()?))
         });
         Ok(match shorter {
-            Some((parent, mark)) => Verdict::Heir(Box::new(Heir {
-                mark,
-                length: compared.length,
-                parent,
-                elders: Vec::new(),
-                trimmed: None,
-            })),
+            Some((parent, mark)) => Verdict::behind(mark, &parent, compared.length),
             None => match self.judge_trimmed(key, Vec::new())? {
                 Some(verdict) => verdict,
                 None => Verdict::New(Some(head)),
@@ -458,8 +454,7 @@ impl Source {
         let Of::File(of) = parent.of else {
             return Ok(false);
         };
-        let packed = self.files.get(&of).and_then(|known| known.packed_bytes);
-        if packed.is_some_and(|bytes| bytes > PACKED_AT_ONCE) {
+        if self.files.get(&of).is_some_and(Known::is_long_packed) {
             return Ok(false);
         }
         let end = self.tails.with_content(of, &parent.path, compared::end_of);
@@ -735,8 +730,7 @@ impl Source {
         let of = match elder {
             Of::File(of) => of,
             Of::Past(of, life) => {
-                let is_it = |past: &Past| (past.position.key, past.position.life) == (of, life);
-                if let Some(at) = self.pasts.iter().position(is_it) {
+                if let Some(at) = self.pasts.iter().position(|past| past.is(of, life)) {
                     let past = self.pasts.swap_remove(at);
                     let lost = past.lost_beside_copy(length);
                     self.untold.changes.extend(lost);

@@ -17,6 +17,9 @@ use std::time::Duration;
 /// writer that writes a row in two pieces does so within milliseconds.
 const QUIET_BEFORE_LAST: Duration = Duration::from_secs(2);
 
+/// Longest packed file that is looked into at once, in bytes: it takes some tenths of a second.
+const PACKED_AT_ONCE: u64 = 4 << 20;
+
 /// One file of a source.
 #[derive(Debug)]
 pub struct Known {
@@ -186,6 +189,17 @@ impl CopyOf {
 }
 
 impl Mark {
+    /// The mark at `offset`, before which `bytes` stand: at most [`TAIL_BYTES_MAX`] of them count.
+    pub fn after(bytes: &[u8], offset: u64) -> Mark {
+        let from = bytes.len().saturating_sub(usize::from(TAIL_BYTES_MAX));
+        let tail = bytes.get(from..).unwrap_or_default();
+        Mark {
+            offset,
+            tail: identity::short_hash(tail),
+            tail_bytes: u16::try_from(tail.len()).unwrap_or(TAIL_BYTES_MAX),
+        }
+    }
+
     /// The mark at a position.
     pub fn of(position: &FilePosition) -> Mark {
         Mark {
@@ -634,6 +648,12 @@ impl Known {
             path: Arc::clone(&self.path),
             key: self.position.key,
         }
+    }
+
+    /// Whether it is packed, and too long to be looked into at once.
+    pub fn is_long_packed(&self) -> bool {
+        self.packed_bytes
+            .is_some_and(|bytes| bytes > PACKED_AT_ONCE)
     }
 
     /// The order in which files are compared: as they are read, and of those written within one tick of the

@@ -27,9 +27,6 @@ const BEFORE_MAX: usize = 8;
 /// How much of the end of each is gone through, in bytes: some milliseconds.
 const OVERLAP_BYTES_MAX: u64 = 16 << 20;
 
-/// Longest packed file that is unpacked for it, in bytes as it stands: some tenths of a second.
-const PACKED_BYTES_MAX: u64 = 4 << 20;
-
 /// Most bytes that one look goes through for it; what is beyond waits for the next one.
 const LOOK_BYTES_MAX: u64 = 128 << 20;
 
@@ -48,9 +45,7 @@ impl Source {
         key: FileKey,
         elders: Vec<Of>,
     ) -> Result<Option<Verdict>, TailError> {
-        let is_small = |bytes| bytes <= PACKED_BYTES_MAX;
-        let can_be =
-            |known: &&Known| known.packed_bytes.is_none_or(is_small) && !self.settings.rows_change;
+        let can_be = |known: &&Known| !known.is_long_packed() && !self.settings.rows_change;
         let Some(known) = self.files.get(&key).filter(can_be) else {
             return Ok(None);
         };
@@ -155,12 +150,11 @@ impl Source {
             known.is_rotated && known.is_here() && is_known
         };
         let is_unread = |known: &&Known| {
-            let is_small = |bytes| bytes <= PACKED_BYTES_MAX;
             let is_known = known.standing < Standing::Stranger && known.may_have_rows();
-            known.is_rotated && is_known && known.packed_bytes.is_none_or(is_small)
+            known.is_rotated && is_known && !known.is_long_packed()
         };
-        let files = || members.iter().filter_map(|of| self.files.get(of));
-        let mut unread: Vec<&Known> = files().filter(is_unread).collect();
+        let unread = members.iter().filter_map(|of| self.files.get(of));
+        let mut unread: Vec<&Known> = unread.filter(is_unread).collect();
         unread.sort_by_cached_key(|known| Reverse(known.comes()));
         unread.truncate(BEFORE_MAX);
         let unread: Vec<Parent> = unread.into_iter().map(Parent::of).collect();
@@ -170,8 +164,10 @@ impl Source {
             }
         }
         let read = members.iter().filter_map(|of| self.files.get(of));
-        let read = read.filter(is_read);
-        let read: Vec<_> = read.map(|known| (&known.position, &known.marks)).collect();
+        let read = read
+            .filter(is_read)
+            .map(|known| (&known.position, &known.marks));
+        let read: Vec<_> = read.collect();
         if read.is_empty() {
             return Ok(false);
         }
@@ -195,10 +191,9 @@ impl Source {
             let is_other = known.position.key != key && known.is_here();
             let is_unknown = known.standing == Standing::Stranger && known.copy_of.is_none();
             let is_unread = known.may_have_rows() || (is_unknown && known.parked_at.is_none());
-            let is_small = |bytes| bytes <= PACKED_BYTES_MAX;
             let has_name = known.path.as_os_str() == path.as_os_str();
             let is_named = known.presence == Presence::Listed;
-            let can_be = is_other && is_unread && known.packed_bytes.is_none_or(is_small);
+            let can_be = is_other && is_unread && !known.is_long_packed();
             can_be && !(has_name && is_named) && known.comes() < comes
         };
         let families = self.families();

@@ -2,7 +2,7 @@
 
 use super::change::mean_line_bytes;
 use super::known::Marks;
-use super::{Change, FilePosition, Gap, GapCause};
+use super::{Change, FileKey, FilePosition, Gap, GapCause};
 use crate::clock::UnixMs;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,6 +52,11 @@ pub enum Lost {
 }
 
 impl Past {
+    /// Whether it is that life of the file known as `key`.
+    pub fn is(&self, key: FileKey, life: u32) -> bool {
+        (self.position.key, self.position.life) == (key, life)
+    }
+
     /// Whether its file is taken for what is left of it, read up to `position`.
     pub fn is_shortened_to(&self, position: &FilePosition) -> bool {
         position.life == self.position.life && position.offset < self.position.offset

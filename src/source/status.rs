@@ -202,8 +202,8 @@ impl Source {
     }
 
     /// How far each file that can be read was read, in the order in which they are read; a copy of
-    /// another one is left out, for what is in it is read there, and so is one that was wiped. `now` becomes the age of the partial
-    /// lines that are seen for the first time: ask regularly.
+    /// another one is left out, for what is in it is read there, and so is one that was wiped. `now`
+    /// becomes the age of the partial lines that are seen for the first time: ask regularly.
     pub fn files(&mut self, now: Moment) -> Vec<FileLag> {
         let mut files = Vec::new();
         for (key, known) in &mut self.files {
