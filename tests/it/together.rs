@@ -96,7 +96,8 @@ impl Station {
         };
         keys += match rng.u8(0..3) {
             0 => "attempts = 2\n",
-            _ => "attempts = 5\n",
+            // More than there can be while it refuses all: some seconds' worth.
+            _ => "attempts = 50\n",
         };
         keys += &match rng.u8(0..3) {
             0 => format!("url = \"{dead}\"\nfallback_urls = [\"{url}\"]\n"),
@@ -162,7 +163,7 @@ impl Station {
         let harms = ["401", "poison", "flap"];
         let mut harmful = self.faults.iter();
         let is_harmless = !harmful.any(|fault| harms.iter().any(|harm| fault.contains(harm)));
-        is_harmless && self.keys.contains("attempts = 5")
+        is_harmless && self.keys.contains("attempts = 50")
     }
 
     /// Takes note of what has arrived.
